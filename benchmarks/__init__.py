@@ -1,0 +1,1 @@
+"""Latency and quality, measured through the real parts; results are data."""

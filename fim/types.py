@@ -1,0 +1,111 @@
+"""The nouns that travel between editor, server and engine: holes, requests, completions, outcomes.
+
+Plain frozen values. Offsets count Unicode code points from the start of the document; times are milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+PolicyName = Literal["one", "top-k", "threshold", "all"]
+FinishReason = Literal["stop", "length", "budget", "cancelled"]
+CellState = Literal["masked", "new", "kept"]
+OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """A document cut at the cursor: what stands left and right of the text to be filled in.
+
+    replaced is the half-open range of offsets (start, end) that the completion's text takes the place of.
+    multiline says whether the answer may contain line breaks.
+    """
+
+    prefix: str
+    suffix: str
+    language: str
+    replaced: tuple[int, int]
+    multiline: bool
+
+    def __post_init__(self) -> None:
+        start, end = self.replaced
+        if not 0 <= start <= end:
+            raise ValueError(f"replaced must be a range of offsets, not {self.replaced}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionRequest:
+    """What the engine is asked: a hole, its surroundings and what the answer may cost.
+
+    path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last.
+    budget_ms counts from the moment the engine receives the request; None means no deadline.
+    policy None leaves the choice to the engine. trace asks for one TraceFrame per step.
+    """
+
+    hole: Hole
+    path: str = ""
+    snippets: tuple[str, ...] = ()
+    budget_ms: float | None = 1000.0
+    max_evaluations: int = 64
+    max_tokens: int | None = None
+    policy: PolicyName | None = None
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_evaluations < 1:
+            raise ValueError(f"max_evaluations must be at least 1, not {self.max_evaluations}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if self.budget_ms is not None and not self.budget_ms >= 0:
+            raise ValueError(f"budget_ms must be a number of milliseconds, not {self.budget_ms}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceCell:
+    """One canvas position in a TraceFrame: its text ("" while masked) and what happened to it."""
+
+    text: str
+    state: CellState
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceFrame:
+    """The canvas after one denoise step; elapsed_ms counts from the start of the denoise loop."""
+
+    step: int
+    elapsed_ms: float
+    cells: tuple[TraceCell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """An answer of the engine.
+
+    text fills hole.replaced (range). confidence is the probability, in [0, 1], that the model gives to the whole
+    text and its end, taken from the marginals at the moment each token was committed. finish_reason: "stop" (the
+    model ended the text), "length" (the canvas was full first), "budget" (time or evaluations ran out; the open
+    positions took the last prediction), "cancelled". steps counts denoiser forwards over the canvas; n_tokens the
+    committed tokens of the text. timings_ms: "queue", "prefill", "denoise", "engine" (all of it, in the engine).
+    n_context and n_cached count context tokens: all of them, and those taken from the cache.
+    """
+
+    text: str
+    range: tuple[int, int]
+    confidence: float
+    finish_reason: FinishReason
+    steps: int
+    n_tokens: int
+    model: str
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    n_context: int = 0
+    n_cached: int = 0
+    trace: tuple[TraceFrame, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a shown completion; n_chars counts the accepted characters (code points)."""
+
+    completion_id: str
+    kind: OutcomeKind
+    n_chars: int = 0

@@ -1,0 +1,1 @@
+"""The language server and the `quicksilver` command line. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The engine process, its HTTP API and the torch-free client that starts and asks it."""
