@@ -1,0 +1,90 @@
+"""What one line of source code leaves open: brackets, strings, and where its comment begins.
+
+Owns a small reading of Python-like lines: strings with backslash escapes, triple quotes, # comments, brackets, words.
+It does not know grammars, statements or the lines around; `blocks.py` and `trim.py` put lines together.
+"""
+
+import re
+from dataclasses import dataclass
+
+CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
+CLOSERS = frozenset(CLOSER_OF.values())
+LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+_TOKEN = re.compile(r"\\.|\"\"\"|'''|[\"'#()\[\]{}]")
+_TRIPLE_QUOTES = re.compile(r"\"\"\"|'''")
+
+
+@dataclass(frozen=True)
+class LineScan:
+    """The state at the end of a line.
+
+    code_end is the column where the comment begins, or the length of the line. openers are the brackets that the line
+    leaves open, outermost first; closers those that it closes without having opened them. quote is the string that is
+    still open at the end ("" for none).
+    """
+
+    code_end: int
+    openers: str
+    closers: str
+    quote: str
+
+    @property
+    def n_open_ends(self) -> int:
+        """How many brackets and strings lack their other half on this line."""
+        return len(self.openers) + len(self.closers) + bool(self.quote)
+
+
+def scan_line(line: str, quote: str = "") -> LineScan:
+    """Reads one line (no line break in it); quote is the triple quote that is open at its start, "" for none."""
+    openers: list[str] = []
+    closers: list[str] = []
+    for match in _TOKEN.finditer(line):
+        token = match.group()
+        if quote:
+            if token in (quote, 3 * quote):  # ''' in a '…' string ends it; the other two are an empty string
+                quote = ""
+        elif token == "#":
+            return LineScan(match.start(), "".join(openers), "".join(closers), "")
+        elif token in CLOSER_OF:
+            openers.append(token)
+        elif token in CLOSERS:
+            if openers and CLOSER_OF[openers[-1]] == token:
+                openers.pop()
+            else:
+                closers.append(token)
+        elif not token.startswith("\\"):
+            quote = token
+    return LineScan(len(line), "".join(openers), "".join(closers), quote)
+
+
+def in_triple_quotes(text: str) -> bool:
+    """Whether text ends inside a triple-quoted string.
+
+    Counts triple quotes, which is quick; only when the count says yes are the lines read one by one, since the quotes
+    may stand in comments or in other strings. (That they hide a string which is open is rarer, and passes.)
+    """
+    if not _counts_as_open(text):
+        return False
+    quote = ""
+    for line in LINE_BREAK.split(text):
+        quote = scan_line(line, quote).quote
+        quote = quote if len(quote) == 3 else ""
+    return bool(quote)
+
+
+def _counts_as_open(text: str) -> bool:
+    if "'''" not in text:
+        return text.count('"""') % 2 == 1
+    quote = ""
+    for match in _TRIPLE_QUOTES.finditer(text):
+        if not quote:
+            quote = match.group()
+        elif quote == match.group():
+            quote = ""
+    return bool(quote)
+
+
+def is_word_character(character: str) -> bool:
+    """Whether a character may stand inside an identifier; False for ""."""
+    return bool(character) and ("_" + character).isidentifier()

@@ -1,0 +1,149 @@
+"""The denoise loop: predict every masked position, commit what the policy trusts, repeat.
+
+There is one such loop. After every step the canvas can be read; when the budget is spent, the open positions take the
+last prediction. Knows tokens and tensors, not text.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from ..fim.budget import Budget
+from .denoiser import ContextStates
+from .policies import UnmaskPolicy, one
+
+
+class Predictor(Protocol):
+    """What the loop needs of a model."""
+
+    def canvas(self, canvases: Tensor, states: ContextStates, anchors: Tensor | None = None) -> Tensor:
+        """Hidden states [B, 1, L, D] of canvases [B, 1, L] after the whole context."""
+        ...
+
+    def log_probs(self, hidden: Tensor, states: ContextStates) -> Tensor:
+        """Log-probabilities [B, L, V] of hidden states [B, L, D]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanvasTokens:
+    """The vocabulary as the loop sees it: ids of mask and end, which ids may not be predicted, which end the text.
+
+    forbidden and stops are bool [V]; a committed stop, like the end itself, turns everything right of it into end.
+    """
+
+    mask: int
+    end: int
+    forbidden: Tensor
+    stops: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began."""
+
+    index: int
+    elapsed_ms: float
+    canvas: Tensor
+    committed: Tensor
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """The loop's result: canvas [B, L] (no masks unless cancelled or no step was possible), the log-probability [B, L]
+    of each token when it was committed (0 for given ones and those filled in after an end), steps taken, and why it
+    ended: "filled", "budget" or "cancelled"."""
+
+    canvas: Tensor
+    log_probs: Tensor
+    steps: int
+    ended: Literal["filled", "budget", "cancelled"]
+
+
+def never() -> bool:
+    """An is_cancelled for callers that cannot cancel."""
+    return False
+
+
+def ignore(step: Step) -> None:
+    """An on_step for callers that do not watch."""
+
+
+@torch.inference_mode()
+def denoise(
+    model: Predictor,
+    states: ContextStates,
+    canvas: Tensor,
+    tokens: CanvasTokens,
+    policy: UnmaskPolicy,
+    budget: Budget,
+    is_cancelled: Callable[[], bool] = never,
+    on_step: Callable[[Step], None] = ignore,
+) -> Denoised:
+    """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
+
+    Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
+    """
+    start_s = time.monotonic()
+    canvas = canvas.clone()
+    log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
+    steps = 0
+    while bool((canvas == tokens.mask).any()):
+        if is_cancelled():
+            return Denoised(canvas, log_probs, steps, "cancelled")
+        if budget.expired() or budget.spent(steps):
+            return Denoised(canvas, log_probs, steps, "budget")
+        step_start_s = time.monotonic()
+        predicted, confidence = predict(model, states, canvas, tokens)
+        step_s = time.monotonic() - step_start_s
+        steps += 1
+        is_last = budget.spent(steps) or would_be_late(budget, step_s)
+        masked = canvas == tokens.mask
+        committed = masked if is_last else choose(policy, predicted, confidence, masked, tokens)
+        canvas, log_probs = commit(canvas, log_probs, predicted, confidence, committed, tokens)
+        on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed))
+        if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
+            return Denoised(canvas, log_probs, steps, "budget")
+    return Denoised(canvas, log_probs, steps, "filled")
+
+
+def would_be_late(budget: Budget, step_s: float) -> bool:
+    """Whether another step of this length would miss the deadline."""
+    return budget.deadline_s is not None and time.monotonic() + step_s > budget.deadline_s
+
+
+def predict(model: Predictor, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> tuple[Tensor, Tensor]:
+    """The likeliest token and its probability at every position, both [B, L]."""
+    hidden = model.canvas(canvas.unsqueeze(1), states).squeeze(1)
+    log_probs = model.log_probs(hidden, states).masked_fill(tokens.forbidden, float("-inf"))
+    best = log_probs.max(dim=-1)
+    return best.indices, best.values.exp()
+
+
+def choose(policy: UnmaskPolicy, predicted: Tensor, confidence: Tensor, masked: Tensor, tokens: CanvasTokens) -> Tensor:
+    """Positions to commit, bool [B, L]: what the policy picks, and the surest one where it picks nothing.
+
+    Of several predicted ends only the first may be committed: the others follow from it, and, being easy, they would
+    else be taken first and settle the length before anything is known of the text.
+    """
+    ends = masked & (predicted == tokens.end)
+    eligible = masked & ~(ends & (ends.cumsum(dim=-1) > 1))
+    chosen = policy(confidence, eligible) & eligible
+    owed = ~chosen.any(dim=-1, keepdim=True)
+    return chosen | (one(confidence, eligible) & owed)
+
+
+def commit(
+    canvas: Tensor, log_probs: Tensor, predicted: Tensor, confidence: Tensor, committed: Tensor, tokens: CanvasTokens
+) -> tuple[Tensor, Tensor]:
+    """Canvas and log-probabilities after committing; masks right of a committed stop become end."""
+    was_masked = canvas == tokens.mask
+    canvas = torch.where(committed, predicted, canvas)
+    log_probs = torch.where(committed, confidence.clamp_min(1e-20).log(), log_probs)
+    is_stop = tokens.stops[canvas] & committed
+    after = is_stop.cumsum(dim=-1) - is_stop.long() > 0
+    return torch.where(after & was_masked, tokens.end, canvas), log_probs.masked_fill(after & was_masked, 0.0)

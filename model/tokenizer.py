@@ -1,0 +1,122 @@
+"""Byte-level BPE over source code, with line breaks and indentation as tokens and special tokens out of reach.
+
+Special tokens have ids above the BPE vocabulary and no text form: whatever a user's file spells, it is encoded as
+plain bytes. Knows no model.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from ..fim.errors import CheckpointError
+
+# A line break with the indentation after it is one piece; words take one blank on their left; digits go in threes.
+PIECES = (
+    r"\n+[ \t]*"
+    r"| ?[A-Za-z_]+"
+    r"| ?\p{N}{1,3}"
+    r"| ?[^\sA-Za-z_\p{N}]+"
+    r"|[ \t]+"
+    r"|\s+"
+)
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Special(IntEnum):
+    """Special tokens, as offsets from the end of the BPE vocabulary. Never reorder: checkpoints depend on it."""
+
+    PAD = 0
+    BOS = 1
+    MASK = 2
+    EOM = 3
+    SUFFIX = 4
+    PREFIX = 5
+    SNIPPET = 6
+    PATH = 7
+    LANGUAGE_OTHER = 8
+    LANGUAGE_PYTHON = 9
+
+
+N_SPECIAL = 32  # room for languages and layouts to come
+
+
+class CodeTokenizer:
+    """Text to token ids and back. Ids 0 … n_text - 1 are text, the N_SPECIAL ids after them are special."""
+
+    def __init__(self, bpe: Tokenizer) -> None:
+        self._bpe = bpe
+        self.n_text = bpe.get_vocab_size(with_added_tokens=False)
+        self.vocab_size = self.n_text + N_SPECIAL
+        bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
+        pieces = (bpe.id_to_token(i) or "" for i in range(self.n_text))
+        self._bytes = [b"".join(bytes_of[c] for c in piece) for piece in pieces]
+
+    def special(self, token: Special) -> int:
+        """The id of a special token."""
+        return self.n_text + int(token)
+
+    def language(self, language: str) -> int:
+        """The id of a language's token; languages without one share LANGUAGE_OTHER."""
+        return self.special(Special.LANGUAGE_PYTHON if language == "python" else Special.LANGUAGE_OTHER)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
+        return self._bpe.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
+        if token >= self.vocab_size or token < 0:
+            raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
+        return self._bytes[token] if token < self.n_text else b""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
+        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def save(self, path: Path) -> None:
+        """Write the BPE merges and vocabulary as JSON."""
+        self._bpe.save(str(path), pretty=False)
+
+    @classmethod
+    def load(cls, path: Path) -> "CodeTokenizer":
+        """Read what `save` wrote. Raises CheckpointError when the file is missing or damaged."""
+        if not path.is_file():
+            raise CheckpointError(f"no tokenizer at {path}")
+        try:
+            return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")))
+        except Exception as error:  # the library raises bare Exception for every kind of damage
+            raise CheckpointError(f"the tokenizer at {path} is damaged: {error}") from error
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> "CodeTokenizer":
+        """Learn BPE merges so that text and special tokens together number vocab_size."""
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size - N_SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=[],
+            show_progress=False,
+        )
+        bpe.train_from_iterator(_without_surrogates(texts), trainer)
+        return cls(bpe)
+
+
+def _without_surrogates(texts: Iterable[str]) -> Iterator[str]:
+    return (LONE_SURROGATE.sub("\ufffd", text) for text in texts)
+
+
+def byte_characters() -> dict[int, str]:
+    """The printable stand-in of every byte in byte-level BPE files (GPT-2's table)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    table = {byte: chr(byte) for byte in printable}
+    others = (byte for byte in range(256) if byte not in table)
+    return table | {byte: chr(256 + i) for i, byte in enumerate(others)}

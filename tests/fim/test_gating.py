@@ -1,0 +1,44 @@
+"""Gating by size and by language; the other rules are in gating_cases.toml."""
+
+import pytest
+from quicksilver.fim.document import Document
+from quicksilver.fim.errors import InputError
+from quicksilver.fim.gating import MAX_DOCUMENT_CHARS, MAX_LINE_CHARS, why_not
+
+
+def open_document(text: str, language: str = "python") -> Document:
+    return Document("file:///home/ada/cart.py", 1, language, text)
+
+
+@pytest.mark.parametrize("invoked", [False, True])
+def test_long_lines(invoked: bool) -> None:
+    document = open_document("x" * MAX_LINE_CHARS + "\r\n" + "x" * (MAX_LINE_CHARS + 1) + "\n")
+    assert why_not(document, document.line_end(0), invoked=invoked) is None
+    reason = why_not(document, document.line_end(1), invoked=invoked)
+    assert reason is not None and "line is longer than 10,000" in reason
+
+
+@pytest.mark.parametrize("invoked", [False, True])
+def test_long_documents(invoked: bool) -> None:
+    line = "x = 1\n"
+    fits = open_document(line * (MAX_DOCUMENT_CHARS // len(line)))
+    assert why_not(fits, len(fits.text), invoked=invoked) is None
+    reason = why_not(open_document(fits.text + line), 0, invoked=invoked)
+    assert reason is not None and "document is longer" in reason
+
+
+def test_known_languages_are_the_callers() -> None:
+    document = open_document("x", "lua")
+    assert why_not(document, 1, known_languages={"lua"}) is None
+    assert why_not(document, 1) is not None
+
+
+def test_a_reason_does_not_quote_the_text() -> None:
+    document = open_document("hush\0hush")
+    reason = why_not(document, 0)
+    assert reason is not None and "hush" not in reason
+
+
+def test_a_cursor_outside_is_refused() -> None:
+    with pytest.raises(InputError, match="outside"):
+        why_not(open_document("ab"), 3)

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+from quicksilver.fim.errors import CheckpointError
+from quicksilver.model import checkpoint
+from tiny import tiny_denoiser, tiny_tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tokenizer = tiny_tokenizer()
+    checkpoint.save(tmp_path / "c", "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
+    return tmp_path / "c"
+
+
+def test_round_trip(folder):
+    loaded = checkpoint.load(folder)
+    original = tiny_denoiser(loaded.tokenizer.vocab_size)
+    assert loaded.name == "tiny"
+    for key, weight in original.state_dict().items():
+        stored = loaded.model.state_dict()[key]
+        step = weight.abs().amax(dim=1, keepdim=True) / 127 if weight.ndim == 2 else torch.zeros(1)
+        assert ((stored - weight).abs() <= step / 2 + 1e-6).all(), key
+
+
+def test_saving_again_changes_nothing(folder, tmp_path):
+    loaded = checkpoint.load(folder)
+    checkpoint.save(tmp_path / "again", "tiny", loaded.model, loaded.tokenizer)
+    assert checkpoint.load(tmp_path / "again").sha256 == loaded.sha256
+
+
+@pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.TOKENIZER])
+def test_a_changed_byte_is_noticed(folder, file):
+    raw = bytearray((folder / file).read_bytes())
+    raw[-2] ^= 1
+    (folder / file).write_bytes(raw)
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.TOKENIZER, checkpoint.CONFIG])
+def test_a_missing_file_is_named(folder, file):
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=file):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "other"},
+        {"denoiser": {"width": 3}},
+        {"sha256": {}},
+        {"sha256": {"../../etc/passwd": "0"}},
+        {"name": 5},
+    ],
+)
+def test_a_strange_config_is_refused(folder, change):
+    path = folder / checkpoint.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "nonsense", "null", "\xff"])
+def test_a_damaged_config_is_refused(folder, content):
+    (folder / checkpoint.CONFIG).write_text(content, encoding="latin-1")
+    with pytest.raises(CheckpointError):
+        checkpoint.load(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    path = folder / checkpoint.CONFIG
+    config = json.loads(path.read_text())
+    config["denoiser"]["n_layers"] = 2
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        checkpoint.load(folder)
+
+
+def test_no_folder_at_all(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        checkpoint.load(tmp_path / "nowhere")

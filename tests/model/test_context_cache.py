@@ -1,0 +1,87 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.model.context_cache import ContextCache, common_prefix, n_bytes
+from tiny import tiny_denoiser
+
+MODEL = tiny_denoiser()
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+class Counting:
+    """Passes on to the model and counts the tokens run."""
+
+    def __init__(self):
+        self.n_run = 0
+
+    def context(self, tokens, past=None):
+        self.n_run += tokens.shape[1]
+        return MODEL.context(tokens, past)
+
+
+EDITS = st.lists(st.tuples(st.integers(0, 12), st.lists(st.integers(0, 299), max_size=6)), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=30)
+@given(EDITS)
+def test_cached_equals_uncached_over_any_typing(edits):
+    """Each edit deletes some tokens at the end and types others; canvases must come out as from a fresh context."""
+    cache, text = ContextCache(MODEL), [5, 6, 7]
+    canvas = torch.randint(0, 300, (1, 1, 8), generator=torch.Generator().manual_seed(1))
+    for n_deleted, typed in edits:
+        text = (text[: max(1, len(text) - n_deleted)] + typed) or [5]
+        states, _ = cache.states(text)
+        with torch.inference_mode():
+            _, fresh = MODEL.context(torch.tensor([text]))
+            expected = MODEL.log_probs(MODEL.canvas(canvas, fresh).squeeze(1), fresh)
+            got = MODEL.log_probs(MODEL.canvas(canvas, states).squeeze(1), states)
+        torch.testing.assert_close(got, expected, **TOLERANCE)
+
+
+def test_only_new_tokens_are_run():
+    counting = Counting()
+    cache = ContextCache(counting)
+    assert cache.states(list(range(50)))[1] == 0
+    assert cache.states(list(range(53)))[1] == 50
+    assert cache.states(list(range(53)))[1] == 53
+    assert cache.states(list(range(40)))[1] == 40
+    assert counting.n_run == 53
+
+
+def test_typing_keeps_one_entry_and_other_files_their_own():
+    cache = ContextCache(MODEL)
+    for n in range(20, 30):
+        cache.states(list(range(n)))
+        cache.states([9, *range(n)])
+    assert len(cache) == 2
+
+
+def test_evicted_and_rebuilt_equals_fresh():
+    _, states = MODEL.context(torch.tensor([list(range(20))]))
+    cache = ContextCache(MODEL, max_bytes=2 * n_bytes(states) + 1)
+    kept, _ = cache.states(list(range(20)))
+    for first in range(100, 105):
+        cache.states([first, *range(19)])
+    assert cache.n_bytes <= cache.max_bytes
+    again, n_cached = cache.states(list(range(20)))
+    assert n_cached == 0
+    torch.testing.assert_close(again.layers[0].keys, kept.layers[0].keys, **TOLERANCE)
+
+
+def test_one_context_beyond_the_cap_still_works():
+    cache = ContextCache(MODEL, max_bytes=1)
+    assert cache.states([1, 2, 3])[0].n_tokens == 3
+    assert len(cache) == 1
+
+
+def test_an_empty_context_is_refused():
+    with pytest.raises(ValueError):
+        ContextCache(MODEL).states([])
+
+
+@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
+def test_common_prefix(a, b):
+    n = common_prefix(a, b)
+    assert a[:n] == b[:n]
+    assert n == min(len(a), len(b)) or a[n] != b[n]

@@ -1,0 +1,129 @@
+import time
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.fim.budget import Budget
+from quicksilver.model.denoise import denoise
+from quicksilver.model.policies import everything, one, threshold, top_k
+from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens
+
+TOKENS = oracle_tokens()
+POLICIES = [one, top_k(2), threshold(0.6), everything]
+ANSWERS = st.lists(st.tuples(st.integers(0, 80), st.floats(0.05, 0.99)), min_size=1, max_size=10)
+
+
+def run(answer, sure, canvas=None, policy=one, budget=None, **more):
+    model = Oracle(answer, sure, VOCAB)
+    canvas = torch.full((1, len(answer)), MASK) if canvas is None else canvas
+    return model, denoise(model, no_context(), canvas, TOKENS, policy, budget or Budget(), **more)
+
+
+@settings(deadline=None)
+@given(ANSWERS, st.sampled_from(POLICIES), st.data())
+def test_given_tokens_never_change_and_masks_take_the_answer(cells, policy, data):
+    answer, sure = [a for a, _ in cells], [s for _, s in cells]
+    given_at = data.draw(st.lists(st.booleans(), min_size=len(answer), max_size=len(answer)))
+    canvas = torch.tensor([[85 if g else MASK for g in given_at]])
+    _, result = run(answer, sure, canvas, policy)
+    assert result.canvas.tolist() == [[85 if g else a for g, a in zip(given_at, answer, strict=True)]]
+    assert result.ended == "filled"
+    assert result.steps <= sum(not g for g in given_at)
+
+
+@settings(deadline=None)
+@given(ANSWERS, st.sampled_from(POLICIES))
+def test_each_step_commits_at_least_one(cells, policy):
+    answer, sure = [a for a, _ in cells], [s for _, s in cells]
+    open_counts = [len(answer)]
+    run(answer, sure, policy=policy, on_step=lambda s: open_counts.append(int((s.canvas == MASK).sum())))
+    assert all(after < before for before, after in zip(open_counts, open_counts[1:], strict=False))
+    assert open_counts[-1] == 0
+
+
+def test_steps_by_policy():
+    answer, sure = [1, 2, 3, 4, 5, 6], [0.9, 0.9, 0.2, 0.9, 0.2, 0.9]
+    steps = {p: run(answer, sure, policy=policy)[1].steps for p, policy in enumerate(POLICIES)}
+    assert steps == {0: 6, 1: 3, 2: 3, 3: 1}
+
+
+def test_the_surest_position_goes_first():
+    order = []
+    run([1, 2, 3], [0.2, 0.9, 0.5], on_step=lambda s: order.append(s.committed[0].tolist().index(True)))
+    assert order == [1, 2, 0]
+
+
+def test_only_the_first_predicted_end_competes():
+    """Ends on the right are always easy; taken first they would settle the length before the text is known."""
+    order = []
+    answer, sure = [7, 8, END, END, END, END], [0.5, 0.6, 0.4, 0.99, 0.99, 0.99]
+    _, result = run(answer, sure, on_step=lambda s: order.append(s.committed[0].tolist().index(True)))
+    assert order == [1, 0, 2]
+    assert result.steps == 3
+    assert result.canvas.tolist() == [[7, 8, END, END, END, END]]
+
+
+def test_everything_right_of_an_end_becomes_end():
+    _, result = run([7, END, 9, 9], [0.1, 0.9, 0.2, 0.2])
+    assert result.canvas.tolist() == [[7, END, END, END]]
+    assert result.log_probs[0, 2:].tolist() == [0.0, 0.0]
+
+
+def test_log_probability_of_the_text():
+    _, result = run([1, 2, END], [0.5, 0.25, 0.8])
+    assert float(result.log_probs.sum().exp()) == pytest.approx(0.5 * 0.25 * 0.8, rel=1e-5)
+
+
+def test_forbidden_tokens_are_never_predicted():
+    _, result = run([MASK, 5], [0.9, 0.9])
+    assert MASK not in result.canvas[0].tolist()
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3])
+def test_a_spent_budget_returns_what_there_is(cap):
+    model, result = run([1, 2, 3, 4, 5], [0.5] * 5, budget=Budget(max_evaluations=cap))
+    assert result.ended == "budget"
+    assert result.steps == cap == len(model.seen)
+    assert result.canvas.tolist() == [[1, 2, 3, 4, 5]]
+
+
+def test_the_last_evaluation_may_be_enough():
+    assert run([1, 2], [0.5] * 2, budget=Budget(max_evaluations=2))[1].ended == "filled"
+
+
+def test_a_deadline_in_the_past_runs_nothing():
+    model, result = run([1, 2], [0.5] * 2, budget=Budget(deadline_s=time.monotonic() - 1))
+    assert (result.ended, result.steps, model.seen) == ("budget", 0, [])
+    assert result.canvas.tolist() == [[MASK, MASK]]
+
+
+def test_a_deadline_is_kept_to_within_a_step():
+    class Slow(Oracle):
+        def canvas(self, canvases, states, anchors=None):
+            time.sleep(0.05)
+            return super().canvas(canvases, states, anchors)
+
+    start = time.monotonic()
+    model = Slow([1] * 40, [0.5] * 40, VOCAB)
+    canvas = torch.full((1, 40), MASK)
+    result = denoise(model, no_context(), canvas, TOKENS, one, Budget.of(200))
+    assert result.ended == "budget"
+    assert MASK not in result.canvas[0].tolist()
+    assert result.steps < 8
+    assert time.monotonic() - start < 1.0
+
+
+def test_cancelled_before_the_next_step():
+    flags = iter([False, False, True])
+    model, result = run([1] * 9, [0.5] * 9, is_cancelled=lambda: next(flags))
+    assert (result.ended, result.steps, len(model.seen)) == ("cancelled", 2, 2)
+
+
+def test_rows_are_independent():
+    model = Oracle([1, 2, END, END], [0.9, 0.2, 0.8, 0.9], VOCAB)
+    canvas = torch.tensor([[MASK] * 4, [MASK, 55, MASK, MASK]])
+    both = denoise(model, no_context(), canvas, TOKENS, one, Budget())
+    for row in range(2):
+        alone = denoise(model, no_context(), canvas[row : row + 1], TOKENS, one, Budget())
+        assert alone.canvas.tolist() == both.canvas[row : row + 1].tolist()

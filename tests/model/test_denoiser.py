@@ -1,0 +1,110 @@
+"""The exactness that the engine is built on: cached = uncached, incremental = fresh, batched = single."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.model.config import DenoiserConfig
+from quicksilver.model.denoiser import Denoiser
+from tiny import tiny_config, tiny_denoiser
+
+MODEL = tiny_denoiser()
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def tokens(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randint(0, 330, shape, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.integers(0, 99))
+def test_incremental_context_equals_fresh(lengths, seed):
+    whole = tokens(seed, 1, sum(lengths))
+    with torch.inference_mode():
+        hidden, fresh = MODEL.context(whole)
+        states, parts = None, []
+        for part in whole.split(lengths, dim=1):
+            one, states = MODEL.context(part, states)
+            parts.append(one)
+    torch.testing.assert_close(torch.cat(parts, dim=1), hidden, **TOLERANCE)
+    assert states is not None
+    for a, b in zip(states.layers, fresh.layers, strict=True):
+        torch.testing.assert_close(a.keys, b.keys, **TOLERANCE)
+        torch.testing.assert_close(a.values, b.values, **TOLERANCE)
+        torch.testing.assert_close(a.raw, b.raw, **TOLERANCE)
+    torch.testing.assert_close(states.copy_keys, fresh.copy_keys, **TOLERANCE)
+
+
+def test_context_is_causal():
+    a, b = tokens(1, 1, 20), tokens(1, 1, 20)
+    b[0, 12:] = tokens(2, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(MODEL.context(a)[0][:, :12], MODEL.context(b)[0][:, :12], **TOLERANCE)
+
+
+def test_a_canvas_in_the_middle_equals_one_at_the_end():
+    """Training lays many canvases over one context; decoding has one at its end. Both must see the same."""
+    whole, canvases = tokens(3, 2, 24), tokens(4, 2, 3, 8)
+    anchors = torch.tensor([[5, 11, 23], [3, 3, 20]])
+    with torch.inference_mode():
+        _, states = MODEL.context(whole)
+        together = MODEL.canvas(canvases, states, anchors)
+        for b in range(2):
+            for m in range(3):
+                _, short = MODEL.context(whole[b : b + 1, : anchors[b, m] + 1])
+                alone = MODEL.canvas(canvases[b : b + 1, m : m + 1], short)
+                torch.testing.assert_close(alone[0, 0], together[b, m], **TOLERANCE)
+
+
+def test_canvas_tokens_see_each_other_both_ways():
+    _, states = MODEL.context(tokens(5, 1, 10))
+    canvas = tokens(6, 1, 1, 8)
+    first, last = canvas.clone(), canvas.clone()
+    first[..., 0], last[..., 7] = 1, 1
+    base = MODEL.canvas(canvas, states)
+    assert (MODEL.canvas(first, states)[0, 0, 7] - base[0, 0, 7]).abs().max() > 1e-4
+    assert (MODEL.canvas(last, states)[0, 0, 0] - base[0, 0, 0]).abs().max() > 1e-4
+
+
+def test_one_context_serves_many_canvases():
+    _, states = MODEL.context(tokens(7, 1, 12))
+    canvases = tokens(8, 5, 1, 8)
+    together = MODEL.canvas(canvases, states)
+    alone = torch.cat([MODEL.canvas(c.unsqueeze(0), states) for c in canvases])
+    torch.testing.assert_close(together, alone, **TOLERANCE)
+
+
+def test_log_probs_are_a_distribution_and_copying_moves_it():
+    whole = tokens(9, 1, 16)
+    _, states = MODEL.context(whole)
+    hidden = MODEL.canvas(tokens(10, 1, 1, 8), states).squeeze(1)
+    log_probs = MODEL.log_probs(hidden, states)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(1, 8), rtol=1e-4, atol=1e-4)
+    plain = MODEL.vocabulary_logits(hidden).float().log_softmax(-1)
+    follower = whole[0, 1:]
+    gained = (log_probs - plain)[0, :, follower].amax(dim=-1)
+    absent = [i for i in range(330) if i not in set(follower.tolist())]
+    assert (gained > 0).all()
+    assert ((log_probs - plain)[0][:, absent] < 0).all()
+
+
+def test_a_context_of_one_token_has_nothing_to_copy():
+    _, states = MODEL.context(tokens(11, 1, 1))
+    log_probs = MODEL.log_probs(MODEL.canvas(tokens(12, 1, 1, 4), states).squeeze(1), states)
+    assert torch.isfinite(log_probs).all()
+
+
+@pytest.mark.parametrize("change", [{"width": 0}, {"n_kv_heads": 3}, {"head_size": 7}, {"n_layers": -1}])
+def test_impossible_shapes_are_refused(change):
+    good = {f: getattr(tiny_config(330), f) for f in tiny_config(330).__dataclass_fields__}
+    with pytest.raises(ValueError):
+        DenoiserConfig(**(good | change))
+
+
+def test_initial_loss_is_that_of_guessing():
+    torch.manual_seed(0)
+    model = Denoiser(tiny_config(330))
+    whole = tokens(13, 1, 30)
+    hidden, states = model.context(whole)
+    log_probs = model.log_probs(hidden, states)
+    assert abs(float(log_probs.mean()) + torch.log(torch.tensor(330.0))) < 0.5

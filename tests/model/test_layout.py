@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.context_cache import common_prefix
+from quicksilver.model.layout import ContextLayout
+from quicksilver.model.tokenizer import Special
+from tiny import TEXTS, tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+LAYOUT = ContextLayout(TOKENIZER)
+
+
+def request(prefix, suffix="", snippets=(), path="a/b.py"):
+    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(len(prefix),) * 2, multiline=False)
+    return CompletionRequest(hole=hole, path=path, snippets=tuple(snippets))
+
+
+def test_order_most_stable_first():
+    tokens = LAYOUT.context(request("x = ", "\ny", ["snip"]), 200)
+    specials = [Special(t - TOKENIZER.n_text) for t in tokens if t >= TOKENIZER.n_text]
+    order = [Special.BOS, Special.LANGUAGE_PYTHON, Special.PATH, Special.SNIPPET, Special.SUFFIX, Special.PREFIX]
+    assert specials == order
+    assert TOKENIZER.decode(tokens) == "a/b.pysnip\nyx = "
+
+
+@settings(deadline=None)
+@given(st.text(max_size=3000), st.text(max_size=800), st.lists(st.text(max_size=300), max_size=4), st.integers(60, 200))
+def test_never_longer_than_asked(prefix, suffix, snippets, n_tokens):
+    assert len(LAYOUT.context(request(prefix, suffix, snippets), n_tokens)) <= n_tokens
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 4000), st.integers(80, 200))
+def test_the_prefix_ends_at_the_cursor(n_chars, n_tokens):
+    text = (TEXTS[0] * 40)[:n_chars]
+    decoded = TOKENIZER.decode(LAYOUT.context(request(text, path=""), n_tokens))
+    assert text.endswith(decoded) and len(decoded) >= min(len(text), 40)
+
+
+def test_typing_rarely_moves_the_window():
+    """Over 200 typed characters nearly every context must extend the one before it, or the cache would be useless."""
+    text, n_kept = (TEXTS[0] + TEXTS[1]) * 20, 0
+    previous: list[int] = []
+    for n in range(2000, 2200):
+        tokens = LAYOUT.context(request(text[:n], "\nend\n"), 150)
+        n_kept += common_prefix(previous, tokens) >= 0.5 * len(tokens)
+        previous = tokens
+    assert n_kept >= 190
+
+
+@pytest.mark.parametrize("eol", ["\r\n", "\r"])
+def test_line_breaks_look_alike(eol):
+    plain = LAYOUT.context(request("a\n    b", "\nc"), 100)
+    assert LAYOUT.context(request("a\n    b".replace("\n", eol), "\nc".replace("\n", eol)), 100) == plain

@@ -1,0 +1,68 @@
+"""A tiny random denoiser with a real tokenizer, and an oracle that knows the answer. Shared by tests."""
+
+import torch
+from quicksilver.model.config import DenoiserConfig
+from quicksilver.model.denoise import CanvasTokens
+from quicksilver.model.denoiser import ContextStates, Denoiser
+from quicksilver.model.tokenizer import CodeTokenizer
+
+TEXTS = [
+    "def add(a, b):\n    return a + b\n\n\nclass Point:\n    def __init__(self, x, y):\n        self.x = x\n        self.y = y\n",
+    "for i in range(10):\n    if i % 2 == 0:\n        print(i)\n    else:\n        continue\n",
+]
+
+
+def tiny_tokenizer() -> CodeTokenizer:
+    return CodeTokenizer.train(TEXTS, 400)
+
+
+def tiny_config(vocab_size: int) -> DenoiserConfig:
+    return DenoiserConfig(
+        vocab_size=vocab_size, n_layers=3, width=48, n_heads=4, n_kv_heads=2, head_size=12, ffn_width=64, copy_size=16,
+        n_context=128, n_canvas=8,
+    )  # fmt: skip
+
+
+def tiny_denoiser(vocab_size: int = 330, seed: int = 0) -> Denoiser:
+    """Random weights large enough that nothing is near zero."""
+    torch.manual_seed(seed)
+    model = Denoiser(tiny_config(vocab_size))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+class Oracle:
+    """A model that gives the true token the probability `sure[i]`, at every step and whatever the canvas holds."""
+
+    def __init__(self, answer: list[int], sure: list[float], vocab_size: int) -> None:
+        self.answer, self.sure, self.vocab_size = answer, sure, vocab_size
+        self.seen: list[torch.Tensor] = []
+
+    def canvas(
+        self, canvases: torch.Tensor, states: ContextStates, anchors: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        self.seen.append(canvases[:, 0].clone())
+        return torch.zeros(*canvases.shape, 1)
+
+    def log_probs(self, hidden: torch.Tensor, states: ContextStates) -> torch.Tensor:
+        b, n, _ = hidden.shape
+        sure = torch.tensor(self.sure[:n]).unsqueeze(-1)
+        probs = (1 - sure).expand(n, self.vocab_size) / (self.vocab_size - 1)
+        probs = probs.scatter(-1, torch.tensor(self.answer[:n]).unsqueeze(-1), sure)
+        return probs.log().expand(b, n, self.vocab_size)
+
+
+MASK, END, VOCAB = 90, 91, 100
+
+
+def oracle_tokens() -> CanvasTokens:
+    forbidden = torch.zeros(VOCAB, dtype=torch.bool)
+    forbidden[MASK] = True
+    stops = torch.zeros(VOCAB, dtype=torch.bool)
+    stops[END] = True
+    return CanvasTokens(mask=MASK, end=END, forbidden=forbidden, stops=stops)
+
+
+def no_context() -> ContextStates:
+    return ContextStates([], torch.zeros(1, 1, 1), torch.zeros(1, 1, dtype=torch.long))

@@ -1,0 +1,127 @@
+"""`quicksilver train`: corpus, tokenizer, run, export; and `quicksilver eval`: measure a checkpoint on held-out code."""
+
+import argparse
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+from ..fim.errors import InputError
+from . import corpus
+
+PACKAGES = Path(__file__).parent / "packages.txt"
+N_TOKENIZER_CHARS = 40_000_000
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    top = argparse.ArgumentParser(prog="quicksilver train", description="Build the embedded model from source code.")
+    steps = top.add_subparsers(dest="step", required=True)
+    made = steps.add_parser("corpus", help="collect permissively licensed Python source")
+    made.add_argument("--packages", type=Path, default=PACKAGES, help="pinned packages to fetch with pip")
+    made.add_argument("--from-environment", action="store_true", help="also read the installed distributions")
+    made.add_argument("--no-download", action="store_true", help="use the wheels that are already there")
+    tokenizer = steps.add_parser("tokenizer", help="learn the byte-level BPE")
+    run = steps.add_parser("run", help="train, or go on training, and export the checkpoint")
+    plan = run.add_mutually_exclusive_group(required=True)
+    plan.add_argument("--minutes", type=float, help="end after this many minutes of training")
+    plan.add_argument("--steps", type=int, help="end after this many steps")
+    run.add_argument("--seed", type=int, default=1)
+    run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
+    for step in (made, tokenizer, run):
+        step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
+    for step in (tokenizer, run):
+        step.add_argument("--size", choices=("nano", "base"), default="nano")
+    run.add_argument("--export", type=Path, default=None, help="checkpoint folder to write (default: in the run)")
+    return top
+
+
+def main(argv: list[str]) -> int:
+    """Run one step of the pipeline. Raises InputError with one line for the person."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments = parser().parse_args(argv)
+    steps = {"corpus": make_corpus, "tokenizer": make_tokenizer, "run": run}
+    steps[arguments.step](arguments)
+    return 0
+
+
+def make_corpus(arguments: argparse.Namespace) -> None:
+    """Collect, filter, split and write the corpus; print what went in and what did not."""
+    wheels = arguments.folder / "wheels"
+    if not arguments.no_download:
+        corpus.download(arguments.packages, wheels)
+    installed = corpus.installed(frozenset({"quicksilver-lsp"})) if arguments.from_environment else iter(())
+    packages = chain([corpus.standard_library()], corpus.wheels(wheels), installed)
+    report = corpus.Report()
+    corpus.write(corpus.collect(packages, report), report, arguments.folder / "corpus")
+    for split in corpus.SPLITS:
+        sources = [s for s in report.sources if s.split == split]
+        n_chars, n_files = sum(s.n_chars for s in sources), sum(s.n_files for s in sources)
+        print(f"{split}: {len(sources)} packages, {n_files:,} files, {n_chars:,} characters")
+    for reason, count in report.drops.most_common():
+        print(f"dropped {count:,}: {reason}")
+
+
+def make_tokenizer(arguments: argparse.Namespace) -> None:
+    """Learn the tokenizer of a size from a fair sample of the training documents."""
+    from ..model.tokenizer import CodeTokenizer
+    from .recipes import RECIPES
+
+    documents = corpus.read(arguments.folder / "corpus", "train")
+    random.Random(0).shuffle(documents)
+    vocab_size = RECIPES[arguments.size]().shape.vocab_size
+    tokenizer = CodeTokenizer.train(_first_chars(documents, N_TOKENIZER_CHARS), vocab_size)
+    path = tokenizer_path(arguments.folder, arguments.size)
+    tokenizer.save(path)
+    valid = [d.text for d in corpus.read(arguments.folder / "corpus", "valid")]
+    ratio = sum(map(len, valid)) / sum(len(tokenizer.encode(text)) for text in valid)
+    print(f"{path}: {tokenizer.vocab_size} ids, {ratio:.3f} characters a token on the valid split")
+
+
+def _first_chars(documents: list[corpus.Document], n_chars: int) -> Iterator[str]:
+    for document in documents:
+        if n_chars <= 0:
+            return
+        n_chars -= len(document.text)
+        yield document.text
+
+
+def tokenizer_path(folder: Path, size: str) -> Path:
+    """Where the tokenizer of a size lies before it is exported with a checkpoint."""
+    return folder / f"tokenizer-{size}.json"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train a size in its own folder, resuming if there is a state, then export the checkpoint."""
+    import torch
+
+    from ..model import checkpoint
+    from ..model.denoiser import Denoiser
+    from ..model.tokenizer import CodeTokenizer
+    from .recipes import RECIPES, train_config
+    from .samples import SampleStream
+    from .trainer import Trainer
+
+    if (arguments.minutes or arguments.steps) <= 0:
+        raise InputError("--minutes and --steps must be positive")
+    recipe = RECIPES[arguments.size]()
+    tokenizer = CodeTokenizer.load(tokenizer_path(arguments.folder, arguments.size))
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(arguments.seed)
+    model = Denoiser(replace(recipe.shape, vocab_size=tokenizer.vocab_size)).to(device)
+    train, valid = (
+        SampleStream(corpus.read(arguments.folder / "corpus", split), tokenizer, recipe.samples)
+        for split in ("train", "valid")
+    )
+    config = train_config(
+        steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context
+    )
+    trainer = Trainer(model, train, valid, config, arguments.folder / recipe.name)
+    if trainer.resume():
+        print(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens")
+    trainer.run()
+    folder = arguments.export or arguments.folder / recipe.name / "checkpoint"
+    checkpoint.save(folder, recipe.name, model, tokenizer)
+    print(f"wrote {folder} after {trainer.step} steps, {trainer.n_tokens:,} context tokens")

@@ -1,0 +1,205 @@
+"""Training samples: a document cut at characters, its context in SPM order, and noisy canvases over it.
+
+Shapes: T context tokens, M canvases of L tokens. Everything random comes from the caller's generator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+
+from ..model.layout import ContextLayout
+from ..model.tokenizer import CodeTokenizer, Special
+from .corpus import Document
+
+N_CHARS_PER_TOKEN = 6  # upper end, to cut windows of text before they are tokenised
+IGNORE = -100
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """How samples are cut and noised. Shares are probabilities; hole_mix: characters, rest of line, lines, block."""
+
+    n_context: int = 512
+    n_canvas: int = 32
+    n_hole_canvases: int = 2
+    n_anchor_canvases: int = 4
+    hole_mix: tuple[float, float, float, float] = (0.4, 0.3, 0.2, 0.1)
+    fully_masked_share: float = 0.35
+    left_biased_share: float = 0.5
+    mask_floor: float = 0.1
+    wrong_token_share: float = 0.1
+    suffix_share_max: float = 0.4
+    no_suffix_share: float = 0.1
+    n_middle_max: int = 96
+
+    def __post_init__(self) -> None:
+        if abs(sum(self.hole_mix) - 1) > 1e-6:
+            raise ValueError(f"hole_mix must sum to 1, not {sum(self.hole_mix)}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """tokens and targets [B, T] (targets IGNORE where padded); canvases, canvas_targets [B, M, L]; weights [B, M, L]
+    of the canvas loss (0 = not asked); anchors [B, M]: the context position before each canvas."""
+
+    tokens: np.ndarray
+    targets: np.ndarray
+    canvases: np.ndarray
+    canvas_targets: np.ndarray
+    weights: np.ndarray
+    anchors: np.ndarray
+
+
+@dataclass
+class SampleStream:
+    """Endless samples from documents, drawn in proportion to their length."""
+
+    documents: Sequence[Document]
+    tokenizer: CodeTokenizer
+    config: SampleConfig
+    _lengths: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        lengths = np.array([len(d.text) for d in self.documents], dtype=np.float64)
+        self._lengths = np.cumsum(lengths) / lengths.sum()
+
+    def batch(self, rng: Generator, size: int) -> Batch:
+        """A batch of size samples."""
+        rows = [self.sample(rng) for _ in range(size)]
+        return Batch(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    def sample(self, rng: Generator) -> tuple[np.ndarray, ...]:
+        """One sample, as a row of Batch."""
+        document = self.documents[int(np.searchsorted(self._lengths, rng.random()))]
+        start, end = cut(rng, document.text, self.config.hole_mix)
+        context, anchor = self._context(rng, document, start, end)
+        tokens = np.full(self.config.n_context + 1, self.tokenizer.special(Special.PAD), dtype=np.int64)
+        tokens[: len(context)] = context
+        targets = tokens[1:].copy()
+        targets[len(context) - 1 :] = IGNORE
+        return tokens[:-1], targets, *self._canvases(rng, context, anchor)
+
+    def _context(self, rng: Generator, document: Document, start: int, end: int) -> tuple[list[int], int]:
+        """Context tokens with the middle and EOM at their end, and the last prefix position."""
+        config, encode = self.config, self.tokenizer.encode
+        text = document.text
+        middle = encode(text[start : min(end, start + config.n_middle_max * N_CHARS_PER_TOKEN)])
+        is_cut = len(middle) > config.n_middle_max
+        tail = middle[: config.n_middle_max] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
+        layout = ContextLayout(self.tokenizer)
+        head = layout.head("python", document.path)
+        room = config.n_context + 1 - len(tail) - len(head) - 2
+        share = 0.0 if rng.random() < config.no_suffix_share else rng.random() * config.suffix_share_max
+        prefix_start = max(0, start - room * N_CHARS_PER_TOKEN)
+        if prefix_start:
+            prefix_start = text.rfind("\n", 0, prefix_start) + 1
+        prefix = encode(text[prefix_start:start])
+        n_suffix = room - min(len(prefix), int(room * (1 - share)))
+        suffix = encode(text[end : end + n_suffix * N_CHARS_PER_TOKEN])[:n_suffix] if share else []
+        prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
+        context = layout.join(head, suffix, prefix)
+        return context + tail, len(context) - 1
+
+    def _canvases(self, rng: Generator, context: list[int], anchor: int) -> tuple[np.ndarray, ...]:
+        """canvases, canvas_targets, weights [M, L] and anchors [M]."""
+        config = self.config
+        prefix_start = context.index(self.tokenizer.special(Special.PREFIX))
+        anchors = [anchor] * config.n_hole_canvases
+        anchors += [int(rng.integers(prefix_start, len(context) - 1)) for _ in range(config.n_anchor_canvases)]
+        rows, masks = [], None
+        for i, at in enumerate(anchors):
+            target, known = self._target(context, at)
+            previous = masks if i == 1 and anchors[0] == at else None
+            masks = draw_mask(rng, config, previous)
+            rows.append(self._noise(rng, target, known, masks))
+        canvases, targets, weights = (np.stack(column) for column in zip(*rows, strict=True))
+        return canvases, targets, weights, np.array(anchors, dtype=np.int64)
+
+    def _target(self, context: list[int], anchor: int) -> tuple[np.ndarray, np.ndarray]:
+        """What stands in the canvas after anchor [L], EOM to the end, and where that is known (bool [L])."""
+        length = self.config.n_canvas
+        eom = self.tokenizer.special(Special.EOM)
+        found = context[anchor + 1 : anchor + 1 + length]
+        target = np.full(length, eom, dtype=np.int64)
+        target[: len(found)] = found
+        ends = context[-1] == eom
+        known = np.arange(length) < (length if ends else len(found))
+        return target, known
+
+    def _noise(
+        self, rng: Generator, target: np.ndarray, known: np.ndarray, masked: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mask and falsify a canvas: canvas, target and weights, all [L]."""
+        config = self.config
+        masked = masked | ~known
+        eom = self.tokenizer.special(Special.EOM)
+        wrong = ~masked & (rng.random(len(target)) < config.wrong_token_share)
+        canvas = np.where(masked, self.tokenizer.special(Special.MASK), target)
+        canvas = np.where(wrong, rng.integers(0, self.tokenizer.n_text, len(target)), canvas)
+        weights = ((masked | wrong) & known).astype(np.float32)
+        ends = (target == eom) & (weights > 0)
+        if ends.any():
+            weights[ends] = 1.0 / ends.sum()  # all ends together weigh as one token
+        return canvas, target, weights
+
+
+def draw_mask(rng: Generator, config: SampleConfig, previous: np.ndarray | None) -> np.ndarray:
+    """Masked positions, bool [L]: all, or a bell-shaped share; previous asks for its complement if that is any."""
+    length = config.n_canvas
+    if previous is not None and not previous.all():
+        return ~previous
+    if rng.random() < config.fully_masked_share:
+        return np.ones(length, dtype=bool)
+    share = max(config.mask_floor, float(rng.beta(2.0, 2.0)))
+    n_masked = max(1, min(length, round(share * length)))
+    order = rng.random(length)
+    if rng.random() < config.left_biased_share:
+        order = order + np.arange(length) / length * 2  # positions on the left tend to be revealed first
+    return np.argsort(np.argsort(-order)) < n_masked
+
+
+def cut(rng: Generator, text: str, hole_mix: Sequence[float]) -> tuple[int, int]:
+    """A hole (start, end) in text, in characters, of a kind drawn from hole_mix."""
+    kind = int(rng.choice(4, p=hole_mix))
+    if kind == 0:
+        length = int(np.exp(rng.uniform(0.0, np.log(300))))
+        start = int(rng.integers(0, max(1, len(text) - length)))
+        return start, min(len(text), start + length)
+    at = int(rng.integers(0, len(text)))
+    line = text.rfind("\n", 0, at) + 1
+    if kind == 3:
+        opener = text.find(":\n", at)
+        if opener >= 0:
+            return opener + 1, block_end(text, opener + 2, n_lines_max=12)
+    end = line_end(text, line)
+    indent = len(text[line:end]) - len(text[line:end].lstrip())
+    start = int(rng.integers(line + indent, max(line + indent, end) + 1))
+    for _ in range(int(rng.integers(1, 7)) if kind == 2 else 0):
+        end = line_end(text, min(len(text), end + 1))
+    return start, end
+
+
+def line_end(text: str, start: int) -> int:
+    """Offset of the end of the line that start lies on, before its break."""
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def block_end(text: str, start: int, n_lines_max: int) -> int:
+    """Offset of the end of the block whose first line begins at start: before the line break of its last line."""
+    first = text[start : line_end(text, start)]
+    indent = len(first) - len(first.lstrip())
+    end = at = start
+    for _ in range(n_lines_max):
+        stop = line_end(text, at)
+        line = text[at:stop]
+        if line.strip():
+            if len(line) - len(line.lstrip()) < max(indent, 1):
+                break
+            end = stop
+        if stop >= len(text):
+            break
+        at = stop + 1
+    return max(end, start - 1)
