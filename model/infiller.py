@@ -59,8 +59,8 @@ class DenoisingInfiller:
         self.tokenizer = checkpoint.tokenizer
         self.layout = ContextLayout(self.tokenizer)
         self.cache = ContextCache(self.model)
-        self._line_tokens = canvas_tokens(self.tokenizer, multiline=False)
-        self._block_tokens = canvas_tokens(self.tokenizer, multiline=True)
+        self.line_tokens = canvas_tokens(self.tokenizer, multiline=False)
+        self.block_tokens = canvas_tokens(self.tokenizer, multiline=True)
 
     @property
     def name(self) -> str:
@@ -139,7 +139,7 @@ class DenoisingInfiller:
         prefilled_s = time.monotonic()
         if not filled.steps:
             filled.n_cached = n_cached
-        tokens = self._block_tokens if request.hole.multiline else self._line_tokens
+        tokens = self.block_tokens if request.hole.multiline else self.line_tokens
         rest = Budget(deadline_s=budget.deadline_s, max_evaluations=max(1, budget.max_evaluations - filled.steps))
         exhausted = budget.spent(filled.steps)
         canvas = torch.full((1, n_canvas), tokens.mask)

@@ -1,4 +1,4 @@
-"""`quicksilver train`: corpus, tokenizer, run, export; and `quicksilver eval`: measure a checkpoint on held-out code."""
+"""`quicksilver train`: corpus, tokenizer, run. Each step reads what the one before wrote."""
 
 import argparse
 import logging

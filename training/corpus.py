@@ -18,6 +18,7 @@ import sysconfig
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from email.message import Message
 from email.parser import HeaderParser
@@ -253,13 +254,10 @@ def write(documents: Iterable[Document], report: Report, folder: Path) -> None:
     """Write {train,valid,heldout}.jsonl.gz and manifest.json into folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {split: folder / f"{split}.jsonl.gz.part" for split in SPLITS}
-    streams = {split: gzip.open(part, "wt", encoding="utf-8", compresslevel=6) for split, part in parts.items()}
-    try:
+    with ExitStack() as stack:
+        streams = {split: stack.enter_context(gzip.open(part, "wt", encoding="utf-8")) for split, part in parts.items()}
         for document in documents:
             streams[split_of(document.package)].write(json.dumps(asdict(document)) + "\n")
-    finally:
-        for stream in streams.values():
-            stream.close()
     if not any(source.split == "train" for source in report.sources):
         raise InputError("no permissively licensed source was found: nothing to train on")
     for part in parts.values():

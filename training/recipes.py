@@ -1,4 +1,4 @@
-"""The sizes we train, each with its samples and its run. A recipe is all there is to know about a checkpoint's making."""
+"""The sizes we train: each one's shape, samples and run, all there is to know about a checkpoint's making."""
 
 from dataclasses import dataclass
 

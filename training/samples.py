@@ -85,9 +85,10 @@ class SampleStream:
         """Context tokens with the middle and EOM at their end, and the last prefix position."""
         config, encode = self.config, self.tokenizer.encode
         text = document.text
-        middle = encode(text[start : min(end, start + config.n_middle_max * N_CHARS_PER_TOKEN)])
-        is_cut = len(middle) > config.n_middle_max
-        tail = middle[: config.n_middle_max] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
+        n_middle_max = min(config.n_middle_max, config.n_context // 4)
+        middle = encode(text[start : min(end, start + n_middle_max * N_CHARS_PER_TOKEN)])
+        is_cut = len(middle) > n_middle_max
+        tail = middle[:n_middle_max] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
         layout = ContextLayout(self.tokenizer)
         head = layout.head("python", document.path)
         room = config.n_context + 1 - len(tail) - len(head) - 2

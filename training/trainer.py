@@ -6,7 +6,6 @@ uninterrupted one would have seen.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -170,7 +169,7 @@ class Trainer:
             },
             part,
         )
-        os.replace(part, self.folder / STATE)
+        part.replace(self.folder / STATE)
 
     def resume(self) -> bool:
         """Continue from state.pt if there is one. Raises InputError when it is damaged or of another shape."""

@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_each_step_commits_at_least_one(cells, policy):
     answer, sure = [a for a, _ in cells], [s for _, s in cells]
     open_counts = [len(answer)]
     run(answer, sure, policy=policy, on_step=lambda s: open_counts.append(int((s.canvas == MASK).sum())))
-    assert all(after < before for before, after in zip(open_counts, open_counts[1:], strict=False))
+    assert all(after < before for before, after in pairwise(open_counts))
     assert open_counts[-1] == 0
 
 

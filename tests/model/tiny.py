@@ -7,7 +7,8 @@ from quicksilver.model.denoiser import ContextStates, Denoiser
 from quicksilver.model.tokenizer import CodeTokenizer
 
 TEXTS = [
-    "def add(a, b):\n    return a + b\n\n\nclass Point:\n    def __init__(self, x, y):\n        self.x = x\n        self.y = y\n",
+    "def add(a, b):\n    return a + b\n\n\n"
+    "class Point:\n    def __init__(self, x, y):\n        self.x = x\n        self.y = y\n",
     "for i in range(10):\n    if i % 2 == 0:\n        print(i)\n    else:\n        continue\n",
 ]
 

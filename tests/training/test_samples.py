@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.model.tokenizer import Special
+from quicksilver.training.corpus import Document
+from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream, block_end, cut, draw_mask
+from tiny import TEXTS, tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+TEXT = (TEXTS[0] + TEXTS[1]) * 12
+CONFIG = SampleConfig(n_context=96, n_canvas=8)
+STREAM = SampleStream([Document("p", "p/a.py", TEXT)], TOKENIZER, CONFIG)
+END, MASK, PREFIX = (TOKENIZER.special(s) for s in (Special.EOM, Special.MASK, Special.PREFIX))
+
+
+def batch(seed, size=4, stream=STREAM):
+    return stream.batch(np.random.default_rng(seed), size)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000))
+def test_shapes_and_targets(seed):
+    b = batch(seed)
+    assert b.tokens.shape == b.targets.shape == (4, 96)
+    assert b.canvases.shape == b.canvas_targets.shape == b.weights.shape == (4, 6, 8)
+    known = b.targets[:, :-1] != IGNORE
+    assert (b.targets[:, :-1][known] == b.tokens[:, 1:][known]).all()
+    assert ((b.anchors >= 1) & (b.anchors < 96)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000))
+def test_canvases_continue_the_context_at_their_anchor(seed):
+    b = batch(seed)
+    for row in range(4):
+        for canvas in range(6):
+            anchor, target = b.anchors[row, canvas], b.canvas_targets[row, canvas]
+            following = b.targets[row, anchor:][: len(target)]
+            real = following != IGNORE
+            assert (target[: len(following)][real] == following[real]).all()
+            after_end = np.flatnonzero(target == END)
+            assert not len(after_end) or (target[after_end[0] :] == END).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000))
+def test_weights_ask_for_masked_and_falsified_positions_only(seed):
+    b = batch(seed)
+    changed = b.canvases != b.canvas_targets
+    assert (changed[b.weights > 0] | (b.canvases == b.canvas_targets)[b.weights > 0]).all()
+    assert (b.weights[(b.canvases == MASK) & (b.weights > 0)] > 0).all()
+    revealed = (b.canvases == b.canvas_targets) & (b.canvases != MASK)
+    asked_though_right = revealed & (b.weights > 0)
+    assert asked_though_right.mean() < 0.01  # a falsified token may happen to be the right one
+    ends = (b.canvas_targets == END) & (b.weights > 0)
+    total = np.where(ends, b.weights, 0).sum(-1)
+    assert np.allclose(total[ends.any(-1)], 1.0, atol=1e-5)
+
+
+def test_the_hole_ends_with_an_end_token_that_the_context_carries_too():
+    b = batch(0, 32)
+    rows_with_end = (b.targets == END).any(-1).mean()
+    assert rows_with_end > 0.6  # the others are longer than a quarter of this small context
+
+
+def test_same_generator_same_batch():
+    for one, other in zip(vars(batch(5)).values(), vars(batch(5)).values(), strict=True):
+        assert (one == other).all()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 100_000), st.sampled_from([TEXT, "x", "\n\n", "a:\n", "if x:\n    y", "é" * 50]))
+def test_cuts_lie_in_the_text(seed, text):
+    start, end = cut(np.random.default_rng(seed), text, CONFIG.hole_mix)
+    assert 0 <= start <= end <= len(text)
+
+
+def test_cuts_fall_inside_words():
+    rng = np.random.default_rng(0)
+    starts = [cut(rng, TEXT, (1, 0, 0, 0))[0] for _ in range(500)]
+    inside = [0 < s < len(TEXT) and TEXT[s - 1].isalnum() and TEXT[s].isalnum() for s in starts]
+    assert sum(inside) > 100
+
+
+def test_block_end():
+    text = "if x:\n    a\n\n    b\nc\n"
+    assert text[: block_end(text, 6, 12)] == "if x:\n    a\n\n    b"
+
+
+def test_masks_complement_each_other():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        first = draw_mask(rng, CONFIG, None)
+        assert first.any()
+        second = draw_mask(rng, CONFIG, first)
+        assert second.any()
+        assert first.all() or (second == ~first).all()
+
+
+def test_a_mix_must_sum_to_one():
+    with pytest.raises(ValueError, match="hole_mix"):
+        SampleConfig(hole_mix=(1, 1, 1, 1))
