@@ -121,9 +121,8 @@ def rest_of_line_tasks(documents: list[corpus.Document], n: int, seed: int) -> I
 
 def request_of(task: Task, policy: PolicyName) -> CompletionRequest:
     """The engine's request for a task, without a deadline."""
-    hole = Hole(
-        prefix=task.prefix, suffix=task.suffix, language="python", replaced=(len(task.prefix),) * 2, multiline=False
-    )
+    at = len(task.prefix)
+    hole = Hole(prefix=task.prefix, suffix=task.suffix, language="python", replaced=(at, at), multiline=False)
     return CompletionRequest(hole=hole, path=task.path, budget_ms=None, policy=policy)
 
 

@@ -1,10 +1,11 @@
 """`quicksilver train`: corpus, tokenizer, run. Each step reads what the one before wrote."""
 
 import argparse
+import json
 import logging
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from . import corpus
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
+PLAN = "plan.json"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,9 +32,13 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--steps", type=int, help="end after this many steps")
     run.add_argument("--seed", type=int, default=1)
     run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
-    for step in (made, tokenizer, run):
+    card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
+    card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
+    card.add_argument("--evaluation", type=Path, required=True, help="what `quicksilver eval heldout --json` wrote")
+    card.add_argument("--hardware", required=True, help="what the run ran on, in words")
+    for step in (made, tokenizer, run, card):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
-    for step in (tokenizer, run):
+    for step in (tokenizer, run, card):
         step.add_argument("--size", choices=("nano", "base"), default="nano")
     run.add_argument("--export", type=Path, default=None, help="checkpoint folder to write (default: in the run)")
     return top
@@ -42,7 +48,7 @@ def main(argv: list[str]) -> int:
     """Run one step of the pipeline. Raises InputError with one line for the person."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments = parser().parse_args(argv)
-    steps = {"corpus": make_corpus, "tokenizer": make_tokenizer, "run": run}
+    steps = {"corpus": make_corpus, "tokenizer": make_tokenizer, "run": run, "card": make_card}
     steps[arguments.step](arguments)
     return 0
 
@@ -119,9 +125,32 @@ def run(arguments: argparse.Namespace) -> None:
         steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context
     )
     trainer = Trainer(model, train, valid, config, arguments.folder / recipe.name)
+    (arguments.folder / recipe.name / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
     if trainer.resume():
         print(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens")
     trainer.run()
     folder = arguments.export or arguments.folder / recipe.name / "checkpoint"
     checkpoint.save(folder, recipe.name, model, tokenizer)
     print(f"wrote {folder} after {trainer.step} steps, {trainer.n_tokens:,} context tokens")
+
+
+def make_card(arguments: argparse.Namespace) -> None:
+    """Write MODEL_CARD.md and sources.json into the checkpoint's folder."""
+    from .model_card import model_card, read_log
+    from .recipes import RECIPES
+    from .trainer import TrainConfig
+
+    recipe = RECIPES[arguments.size]()
+    folder = arguments.folder / recipe.name
+    try:
+        manifest = json.loads((arguments.folder / "corpus" / "manifest.json").read_text(encoding="utf-8"))
+        evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8"))
+        config = TrainConfig(**json.loads((folder / PLAN).read_text(encoding="utf-8")))
+        text = model_card(recipe, config, manifest, read_log(folder), evaluation, arguments.hardware)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the card lacks what it is written from: {error}") from error
+    if not (arguments.checkpoint / "config.json").is_file():
+        raise InputError(f"no checkpoint in {arguments.checkpoint}")
+    (arguments.checkpoint / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+    (arguments.checkpoint / "sources.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {arguments.checkpoint / 'MODEL_CARD.md'}")

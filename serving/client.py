@@ -1,0 +1,266 @@
+"""The engine's client: an `Engine` that starts the shared process on first use and asks it over its socket.
+
+Owns starting (once, however many front ends ask at the same time), waiting until the model is ready, and turning HTTP
+answers back into our values and errors. It imports neither torch nor a web framework.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from ..fim.errors import EngineBusy, EngineError, EngineUnavailable, InputError
+from ..fim.types import Completion, CompletionRequest
+from .exchange import Endpoint, EngineNotRunning, Reply, exchange
+from .fields import Fields, as_text, optional, parse_object
+from .home import EngineHome, last_log_line, package_version, read_info
+from .wire import (
+    MAX_BODY_BYTES,
+    STOPPING_CODE,
+    EngineHealth,
+    decode_completion,
+    decode_health,
+    encode_request,
+)
+
+Progress = Callable[[str], None]
+
+_POLL_S = 0.03
+_CLOCK_SLACK_S = 2.0  # creation times move when the machine's clock is set
+_PROBE_TIMEOUT_S = 5.0  # importing torch can keep the engine's loop from answering for a second
+
+
+def default_launch(home: EngineHome, *, threads: int | None = None) -> list[str]:
+    """The command that starts the engine of home.
+
+    -P keeps the working directory out of the import path: a workspace's own `kernels/` folder must never run.
+    """
+    command = [sys.executable, "-P", "-m", "quicksilver.lsp_server", "serve", "--detached"]
+    if home.model is not None:
+        command += ["--model", str(home.model)]
+    return command if threads is None else [*command, "--threads", str(threads)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Started:
+    process: subprocess.Popen[bytes]
+    log_start: int
+
+
+class EngineClient:
+    """Asks the engine of one home; start_timeout_s covers starting and loading, answer_timeout_s one request."""
+
+    def __init__(
+        self,
+        home: EngineHome,
+        launch: Sequence[str] | None = None,
+        *,
+        start_timeout_s: float = 60.0,
+        answer_timeout_s: float = 120.0,
+    ) -> None:
+        self._home = home
+        self._launch = list(launch) if launch is not None else default_launch(home)
+        self._start_timeout_s = start_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Fill request.hole, starting the engine if none runs. Cancelling closes the connection: the work stops.
+
+        Asks once more only when nothing was run. Raises InputError, EngineBusy, EngineUnavailable (it cannot be
+        started, or it died while answering: the next request starts another), EngineError (it failed on this one).
+        """
+        body = encode_request(request)
+        if len(body) > MAX_BODY_BYTES:
+            raise InputError(f"the request is larger than {MAX_BODY_BYTES // 2**20} MiB: send less of the document")
+        try:
+            reply = await self._ask("POST", "/v1/fill", body)
+        except EngineNotRunning:
+            await self.ensure_running()
+            reply = await self._ask("POST", "/v1/fill", body)
+        try:
+            return decode_completion(reply.body)
+        except InputError as error:
+            raise EngineError(f"the engine's answer makes no sense: {error}") from error
+
+    async def health(self) -> EngineHealth:
+        """The engine's state. Starts nothing: raises EngineNotRunning (an EngineUnavailable) when there is none."""
+        reply = await exchange(self._endpoint(), "GET", "/health", timeout_s=_PROBE_TIMEOUT_S)
+        try:
+            return decode_health(reply.body)
+        except InputError as error:
+            raise EngineUnavailable(f"what answers on the engine's socket is not an engine: {error}") from error
+
+    async def ensure_running(self, on_progress: Progress | None = None) -> EngineHealth:
+        """Start the engine unless one runs, and wait until its model is ready.
+
+        on_progress gets a few words whenever the stage changes. Raises EngineUnavailable with the reason.
+        """
+        report = _Stages(on_progress)
+        deadline_s = time.monotonic() + self._start_timeout_s
+        started: _Started | None = None
+        while True:
+            health = await self._probe()
+            if health is not None and health.status == "ready":
+                report("ready")
+                return health
+            if health is not None:
+                report(_stage_of(health))
+            elif started is None:
+                report("starting the engine")
+                started = await self._start(deadline_s)
+            else:
+                self._refuse_if_ended(started)
+            self._check_deadline(deadline_s)
+            await asyncio.sleep(_POLL_S)
+
+    async def shutdown(self) -> None:
+        """Ask the engine to end and wait until it takes no more requests; nothing happens when none runs."""
+        before = await self._probe()
+        if before is None:
+            return
+        with suppress(EngineNotRunning):
+            await self._ask("POST", "/v1/shutdown")
+        deadline_s = time.monotonic() + self._start_timeout_s
+        while (now := await self._probe()) is not None and now.pid == before.pid:
+            if time.monotonic() >= deadline_s:
+                raise EngineUnavailable(f"the engine (process {before.pid}) does not stop")
+            await asyncio.sleep(_POLL_S)
+
+    async def _ask(self, method: str, target: str, body: bytes = b"") -> Reply:
+        reply = await exchange(self._endpoint(), method, target, body, timeout_s=self._answer_timeout_s)
+        if reply.status != 200:
+            raise _error_of(reply)
+        return reply
+
+    async def _probe(self) -> EngineHealth | None:
+        try:
+            return await self.health()
+        except EngineUnavailable:
+            return None
+
+    def _endpoint(self) -> Endpoint:
+        if self._home.socket is not None:
+            return Endpoint(socket=self._home.socket)
+        import psutil  # only where there are no UNIX sockets
+
+        info = read_info(self._home)
+        try:
+            if info is None or info.port is None:
+                raise EngineNotRunning("no engine is running")
+            age_error_s = abs(psutil.Process(info.pid).create_time() - info.started_s)
+            if age_error_s > _CLOCK_SLACK_S:  # the number now belongs to another process
+                raise EngineNotRunning("no engine is running")
+            # The port is the engine's own: only now may the token be sent there.
+            return Endpoint(port=info.port, token=self._home.token_file.read_text(encoding="ascii").strip())
+        except (psutil.Error, OSError) as error:
+            raise EngineNotRunning("no engine is running") from error
+
+    async def _start(self, deadline_s: float) -> _Started | None:
+        """Start the process and return when it answers or has ended; None when another front end was faster."""
+        self._home.prepare()
+        async with self._start_lock(deadline_s):
+            if await self._probe() is not None:
+                return None
+            started = self._spawn()
+            while started.process.poll() is None and await self._probe() is None:
+                self._check_deadline(deadline_s)
+                await asyncio.sleep(_POLL_S)
+            return started
+
+    @asynccontextmanager
+    async def _start_lock(self, deadline_s: float) -> AsyncIterator[None]:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._home.start_lock)
+        while True:
+            try:
+                lock.acquire(blocking=False)
+                break
+            except Timeout:
+                self._check_deadline(deadline_s)
+                await asyncio.sleep(_POLL_S)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _spawn(self) -> _Started:
+        version = package_version()
+        if version != self._home.version:
+            was = self._home.version
+            raise EngineUnavailable(
+                f"quicksilver was changed from {was} to {version} while running: restart the editor"
+            )
+        if self._process is not None:
+            self._process.poll()
+        log = os.open(self._home.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            log_start = os.fstat(log).st_size
+            process = subprocess.Popen(
+                self._launch,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # ours is the language server's protocol
+                stderr=log,
+                cwd=self._home.folder,  # not the workspace: it must stay removable, and it is not to be trusted
+                env={**os.environ, **self._home.environment()},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineUnavailable(f"cannot run {self._launch[0]}: {error.strerror}") from error
+        finally:
+            os.close(log)
+        self._process = process  # kept, so that Python reaps it some time after it has ended
+        return _Started(process=process, log_start=log_start)
+
+    def _refuse_if_ended(self, started: _Started) -> None:
+        """Raise what the engine that was just started said last, when it has ended."""
+        code = started.process.poll()
+        if code is not None:
+            line = last_log_line(self._home.log_file, started.log_start) or f"exit code {code}"
+            raise EngineUnavailable(f"the engine ended while starting: {line} (log: {self._home.log_file})")
+
+    def _check_deadline(self, deadline_s: float) -> None:
+        if time.monotonic() >= deadline_s:
+            waited = f"{self._start_timeout_s:g} s"
+            raise EngineUnavailable(f"the engine is not ready after {waited} (log: {self._home.log_file})")
+
+
+class _Stages:
+    """Reports each stage once."""
+
+    def __init__(self, on_progress: Progress | None) -> None:
+        self._on_progress = on_progress
+        self._last = ""
+
+    def __call__(self, stage: str) -> None:
+        if self._on_progress is not None and stage != self._last:
+            self._on_progress(stage)
+        self._last = stage
+
+
+def _stage_of(health: EngineHealth) -> str:
+    """A few words for a state that is not ready. Raises EngineUnavailable for a failed one."""
+    if health.status == "failed":
+        raise EngineUnavailable(f"the engine cannot start: {health.reason}")
+    return "loading the model" if health.status == "loading" else "waiting for the old engine to stop"
+
+
+def _error_of(reply: Reply) -> Exception:
+    """The error that an answer other than 200 stands for."""
+    try:
+        fields: Fields = parse_object(reply.body, "error").take("error", Fields)
+        message, code = fields.take("message", as_text), fields.take("code", optional(as_text), None)
+    except InputError:
+        return EngineError(f"the engine answered with status {reply.status}")
+    if reply.status in (400, 413):
+        return InputError(message)
+    if reply.status == 429:
+        return EngineBusy(message)
+    if reply.status == 503 and code == STOPPING_CODE:
+        return EngineNotRunning(message)
+    return (EngineUnavailable if reply.status in (401, 403, 503) else EngineError)(message)

@@ -1,0 +1,147 @@
+"""`quicksilver serve`: options, the log, and what each refusal to start says.
+
+Owns the command line of the engine process. It does not know HTTP or how a model fills holes; torch is imported only
+when the model is loaded, in the worker's thread, so that the socket answers long before.
+"""
+
+import argparse
+import logging
+import logging.handlers
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..fim.engine import Infiller
+from ..fim.errors import InputError, QuicksilverError
+from .home import EngineHome, find_home
+from .wire import one_line
+
+logger = logging.getLogger(__name__)
+
+LoadInfiller = Callable[[Path | None, int | None], Infiller]
+
+_LOG_BYTES = 1_000_000
+_ERROR_PREFIX = "quicksilver serve: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """What `quicksilver serve` was asked; idle_s None means to serve until stopped."""
+
+    model: Path | None
+    port: int | None
+    threads: int | None
+    idle_s: float | None
+    detached: bool
+    verbose: bool
+
+
+def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
+    """Run an engine until it ends; returns the exit code: 0, or 2 after one line that says what is wrong.
+
+    load makes the Infiller from a checkpoint folder (None: the built-in one) and a number of threads (None: its own
+    choice).
+    """
+    try:
+        options = parse_options(argv)
+        home = find_home(options.model)
+        home.prepare()
+        return _serve(options, home, load or load_checkpoint)
+    except QuicksilverError as error:
+        message = str(error)
+    except OSError as error:  # a full disk, a log that cannot be written
+        message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    print(_ERROR_PREFIX + one_line(message), file=sys.stderr)
+    return 2
+
+
+def load_checkpoint(checkpoint: Path | None, n_threads: int | None) -> Infiller:
+    """The real model. Imports torch. Raises CheckpointError."""
+    from ..model.infiller import load_infiller
+
+    return load_infiller(checkpoint, n_threads=n_threads)
+
+
+def parse_options(argv: Sequence[str]) -> ServeOptions:
+    """argv as options. Raises InputError; --help prints and raises SystemExit(0)."""
+    parser = _Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the built-in one)")
+    parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
+    parser.add_argument(
+        "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"
+    )
+    parser.add_argument("--detached", action="store_true", help="log to the log file only (front ends set this)")
+    parser.add_argument("--verbose", action="store_true", help="log more; error messages may quote source text")
+    found = parser.parse_args(list(argv))
+    if found.port is not None and not 0 <= found.port <= 65535:
+        raise InputError(f"--port must be from 0 (any free one) to 65535, not {found.port}")
+    if found.threads is not None and found.threads < 1:
+        raise InputError(f"--threads must be at least 1, not {found.threads}")
+    if not (math.isfinite(found.idle_minutes) and found.idle_minutes >= 0):
+        raise InputError(f"--idle-minutes must be a number, 0 or more, not {found.idle_minutes}")
+    if found.model is not None and not found.model.expanduser().is_dir():
+        raise InputError(f"there is no checkpoint folder {found.model}")
+    return ServeOptions(
+        model=found.model,
+        port=found.port,
+        threads=found.threads,
+        idle_s=found.idle_minutes * 60.0 or None,
+        detached=found.detached,
+        verbose=found.verbose,
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
+    from .listener import claim, listen, withdraw
+
+    with claim(home), listen(home, options.port) as (listeners, token):
+        _start_logging(options, home)  # only now: the log belongs to the engine that holds the claim
+        from .process import run_engine  # starlette and uvicorn; clients can connect already
+        from .worker import Worker
+
+        addresses = [listener.getsockname() for listener in listeners]
+
+        def load_and_announce() -> Infiller:
+            infiller = load(home.model, options.threads)
+            _announce(home, addresses)  # not before: when loading fails, that is the one line to read
+            return infiller
+
+        return run_engine(
+            Worker(load_and_announce),
+            listeners,
+            token=token,
+            version=home.version,
+            idle_s=options.idle_s,
+            withdraw=lambda: withdraw(home),
+        )
+
+
+def _start_logging(options: ServeOptions, home: EngineHome) -> None:
+    file = logging.handlers.RotatingFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logger.info("starting version %s, model %s", home.version, home.model or "built in")
+    if not options.detached:
+        screen = logging.StreamHandler(sys.stderr)
+        screen.setFormatter(logging.Formatter(_ERROR_PREFIX + "%(message)s"))
+        logging.getLogger().addHandler(screen)
+
+
+def _announce(home: EngineHome, addresses: Sequence[object]) -> None:
+    for address in addresses:
+        if isinstance(address, tuple):
+            logger.info("listening on http://127.0.0.1:%d/v1, token in %s", address[1], home.token_file)
+        else:
+            logger.info("listening on %s, log in %s", address, home.log_file)

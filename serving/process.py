@@ -1,0 +1,131 @@
+"""The life of an engine process: from open sockets to the last request, and every way it ends.
+
+Owns uvicorn's settings, signals and the idle stop. It does not know how the sockets came to be, nor what the worker's
+model is.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import uvicorn
+
+from .app import EngineApi, create_app
+from .worker import Worker
+
+logger = logging.getLogger(__name__)
+
+_WATCH_S = 0.1
+_LAST_CALL_S = 0.3  # after the socket file is gone: time for a client that had just connected
+_GRACE_S = 2
+
+
+@dataclass(kw_only=True)
+class Ending:
+    """Whether and why the engine is to end; set from signal handlers and requests."""
+
+    requested: bool = False
+    reason: str = ""
+    exit_code: int = field(default=0)
+
+    def request(self, reason: str, exit_code: int = 0) -> None:
+        """End soon; the first reason stands."""
+        if not self.requested:
+            self.reason, self.exit_code, self.requested = reason, exit_code, True
+
+
+def run_engine(
+    worker: Worker,
+    listeners: list[socket.socket],
+    *,
+    token: str | None,
+    version: str,
+    idle_s: float | None,
+    withdraw: Callable[[], None],
+) -> int:
+    """Serve until a signal, a request, idle_s without work (None: never) or a failed load; returns the exit code.
+
+    withdraw takes the engine's address away; it is called before an idle stop, so that no client is cut off.
+    """
+    ending = Ending()
+    api = EngineApi(worker=worker, version=version, stop=lambda: ending.request("asked to stop"))
+    config = uvicorn.Config(
+        create_app(api, token=token),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # they would let a request claim where it came from
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with _signals(ending):
+        asyncio.run(_serve(uvicorn.Server(config), worker, listeners, ending, idle_s, withdraw))
+    worker.stop()
+    if not worker.join(_GRACE_S):
+        logger.warning("the model did not stop within %d s", _GRACE_S)
+    if ending.exit_code == 0:
+        logger.info("stopped: %s", ending.reason or "signal")
+    else:
+        logger.error("%s", ending.reason)
+    return ending.exit_code
+
+
+async def _serve(
+    server: uvicorn.Server,
+    worker: Worker,
+    listeners: list[socket.socket],
+    ending: Ending,
+    idle_s: float | None,
+    withdraw: Callable[[], None],
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        watcher = tasks.create_task(_watch(server, worker, ending, idle_s, withdraw))
+        await server.serve(sockets=listeners)
+        watcher.cancel()
+
+
+async def _watch(
+    server: uvicorn.Server, worker: Worker, ending: Ending, idle_s: float | None, withdraw: Callable[[], None]
+) -> None:
+    while not (ending.requested or server.should_exit):
+        await asyncio.sleep(_WATCH_S)
+        if worker.state.status == "failed":
+            ending.request(worker.state.reason, exit_code=2)
+        elif idle_s is not None and worker.idle_s() >= idle_s:
+            withdraw()
+            await asyncio.sleep(_LAST_CALL_S)
+            while worker.n_jobs:
+                await asyncio.sleep(_WATCH_S)
+            ending.request(f"no request for {idle_s:g} s")
+    worker.stop()  # whoever waits gets an answer, so that the connections end by themselves
+    server.should_exit = True
+
+
+@contextmanager
+def _signals(ending: Ending) -> Iterator[None]:
+    """Turn the ending signals into a request.
+
+    uvicorn takes SIGINT and SIGTERM over while it serves and raises them again afterwards: then this handler must still
+    be there, or the process would die before it has cleaned up.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        ending.request(signal.Signals(number).name)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

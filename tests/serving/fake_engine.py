@@ -1,0 +1,89 @@
+"""A runnable engine whose model is a slow, obedient fake: the real command, server and worker around it.
+
+It writes one JSON line per event to --fake-log. The prefix of a request may hold an order: "raise-input", "raise-bug",
+"NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so that tests can
+check the way there and back.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.fim.types import Completion, CompletionRequest, TraceCell, TraceFrame
+from quicksilver.serving.command import main
+
+
+class FakeInfiller:
+    """Sleeps step_ms per denoise step and echoes suffix + prefix."""
+
+    def __init__(self, log: Path, step_ms: float) -> None:
+        self._log = log
+        self._step_ms = step_ms
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    def describe(self) -> Mapping[str, str | int | float]:
+        return {"device": "none", "parameters": 0}
+
+    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
+        hole = request.hole
+        self._note("start", request, 0)
+        if hole.prefix == "raise-input":
+            raise InputError("the fake does not like this")
+        if hole.prefix == "raise-bug":
+            raise RuntimeError(f"secret source text: {hole.suffix}")
+        for step in range(request.max_evaluations):
+            if is_cancelled():
+                self._note("cancelled", request, step)
+                return self._answer(request, "cancelled", step)
+            time.sleep(self._step_ms / 1000)
+        self._note("done", request, request.max_evaluations)
+        return self._answer(request, "stop", request.max_evaluations)
+
+    def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
+        text = request.hole.suffix + request.hole.prefix
+        frame = TraceFrame(step=1, elapsed_ms=0.5, cells=(TraceCell(text=text, state="new"),))
+        return Completion(
+            text=text,
+            range=request.hole.replaced,
+            confidence=float("nan") if request.hole.prefix == "NaN" else 0.5,
+            finish_reason=reason,
+            steps=steps,
+            n_tokens=len(text),
+            model=self.name,
+            timings_ms={"engine": 1.0, "budget_left": request.budget_ms or 0.0},
+            n_context=7,
+            trace=(frame,) if request.trace else (),
+        )
+
+    def _note(self, event: str, request: CompletionRequest, step: int) -> None:
+        line = {"event": event, "prefix": request.hole.prefix, "step": step, "at_s": time.monotonic()}
+        with self._log.open("a", encoding="ascii") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def run() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fake-log", type=Path, required=True)
+    parser.add_argument("--fake-step-ms", type=float, default=1)
+    parser.add_argument("--fake-load-ms", type=float, default=0)
+    parser.add_argument("--fake-load-fails", action="store_true")
+    fake, rest = parser.parse_known_args()
+
+    def load(checkpoint: Path | None, n_threads: int | None) -> FakeInfiller:
+        time.sleep(fake.fake_load_ms / 1000)
+        if fake.fake_load_fails:
+            raise CheckpointError("no checkpoint in the fake folder:\nrun the fake trainer")
+        return FakeInfiller(fake.fake_log, fake.fake_step_ms)
+
+    return main(rest, load=load)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,186 @@
+"""Requests, completions and states survive the wire; anything else is one clear line."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quicksilver.fim.errors import InputError
+from quicksilver.fim.types import Completion, CompletionRequest, Hole, TraceCell, TraceFrame
+from quicksilver.serving.wire import (
+    EngineHealth,
+    decode_completion,
+    decode_health,
+    decode_request,
+    encode_completion,
+    encode_health,
+    encode_request,
+)
+
+any_text = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates and NUL included
+counts = st.integers(0, 10**9)
+milliseconds = st.floats(0, 1e9)
+
+holes = st.builds(
+    Hole,
+    prefix=any_text,
+    suffix=any_text,
+    language=any_text,
+    replaced=st.tuples(counts, counts).map(lambda pair: (min(pair), max(pair))),
+    multiline=st.booleans(),
+)
+requests = st.builds(
+    CompletionRequest,
+    hole=holes,
+    path=any_text,
+    snippets=st.lists(any_text, max_size=3).map(tuple),
+    budget_ms=st.none() | milliseconds,
+    max_evaluations=st.integers(1, 1000),
+    max_tokens=st.none() | st.integers(1, 1000),
+    policy=st.none() | st.sampled_from(["one", "top-k", "threshold", "all"]),
+    trace=st.booleans(),
+)
+frames = st.builds(
+    TraceFrame,
+    step=counts,
+    elapsed_ms=milliseconds,
+    cells=st.lists(
+        st.builds(TraceCell, text=any_text, state=st.sampled_from(["masked", "new", "kept"])), max_size=3
+    ).map(tuple),
+)
+completions = st.builds(
+    Completion,
+    text=any_text,
+    range=st.tuples(counts, counts),
+    confidence=st.floats(0, 1),
+    finish_reason=st.sampled_from(["stop", "length", "budget", "cancelled"]),
+    steps=counts,
+    n_tokens=counts,
+    model=any_text,
+    timings_ms=st.dictionaries(any_text, milliseconds, max_size=3),
+    n_context=counts,
+    n_cached=counts,
+    trace=st.lists(frames, max_size=2).map(tuple),
+)
+
+
+@given(requests)
+def test_request_round_trip(request_):
+    assert decode_request(encode_request(request_)) == request_
+
+
+@given(completions)
+def test_completion_round_trip(completion):
+    assert decode_completion(encode_completion(completion)) == completion
+
+
+def test_health_round_trip():
+    health = EngineHealth(
+        status="failed", version="1", pid=7, uptime_s=0.5, n_jobs=2, model="m", reason="r", facts={"a": 1, "b": "é"}
+    )
+    assert decode_health(encode_health(health)) == health
+
+
+def test_surrogate_pair_of_code_points_stays_two():
+    hole = Hole(prefix="\ud83d\ude00", suffix="😀", language="python", replaced=(2, 2), multiline=True)
+    assert decode_request(encode_request(CompletionRequest(hole=hole))).hole == hole
+
+
+def test_escaped_lone_surrogate_is_understood():
+    value = _valid()
+    value["hole"]["prefix"] = "a\ud800"
+    assert b"\\ud800" in json.dumps(value).encode()
+    assert decode_request(json.dumps(value).encode()).hole.prefix == "a\ud800"
+
+
+def test_only_the_hole_is_needed():
+    hole = Hole(prefix="p", suffix="s", language="python", replaced=(1, 1), multiline=True)
+    assert decode_request(json.dumps({"hole": _valid()["hole"]}).encode()) == CompletionRequest(hole=hole)
+
+
+def test_infinite_budget_travels_as_none():
+    hole = Hole(prefix="p", suffix="s", language="python", replaced=(1, 1), multiline=True)
+    sent = CompletionRequest(hole=hole, budget_ms=math.inf)
+    assert decode_request(encode_request(sent)).budget_ms is None
+
+
+def _valid() -> dict:
+    return {
+        "hole": {"prefix": "p", "suffix": "s", "language": "python", "replaced": [1, 1], "multiline": True},
+        "path": "",
+        "snippets": [],
+        "budget_ms": 10,
+        "max_evaluations": 4,
+        "max_tokens": None,
+        "policy": None,
+        "trace": False,
+    }
+
+
+BAD_VALUES = [
+    ("hole", None, "request.hole must be a JSON object, not null"),
+    ("hole.prefix", 3, "request.hole.prefix must be a string, not 3"),
+    ("hole.replaced", [2], "request.hole.replaced must be a list of two numbers, not a list"),
+    ("hole.replaced", [2, 1], "replaced must be a range of offsets"),
+    ("hole.replaced", [0, 1.5], "request.hole.replaced[1] must be a whole number"),
+    ("hole.replaced", [-1, 1], "request.hole.replaced[0] must be a whole number, 0 or more, not -1"),
+    ("hole.multiline", 1, "request.hole.multiline must be true or false, not 1"),
+    ("hole.extra", 1, "request.hole has an unknown key 'extra'"),
+    ("snippets", "text", "request.snippets must be a list, not a string"),
+    ("snippets", ["a", 1], "request.snippets[1] must be a string, not 1"),
+    ("budget_ms", -1, "request.budget_ms must be a finite number, 0 or more, not -1"),
+    ("budget_ms", True, "request.budget_ms must be a finite number, 0 or more, not true"),
+    ("budget_ms", 10**400, "request.budget_ms must be a finite number, 0 or more, not a number too large"),
+    ("max_evaluations", 0, "max_evaluations must be at least 1, not 0"),
+    ("max_evaluations", 1.0, "request.max_evaluations must be a whole number"),
+    ("max_evaluations", True, "request.max_evaluations must be a whole number"),
+    ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
+    ("policy", "greedy", "request.policy must be one of one, top-k, threshold, all, not a string"),
+    ("trace", "yes", "request.trace must be true or false, not a string"),
+    ("budget", 1, "request has an unknown key 'budget'"),
+]
+
+
+@pytest.mark.parametrize(("key", "bad", "message"), BAD_VALUES)
+def test_bad_value_is_one_clear_line(key, bad, message):
+    value = _valid()
+    *parents, last = key.split(".")
+    target = value[parents[0]] if parents else value
+    target[last] = bad
+    with pytest.raises(InputError) as caught:
+        decode_request(json.dumps(value).encode())
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"hole": NaN}', b'{"budget_ms": 1e999}', b"[" * 100_000, b"9" * 5000],
+)
+def test_bad_bytes_are_an_input_error(data):
+    with pytest.raises(InputError) as caught:
+        decode_request(data)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none(number):
+    data = json.dumps(_valid()).replace('"budget_ms": 10', f'"budget_ms": {number}').encode()
+    with pytest.raises(InputError):
+        decode_request(data)
+
+
+def test_error_does_not_quote_the_text():
+    value = _valid() | {"trace": "password = 'hunter2'"}
+    with pytest.raises(InputError) as caught:
+        decode_request(json.dumps(value).encode())
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nan_confidence_cannot_be_sent():
+    completion = Completion(
+        text="", range=(0, 0), confidence=math.nan, finish_reason="stop", steps=1, n_tokens=0, model="m"
+    )
+    with pytest.raises(ValueError, match="JSON"):
+        encode_completion(completion)

@@ -1,0 +1,134 @@
+"""MODEL_CARD.md, written from what was recorded: manifest, recipe, loss log, evaluation. No number is typed by hand."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..fim.errors import InputError
+from .recipes import Recipe
+from .trainer import LOG, TrainConfig
+
+LIMITS = """\
+- Python only. Other languages share one untrained language token; the language server stays silent there unless asked.
+- Small and little trained: it knows common idioms and copies names from the file well, and it invents the rest.
+- Trained on at most {n_context:,} context tokens and canvases of {n_canvas}; longer answers go on block by block.
+- The confidence is the model's own probability for its whole text. It ranks answers; it is not calibrated.
+- Completions may repeat licensed source text from the packages below, as any language model's may.
+"""
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a run's loss log. Raises InputError without one."""
+    path = folder / LOG
+    if not path.is_file():
+        raise InputError(f"no loss log at {path}: train first")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def model_card(
+    recipe: Recipe,
+    config: TrainConfig,
+    manifest: Mapping[str, Any],
+    log: Sequence[Mapping[str, Any]],
+    evaluation: Mapping[str, Any],
+    hardware: str,
+) -> str:
+    """The card's text. evaluation is what `quicksilver eval heldout --json` wrote."""
+    return "\n".join(
+        (
+            f"# quicksilver-{recipe.name}",
+            "",
+            _summary(recipe, evaluation),
+            "## Results",
+            "",
+            _results(evaluation),
+            "## Training",
+            "",
+            _training(recipe, config, log, hardware),
+            "## Data",
+            "",
+            _data(manifest),
+            "## Limits",
+            "",
+            LIMITS.format(n_context=recipe.shape.n_context, n_canvas=recipe.shape.n_canvas),
+        )
+    )
+
+
+def _summary(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
+    model = evaluation["model"]
+    shape = recipe.shape
+    return (
+        "A masked-diffusion denoiser for filling holes in Python code, with a causal head on the same weights: "
+        f"{model['parameters']:,} parameters, {shape.n_layers} layers of width {shape.width}, {shape.n_heads} query "
+        f"and {shape.n_kv_heads} key heads of {shape.head_size}, FFN {shape.ffn_width}, {shape.vocab_size:,} token ids, "
+        f"context {shape.n_context:,}, canvas {shape.n_canvas}. Weights are int8 with a scale per row, Apache-2.0.\n\n"
+        f"SHA-256 of the weights: `{model['sha256']}`.\n"
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (header, ["---"] * len(header), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _results(evaluation: Mapping[str, Any]) -> str:
+    scores = evaluation["scores"]
+    rows = [
+        (
+            s["decoder"], f"{s['exact_match']:.1%}", f"{s['edit_similarity']:.1%}", s["mean_steps"],
+            f"{s['precision_at_half']:.1%}",
+        )
+        for s in scores
+    ]  # fmt: skip
+    header = ("decoder", "exact match", "edit similarity", "mean steps", "exact among the surer half")
+    return (
+        f"{scores[0]['holes']} rest-of-line holes at random characters of random lines, spread evenly over the "
+        f"{len(evaluation['packages'])} held-out packages ({', '.join(evaluation['packages'])}), seed "
+        f"{evaluation['seed']}, {model_dtype(evaluation)} weights on the CPU, {evaluation['date']}. Greedy; no editor "
+        "rules. Floors need no model.\n\n" + _table(header, rows) + "\nAgain: `quicksilver eval heldout "
+        f"--holes {scores[0]['holes']} --seed {evaluation['seed']}` (needs the corpus).\n"
+    )
+
+
+def model_dtype(evaluation: Mapping[str, Any]) -> str:
+    """The number format the evaluation ran in."""
+    return str(evaluation["model"]["dtype"])
+
+
+def _training(recipe: Recipe, config: TrainConfig, log: Sequence[Mapping[str, Any]], hardware: str) -> str:
+    last = log[-1]
+    valid = next((e for e in reversed(log) if "valid_next" in e), None)
+    validation = (
+        f"On the valid split at step {valid['step']}: {valid['valid_next']} nats per context token and "
+        f"{valid['valid_canvas']} nats per masked canvas token.\n\n"
+        if valid
+        else ""
+    )
+    settings = {**asdict(config), **{f"samples.{k}": v for k, v in asdict(recipe.samples).items() if k != "n_context"}}
+    return (
+        f"{last['step']:,} steps, {last['tokens']:,} context tokens, {last['s'] / 60:.0f} min on {hardware}. "
+        "Muon on the blocks' matrices, AdamW on the rest, warmup-stable-decay; next-token loss on every context "
+        "section plus masked diffusion on canvases, bf16 mixed precision.\n\n"
+        f"{validation}"
+        + _table(("setting", "value"), [(f"`{k}`", f"`{v}`") for k, v in settings.items()])
+        + "\nAgain, from nothing: `quicksilver train corpus && quicksilver train tokenizer && quicksilver train run "
+        f"--size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
+    )
+
+
+def _data(manifest: Mapping[str, Any]) -> str:
+    sources = manifest["sources"]
+    total = Counter[str]()
+    for source in sources:
+        total[source["split"]] += source["n_chars"]
+    rows = [(s["name"], s["version"], s["licence"], s["split"], f"{s['n_chars']:,}") for s in sources]
+    sums = ", ".join(f"{split} {n / 1e6:.1f}M" for split, n in total.most_common())
+    return (
+        "Python source of permissively licensed packages and the standard library, licences as their metadata state "
+        "them, exact duplicates removed, split by package. Characters: " + sums + ". The SHA-256 of every source is in "
+        "`sources.json` beside this file.\n\n" + _table(("package", "version", "licence", "split", "characters"), rows)
+    )
