@@ -64,8 +64,9 @@ def _summary(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     return (
         "A masked-diffusion denoiser for filling holes in Python code, with a causal head on the same weights: "
         f"{model['parameters']:,} parameters, {shape.n_layers} layers of width {shape.width}, {shape.n_heads} query "
-        f"and {shape.n_kv_heads} key heads of {shape.head_size}, FFN {shape.ffn_width}, {shape.vocab_size:,} token ids, "
-        f"context {shape.n_context:,}, canvas {shape.n_canvas}. Weights are int8 with a scale per row, Apache-2.0.\n\n"
+        f"and {shape.n_kv_heads} key heads of {shape.head_size}, FFN {shape.ffn_width}, {shape.vocab_size:,} "
+        f"token ids, context {shape.n_context:,}, canvas {shape.n_canvas}. "
+        "Weights are int8 with a scale per row, Apache-2.0.\n\n"
         f"SHA-256 of the weights: `{model['sha256']}`.\n"
     )
 
