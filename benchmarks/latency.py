@@ -1,0 +1,255 @@
+"""How long a person waits, measured through the real language server and the real engine.
+
+Owns what is timed and how it is reported. The engine runs in a home of its own, made for the run, so that the engine of
+open editors is neither asked nor stopped. Times are milliseconds; p50 and p95 are nearest-rank percentiles.
+"""
+
+import asyncio
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..fim.document import Document
+from ..fim.errors import EngineUnavailable, InputError
+from ..lsp_server.console import open_console
+from ..lsp_server.headless import HeadlessClient, server_command
+from ..lsp_server.source_file import read_document
+from ..serving.client import EngineClient
+from ..serving.home import HOME_VARIABLE, find_home
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "log_analyser.py"
+LARGE_FILE_LINES = 10_000
+LARGE_FILE_KEYS = 60
+_IMPORT = (
+    "import time; t = time.perf_counter(); import quicksilver.lsp_server.server; print((time.perf_counter() - t) * 1e3)"
+)
+_VERSIONS = ("quicksilver-lsp", "torch", "pygls", "lsprotocol")
+
+IMPORT, START = "server: import", "server: start to initialized"
+COLD = "first completion, engine cold"
+KEY, ENGINE, OVERHEAD = "keystroke to answer, warm", "  of it engine", "  of it LSP overhead"
+LARGE = f"  LSP overhead, {LARGE_FILE_LINES:,}-line file"
+PREFILL, STEP, STEPS = "  prefill", "  denoise step", "  steps per answer (a count)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyPlan:
+    """How much is measured; source None is a file of examples/, model None the built-in checkpoint."""
+
+    n_keys: int = 200
+    n_starts: int = 5
+    n_cold: int = 2
+    source: Path | None = None
+    model: Path | None = None
+
+
+@dataclass(kw_only=True)
+class Samples:
+    """Measured values by name, and how many keys were answered and shown a text."""
+
+    by_name: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    n_keys: int = 0
+    n_shown: int = 0
+
+    def add_key(self, waited_ms: float, facts: Mapping[str, Any], overhead_name: str) -> None:
+        """One keystroke: the time that the client waited, and the server's account of it."""
+        self.n_keys += 1
+        self.n_shown += bool(facts["text"])
+        if "steps" not in facts:
+            return  # answered without the engine: a reason is known to the server alone
+        ms = facts["timings_ms"]
+        self.by_name[overhead_name].append(waited_ms - ms["engine"])
+        if overhead_name == LARGE:
+            return
+        self.by_name[KEY].append(waited_ms)
+        self.by_name[ENGINE].append(ms["engine"])
+        self.by_name[PREFILL].append(ms.get("prefill", 0.0))
+        self.by_name[STEPS].append(facts["steps"])
+        if facts["steps"]:
+            self.by_name[STEP].append(ms.get("denoise", 0.0) / facts["steps"])
+
+
+def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
+    """Measure, print a table, write JSON. Raises InputError, EngineError and CheckpointError."""
+    document = read_document(EXAMPLE if plan.source is None else plan.source)
+    with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as home:
+        environ = {**os.environ, HOME_VARIABLE: home}
+        report = asyncio.run(_measure(plan, document, environ))
+    _print(report)
+    if json_file is not None:
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+async def _measure(plan: LatencyPlan, document: Document, environ: Mapping[str, str]) -> dict[str, Any]:
+    samples = Samples()
+    engine = EngineClient(find_home(plan.model, environ))
+    try:
+        for _ in range(plan.n_starts):
+            samples.by_name[IMPORT].append(_import_ms(environ))
+            samples.by_name[START].append(await _start_ms(plan, environ))
+        for _ in range(plan.n_cold):
+            await engine.shutdown()
+            samples.by_name[COLD].append(await _cold_ms(plan, document, environ))
+        health = await engine.health()
+        async with await _server(plan, environ) as client:
+            await client.initialize(options={"budget_ms": 2000})
+            await _type(client, document, plan.n_keys, samples, OVERHEAD)
+            await _type(client, _enlarged(document), min(plan.n_keys, LARGE_FILE_KEYS), samples, LARGE)
+    finally:
+        await engine.shutdown()
+    return _report(plan, document, samples, {"model": health.model, **health.facts})
+
+
+def _import_ms(environ: Mapping[str, str]) -> float:
+    command = [sys.executable, "-P", "-c", _IMPORT]
+    result = subprocess.run(command, capture_output=True, text=True, env=dict(environ), check=False)
+    if result.returncode != 0:
+        raise EngineUnavailable("the language server cannot be imported: try `quicksilver doctor`")
+    return float(result.stdout)
+
+
+async def _server(plan: LatencyPlan, environ: Mapping[str, str]) -> HeadlessClient:
+    model = () if plan.model is None else ("--model", str(plan.model))
+    return await HeadlessClient.start(server_command("--log-level", "warning", *model), environ)
+
+
+async def _start_ms(plan: LatencyPlan, environ: Mapping[str, str]) -> float:
+    async with await _server(plan, environ) as client:
+        await client.initialize(options={"start_engine": False})
+        return (time.perf_counter() - client.started_s) * 1000
+
+
+async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, str]) -> float:
+    """From the start of a server that has no engine yet to its first answer."""
+    async with await _server(plan, environ) as client:
+        await client.initialize(options={"invoked_budget_ms": 10_000})
+        client.open(document.uri, document.text)
+        await client.complete(document.uri, (document.line_count - 1, 0), timeout_s=120)
+        waited_ms = (time.perf_counter() - client.started_s) * 1000
+        facts = await client.explain()
+    if "steps" not in facts:
+        raise EngineUnavailable(f"no completion came: {facts['reason']}")
+    return waited_ms
+
+
+async def _type(client: HeadlessClient, document: Document, n_keys: int, samples: Samples, overhead_name: str) -> None:
+    """Take a stretch of the file out and type it again, waiting for the answer to every key."""
+    without, offset, typed = cut_stretch(document, n_keys)
+    client.open(without.uri, without.text)
+    current = without
+    for number, key in enumerate(typed, start=2):
+        line, character = current.position_at(offset, "utf-32")
+        text = current.text[:offset] + key + current.text[offset:]
+        current = Document(uri=current.uri, version=number, language=current.language, text=text)
+        offset += 1
+        after = current.position_at(offset, "utf-32")
+        sent_s = time.perf_counter()
+        client.insert(current.uri, number, (line, character), key)
+        await client.complete(current.uri, (after.line, after.character), invoked=False, timeout_s=120)
+        waited_ms = (time.perf_counter() - sent_s) * 1000
+        samples.add_key(waited_ms, await client.explain(), overhead_name)
+
+
+def cut_stretch(document: Document, n_keys: int) -> tuple[Document, int, str]:
+    """The document without a stretch from its middle, the offset of the stretch, and its first n_keys characters.
+
+    The stretch begins at a line's start and is taken out up to a line's end. Raises InputError for a file too short.
+    """
+    middle = document.line_start(document.line_count * 2 // 5)
+    start = min(middle, max(0, document.line_start(document.line_of(max(0, len(document.text) - n_keys - 1)))))
+    typed = document.text[start : start + n_keys]
+    if len(typed) < n_keys:
+        raise InputError(f"the file has {len(document.text)} characters, too few to type {n_keys} of them")
+    end = document.line_end(document.line_of(start + n_keys))
+    text = document.text[:start] + document.text[max(end, start + n_keys) :]
+    return Document(uri=document.uri, version=1, language=document.language, text=text), start, typed
+
+
+def _enlarged(document: Document) -> Document:
+    """The same lines, over and over, as one file of LARGE_FILE_LINES lines."""
+    repeats = math.ceil(LARGE_FILE_LINES / max(1, document.line_count - 1))
+    lines = (document.text.rstrip("\n") + "\n").split("\n")[:-1] * repeats
+    text = "\n".join(lines[:LARGE_FILE_LINES])
+    return Document(uri=document.uri + "-large.py", version=1, language=document.language, text=text)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile of at least one value; share is in (0, 1]."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _report(
+    plan: LatencyPlan, document: Document, samples: Samples, engine: Mapping[str, str | int | float]
+) -> dict[str, Any]:
+    order = (IMPORT, START, COLD, KEY, ENGINE, PREFILL, STEP, STEPS, OVERHEAD, LARGE)
+    rows = [
+        {
+            "name": name.strip(),
+            "p50": round(percentile(values, 0.5), 3),
+            "p95": round(percentile(values, 0.95), 3),
+            "n": len(values),
+        }
+        for name in order
+        if (values := samples.by_name.get(name))
+    ]
+    return {
+        "benchmark": "latency",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "versions": {name: _version(name) for name in _VERSIONS},
+        },
+        "engine": dict(engine),
+        "file": Path(document.uri).name,
+        "keys": {"typed": samples.n_keys, "shown": samples.n_shown},
+        "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold},
+        "rows": rows,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    engine, machine = report["engine"], report["machine"]
+    device = engine.get("device", "unknown device")
+    where = f"{engine['model']} on {device} · {machine['processor']}, {machine['cpus']} CPUs · {report['date']}"
+    table = Table(title="quicksilver bench latency", caption=where, title_justify="left", caption_justify="left")
+    table.add_column("milliseconds")
+    for name in ("p50", "p95", "n"):
+        table.add_column(name, justify="right")
+    for row in report["rows"]:
+        table.add_row(row["name"], f"{row['p50']:.1f}", f"{row['p95']:.1f}", str(row["n"]))
+    console = open_console()
+    console.print(table)
+    keys = report["keys"]
+    console.print(f"{keys['typed']} keys typed, a text was shown after {keys['shown']}; file {report['file']}")

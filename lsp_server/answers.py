@@ -1,0 +1,124 @@
+"""One question of the editor and its answer, as values.
+
+Owns what `textDocument/inlineCompletion` and `quicksilver/explain` say about an answer. It does not know pygls, the
+engine or how an answer came about.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..fim.document import Document
+from ..fim.positions import Position
+from ..fim.types import Completion
+
+DID_ACCEPT = "quicksilver.didAccept"
+
+Cause = Literal["answered", "off", "closed", "gated", "engine", "checkpoint", "busy", "superseded", "stale", "nothing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A request as it was when it arrived: the document of that moment, the cursor in code points.
+
+    document is None when the editor never opened uri. received_s is on the clock of `time.perf_counter`.
+    """
+
+    id: str
+    uri: str
+    document: Document | None
+    offset: int
+    invoked: bool
+    received_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the editor is told. text "" means that nothing is shown, and reason says why in one line.
+
+    range is where text goes (start, end), in the units that were negotiated. cause sorts the reasons. timings_ms:
+    "total" from arrival to answer = "engine" (in the engine) + "transport" (to it and back, waiting for its start
+    included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and "denoise".
+    """
+
+    id: str
+    uri: str
+    version: int | None
+    cause: Cause
+    reason: str | None = None
+    text: str = ""
+    range: tuple[Position, Position] | None = None
+    completion: Completion | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def items(self) -> list[dict[str, Any]]:
+        """The items of an `InlineCompletionList`: one, or none when there is nothing to show."""
+        if not self.text or self.range is None:
+            return []
+        command = {"title": "Completion accepted", "command": DID_ACCEPT, "arguments": [{"id": self.id}]}
+        return [{"insertText": self.text, "range": range_to_json(self.range), "command": command}]
+
+    def explain(self) -> dict[str, Any]:
+        """All that is known about the answer, as JSON values."""
+        facts: dict[str, Any] = {
+            "id": self.id,
+            "uri": self.uri,
+            "version": self.version,
+            "cause": self.cause,
+            "reason": self.reason,
+            "text": self.text,
+            "range": None if self.range is None else range_to_json(self.range),
+            "timings_ms": {name: round(ms, 3) for name, ms in self.timings_ms.items()},
+        }
+        return facts if self.completion is None else facts | completion_to_json(self.completion)
+
+
+class Answers:
+    """The latest answers, by id; older ones are forgotten."""
+
+    def __init__(self, limit: int = 32) -> None:
+        self._limit = limit
+        self._by_id: OrderedDict[str, Answer] = OrderedDict()
+
+    def add(self, answer: Answer) -> None:
+        """Remember an answer."""
+        self._by_id[answer.id] = answer
+        while len(self._by_id) > self._limit:
+            self._by_id.popitem(last=False)
+
+    def find(self, answer_id: str | None) -> Answer | None:
+        """The answer of that id; the latest for None; None when there is none (any more)."""
+        if answer_id is None:
+            return next(reversed(self._by_id.values()), None)
+        return self._by_id.get(answer_id)
+
+
+def range_to_json(where: tuple[Position, Position]) -> dict[str, dict[str, int]]:
+    """An LSP Range."""
+    return {
+        name: {"line": position.line, "character": position.character}
+        for name, position in zip(("start", "end"), where, strict=True)
+    }
+
+
+def completion_to_json(completion: Completion) -> dict[str, Any]:
+    """What the engine said, as JSON values; raw_text is its text before trimming."""
+    return {
+        "raw_text": completion.text,
+        "confidence": completion.confidence,
+        "finish_reason": completion.finish_reason,
+        "steps": completion.steps,
+        "n_tokens": completion.n_tokens,
+        "model": completion.model,
+        "n_context": completion.n_context,
+        "n_cached": completion.n_cached,
+        "trace": [
+            {
+                "step": frame.step,
+                "elapsed_ms": round(frame.elapsed_ms, 3),
+                "cells": [{"text": cell.text, "state": cell.state} for cell in frame.cells],
+            }
+            for frame in completion.trace
+        ],
+    }

@@ -1,0 +1,81 @@
+"""The engine as the server sees it: started early, asked, and not started again and again when it cannot run.
+
+Owns the pause between failed starts and whether the person was told. It does not know LSP, or how a process is started.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ..fim.engine import Engine
+from ..fim.errors import CheckpointError, EngineUnavailable, QuicksilverError
+from ..fim.types import Completion, CompletionRequest
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+
+
+class ManagedEngine(Engine, Protocol):
+    """An engine that can be started ahead of time."""
+
+    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> object:
+        """Return when it can answer; on_progress gets a few words for people.
+
+        Raises EngineUnavailable and CheckpointError.
+        """
+        ...
+
+
+class EngineCare:
+    """An Engine that rests after failures: the second in a row starts a pause, which doubles each time.
+
+    One failure alone starts none, so an engine that was killed is back with the next request.
+    """
+
+    def __init__(self, engine: ManagedEngine, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._clock_s = clock_s
+        self._n_failures = 0
+        self._rests_until_s = 0.0
+        self._last_reason = ""
+        self._told = False
+
+    async def start(self, on_progress: Callable[[str], None] | None = None) -> None:
+        """Start the engine now. Raises EngineUnavailable and CheckpointError."""
+        try:
+            await self._engine.ensure_running(on_progress)
+        except (EngineUnavailable, CheckpointError) as error:
+            self._failed(error)
+            raise
+        self._worked()
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Ask the engine; while it rests, raises EngineUnavailable at once."""
+        if self._clock_s() < self._rests_until_s:
+            raise EngineUnavailable(self._last_reason)
+        try:
+            completion = await self._engine.complete(request)
+        except (EngineUnavailable, CheckpointError) as error:
+            self._failed(error)
+            raise
+        self._worked()
+        return completion
+
+    def wake(self) -> None:
+        """End a pause: a person asked by hand."""
+        self._rests_until_s = 0.0
+
+    def should_tell(self) -> bool:
+        """True once per series of failures: the person has not been told yet."""
+        told, self._told = self._told, True
+        return not told
+
+    def _worked(self) -> None:
+        self._n_failures, self._rests_until_s, self._told = 0, 0.0, False
+
+    def _failed(self, error: QuicksilverError) -> None:
+        self._n_failures += 1
+        self._last_reason = str(error)
+        if self._n_failures >= 2:
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._n_failures - 2, 10))
+            self._rests_until_s = self._clock_s() + pause_s

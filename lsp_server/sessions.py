@@ -1,0 +1,75 @@
+"""The open documents, each with what is running for it.
+
+Owns newest-wins: one question per document at a time, the newer one stops the older. It does not know LSP messages,
+positions in a client's units, or the engine. A file that the editor has not opened does not exist here: nothing is ever
+read from disk.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ..fim.document import Document
+
+T = TypeVar("T")
+
+
+class Session:
+    """One open document: its current text and the question in flight."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._running: asyncio.Task[Any] | None = None
+
+    async def run_newest(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Run work, stopping what ran before; None when a newer call stopped this one.
+
+        Cancelling the awaiting task cancels work too.
+        """
+        self.stop()
+        task = asyncio.ensure_future(work)
+        self._running = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if not task.cancelled() or (current is not None and current.cancelling()):
+                task.cancel()
+                raise
+            return None
+        finally:
+            if self._running is task:
+                self._running = None
+
+    def stop(self) -> None:
+        """Cancel the question in flight, if there is one."""
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+
+
+class Sessions:
+    """The sessions of all open documents, by uri."""
+
+    def __init__(self) -> None:
+        self._by_uri: dict[str, Session] = {}
+
+    def open(self, document: Document) -> None:
+        """Start (or restart) the session of a document."""
+        self.close(document.uri)
+        self._by_uri[document.uri] = Session(document)
+
+    def find(self, uri: str) -> Session | None:
+        """The session of a uri, or None when the document is not open."""
+        return self._by_uri.get(uri)
+
+    def close(self, uri: str) -> None:
+        """End a session and what runs for it; unknown uris are fine."""
+        session = self._by_uri.pop(uri, None)
+        if session is not None:
+            session.stop()
+
+    def close_all(self) -> None:
+        """End every session."""
+        for uri in list(self._by_uri):
+            self.close(uri)

@@ -1,0 +1,107 @@
+"""What a client may set through `initializationOptions`, with defaults.
+
+Owns names, defaults and checks. It does not know LSP. Nothing here can name a model, an interpreter, a log folder or an
+address: those come from the command line of the person who installs the server, never from a workspace.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from ..fim.types import PolicyName
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+POLICIES: tuple[str, ...] = get_args(PolicyName)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The server's settings; every one has a default, times are milliseconds.
+
+    enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
+    max_tokens: longest answer (None: the engine's choice). languages: LSP language ids that are answered automatically.
+    policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for `quicksilver/explain`.
+    start_engine: start the engine process when the editor starts, not at the first request. log_level: of the log.
+    """
+
+    enabled: bool = True
+    budget_ms: float = 300.0
+    invoked_budget_ms: float = 2000.0
+    max_tokens: int | None = None
+    languages: tuple[str, ...] = ("python",)
+    policy: PolicyName | None = None
+    trace: bool = False
+    start_engine: bool = True
+    log_level: str | None = None
+
+
+def read_settings(options: object) -> tuple[Settings, list[str]]:
+    """Settings from a client's options, and one line for each that was wrong (its default is taken)."""
+    if options is None:
+        return Settings(), []
+    if not isinstance(options, Mapping):
+        return Settings(), ["settings: expected an object of names and values; all defaults are used"]
+    defaults, values, complaints = Settings(), {}, []
+    for name, value in options.items():
+        check = _CHECKS.get(name)
+        if check is None:
+            complaints.append(f"settings: there is no setting {str(name)[:40]!r} (known: {', '.join(_CHECKS)})")
+            continue
+        try:
+            values[name] = check(value)
+        except ValueError as error:
+            complaints.append(f"settings: {name} must be {error}; {getattr(defaults, name)!r} is used")
+    return Settings(**values), complaints
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _milliseconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 60_000:
+        raise ValueError("a number of milliseconds from 1 to 60000")
+    return float(value)
+
+
+def _max_tokens(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+        raise ValueError("a whole number from 1 to 1024, or null")
+    return value
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("a list of language ids")
+    return tuple(value)
+
+
+def _policy(value: object) -> str | None:
+    if value is not None and value not in POLICIES:
+        raise ValueError(f"one of {', '.join(POLICIES)}, or null")
+    return value if isinstance(value, str) else None
+
+
+def _log_level(value: object) -> str | None:
+    if value is not None and value not in LOG_LEVELS:
+        raise ValueError(f"one of {', '.join(LOG_LEVELS)}, or null")
+    return value if isinstance(value, str) else None
+
+
+_CHECKS: Mapping[str, Callable[[object], Any]] = {
+    "enabled": _boolean,
+    "budget_ms": _milliseconds,
+    "invoked_budget_ms": _milliseconds,
+    "max_tokens": _max_tokens,
+    "languages": _languages,
+    "policy": _policy,
+    "trace": _boolean,
+    "start_engine": _boolean,
+    "log_level": _log_level,
+}
+
+assert set(_CHECKS) == {field.name for field in fields(Settings)}

@@ -1,0 +1,44 @@
+"""The denoise steps of one completion, drawn for a terminal.
+
+Owns colours and signs. It does not know where a trace comes from.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+MASKED, END, LINE_END = "░", "∎", "⏎"
+_NEW, _KEPT, _DIM = "bold black on green", "", "dim"
+
+
+def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> Text:
+    """One line per frame of an explained answer; before and after are what stands left and right on the cursor line."""
+    lines = [_draw_frame(frame, before, after) for frame in trace]
+    legend = Text.assemble((f"{MASKED} masked  ", _DIM), ("committed now", _NEW), (f"  kept   {END} end of text", _DIM))
+    return Text("\n").join([*lines, legend])
+
+
+def visible(text: str) -> str:
+    """Text for one terminal line: line ends become a sign, other control characters a box."""
+    shown = text.replace("\r\n", LINE_END).replace("\n", LINE_END).replace("\r", LINE_END).replace("\t", "    ")
+    return "".join(character if character.isprintable() else "�" for character in shown)
+
+
+def _draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
+    line = Text(f"step {frame['step']:>3} {frame['elapsed_ms']:>8.1f} ms  ", style=_DIM)
+    line.append(visible(before), style=_DIM)
+    cells = list(frame["cells"])
+    while len(cells) > 1 and _is_end(cells[-1]) and _is_end(cells[-2]):
+        cells.pop()  # the canvas is filled up with end signs; one is enough
+    for cell in cells:
+        if cell["state"] == "masked":
+            line.append(MASKED, style=_DIM)
+        else:
+            line.append(visible(cell["text"]) or END, style=_NEW if cell["state"] == "new" else _KEPT)
+    line.append(visible(after), style=_DIM)
+    return line
+
+
+def _is_end(cell: Mapping[str, Any]) -> bool:
+    return cell["state"] == "kept" and not cell["text"]

@@ -1,0 +1,94 @@
+"""The real language server over stdio, with an engine that does as the command line says (run as a script).
+
+Every request is recorded, one JSON line each, in the file --record: what was asked, and whether it was cancelled.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from quicksilver.fim.errors import EngineUnavailable
+from quicksilver.fim.types import Completion, TraceCell, TraceFrame
+from quicksilver.lsp_server.cli import log_to_stderr
+from quicksilver.lsp_server.server import run_stdio
+
+
+class ScriptedEngine:
+    """Answers "seen_N", N being the length of the prefix it was given; fails or waits when told to."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.n_asked = 0
+
+    async def ensure_running(self, on_progress=None):
+        if on_progress is not None:
+            on_progress("loading the model")
+        await asyncio.sleep(self.options.start_ms / 1000)
+        if self.options.unavailable:
+            raise EngineUnavailable("the engine cannot start: scripted")
+
+    async def complete(self, request):
+        self.n_asked += 1
+        self.record("asked", request)
+        if self.options.unavailable or self.n_asked <= self.options.fail_first:
+            raise EngineUnavailable("the engine died: scripted")
+        if self.options.crash:
+            raise RuntimeError(request.hole.prefix)
+        try:
+            await asyncio.sleep(self.options.delay_ms / 1000)
+        except asyncio.CancelledError:
+            self.record("cancelled", request)
+            raise
+        self.record("answered", request)
+        return self.completion(request)
+
+    def completion(self, request):
+        text = self.options.text or f"seen_{len(request.hole.prefix)}"
+        cells = (TraceCell(text=text, state="new"), TraceCell(text="", state="masked"))
+        return Completion(
+            text=text,
+            range=request.hole.replaced,
+            confidence=0.5,
+            finish_reason="stop",
+            steps=2,
+            n_tokens=3,
+            model="scripted",
+            timings_ms={"queue": 0.0, "prefill": 1.0, "denoise": 2.0, "engine": self.options.delay_ms},
+            trace=(TraceFrame(step=1, elapsed_ms=1.0, cells=cells),) if request.trace else (),
+        )
+
+    def record(self, event, request):
+        if self.options.record is None:
+            return
+        hole = request.hole
+        facts = {
+            "event": event,
+            "prefix": hole.prefix,
+            "suffix": hole.suffix,
+            "budget_ms": request.budget_ms,
+            "max_tokens": request.max_tokens,
+            "policy": request.policy,
+            "path": request.path,
+        }
+        with self.options.record.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--delay-ms", type=float, default=0.0)
+    parser.add_argument("--start-ms", type=float, default=0.0)
+    parser.add_argument("--fail-first", type=int, default=0)
+    parser.add_argument("--unavailable", action="store_true")
+    parser.add_argument("--crash", action="store_true")
+    parser.add_argument("--text")
+    parser.add_argument("--record", type=Path)
+    options = parser.parse_args()
+    log_to_stderr("debug")
+    return run_stdio(ScriptedEngine(options), "0.0.test")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""The command line: exit codes, one-line complaints, and commands over a real engine process with a scripted model."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from quicksilver.fim.errors import InputError
+from quicksilver.lsp_server.cli import main
+from quicksilver.lsp_server.demo import EXAMPLES
+from quicksilver.lsp_server.demo_holes import load_holes
+from quicksilver.lsp_server.source_file import parse_place
+
+ENGINE = Path(__file__).with_name("scripted_engine.py")
+QUICKSILVER = [sys.executable, "-P", "-m", "quicksilver.lsp_server"]
+
+
+@pytest.fixture
+def environ(tmp_path):
+    return {**os.environ, "QUICKSILVER_HOME": str(tmp_path / "home"), "COLUMNS": "160"}
+
+
+@pytest.fixture
+def engine(environ):
+    """A running engine with a scripted model, in a home of its own."""
+    command = [sys.executable, "-P", str(ENGINE), "--idle-minutes", "1"]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline_s = time.monotonic() + 20
+    while not list(Path(environ["QUICKSILVER_HOME"]).glob("run/*.json")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+
+
+def quicksilver(environ, *arguments, timeout_s=60):
+    command = [*QUICKSILVER, *map(str, arguments)]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def source(tmp_path, data=b"class A:\n    def f(self):\n        \n"):
+    file = tmp_path / "some file.py"
+    file.write_bytes(data)
+    return file
+
+
+def test_complete_prints_the_completion(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "self.misses = 0\n", "")
+
+
+def test_complete_json(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--json", "--budget-ms", "500")
+    assert result.returncode == 0
+    facts = json.loads(result.stdout)
+    where = {"line": 2, "character": 8}
+    assert (facts["text"], facts["range"]) == ("self.misses = 0", {"start": where, "end": where})
+    assert (facts["confidence"], facts["finish_reason"], facts["steps"]) == (0.75, "stop", 2)
+    assert facts["model"] == "scripted"
+    assert {"prefill", "denoise", "engine", "transport", "trim", "lsp", "total"} <= set(facts["timings_ms"])
+
+
+def test_complete_trace_shows_every_step(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--trace")
+    assert result.returncode == 0
+    steps = [line for line in result.stdout.splitlines() if line.startswith("step")]
+    assert steps[0].endswith("s" + "░" * 14)
+    assert steps[1].endswith("self.misses = 0")
+
+
+def test_complete_on_bad_input_is_one_line_and_exit_2(environ, tmp_path):
+    file = source(tmp_path)
+    binary = tmp_path / "binary.py"
+    binary.write_bytes(b"a\0b")
+    latin = tmp_path / "latin.py"
+    latin.write_bytes("é".encode("latin-1"))
+    pipe = tmp_path / "pipe.py"
+    os.mkfifo(pipe)
+    bad = {
+        f"{tmp_path / 'missing.py'}:1:1": "there is no file",
+        f"{tmp_path}:1:1": "is a folder",
+        f"{binary}:1:1": "binary",
+        f"{latin}:1:1": "not UTF-8",
+        f"{pipe}:1:1": "not a regular file",
+        f"{file}:99:1": "has 4 lines, there is no line 99",
+        f"{file}:1:99": "has 8 characters, there is no column 99",
+        f"{file}:0:1": "counted from 1",
+        f"{file}:1:-2": "counted from 1",
+        f"{file}": "is not FILE:LINE:COL",
+        "x.py:one:2": "is not FILE:LINE:COL",
+        "a\0b\x1b[31m.py:1:1": "no file a�b�[31m.py",
+        "x" * 5000 + ".py:1:1": "cannot read",
+    }
+    if Path("/proc/self/mem").exists():
+        bad["/proc/self/mem:1:1"] = "cannot read /proc/self/mem: "
+    for target, complaint in bad.items():
+        code, message = _in_process(["complete", target])
+        assert code == 2, target
+        assert complaint in message, target
+        assert message.startswith("quicksilver: ")
+        assert message.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_complete_on_an_unreadable_file(tmp_path):
+    file = source(tmp_path)
+    file.chmod(0)
+    code, message = _in_process(["complete", f"{file}:1:1"])
+    assert (code, message.count("\n")) == (2, 1)
+
+
+def test_bad_options_are_one_line_and_exit_2(tmp_path):
+    target = f"{source(tmp_path)}:1:1"
+    for arguments in (
+        ["complete", target, "--budget-ms", "-1"],
+        ["complete", target, "--max-tokens", "0"],
+        ["complete", target, "--model", str(tmp_path / "nowhere")],
+        ["complete", target, "--policy", "guess"],
+        ["complete"],
+        ["conjure"],
+        [],
+        ["lsp", "--model", str(tmp_path / "nowhere")],
+        ["bench", "latency", "--keys", "0"],
+        ["bench"],
+        ["demo", "--examples", str(tmp_path)],
+    ):
+        code, message = _in_process(arguments)
+        assert (code, message.count("\n")) == (2, 1), (arguments, message)
+
+
+def test_a_5_mb_line_and_a_secret_file_are_refused(environ, engine, tmp_path):
+    long_line = tmp_path / "long.py"
+    long_line.write_bytes(b"x = 1; " * 750_000)
+    one_line = tmp_path / "line.py"
+    one_line.write_bytes(b"x = 1; " * 5_000 + b"\ny = \n")
+    secret = tmp_path / ".env"
+    secret.write_bytes(b"TOKEN=")
+    for target, complaint in (
+        (f"{long_line}:1:1", "longer"),
+        (f"{one_line}:1:9", "longer"),
+        (f"{secret}:1:7", "secret"),
+    ):
+        result = quicksilver(environ, "complete", target)
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.stderr
+        assert complaint in result.stderr
+    assert quicksilver(environ, "complete", f"{one_line}:2:5").returncode == 0
+
+
+def test_an_engine_killed_between_two_requests_and_one_that_cannot_start(environ, engine, tmp_path):
+    engine.kill()
+    engine.wait()
+    damaged = tmp_path / "checkpoint"
+    damaged.mkdir()
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--model", damaged)
+    assert result.returncode in (1, 2)
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_complete_gives_up_in_time(environ, tmp_path):
+    """The start lock is held by somebody who never starts an engine."""
+    from filelock import FileLock
+    from quicksilver.serving.home import find_home
+
+    home = find_home(None, environ)
+    home.prepare()
+    with FileLock(home.start_lock):
+        result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--timeout-s", "2")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "no answer within 2 s" in result.stderr
+
+
+def test_doctor_finds_all_well(environ, engine):
+    result = quicksilver(environ, "doctor")
+    assert result.returncode == 0, result.stderr
+    for fact in ("python", "torch", "device", "0123abcd", f"process {engine.pid}", "2 steps"):
+        assert fact in result.stdout
+    assert "FAIL" not in result.stdout
+
+
+def test_doctor_says_what_is_broken(environ, tmp_path):
+    damaged = tmp_path / "checkpoint"
+    damaged.mkdir()
+    result = quicksilver(environ, "doctor", "--model", damaged)
+    assert result.returncode == 1
+    assert "FAIL" in result.stdout
+    assert result.stderr.startswith("quicksilver: engine is broken: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_demo_counts_honestly(environ, engine):
+    result = quicksilver(environ, "demo")
+    assert result.returncode == 0, result.stderr
+    holes = load_holes(EXAMPLES)
+    n_equal = sum(hole.expected == "self.misses = 0" for hole in holes)
+    assert f"{n_equal} of {len(holes)} equal" in result.stdout
+    assert len(re.findall(r"^ +equal ·", result.stdout, re.MULTILINE)) == n_equal
+    assert len(re.findall(r"^ +different ·", result.stdout, re.MULTILINE)) == len(holes) - n_equal
+    assert "step   1" in result.stdout
+
+
+def test_the_demo_holes_are_varied_and_fit():
+    holes = load_holes(EXAMPLES)
+    assert len(holes) >= 6
+    assert len({hole.document.uri for hole in holes}) >= 3
+    for hole in holes:
+        whole = hole.document.text[: hole.offset] + hole.expected + hole.document.text[hole.offset :]
+        compile(whole, hole.name, "exec")
+
+
+def test_holes_that_do_not_fit_are_refused(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\nx = 1\n", encoding="utf-8")
+    for table, complaint in (
+        ('[[hole]]\nfile = "a.py"\nanchor = "x ="\ntext = " 1"', "2 times"),
+        ('[[hole]]\nfile = "a.py"\nanchor = "1\\nx"\ntext = "y"', "right after"),
+        ('[[hole]]\nfile = "b.py"\nanchor = "x"\ntext = "y"', "no file"),
+        ('[[hole]]\nfile = "a.py"', "needs file, anchor and text"),
+        ("nonsense", "not TOML"),
+    ):
+        (tmp_path / "holes.toml").write_text(table, encoding="utf-8")
+        with pytest.raises(InputError, match=complaint):
+            load_holes(tmp_path)
+
+
+def test_places_are_read_from_the_right():
+    place = parse_place(r"C:\code\a:b.py:12:5")
+    assert (str(place.path), place.line, place.column) == (r"C:\code\a:b.py", 12, 5)
+
+
+def test_version_and_a_reader_that_goes_away(environ):
+    result = quicksilver(environ, "--version")
+    assert result.returncode == 0
+    assert re.fullmatch(r"quicksilver \d+\.\d+\.\d+\n", result.stdout)
+    command = " ".join(QUICKSILVER)
+    piped = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} --help | true"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in piped.stderr
+
+
+def _in_process(arguments):
+    import contextlib
+    import io
+
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr):
+        try:
+            code = main(arguments)
+        except SystemExit as error:
+            code = error.code
+    return code, stderr.getvalue()

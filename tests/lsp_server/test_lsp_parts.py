@@ -1,0 +1,233 @@
+"""The server's parts on their own: settings, sessions, the engine's rest, what travels to the engine, the trace."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quicksilver.fim.document import Document
+from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
+from quicksilver.fim.types import Completion, Hole
+from quicksilver.lsp_server.answers import Answer, Answers, Ask
+from quicksilver.lsp_server.engine_care import EngineCare
+from quicksilver.lsp_server.inline_completion import (
+    MAX_PREFIX_CHARS,
+    MAX_SUFFIX_CHARS,
+    PREFIX_JUMP_CHARS,
+    clip,
+    complete_inline,
+)
+from quicksilver.lsp_server.sessions import Session, Sessions
+from quicksilver.lsp_server.settings import Settings, read_settings
+from quicksilver.lsp_server.trace_view import draw_trace, visible
+
+
+def document(text="value = \n", uri="file:///a.py"):
+    return Document(uri=uri, version=1, language="python", text=text)
+
+
+def ask(text="value = \n", offset=8):
+    return Ask(id="1", uri="file:///a.py", document=document(text), offset=offset, invoked=True, received_s=0.0)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([*Settings.__dataclass_fields__, "model", "path"])
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=6) | JSON)
+def test_any_options_give_settings_and_one_complaint_per_bad_one(options):
+    settings, complaints = read_settings(options)
+    assert 1 <= settings.budget_ms <= 60_000
+    assert isinstance(settings.enabled, bool)
+    assert all("\n" not in complaint for complaint in complaints)
+    if isinstance(options, dict):
+        assert len(complaints) <= len(options)
+
+
+@pytest.mark.parametrize("name", ["model", "path", "interpreter", "url", "log_file", "threads", "QUICKSILVER_HOME"])
+def test_a_workspace_cannot_name_what_runs(name):
+    settings, complaints = read_settings({name: "/tmp/evil"})
+    assert settings == Settings()
+    assert len(complaints) == 1
+
+
+def test_good_settings_are_taken():
+    options = {
+        "budget_ms": 50,
+        "languages": ["python", "toml"],
+        "policy": "one",
+        "log_level": "debug",
+        "max_tokens": None,
+    }
+    settings, complaints = read_settings(options)
+    assert complaints == []
+    assert (settings.budget_ms, settings.languages, settings.policy) == (50.0, ("python", "toml"), "one")
+
+
+async def test_a_newer_question_stops_the_older():
+    session, seen = Session(document()), []
+
+    async def work(name, seconds):
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            seen.append(name)
+            raise
+        return name
+
+    older = asyncio.create_task(session.run_newest(work("older", 60)))
+    await asyncio.sleep(0.01)
+    assert await session.run_newest(work("newer", 0)) == "newer"
+    assert await older is None
+    assert seen == ["older"]
+
+
+async def test_cancelling_who_waits_cancels_the_work_and_is_not_an_answer():
+    session, seen = Session(document()), []
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("stopped")
+            raise
+
+    task = asyncio.create_task(session.run_newest(work()))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["stopped"]
+
+
+async def test_closing_a_document_stops_its_question():
+    sessions = Sessions()
+    sessions.open(document())
+    session = sessions.find("file:///a.py")
+    assert session is not None
+    task = asyncio.create_task(session.run_newest(asyncio.sleep(60, "late")))
+    await asyncio.sleep(0.01)
+    sessions.close("file:///a.py")
+    assert await task is None
+    assert sessions.find("file:///a.py") is None
+
+
+class FailingEngine:
+    def __init__(self):
+        self.error: Exception | None = None
+        self.n_asked = 0
+
+    async def ensure_running(self, on_progress=None):
+        return None
+
+    async def complete(self, request):
+        self.n_asked += 1
+        if self.error is not None:
+            raise self.error
+        return Completion(
+            text="1", range=(8, 8), confidence=1.0, finish_reason="stop", steps=1, n_tokens=1, model="fake"
+        )
+
+
+async def test_the_second_failure_in_a_row_starts_a_rest_that_doubles():
+    now_s, engine = [0.0], FailingEngine()
+    care = EngineCare(engine, clock_s=lambda: now_s[0])
+    engine.error = EngineUnavailable("gone")
+
+    async def fails():
+        before = engine.n_asked
+        with pytest.raises(EngineUnavailable):
+            await care.complete(None)
+        return engine.n_asked - before
+
+    assert [await fails() for _ in range(3)] == [1, 1, 0]
+    now_s[0] = 1.1
+    assert [await fails() for _ in range(2)] == [1, 0]
+    now_s[0] = 2.2
+    assert await fails() == 0  # two seconds this time
+    care.wake()
+    assert await fails() == 1
+    engine.error = None
+    care.wake()
+    await care.complete(None)
+    engine.error = EngineUnavailable("gone again")
+    assert [await fails() for _ in range(3)] == [1, 1, 0]
+
+
+async def test_a_person_is_told_once_per_series_of_failures():
+    engine = FailingEngine()
+    care = EngineCare(engine)
+    assert [care.should_tell(), care.should_tell()] == [True, False]
+    await care.complete(None)
+    assert care.should_tell()
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(EngineUnavailable("a"), "engine"), (EngineBusy("b"), "busy"), (CheckpointError("c"), "checkpoint")],
+)
+async def test_an_engine_error_is_an_empty_answer_with_its_reason(error, cause):
+    engine = FailingEngine()
+    engine.error = error
+    answer = await complete_inline(ask(), Settings(), engine, "utf-16")
+    assert (answer.items(), answer.cause, answer.reason) == ([], cause, str(error))
+
+
+async def test_an_answer_carries_its_range_in_the_negotiated_units():
+    text = "é😀 = \n"
+    ranges = {}
+    for encoding in ("utf-8", "utf-16", "utf-32"):
+        answer = await complete_inline(ask(text, 5), Settings(), FailingEngine(), encoding)
+        ranges[encoding] = answer.items()[0]["range"]["start"]["character"]
+    assert ranges == {"utf-8": 9, "utf-16": 6, "utf-32": 5}
+
+
+LINES = st.integers(0, 3000)
+
+
+@given(LINES, LINES, st.text(max_size=30))
+def test_what_travels_is_a_window_around_the_cursor(n_before, n_after, typed):
+    prefix = "".join(f"before_{number} = 1\n" for number in range(n_before)) + typed
+    suffix = "\nafter = 2" * n_after
+    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(len(prefix), len(prefix)), multiline=False)
+    clipped = clip(hole)
+    assert prefix.endswith(clipped.prefix)
+    assert suffix.startswith(clipped.suffix)
+    assert clipped.replaced == hole.replaced
+    assert len(clipped.prefix) <= MAX_PREFIX_CHARS
+    assert len(clipped.suffix) == min(len(suffix), MAX_SUFFIX_CHARS)
+    if len(prefix) > MAX_PREFIX_CHARS:
+        assert len(clipped.prefix) > MAX_PREFIX_CHARS - PREFIX_JUMP_CHARS - 100
+        assert prefix[: len(prefix) - len(clipped.prefix)].endswith("\n")
+
+
+def test_typing_moves_the_window_only_in_jumps():
+    text = "".join(f"line_{number} = {number}\n" for number in range(3000))
+    starts = set()
+    for end in range(40_000, 40_000 + PREFIX_JUMP_CHARS):
+        hole = Hole(prefix=text[:end], suffix="", language="python", replaced=(end, end), multiline=False)
+        starts.add(end - len(clip(hole).prefix))
+    assert len(starts) == 2
+
+
+def test_only_the_latest_answers_are_kept():
+    answers = Answers(limit=2)
+    for number in range(3):
+        answers.add(Answer(id=str(number), uri="u", version=1, cause="nothing"))
+    assert answers.find("0") is None
+    assert [found.id for found in (answers.find("1"), answers.find(None)) if found] == ["1", "2"]
+
+
+def test_a_frame_shows_masks_new_and_kept_and_one_end():
+    cells = [("a\n", "kept"), ("b", "new"), ("", "masked"), ("", "masked"), ("", "kept"), ("", "kept")]
+    frame = {"step": 3, "elapsed_ms": 12.34, "cells": [{"text": text, "state": state} for text, state in cells]}
+    first = draw_trace([frame], "x = ", " # y").plain.splitlines()[0]
+    assert first == "step   3     12.3 ms  x = a⏎b░░∎ # y"
+
+
+def test_nothing_that_a_terminal_acts_on_is_shown():
+    assert visible("a\r\nb\tc\x1b[31m\x00\u202e") == "a⏎b    c�[31m��"

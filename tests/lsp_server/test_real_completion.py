@@ -1,0 +1,104 @@
+"""The real checkpoint through the real engine and the real server. Skipped only while there is no checkpoint."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from quicksilver.lsp_server import __file__ as package_file
+from quicksilver.lsp_server.headless import HeadlessClient, server_command
+from quicksilver.serving.client import EngineClient
+from quicksilver.serving.home import find_home
+
+CHECKPOINT = Path(package_file).parent.parent / "model" / "checkpoints" / "nano"
+pytestmark = pytest.mark.skipif(not CHECKPOINT.is_dir(), reason="no trained checkpoint in model/checkpoints/nano yet")
+
+SOURCE = "import os\n\n\ndef size(path):\n    return os.path.getsize(path)\n\n\ndef exists(path):\n    return \n"
+CURSOR = (8, 11)
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory):
+    """A home for this file's engine alone; the engine is stopped at the end."""
+    home = tmp_path_factory.mktemp("home")
+    found = {**os.environ, "QUICKSILVER_HOME": str(home), "OMP_NUM_THREADS": "2"}
+    yield found
+    asyncio.run(EngineClient(find_home(None, found)).shutdown())
+
+
+def quicksilver(environ, *arguments, cwd=None):
+    command = [sys.executable, "-P", "-m", "quicksilver.lsp_server", *map(str, arguments)]
+    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_complete_json_on_a_file_elsewhere(environ, tmp_path):
+    (tmp_path / "sizes.py").write_text(SOURCE, encoding="utf-8")
+    result = quicksilver(environ, "complete", "sizes.py:9:12", "--json", "--budget-ms", 60_000, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert facts["cause"] in ("answered", "nothing")
+    assert facts["range"]["start"] == {"line": 8, "character": 11}
+    assert 0.0 <= facts["confidence"] <= 1.0
+    assert facts["steps"] >= 1
+    assert facts["timings_ms"]["engine"] > 0
+    assert "\n" not in facts["text"]
+
+
+def test_the_trace_ends_in_the_text(environ, tmp_path):
+    (tmp_path / "sizes.py").write_text(SOURCE, encoding="utf-8")
+    result = quicksilver(
+        environ,
+        "complete",
+        f"{tmp_path / 'sizes.py'}:9:12",
+        "--trace",
+        "--json",
+        "--policy",
+        "one",
+        "--budget-ms",
+        60_000,
+    )
+    facts = json.loads(result.stdout)
+    frames = facts["trace"]
+    assert [frame["step"] for frame in frames] == sorted({frame["step"] for frame in frames})
+    assert len(frames) == facts["steps"]
+    assert all(any(cell["state"] == "new" for cell in frame["cells"]) for frame in frames[:-1])
+    if facts["finish_reason"] in ("stop", "length"):
+        assert "".join(cell["text"] for cell in frames[-1]["cells"]) == facts["raw_text"]
+
+
+async def test_an_engine_killed_between_two_keystrokes_is_back_for_the_second(environ):
+    engine = EngineClient(find_home(None, environ))
+    uri = "file:///tmp/killed.py"
+    async with await HeadlessClient.start(server_command(), environ) as client:
+        await client.initialize(options={"budget_ms": 60_000})
+        client.open(uri, SOURCE)
+        await client.complete(uri, CURSOR, invoked=False, timeout_s=120)
+        first = await client.explain()
+        pid = (await engine.health()).pid
+        os.kill(pid, signal.SIGKILL)
+        client.insert(uri, 2, CURSOR, "o")
+        await client.complete(uri, (CURSOR[0], CURSOR[1] + 1), invoked=False, timeout_s=120)
+        second = await client.explain()
+        assert (await engine.health()).pid != pid
+    for facts in (first, second):
+        assert facts["cause"] in ("answered", "nothing"), facts["reason"]
+        assert facts["steps"] >= 1
+    assert second["version"] == 2
+
+
+def test_doctor_demo_and_bench(environ, tmp_path):
+    doctor = quicksilver(environ, "doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    demo = quicksilver(environ, "demo")
+    assert demo.returncode == 0, demo.stderr
+    assert " equal what had stood there" in demo.stdout
+    file = tmp_path / "latency.json"
+    bench = quicksilver(environ, "bench", "latency", "--keys", 5, "--starts", 1, "--cold", 1, "--json", file)
+    assert bench.returncode == 0, bench.stderr
+    report = json.loads(file.read_text(encoding="utf-8"))
+    names = {row["name"] for row in report["rows"]}
+    assert {"server: import", "first completion, engine cold", "prefill", "denoise step", "of it LSP overhead"} <= names

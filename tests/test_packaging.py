@@ -1,0 +1,137 @@
+"""What the wheel holds, compared with the tree it was built from.
+
+The wheel is built offline from a copy of the tree, by the installed setuptools.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from configparser import ConfigParser
+from email.message import Message
+from email.parser import Parser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = "quicksilver"
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+# What a checkout may gather in its folders and no wheel should hold.
+LITTER = ("__pycache__", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
+
+
+def package_folders() -> list[str]:
+    """The folders that pyproject.toml maps onto packages."""
+    return sorted(SETTINGS["tool"]["setuptools"]["package-dir"].values())
+
+
+def expected_files() -> set[str]:
+    """Paths inside the wheel that the tree calls for, metadata aside."""
+    found: set[str] = set()
+    for folder in package_folders():
+        files = [*(ROOT / folder).glob("*.py")]
+        if folder == "model":
+            files += [path for path in (ROOT / folder).glob("checkpoints/*/*") if path.is_file()]
+        if folder == "training":
+            files += (ROOT / folder).glob("*.txt")
+        found |= {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in files}
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """A wheel of a copy of the tree, tests and docs included, so that they could slip in."""
+    work = tmp_path_factory.mktemp("wheel")
+    tree, out = work / "tree", work / "out"
+    tree.mkdir()
+    for name in [*package_folders(), "tests", "docs", "examples"]:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns(*LITTER))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tree)
+    command = [sys.executable, "-P", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(tree)]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (path,) = out.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def metadata_folder() -> str:
+    """The wheel's folder of metadata."""
+    return f"{SETTINGS['project']['name'].replace('-', '_')}-{SETTINGS['project']['version']}.dist-info/"
+
+
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    """The wheel's METADATA headers."""
+    return Parser().parsestr(wheel.read(metadata_folder() + "METADATA").decode())
+
+
+def test_the_wheel_holds_the_tree_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    code = {name for name in wheel.namelist() if not name.startswith(metadata_folder())}
+    assert len(code) > len(package_folders())
+    missing, surplus = expected_files() - code, code - expected_files()
+    assert (sorted(missing), sorted(surplus)) == ([], [])
+
+
+def test_the_only_import_name_is_ours(wheel: zipfile.ZipFile) -> None:
+    assert {name.split("/")[0] for name in wheel.namelist()} == {OURS, metadata_folder().rstrip("/")}
+
+
+def test_checkpoints_in_the_wheel_are_whole(wheel: zipfile.ZipFile) -> None:
+    folders = [path for path in (ROOT / "model" / "checkpoints").glob("*") if path.is_dir()]
+    if not folders:
+        pytest.skip("no checkpoint in the tree")
+    for folder in folders:
+        for path in folder.iterdir():
+            assert wheel.read(f"{OURS}/model/checkpoints/{folder.name}/{path.name}") == path.read_bytes()
+
+
+def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
+    entries = ConfigParser()
+    entries.read_string(wheel.read(metadata_folder() + "entry_points.txt").decode())
+    assert dict(entries["console_scripts"]) == {"quicksilver": "quicksilver.lsp_server.cli:main"}
+
+
+def test_the_licence_travels_along(wheel: zipfile.ZipFile) -> None:
+    text = wheel.read(metadata_folder() + "licenses/LICENSE").decode()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert metadata(wheel)["License-Expression"] == "Apache-2.0"
+
+
+def required(wheel: zipfile.ZipFile) -> set[str]:
+    """Names of the distributions that the wheel asks for, test tools aside."""
+    found = [Requirement(item) for item in metadata(wheel).get_all("Requires-Dist", [])]
+    return {canonicalize_name(one.name) for one in found if one.marker is None or "extra" not in str(one.marker)}
+
+
+def imported() -> set[str]:
+    """Names of the distributions that our packages import, at any depth of the code."""
+    names: set[str] = set()
+    for path in (path for folder in package_folders() for path in (ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    providers = packages_distributions()
+    return {canonicalize_name(providers.get(name, [name])[0]) for name in names - sys.stdlib_module_names}
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round(wheel: zipfile.ZipFile) -> None:
+    assert (sorted(imported() - required(wheel)), sorted(required(wheel) - imported())) == ([], [])
+
+
+def test_every_dependency_is_pinned(wheel: zipfile.ZipFile) -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(str(pin.specifier).startswith("==") for pin in pins)
+    everything = {Requirement(item).name for item in metadata(wheel).get_all("Requires-Dist", [])}
+    assert "pytest" in everything
+    assert {canonicalize_name(name) for name in everything} <= {canonicalize_name(pin.name) for pin in pins}
