@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from rapidfuzz.distance import Levenshtein
@@ -77,7 +78,7 @@ class Score:
         surest = sorted(self.calibration, key=lambda pair: -pair[0])[: max(1, round(coverage * self.n))]
         return sum(right for _, right in surest) / len(surest)
 
-    def row(self) -> dict[str, str | int | float]:
+    def row(self) -> dict[str, Any]:
         """The numbers of a report, as data."""
         return {
             "decoder": self.name,

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -151,19 +152,20 @@ class HeadlessClient:
         if not self.process.stdin.is_closing():
             self.process.stdin.write(data)
 
-    async def stop(self, timeout_s: float = 5.0) -> int:
+    async def stop(self, timeout_s: float = 10.0) -> int:
         """`shutdown`, `exit`, and the server's exit code; a server that does not end is killed."""
         if self.process.returncode is None and not self._readers[0].done():
             self.ask("shutdown", None)
             self.notify("exit", None)
         return await self.wait(timeout_s)
 
-    async def wait(self, timeout_s: float = 5.0) -> int:
+    async def wait(self, timeout_s: float = 10.0) -> int:
         """Wait for the server's end, killing it after timeout_s. Returns its exit code."""
         try:
             await asyncio.wait_for(self.process.wait(), timeout_s)
         except TimeoutError:
-            self.process.kill()
+            with suppress(ProcessLookupError):  # it ended at this very moment
+                self.process.kill()
             await self.process.wait()
         await asyncio.gather(*self._readers)
         for answer in self._waiting.values():

@@ -32,7 +32,7 @@ def engine(environ):
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline_s = time.monotonic() + 20
     while not list(Path(environ["QUICKSILVER_HOME"]).glob("run/*.json")):
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
     yield process

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.document import Document
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
-from quicksilver.fim.types import Completion, Hole
+from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.lsp_server.answers import Answer, Answers, Ask
 from quicksilver.lsp_server.engine_care import EngineCare
 from quicksilver.lsp_server.inline_completion import (
@@ -116,6 +116,9 @@ async def test_closing_a_document_stops_its_question():
     assert sessions.find("file:///a.py") is None
 
 
+REQUEST = CompletionRequest(hole=Hole(prefix="x = ", suffix="", language="python", replaced=(4, 4), multiline=False))
+
+
 class FailingEngine:
     def __init__(self):
         self.error: Exception | None = None
@@ -141,7 +144,7 @@ async def test_the_second_failure_in_a_row_starts_a_rest_that_doubles():
     async def fails():
         before = engine.n_asked
         with pytest.raises(EngineUnavailable):
-            await care.complete(None)
+            await care.complete(REQUEST)
         return engine.n_asked - before
 
     assert [await fails() for _ in range(3)] == [1, 1, 0]
@@ -153,7 +156,7 @@ async def test_the_second_failure_in_a_row_starts_a_rest_that_doubles():
     assert await fails() == 1
     engine.error = None
     care.wake()
-    await care.complete(None)
+    await care.complete(REQUEST)
     engine.error = EngineUnavailable("gone again")
     assert [await fails() for _ in range(3)] == [1, 1, 0]
 
@@ -162,7 +165,7 @@ async def test_a_person_is_told_once_per_series_of_failures():
     engine = FailingEngine()
     care = EngineCare(engine)
     assert [care.should_tell(), care.should_tell()] == [True, False]
-    await care.complete(None)
+    await care.complete(REQUEST)
     assert care.should_tell()
 
 

@@ -158,7 +158,7 @@ async def test_it_ends_at_once_even_while_it_works(editor, how, code):
         else:
             client.notify("exit", None)
         assert await client.wait() == code
-        assert time.perf_counter() - started_s < 1.0
+        assert time.perf_counter() - started_s < 3.0  # an idle machine: below 0.1 s; what hangs would take 60 s
         assert not any("Traceback" in line for line in client.stderr_lines)
 
 

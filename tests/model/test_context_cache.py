@@ -3,10 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.model.context_cache import ContextCache, common_prefix, n_bytes
-from tiny import tiny_denoiser
+from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 class Counting:
@@ -36,7 +35,7 @@ def test_cached_equals_uncached_over_any_typing(edits):
             _, fresh = MODEL.context(torch.tensor([text]))
             expected = MODEL.log_probs(MODEL.canvas(canvas, fresh).squeeze(1), fresh)
             got = MODEL.log_probs(MODEL.canvas(canvas, states).squeeze(1), states)
-        torch.testing.assert_close(got, expected, **TOLERANCE)
+        assert_near(got, expected)
 
 
 def test_only_new_tokens_are_run():
@@ -66,7 +65,7 @@ def test_evicted_and_rebuilt_equals_fresh():
     assert cache.n_bytes <= cache.max_bytes
     again, n_cached = cache.states(list(range(20)))
     assert n_cached == 0
-    torch.testing.assert_close(again.layers[0].keys, kept.layers[0].keys, **TOLERANCE)
+    assert_near(again.layers[0].keys, kept.layers[0].keys)
 
 
 def test_one_context_beyond_the_cap_still_works():

@@ -1,3 +1,6 @@
+import dataclasses
+from typing import Any
+
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, InputError
@@ -19,9 +22,10 @@ def infiller(folder):
     return load_infiller(folder)
 
 
-def request(prefix=TEXTS[0], suffix="\n", multiline=False, **more):
-    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(len(prefix),) * 2, multiline=multiline)
-    return CompletionRequest(hole=hole, **({"budget_ms": None} | more))
+def request(prefix: str = TEXTS[0], multiline: bool = False, **more: Any) -> CompletionRequest:
+    at = len(prefix)
+    hole = Hole(prefix=prefix, suffix="\n", language="python", replaced=(at, at), multiline=multiline)
+    return dataclasses.replace(CompletionRequest(hole=hole, budget_ms=None), **more)
 
 
 def test_answers_and_says_how(infiller):

@@ -12,7 +12,8 @@ LAYOUT = ContextLayout(TOKENIZER)
 
 
 def request(prefix, suffix="", snippets=(), path="a/b.py"):
-    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(len(prefix),) * 2, multiline=False)
+    at = len(prefix)
+    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(at, at), multiline=False)
     return CompletionRequest(hole=hole, path=path, snippets=tuple(snippets))
 
 

@@ -67,3 +67,8 @@ def oracle_tokens() -> CanvasTokens:
 
 def no_context() -> ContextStates:
     return ContextStates([], torch.zeros(1, 1, 1), torch.zeros(1, 1, dtype=torch.long))
+
+
+def assert_near(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal up to what float32 sums in another order."""
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)

@@ -7,8 +7,14 @@ import json
 import pytest
 from quicksilver.fim.errors import EngineError, InputError
 from quicksilver.serving.exchange import Endpoint, exchange
-from quicksilver.serving.home import read_info
+from quicksilver.serving.home import EngineHome, EngineInfo, read_info
 from quicksilver.serving.wire import MAX_BODY_BYTES
+
+
+def engine_info(home: EngineHome) -> EngineInfo:
+    info = read_info(home)
+    assert info is not None
+    return info
 
 
 async def post(rig, value, target="/v1/completions", endpoint=None):
@@ -17,7 +23,8 @@ async def post(rig, value, target="/v1/completions", endpoint=None):
 
 
 def tcp(rig, token=None):
-    info = read_info(rig.home)
+    info = engine_info(rig.home)
+    assert info.port is not None
     return Endpoint(port=info.port, token=rig.home.token_file.read_text() if token is None else token)
 
 
@@ -201,7 +208,7 @@ async def test_tcp_needs_a_loopback_name(shared_rig, host):
 
 
 async def test_tcp_accepts_loopback_names(shared_rig):
-    port = read_info(shared_rig.home).port
+    port = engine_info(shared_rig.home).port
     for host in (f"localhost:{port}", "127.0.0.1", f"[::1]:{port}", "LOCALHOST"):
         status, error = plain_request(shared_rig, {"Host": host, "Content-Length": "0"})
         assert (status, error["type"]) == (400, "invalid_request_error")  # past the guard; the body is missing

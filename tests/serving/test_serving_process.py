@@ -14,7 +14,13 @@ import pytest
 from quicksilver.fim.errors import EngineBusy, EngineUnavailable
 from quicksilver.serving.client import EngineClient, default_launch
 from quicksilver.serving.exchange import EngineNotRunning
-from quicksilver.serving.home import find_home, read_info
+from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info
+
+
+def engine_info(home: EngineHome) -> EngineInfo:
+    info = read_info(home)
+    assert info is not None
+    return info
 
 
 async def gone(rig):
@@ -137,13 +143,13 @@ async def test_killed_mid_request_then_the_next_is_answered(rig, ask):
     client = rig.client("--fake-step-ms", "20")
     running = asyncio.create_task(client.complete(ask("doomed", n_steps=500)))
     await rig.event("start")
-    first = read_info(rig.home).pid
+    first = engine_info(rig.home).pid
     os.kill(first, signal.SIGKILL)
     with pytest.raises(EngineUnavailable, match="died"):
         await running
     assert rig.home.socket.exists()  # stale: nobody listens there
     assert (await client.complete(ask("next"))).text == "next"
-    assert read_info(rig.home).pid != first
+    assert engine_info(rig.home).pid != first
     assert len(rig.processes()) == 1
 
 
@@ -152,8 +158,8 @@ async def test_killed_between_two_requests(rig, ask):
     pids = set()
     for number in range(6):  # the kernel sometimes still accepts a connection while it tears the killed process down
         assert (await client.complete(ask(f"p{number}"))).text == f"p{number}"
-        pids.add(read_info(rig.home).pid)
-        os.kill(read_info(rig.home).pid, signal.SIGKILL)
+        pids.add(engine_info(rig.home).pid)
+        os.kill(engine_info(rig.home).pid, signal.SIGKILL)
     assert len(pids) == 6
 
 
@@ -194,7 +200,7 @@ async def test_idle_engine_stops_and_comes_back(rig, ask):
 async def test_second_engine_is_refused(rig, ask):
     client = rig.client()
     await client.ensure_running()
-    pid = read_info(rig.home).pid
+    pid = engine_info(rig.home).pid
     done = run_serve(rig)
     assert done.returncode == 2
     assert done.stderr == f"quicksilver serve: an engine (process {pid}) already serves {rig.home.socket}\n"
@@ -212,7 +218,7 @@ async def test_signal_ends_it_cleanly(rig, ask, number):
     # The engine turns the request down as not run; the client starts another engine and asks once more.
     assert (await running).text == "cut short"
     assert [event["prefix"] for event in rig.events("cancelled")] == ["cut short"]
-    assert read_info(rig.home).pid != process.pid
+    assert engine_info(rig.home).pid != process.pid
     log = rig.home.log_file.read_text()
     assert "stopped: " + number.name in log
     assert "Traceback" not in log
@@ -308,7 +314,7 @@ async def test_without_unix_sockets(rig, ask):
     assert "already serves port" in done.stderr
     running = asyncio.create_task(client.complete(ask("doomed", n_steps=500)))
     await rig.event("start", 2)
-    os.kill(read_info(rig.home).pid, signal.SIGKILL)
+    os.kill(engine_info(rig.home).pid, signal.SIGKILL)
     with pytest.raises(EngineUnavailable):
         await running
     assert (await client.complete(ask("next"))).text == "next"  # the old info file names a dead process
