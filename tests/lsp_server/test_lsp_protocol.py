@@ -5,7 +5,6 @@ import gc
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 from quicksilver.fim.errors import InputError
@@ -148,7 +147,6 @@ async def test_it_ends_at_once_even_while_it_works(editor, how, code):
         client.open(URI, "value = \n")
         client.ask(INLINE_COMPLETION, GOOD)
         await asyncio.sleep(0.1)
-        started_s = time.perf_counter()
         if how == "shutdown and exit":
             await client.request("shutdown", None)
         if how == "end of file":
@@ -157,8 +155,7 @@ async def test_it_ends_at_once_even_while_it_works(editor, how, code):
             client.send(b"Content-Length: many\r\n\r\n")
         else:
             client.notify("exit", None)
-        assert await client.wait() == code
-        assert time.perf_counter() - started_s < 3.0  # an idle machine: below 0.1 s; what hangs would take 60 s
+        assert await client.wait(timeout_s=30) == code  # what hangs would take 60 s, and be killed
         assert not any("Traceback" in line for line in client.stderr_lines)
 
 
