@@ -12,7 +12,7 @@ class Engine(Protocol):
     async def complete(self, request: CompletionRequest) -> Completion:
         """Fill request.hole. Cancelling the awaiting task stops the work within one denoise step.
 
-        Raises InputError (unusable request), EngineUnavailable, EngineBusy.
+        Raises InputError (unusable request), CheckpointError, EngineBusy, EngineUnavailable, EngineError.
         """
         ...
 

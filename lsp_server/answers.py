@@ -15,7 +15,9 @@ from ..fim.types import Completion
 
 DID_ACCEPT = "quicksilver.didAccept"
 
-Cause = Literal["answered", "off", "closed", "gated", "engine", "checkpoint", "busy", "superseded", "stale", "nothing"]
+Cause = Literal[
+    "answered", "off", "closed", "gated", "engine", "checkpoint", "busy", "superseded", "stale", "unsure", "nothing"
+]
 
 
 @dataclass(frozen=True, kw_only=True)

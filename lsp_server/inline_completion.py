@@ -52,7 +52,12 @@ async def complete_inline(ask: Ask, settings: Settings, engine: Engine, encoding
     answered_s = time.perf_counter()
     text = trim(hole, completion.text, document.eol)
     trimmed_s = time.perf_counter()
-    return _answer(ask, document, hole, text, completion, encoding, (started_s, answered_s, trimmed_s))
+    answer = _answer(ask, document, hole, text, completion, encoding, (started_s, answered_s, trimmed_s))
+    if text and not ask.invoked and completion.confidence < settings.min_confidence:
+        sure, needed = completion.confidence, settings.min_confidence
+        reason = f"the model was not sure enough ({sure:.2f}, shown from {needed:.2f})"
+        return replace(answer, text="", cause="unsure", reason=reason)
+    return answer
 
 
 def nothing(ask: Ask, cause: Cause, reason: str) -> Answer:

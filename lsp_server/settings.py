@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from ..fim.types import PolicyName
 
+MIN_CONFIDENCE = 0.05
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POLICIES: tuple[str, ...] = get_args(PolicyName)
 
@@ -19,7 +20,8 @@ class Settings:
     """The server's settings; every one has a default, times are milliseconds.
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
-    max_tokens: longest answer (None: the engine's choice). languages: LSP language ids that are answered automatically.
+    min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
+    are). max_tokens: longest answer (None: the engine's choice). languages: LSP language ids that are answered automatically.
     policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for `quicksilver/explain`.
     start_engine: start the engine process when the editor starts, not at the first request. log_level: of the log.
     """
@@ -27,6 +29,7 @@ class Settings:
     enabled: bool = True
     budget_ms: float = 300.0
     invoked_budget_ms: float = 2000.0
+    min_confidence: float = MIN_CONFIDENCE
     max_tokens: int | None = None
     languages: tuple[str, ...] = ("python",)
     policy: PolicyName | None = None
@@ -66,6 +69,12 @@ def _milliseconds(value: object) -> float:
     return float(value)
 
 
+def _probability(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return float(value)
+
+
 def _max_tokens(value: object) -> int | None:
     if value is None:
         return None
@@ -96,6 +105,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "enabled": _boolean,
     "budget_ms": _milliseconds,
     "invoked_budget_ms": _milliseconds,
+    "min_confidence": _probability,
     "max_tokens": _max_tokens,
     "languages": _languages,
     "policy": _policy,

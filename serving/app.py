@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ..fim.errors import EngineBusy, EngineError, EngineUnavailable, InputError
+from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from .guard import Guard
 from .openai import (
     MODEL_ALIAS,
@@ -33,7 +33,15 @@ from .openai import (
     parse_call,
     stream_chunks,
 )
-from .wire import MAX_BODY_BYTES, STOPPING_CODE, EngineHealth, decode_request, encode_completion, encode_health
+from .wire import (
+    CHECKPOINT_CODE,
+    MAX_BODY_BYTES,
+    STOPPING_CODE,
+    EngineHealth,
+    decode_request,
+    encode_completion,
+    encode_health,
+)
 from .worker import EngineStopping, Worker
 
 logger = logging.getLogger(__name__)
@@ -129,6 +137,7 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
         middleware=[Middleware(Guard, token=token)],
         exception_handlers={
             InputError: _on_input_error,
+            CheckpointError: _on_checkpoint_error,
             EngineError: _on_engine_error,
             HTTPException: _on_http_error,
             _ClientGoneError: _on_client_gone,
@@ -192,6 +201,10 @@ async def _on_input_error(request: Request, error: Exception) -> Response:
     if isinstance(error, _UnknownModelError):
         return _error(404, str(error), "invalid_request_error", "model_not_found")
     return _error(413 if isinstance(error, _BodyTooLargeError) else 400, str(error), "invalid_request_error")
+
+
+async def _on_checkpoint_error(request: Request, error: Exception) -> Response:
+    return _error(503, str(error), "server_error", CHECKPOINT_CODE)
 
 
 async def _on_engine_error(request: Request, error: Exception) -> Response:

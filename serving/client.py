@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from ..fim.errors import EngineBusy, EngineError, EngineUnavailable, InputError
+from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ..fim.types import Completion, CompletionRequest
 from .exchange import Endpoint, EngineNotRunning, Reply, exchange
 from .fields import Fields, as_text, optional, parse_object
 from .home import EngineHome, last_log_line, package_version, read_info
 from .wire import (
+    CHECKPOINT_CODE,
     MAX_BODY_BYTES,
     STOPPING_CODE,
     EngineHealth,
@@ -30,6 +31,7 @@ from .wire import (
 Progress = Callable[[str], None]
 
 _POLL_S = 0.03
+_REFUSED = 2  # exit code of an engine that a person has to help: with our own command line, that is its checkpoint
 _CLOCK_SLACK_S = 2.0  # creation times move when the machine's clock is set
 _PROBE_TIMEOUT_S = 5.0  # importing torch can keep the engine's loop from answering for a second
 
@@ -72,7 +74,8 @@ class EngineClient:
         """Fill request.hole, starting the engine if none runs. Cancelling closes the connection: the work stops.
 
         Asks once more only when nothing was run. Raises InputError, EngineBusy, EngineUnavailable (it cannot be
-        started, or it died while answering: the next request starts another), EngineError (it failed on this one).
+        started, or it died while answering: the next request starts another), CheckpointError (its weights cannot be
+        used), EngineError (it failed on this one).
         """
         body = encode_request(request)
         if len(body) > MAX_BODY_BYTES:
@@ -98,7 +101,7 @@ class EngineClient:
     async def ensure_running(self, on_progress: Progress | None = None) -> EngineHealth:
         """Start the engine unless one runs, and wait until its model is ready.
 
-        on_progress gets a few words whenever the stage changes. Raises EngineUnavailable with the reason.
+        on_progress gets a few words whenever the stage changes. Raises EngineUnavailable or CheckpointError.
         """
         report = _Stages(on_progress)
         deadline_s = time.monotonic() + self._start_timeout_s
@@ -222,6 +225,8 @@ class EngineClient:
         code = started.process.poll()
         if code is not None:
             line = last_log_line(self._home.log_file, started.log_start) or f"exit code {code}"
+            if code == _REFUSED:
+                raise CheckpointError(f"{line} (log: {self._home.log_file})")
             raise EngineUnavailable(f"the engine ended while starting: {line} (log: {self._home.log_file})")
 
     def _check_deadline(self, deadline_s: float) -> None:
@@ -244,7 +249,9 @@ class _Stages:
 
 
 def _stage_of(health: EngineHealth) -> str:
-    """A few words for a state that is not ready. Raises EngineUnavailable for a failed one."""
+    """A few words for a state that is not ready. Raises CheckpointError or EngineUnavailable for a final one."""
+    if health.status == "refused":
+        raise CheckpointError(health.reason)
     if health.status == "failed":
         raise EngineUnavailable(f"the engine cannot start: {health.reason}")
     return "loading the model" if health.status == "loading" else "waiting for the old engine to stop"
@@ -261,6 +268,8 @@ def _error_of(reply: Reply) -> Exception:
         return InputError(message)
     if reply.status == 429:
         return EngineBusy(message)
+    if reply.status == 503 and code == CHECKPOINT_CODE:
+        return CheckpointError(message)
     if reply.status == 503 and code == STOPPING_CODE:
         return EngineNotRunning(message)
     return (EngineUnavailable if reply.status in (401, 403, 503) else EngineError)(message)

@@ -97,8 +97,8 @@ async def _watch(
 ) -> None:
     while not (ending.requested or server.should_exit):
         await asyncio.sleep(_WATCH_S)
-        if worker.state.status == "failed":
-            ending.request(worker.state.reason, exit_code=2)
+        if worker.state.status in ("refused", "failed"):
+            ending.request(worker.state.reason, exit_code=2 if worker.state.status == "refused" else 1)
         elif idle_s is not None and worker.idle_s() >= idle_s:
             withdraw()
             await asyncio.sleep(_LAST_CALL_S)

@@ -43,12 +43,16 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 # The error code of a 503 that a stopping engine answers: nothing was run for good, another engine may be asked.
 STOPPING_CODE = "stopping"
 
-EngineStatus = Literal["loading", "ready", "failed", "stopping"]
+# The error code of a 503 for weights that cannot be used: a person has to mend the checkpoint.
+CHECKPOINT_CODE = "checkpoint"
+
+EngineStatus = Literal["loading", "ready", "refused", "failed", "stopping"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineHealth:
-    """What `GET /health` says: the engine's state and facts about it; reason is set when status is "failed"."""
+    """What `GET /health` says: the engine's state and facts about it; reason is set when status is "refused"
+    (the checkpoint cannot be used) or "failed" (anything else that kept the model from loading)."""
 
     status: EngineStatus
     version: str

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ..fim.engine import Infiller
-from ..fim.errors import EngineBusy, EngineError, EngineUnavailable, InputError, QuicksilverError
+from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
 from .wire import EngineStatus, one_line
 
@@ -87,11 +87,12 @@ class Worker:
         """Run request when its turn comes. Cancelling drops a waiting job and stops a running one within one step.
 
         The budget counts from now, or from the end of loading where that is later. Raises InputError (from the
-        model), EngineBusy (queue full, nothing was run), EngineUnavailable (not loaded, stopping), EngineError.
+        model), CheckpointError, EngineBusy (queue full, nothing was run), EngineUnavailable (not loaded, stopping),
+        EngineError.
         """
         job = _Job(request=request, received_s=time.monotonic())
         with self._changed:
-            if self._state.status in ("failed", "stopping"):
+            if self._state.status in ("refused", "failed", "stopping"):
                 raise _refusal(self._state)
             if len(self._queue) >= self._max_queued:
                 raise EngineBusy(f"the engine is busy: {len(self._queue)} requests wait already, ask again later")
@@ -165,7 +166,8 @@ class Worker:
             logger.error("loading failed\n%s", "".join(traceback.format_tb(error.__traceback__)))
         with self._changed:
             if self._state.status != "stopping":
-                self._give_up(WorkerState(status="failed", reason=reason))
+                status: EngineStatus = "refused" if isinstance(error, CheckpointError) else "failed"
+                self._give_up(WorkerState(status=status, reason=reason))
 
     def _next_job(self) -> _Job | None:
         """The next job that somebody still waits for, or None when it is time to end."""
@@ -213,7 +215,9 @@ class Worker:
         return EngineError(f"the engine failed on this request ({kind}): its log says where")
 
 
-def _refusal(state: WorkerState) -> EngineUnavailable:
+def _refusal(state: WorkerState) -> QuicksilverError:
+    if state.status == "refused":
+        return CheckpointError(state.reason)
     return EngineStopping(state.reason) if state.status == "stopping" else EngineUnavailable(state.reason)
 
 

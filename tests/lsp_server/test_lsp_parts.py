@@ -1,6 +1,7 @@
 """The server's parts on their own: settings, sessions, the engine's rest, what travels to the engine, the trace."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -120,6 +121,8 @@ REQUEST = CompletionRequest(hole=Hole(prefix="x = ", suffix="", language="python
 
 
 class FailingEngine:
+    confidence = 1.0
+
     def __init__(self):
         self.error: Exception | None = None
         self.n_asked = 0
@@ -132,7 +135,7 @@ class FailingEngine:
         if self.error is not None:
             raise self.error
         return Completion(
-            text="1", range=(8, 8), confidence=1.0, finish_reason="stop", steps=1, n_tokens=1, model="fake"
+            text="1", range=(8, 8), confidence=self.confidence, finish_reason="stop", steps=1, n_tokens=1, model="fake"
         )
 
 
@@ -187,6 +190,19 @@ async def test_an_answer_carries_its_range_in_the_negotiated_units():
         answer = await complete_inline(ask(text, 5), Settings(), FailingEngine(), encoding)
         ranges[encoding] = answer.items()[0]["range"]["start"]["character"]
     assert ranges == {"utf-8": 9, "utf-16": 6, "utf-32": 5}
+
+
+@pytest.mark.parametrize(
+    ("invoked", "needed", "shown"), [(False, 0.9, False), (True, 0.9, True), (False, 0.3, True), (False, 0.0, True)]
+)
+async def test_unsure_answers_are_shown_only_when_asked_by_hand(invoked, needed, shown):
+    engine = FailingEngine()
+    engine.confidence = 0.5
+    question = replace(ask(), invoked=invoked)
+    answer = await complete_inline(question, Settings(min_confidence=needed), engine, "utf-16")
+    assert bool(answer.items()) is shown
+    assert answer.cause == ("answered" if shown else "unsure")
+    assert shown or "0.50" in str(answer.reason)
 
 
 LINES = st.integers(0, 3000)

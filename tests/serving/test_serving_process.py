@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from quicksilver.fim.errors import EngineBusy, EngineUnavailable
+from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.serving.client import EngineClient, default_launch
 from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info
@@ -243,7 +243,7 @@ async def test_foreground_engine_exits_with_0(rig):
 
 async def test_failed_load_is_one_line_for_everybody(rig, ask):
     client = rig.client("--fake-load-fails", "--fake-load-ms", "100")
-    with pytest.raises(EngineUnavailable) as caught:
+    with pytest.raises(CheckpointError) as caught:
         await client.complete(ask())
     assert "no checkpoint in the fake folder: run the fake trainer" in str(caught.value)
     assert "\n" not in str(caught.value)

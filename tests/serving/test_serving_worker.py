@@ -157,13 +157,13 @@ async def test_waiting_for_another_job_costs_budget(worker, infiller, ask):
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "status", "told"),
     [
-        (CheckpointError("wrong hash:\n retrain"), "wrong hash: retrain"),
-        (OSError("disk"), "the model cannot be loaded (OSError: disk)"),
+        (CheckpointError("wrong hash:\n retrain"), "wrong hash: retrain", "refused", CheckpointError),
+        (OSError("disk"), "the model cannot be loaded (OSError: disk)", "failed", EngineUnavailable),
     ],
 )
-async def test_failed_load_is_told_to_all(error, reason, ask):
+async def test_failed_load_is_told_to_all(error, reason, status, told, ask):
     may_load = threading.Event()
 
     def load():
@@ -175,12 +175,12 @@ async def test_failed_load_is_told_to_all(error, reason, ask):
     waiting = asyncio.create_task(worker.complete(ask()))
     await until(lambda: worker.n_jobs == 1)
     may_load.set()
-    with pytest.raises(EngineUnavailable) as caught:
+    with pytest.raises(told) as caught:
         await waiting
     assert str(caught.value) == worker.state.reason == reason
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(told):
         await worker.complete(ask())
-    assert worker.state.status == "failed"
+    assert worker.state.status == status
     assert worker.join(5)
 
 
