@@ -11,14 +11,16 @@ from typing import NoReturn
 from ..fim.errors import InputError
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the command line in one line, as an InputError."""
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"bench: {message}")
+        raise InputError(f"{self.prog.removeprefix('quicksilver ')}: {message}")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a benchmark. Returns the exit code; raises InputError (bad command line), EngineError, CheckpointError."""
-    parser = _Parser(prog="quicksilver bench", description="Measure through the real server and engine.")
+    parser = Parser(prog="quicksilver bench", description="Measure through the real server and engine.")
     benchmarks = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
     latency = benchmarks.add_parser("latency", help="start, first completion, keystrokes, steps")
     latency.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")

@@ -1,8 +1,6 @@
-"""What any model must beat: fillings that need no model. Pure functions over text and tokens."""
+"""What any model must beat: fillings that need no model. Pure functions over text."""
 
-from collections.abc import Sequence
-
-N_MATCH_MAX = 8
+N_MATCH_MAX = 80
 
 
 def empty(prefix: str, suffix: str) -> str:
@@ -16,24 +14,28 @@ def previous_line(prefix: str, suffix: str) -> str:
     return lines[-2][len(lines[-1]) :] if len(lines) > 1 else ""
 
 
-def longest_match(prefix: Sequence[int], suffix: Sequence[int], n_max: int) -> list[int]:
-    """The tokens that follow the longest earlier match of the prefix's end in the same file, at most n_max.
+def longest_match(prefix: str, suffix: str) -> str:
+    """The rest of the line after the longest earlier match of the prefix's end in the same file.
 
-    Compares up to N_MATCH_MAX tokens before the cursor with every place in prefix and suffix; of equally long matches
-    the last one in the prefix wins, then the first in the suffix.
+    Compares up to N_MATCH_MAX characters before the cursor with every place in prefix and suffix; of equally long
+    matches the last one in the prefix wins, then the first in the suffix.
     """
-    wanted = list(prefix[-N_MATCH_MAX:])
-    best: tuple[int, list[int]] = (0, [])
-    for tokens, places in ((prefix, range(len(prefix) - 1, 0, -1)), (suffix, range(1, len(suffix)))):
-        for end in places:
-            n = _match_length(tokens, end, wanted)
-            if n > best[0]:
-                best = (n, list(tokens[end : end + n_max]))
-    return best[1]
+    end = prefix[-N_MATCH_MAX:]
+    low, high, found = 0, len(end), ""
+    while low < high:  # if n characters match somewhere, n - 1 do too
+        n = (low + high + 1) // 2
+        rest = _rest_after(prefix, suffix, end[len(end) - n :])
+        if rest is None:
+            high = n - 1
+        else:
+            low, found = n, rest
+    return found
 
 
-def _match_length(tokens: Sequence[int], end: int, wanted: Sequence[int]) -> int:
-    n = 0
-    while n < len(wanted) and n < end and tokens[end - 1 - n] == wanted[-1 - n]:
-        n += 1
-    return n
+def _rest_after(prefix: str, suffix: str, wanted: str) -> str | None:
+    """The rest of the line after wanted, where it stands before the cursor or after it; None where it does not."""
+    at = prefix.rfind(wanted, 0, len(prefix) - 1)
+    if at >= 0:
+        return (prefix + "\n")[at + len(wanted) :].split("\n", 1)[0]
+    at = suffix.find(wanted)
+    return suffix[at + len(wanted) :].split("\n", 1)[0] if at >= 0 else None

@@ -1,10 +1,10 @@
 """`quicksilver eval heldout`: how well a checkpoint fills holes in packages that training never saw.
 
-Rest-of-line holes: the cursor stands at a random character of a random line, the rest of the line is taken out. Every
-decoder sees the same holes and answers with one line; no editor rules (trimming, gating) are applied.
+Rest-of-line holes: the cursor stands at a random character of a random line, the rest of the line is taken out. Lines
+are equally likely, blank ones left out; what is taken out is never blank. Every decoder sees the same holes and answers
+with one line; no editor rules (trimming, gating) are applied.
 """
 
-import argparse
 import json
 import platform
 import random
@@ -26,8 +26,7 @@ from ..model.denoise import never
 from ..model.infiller import N_TOKENS_LINE, DenoisingInfiller, load_infiller
 from ..training import corpus
 from . import floors
-
-N_REST_MIN = 2  # a hole of fewer characters is hardly a completion
+from .command import Parser
 
 
 @dataclass(frozen=True)
@@ -106,16 +105,14 @@ def rest_of_line_tasks(documents: list[corpus.Document], n: int, seed: int) -> I
     made = 0
     while made < n:
         document = rng.choice(packages[names[made % len(names)]])
-        at = rng.randrange(len(document.text))
-        start = document.text.rfind("\n", 0, at) + 1
-        end = document.text.find("\n", at)
-        end = len(document.text) if end < 0 else end
-        line = document.text[start:end]
-        first = start + len(line) - len(line.lstrip())
-        if end - first < N_REST_MIN:
+        lines = document.text.split("\n")
+        number = rng.randrange(len(lines))
+        line = lines[number]
+        if not line.strip():
             continue
-        cursor = rng.randrange(first, end - N_REST_MIN + 1)
-        text = document.text
+        start = sum(len(earlier) + 1 for earlier in lines[:number])
+        column = rng.randrange(len(line) - len(line.lstrip()), len(line.rstrip()))
+        cursor, end, text = start + column, start + len(line), document.text
         yield Task(document.package, document.path, text[:cursor], text[end:], text[cursor:end])
         made += 1
 
@@ -167,23 +164,12 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     return Answer(tokenizer.decode(answer), len(answer) + 1, min(1.0, torch.tensor(log_prob).exp().item()))
 
 
-def longest_match(infiller: DenoisingInfiller) -> Decoder:
-    """Copy what follows the longest match in the same file."""
-    tokenizer = infiller.tokenizer
-
-    def decode(task: Task) -> Answer:
-        found = floors.longest_match(tokenizer.encode(task.prefix), tokenizer.encode(task.suffix), N_TOKENS_LINE)
-        return Answer(tokenizer.decode(found))
-
-    return decode
-
-
 def decoders(infiller: DenoisingInfiller) -> dict[str, Decoder]:
     """Floors, the causal head and the denoiser's policies, by the names that reports use."""
     return {
         "floor: empty": lambda task: Answer(floors.empty(task.prefix, task.suffix)),
         "floor: previous line": lambda task: Answer(floors.previous_line(task.prefix, task.suffix)),
-        "floor: longest match in the file": longest_match(infiller),
+        "floor: longest match in the file": lambda task: Answer(floors.longest_match(task.prefix, task.suffix)),
         "causal head, left to right": causal(infiller),
         "denoiser, one": by_policy(infiller, "one"),
         "denoiser, threshold": by_policy(infiller, "threshold"),
@@ -221,7 +207,7 @@ def show(scores: list[Score], model: str) -> Table:
 
 def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
-    parser = argparse.ArgumentParser(prog="quicksilver eval", description="Measure a checkpoint on unseen code.")
+    parser = Parser(prog="quicksilver eval", description="Measure a checkpoint on unseen code.")
     parser.add_argument("what", choices=("heldout",))
     parser.add_argument("--model", type=Path, default=None, help="checkpoint folder (default: the embedded model)")
     parser.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
@@ -231,6 +217,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.holes < 1:
         raise InputError("--holes must be at least 1")
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise InputError(f"there is no folder {arguments.json.parent} to write to")
     infiller = load_infiller(arguments.model)
     documents = corpus.read(arguments.corpus, "heldout")
     tasks = list(rest_of_line_tasks(documents, arguments.holes, arguments.seed))

@@ -38,6 +38,7 @@ class CompletionRequest:
     """What the engine is asked: a hole, its surroundings and what the answer may cost.
 
     path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last.
+    max_tokens None leaves the length to the engine, which also caps it by what its model can hold.
     budget_ms counts from the moment the engine receives the request; None means no deadline.
     policy None leaves the choice to the engine. trace asks for one TraceFrame per step.
     """

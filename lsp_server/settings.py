@@ -10,7 +10,9 @@ from typing import Any, get_args
 
 from ..fim.types import PolicyName
 
-MIN_CONFIDENCE = 0.05
+# Of nano's rest-of-line answers on 400 holes of the valid split, 21 % were at least this sure, and 46 % of those were
+# exactly right; at 0.05 it was 26 % and 38 %, at 0.2 14 % and 55 % (2026-11-21).
+MIN_CONFIDENCE = 0.1
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POLICIES: tuple[str, ...] = get_args(PolicyName)
 
@@ -21,7 +23,7 @@ class Settings:
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
     min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
-    are). max_tokens: longest answer (None: the engine's choice). languages: LSP language ids that are answered automatically.
+    are). max_tokens: longest answer (None: the engine's choice). languages: LSP language ids answered automatically.
     policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for `quicksilver/explain`.
     start_engine: start the engine process when the editor starts, not at the first request. log_level: of the log.
     """

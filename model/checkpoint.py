@@ -102,7 +102,9 @@ def load(folder: Path) -> Checkpoint:
         }
         model.load_state_dict(weights)
     except (RuntimeError, OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS} does not fit its config: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{folder / WEIGHTS} does not fit its config: {' '.join(str(error).split())[:200]}"
+        ) from error
     return Checkpoint(str(config["name"]), model.eval(), tokenizer, str(config["sha256"][WEIGHTS]))
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
@@ -26,8 +28,11 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+            is_real = name in ("rope_theta", "norm_eps")
+            if isinstance(value, bool) or not isinstance(value, int | float if is_real else int):
+                raise ValueError(f"{name} must be a {'number' if is_real else 'whole number'}, not {value!r}")
+            if not 0 < value <= MAX_SIZE:
+                raise ValueError(f"{name} must be positive and at most {MAX_SIZE}, not {value}")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key heads evenly")
         if self.head_size % 2:

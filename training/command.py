@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import logging
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 from ..fim.errors import InputError
 from . import corpus
@@ -17,9 +18,16 @@ N_TOKENIZER_CHARS = 40_000_000
 PLAN = "plan.json"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"train: {message}")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    top = argparse.ArgumentParser(prog="quicksilver train", description="Build the embedded model from source code.")
+    top = _Parser(prog="quicksilver train", description="Build the embedded model from source code.")
     steps = top.add_subparsers(dest="step", required=True)
     made = steps.add_parser("corpus", help="collect permissively licensed Python source")
     made.add_argument("--packages", type=Path, default=PACKAGES, help="pinned packages to fetch with pip")
@@ -46,21 +54,24 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Run one step of the pipeline. Raises InputError with one line for the person."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments = parser().parse_args(argv)
     steps = {"corpus": make_corpus, "tokenizer": make_tokenizer, "run": run, "card": make_card}
-    steps[arguments.step](arguments)
+    try:
+        steps[arguments.step](arguments)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        raise InputError(f"{error.strerror or error}: {error.filename or arguments.folder}") from error
     return 0
 
 
 def make_corpus(arguments: argparse.Namespace) -> None:
     """Collect, filter, split and write the corpus; print what went in and what did not."""
     wheels = arguments.folder / "wheels"
+    (arguments.folder / "corpus").mkdir(parents=True, exist_ok=True)
     if not arguments.no_download:
         corpus.download(arguments.packages, wheels)
     installed = corpus.installed(frozenset({"quicksilver-lsp"})) if arguments.from_environment else iter(())
     packages = chain([corpus.standard_library()], corpus.wheels(wheels), installed)
-    report = corpus.Report()
+    report = corpus.Report(from_environment=arguments.from_environment)
     corpus.write(corpus.collect(packages, report), report, arguments.folder / "corpus")
     for split in corpus.SPLITS:
         sources = [s for s in report.sources if s.split == split]
@@ -110,11 +121,14 @@ def run(arguments: argparse.Namespace) -> None:
     from .samples import SampleStream
     from .trainer import Trainer
 
-    if (arguments.minutes or arguments.steps) <= 0:
+    amount = arguments.steps if arguments.minutes is None else arguments.minutes
+    if not (math.isfinite(amount) and amount > 0):
         raise InputError("--minutes and --steps must be positive")
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
     recipe = RECIPES[arguments.size]()
     tokenizer = CodeTokenizer.load(tokenizer_path(arguments.folder, arguments.size))
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(arguments.seed)
     model = Denoiser(replace(recipe.shape, vocab_size=tokenizer.vocab_size)).to(device)
     train, valid = (
@@ -125,10 +139,12 @@ def run(arguments: argparse.Namespace) -> None:
         steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context
     )
     trainer = Trainer(model, train, valid, config, arguments.folder / recipe.name)
-    (arguments.folder / recipe.name / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
     if trainer.resume():
         print(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens")
-    trainer.run()
+    (arguments.folder / recipe.name / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+    if not trainer.run():
+        print(f"interrupted after step {trainer.step}: the same command goes on from there")
+        return
     folder = arguments.export or arguments.folder / recipe.name / "checkpoint"
     checkpoint.save(folder, recipe.name, model, tokenizer)
     print(f"wrote {folder} after {trainer.step} steps, {trainer.n_tokens:,} context tokens")

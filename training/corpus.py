@@ -71,8 +71,9 @@ class Document:
 
 @dataclass
 class Report:
-    """What was kept and what was dropped, with reasons."""
+    """What was kept and what was dropped, with reasons, and whether installed distributions were read too."""
 
+    from_environment: bool = False
     sources: list[Source] = field(default_factory=list)
     drops: Counter[str] = field(default_factory=Counter)
 
@@ -262,7 +263,11 @@ def write(documents: Iterable[Document], report: Report, folder: Path) -> None:
         raise InputError("no permissively licensed source was found: nothing to train on")
     for part in parts.values():
         part.rename(part.with_suffix(""))
-    manifest = {"sources": [asdict(s) for s in report.sources], "drops": dict(report.drops.most_common())}
+    manifest = {
+        "from_environment": report.from_environment,
+        "sources": [asdict(source) for source in report.sources],
+        "drops": dict(report.drops.most_common()),
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 

@@ -47,7 +47,7 @@ def model_card(
             _results(evaluation),
             "## Training",
             "",
-            _training(recipe, config, log, hardware),
+            _training(recipe, config, log, hardware, "--from-environment " if manifest["from_environment"] else ""),
             "## Data",
             "",
             _data(manifest),
@@ -62,7 +62,8 @@ def _summary(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     model = evaluation["model"]
     shape = recipe.shape
     return (
-        "A masked-diffusion denoiser for filling holes in Python code, with a causal head on the same weights: "
+        "A masked-diffusion denoiser for filling holes in Python code, with a causal head on the same weights and a "
+        "copy head over the context: "
         f"{model['parameters']:,} parameters, {shape.n_layers} layers of width {shape.width}, {shape.n_heads} query "
         f"and {shape.n_kv_heads} key heads of {shape.head_size}, FFN {shape.ffn_width}, {shape.vocab_size:,} "
         f"token ids, context {shape.n_context:,}, canvas {shape.n_canvas}. "
@@ -90,8 +91,25 @@ def _results(evaluation: Mapping[str, Any]) -> str:
         f"{scores[0]['holes']} rest-of-line holes at random characters of random lines, spread evenly over the "
         f"{len(evaluation['packages'])} held-out packages ({', '.join(evaluation['packages'])}), seed "
         f"{evaluation['seed']}, {model_dtype(evaluation)} weights on the CPU, {evaluation['date']}. Greedy; no editor "
-        "rules. Floors need no model.\n\n" + _table(header, rows) + "\nAgain: `quicksilver eval heldout "
+        "rules. Floors need no model.\n\n"
+        + _table(header, rows)
+        + _against_floors(scores)
+        + "\nAgain: `quicksilver eval heldout "
         f"--holes {scores[0]['holes']} --seed {evaluation['seed']}` (needs the corpus).\n"
+    )
+
+
+def _against_floors(scores: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence on the best floor and the best decoder of the model."""
+    floors = [s for s in scores if s["decoder"].startswith("floor")]
+    best_floor, best = (
+        max(part, key=lambda s: s["exact_match"]) for part in (floors, [s for s in scores if s not in floors])
+    )
+    beaten = best["exact_match"] > best_floor["exact_match"]
+    verb = "beats" if beaten else "does **not** beat"
+    return (
+        f"\nThe model's best decoder ({best['decoder']}, {best['exact_match']:.1%}) {verb} the best floor "
+        f"({best_floor['decoder'].removeprefix('floor: ')}, {best_floor['exact_match']:.1%}).\n"
     )
 
 
@@ -100,7 +118,9 @@ def model_dtype(evaluation: Mapping[str, Any]) -> str:
     return str(evaluation["model"]["dtype"])
 
 
-def _training(recipe: Recipe, config: TrainConfig, log: Sequence[Mapping[str, Any]], hardware: str) -> str:
+def _training(
+    recipe: Recipe, config: TrainConfig, log: Sequence[Mapping[str, Any]], hardware: str, corpus_option: str
+) -> str:
     last = log[-1]
     valid = next((e for e in reversed(log) if "valid_next" in e), None)
     validation = (
@@ -116,7 +136,7 @@ def _training(recipe: Recipe, config: TrainConfig, log: Sequence[Mapping[str, An
         "section plus masked diffusion on canvases, bf16 mixed precision.\n\n"
         f"{validation}"
         + _table(("setting", "value"), [(f"`{k}`", f"`{v}`") for k, v in settings.items()])
-        + "\nAgain, from nothing: `quicksilver train corpus && quicksilver train tokenizer && quicksilver train run "
+        + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer && quicksilver train run "
         f"--size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
     )
 

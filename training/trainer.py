@@ -6,8 +6,11 @@ uninterrupted one would have seen.
 """
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,19 +92,26 @@ class Trainer:
         self.step, self.elapsed_s, self.n_tokens = 0, 0.0, 0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, show: bool = True) -> None:
-        """Train to the end of the plan; saves on the way, at the end, and when interrupted."""
+    def run(self, show: bool = True) -> bool:
+        """Train to the end of the plan; whether it came to that.
+
+        Saves on the way and at the end. An interrupt (Ctrl-C) lets the step in hand end first, so that what is saved is
+        what an uninterrupted run would have had there.
+        """
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, disable=not show, refresh_per_second=1) as progress:
             task = progress.add_task("training", total=1000)
-            try:
-                self._loop(lambda text, done: progress.update(task, description=text, completed=round(1000 * done)))
-            finally:
-                self.save()
+            with interruptible() as interrupted:
+                self._loop(
+                    lambda text, done: progress.update(task, description=text, completed=round(1000 * done)),
+                    interrupted,
+                )
+        self.save()
+        return not interrupted.is_set()
 
-    def _loop(self, show: Callable[[str, float], None]) -> None:
+    def _loop(self, show: Callable[[str, float], None], interrupted: threading.Event) -> None:
         saved_s = self.elapsed_s
-        while (done := self.config.done(self.step, self.elapsed_s)) < 1.0:
+        while (done := self.config.done(self.step, self.elapsed_s)) < 1.0 and not interrupted.is_set():
             start_s = time.perf_counter()
             losses, n_tokens = self._train_step(done)
             took_s = time.perf_counter() - start_s
@@ -172,9 +182,13 @@ class Trainer:
         part.replace(self.folder / STATE)
 
     def resume(self) -> bool:
-        """Continue from state.pt if there is one. Raises InputError when it is damaged or of another shape."""
+        """Continue from state.pt if there is one, else start a new log.
+
+        Raises InputError when it is damaged or of another shape.
+        """
         path = self.folder / STATE
         if not path.is_file():
+            self._forget_after(0)
             return False
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
@@ -191,5 +205,21 @@ class Trainer:
         """Drop log lines of steps that were lost with the interruption."""
         log = self.folder / LOG
         if log.is_file():
-            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+            lines = log.read_text(encoding="utf-8").split("\n")
+            whole = lines[:-1]  # what stands after the last line break was cut off by the interruption
+            kept = [line for line in whole if json.loads(line)["step"] <= step]
             log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turns Ctrl-C into an event while it lasts (only in the main thread, where signals arrive)."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -93,7 +93,20 @@ def test_a_context_of_one_token_has_nothing_to_copy():
     assert torch.isfinite(log_probs).all()
 
 
-@pytest.mark.parametrize("change", [{"width": 0}, {"n_kv_heads": 3}, {"head_size": 7}, {"n_layers": -1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 0},
+        {"n_kv_heads": 3},
+        {"head_size": 7},
+        {"n_layers": -1},
+        {"width": 256.5},
+        {"width": 10**12},
+        {"n_layers": True},
+        {"rope_theta": float("inf")},
+        {"rope_theta": "1e4"},
+    ],
+)
 def test_impossible_shapes_are_refused(change):
     good = {f: getattr(tiny_config(330), f) for f in tiny_config(330).__dataclass_fields__}
     with pytest.raises(ValueError):

@@ -1,4 +1,6 @@
 import json
+import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_learns_and_logs(tmp_path):
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     trainer(tmp_path / "whole").run(show=False)
 
-    stopped = trainer(tmp_path / "parts")
+    stopped = trainer(tmp_path / "parts", replace(PLAN, save_minutes=0.0))
     step = stopped._train_step
 
     def failing(done):
@@ -67,6 +69,39 @@ def test_steps_lost_with_a_kill_leave_the_log(tmp_path):
         stream.write(json.dumps({"step": 99}) + "\n")
     trainer(tmp_path).resume()
     assert [s[0] for s in curve(tmp_path)] == list(range(1, 13))
+
+
+def test_an_interrupt_lets_the_step_end_and_saves(tmp_path, monkeypatch):
+    run = trainer(tmp_path)
+    step = run._train_step
+
+    def interrupting(done):
+        if run.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(done)
+
+    monkeypatch.setattr(run, "_train_step", interrupting)
+    assert run.run(show=False) is False
+    again = trainer(tmp_path)
+    assert again.resume()
+    assert again.step == 4
+    assert again.run(show=False) is True
+    assert [s[0] for s in curve(tmp_path)] == list(range(1, 13))
+
+
+def test_a_log_line_cut_off_by_a_kill_is_dropped(tmp_path):
+    trainer(tmp_path).run(show=False)
+    with (tmp_path / LOG).open("a") as stream:
+        stream.write('{"step": 12, "nex')
+    trainer(tmp_path).resume()
+    assert [s[0] for s in curve(tmp_path)] == list(range(1, 13))
+
+
+def test_a_fresh_run_starts_a_fresh_log(tmp_path):
+    trainer(tmp_path).run(show=False)
+    (tmp_path / STATE).unlink()
+    assert not trainer(tmp_path).resume()
+    assert curve(tmp_path) == []
 
 
 def test_nothing_to_resume(tmp_path):
