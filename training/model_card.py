@@ -136,8 +136,8 @@ def _training(
         "section plus masked diffusion on canvases, bf16 mixed precision.\n\n"
         f"{validation}"
         + _table(("setting", "value"), [(f"`{k}`", f"`{v}`") for k, v in settings.items()])
-        + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer && quicksilver train run "
-        f"--size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
+        + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer && "
+        f"quicksilver train run --size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
     )
 
 
