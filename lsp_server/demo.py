@@ -15,13 +15,14 @@ from rich.text import Text
 from ..fim.errors import EngineUnavailable
 from .complete import checked, model_options, server_settings
 from .console import open_console
-from .demo_holes import DemoHole, load_holes
+from .demo_holes import DemoHole, load_holes, typed_further
 from .headless import HeadlessClient, server_command
 from .trace_view import draw_trace, visible
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _BUDGET_MS = 10_000.0
 _LINES_BEFORE = 3
+_TYPED_SHARE = 0.5
 
 
 def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int:
@@ -52,11 +53,15 @@ async def fill(holes: Sequence[DemoHole], model: Path | None, *, trace: bool) ->
 
 async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: Console) -> None:
     console.print(Text("Starting the language server and the engine, and asking as an editor would …", style="dim"))
-    answers = await fill(holes, model, trace=False)
-    for hole, facts in zip(holes, answers, strict=True):
+    further = [typed_further(hole, _TYPED_SHARE) for hole in holes]
+    answers = await fill([*holes, *further], model, trace=False)
+    later = answers[len(holes) :]
+    for hole, facts, typed, typed_facts in zip(holes, answers[: len(holes)], further, later, strict=True):
         show_hole(console, hole, facts)
+        show_further(console, typed, typed_facts)
     console.print(Rule())
-    console.print(Text(summary(holes, answers), style="bold"))
+    console.print(Text(f"From the start: {summary(holes, answers[: len(holes)])}", style="bold"))
+    console.print(Text(f"With {_TYPED_SHARE:.0%} typed: {summary(further, later)}", style="bold"))
     [traced] = await fill(holes[:1], model, trace=True)
     console.print(Rule(f"{holes[0].name} again, step by step", align="left"))
     console.print(draw_trace(traced["trace"], holes[0].line_left, holes[0].line_right), soft_wrap=True)
@@ -88,6 +93,13 @@ def show_hole(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> Non
     _row(console, "before", *(Text(text, style="dim") for text in above), Text.assemble(left, ("▁▁▁▁", "dim"), right))
     _row(console, "filled", Text.assemble(left, (facts["text"] or "(nothing)", "bold cyan"), right))
     _row(console, "had stood there", Text.assemble(left, (hole.expected, "bold"), right))
+    verdict = Text("equal", style="bold green") if is_equal(hole, facts) else Text("different", style="bold red")
+    console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
+
+
+def show_further(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> None:
+    """Print the same hole after some of it was typed, in two lines."""
+    _row(console, "typed further", Text.assemble(hole.line_left, (facts["text"] or "(nothing)", "bold cyan")))
     verdict = Text("equal", style="bold green") if is_equal(hole, facts) else Text("different", style="bold red")
     console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
 

@@ -38,6 +38,20 @@ class DemoHole:
         return line, character
 
 
+def typed_further(hole: DemoHole, share: float) -> DemoHole:
+    """The same hole after the person has typed the first share (0 to 1) of what is missing, at least a character less.
+
+    Raises ValueError for a share outside (0, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}")
+    n_typed = min(len(hole.expected) - 1, round(share * len(hole.expected)))
+    document, at = hole.document, hole.offset
+    text = document.text[:at] + hole.expected[:n_typed] + document.text[at:]
+    typed = Document(uri=document.uri, version=1, language=document.language, text=text)
+    return DemoHole(name=hole.name, document=typed, offset=at + n_typed, expected=hole.expected[n_typed:])
+
+
 def load_holes(folder: Path) -> list[DemoHole]:
     """The holes of folder/holes.toml. Raises InputError when it is missing or does not fit its files."""
     table = folder / "holes.toml"

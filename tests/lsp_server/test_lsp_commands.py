@@ -13,7 +13,7 @@ import pytest
 from quicksilver.fim.errors import InputError
 from quicksilver.lsp_server.cli import main
 from quicksilver.lsp_server.demo import EXAMPLES
-from quicksilver.lsp_server.demo_holes import load_holes
+from quicksilver.lsp_server.demo_holes import load_holes, typed_further
 from quicksilver.lsp_server.source_file import parse_place
 
 ENGINE = Path(__file__).with_name("scripted_engine.py")
@@ -201,9 +201,10 @@ def test_demo_counts_honestly(environ, engine):
     assert result.returncode == 0, result.stderr
     holes = load_holes(EXAMPLES)
     n_equal = sum(hole.expected == "self.misses = 0" for hole in holes)
-    assert f"{n_equal} of {len(holes)} equal" in result.stdout
+    assert f"From the start: {n_equal} of {len(holes)} equal" in result.stdout
+    assert f"With 50% typed: 0 of {len(holes)} equal" in result.stdout
     assert len(re.findall(r"^ +equal ·", result.stdout, re.MULTILINE)) == n_equal
-    assert len(re.findall(r"^ +different ·", result.stdout, re.MULTILINE)) == len(holes) - n_equal
+    assert len(re.findall(r"^ +different ·", result.stdout, re.MULTILINE)) == 2 * len(holes) - n_equal
     assert "step   1" in result.stdout
 
 
@@ -261,3 +262,13 @@ def _in_process(arguments):
         except SystemExit as error:
             code = error.code
     return code, stderr.getvalue()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_hole_typed_further_is_the_same_hole(share):
+    for hole in load_holes(EXAMPLES):
+        typed = typed_further(hole, share)
+        whole = [h.document.text[: h.offset] + h.expected + h.document.text[h.offset :] for h in (hole, typed)]
+        assert whole[0] == whole[1]
+        assert hole.expected.endswith(typed.expected)
+        assert typed.expected
