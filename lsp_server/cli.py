@@ -6,6 +6,7 @@ mended, 130 interrupted. It does not know how any command works.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -35,15 +36,20 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises on bad input."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets its answer
     try:
         code = _dispatch(arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)  # what is still buffered may fail now, not while Python ends
         return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; point stdout elsewhere, or the interpreter complains when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"quicksilver: {_one_line(str(error.strerror or error))}", file=sys.stderr)
         return 1
     except QuicksilverError as error:
         print(f"quicksilver: {_one_line(str(error))}", file=sys.stderr)
@@ -109,14 +115,14 @@ def _add_complete(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument("--budget-ms", type=float, default=2000.0, help="time for the engine's answer (2000)")
     parser.add_argument("--policy", choices=("one", "top-k", "threshold", "all"), help="which predictions to commit")
     parser.add_argument("--max-tokens", type=int, help="longest answer")
-    parser.add_argument("--timeout-s", type=float, default=120.0, help="give up after this long, all in all (120)")
+    parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up after this long, all in all (120)")
     _add_model(parser)
     parser.set_defaults(run=_complete)
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser("doctor", help="check the installation, part by part")
-    parser.add_argument("--timeout-s", type=float, default=120.0, help="give up on the engine after this long (120)")
+    parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up on the engine after this long (120)")
     _add_model(parser)
     parser.set_defaults(run=_doctor)
 
@@ -124,7 +130,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser("demo", help="fill holes cut from real files and compare with what stood there")
     parser.add_argument("--examples", type=Path, help="folder with holes.toml (default: examples/ of the checkout)")
-    parser.add_argument("--timeout-s", type=float, default=300.0, help="give up after this long, all in all (300)")
+    parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
     _add_model(parser)
     parser.set_defaults(run=_demo)
 
@@ -161,11 +167,27 @@ def _demo(options: argparse.Namespace) -> int:
     return run_demo(options.examples, _model(options), options.timeout_s)
 
 
+def _seconds(text: str) -> float:
+    """A positive number of seconds. Raises ArgumentTypeError, which argparse turns into its one line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, not {text}")
+    return value
+
+
 def _model(options: argparse.Namespace) -> Path | None:
-    folder: Path | None = options.model
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"there is no checkpoint folder {folder}")
-    return None if folder is None else folder.resolve()
+    if options.model is None:
+        return None
+    try:
+        folder: Path = options.model.expanduser()
+        if folder.is_dir():
+            return folder.resolve()
+    except (OSError, RuntimeError) as error:  # a name that is too long, the home of a user who does not exist
+        raise InputError(f"there is no checkpoint folder {str(options.model)[:200]}") from error
+    raise InputError(f"there is no checkpoint folder {folder}")
 
 
 def _version() -> str:

@@ -31,6 +31,8 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
         return 0
     if options.trace:
         _show_trace(facts, document.line(position[0]), position[1])
+    if facts.get("finish_reason") == "budget":
+        _say("the time was too short: open places took a first guess (see --budget-ms)")
     if facts["text"]:
         print(facts["text"])
     else:

@@ -57,6 +57,8 @@ def load_holes(folder: Path) -> list[DemoHole]:
     table = folder / "holes.toml"
     try:
         entries = tomllib.loads(table.read_text(encoding="utf-8"))["hole"]
+        if not entries:
+            raise InputError(f"{table} names no hole")
         return [_cut(folder, entry["file"], entry["anchor"], entry["text"], n) for n, entry in enumerate(entries, 1)]
     except OSError as error:
         raise InputError(f"cannot read {table}: {error.strerror}") from error

@@ -106,6 +106,8 @@ class CompletionServer(StrictServer):
         ms = answer.timings_ms
         facts = (answer.id, answer.cause, len(answer.text), ms.get("total", 0.0), ms.get("engine", 0.0))
         log.info("answer %s: %s, %d characters, %.1f ms (engine %.1f ms)", *facts)
+        if answer.reason is not None:
+            log.debug("answer %s is empty: %s", answer.id, answer.reason)
         if answer.cause == "closed":
             log.warning("a completion was asked for a document that the editor has not opened: %s", answer.uri)
         if answer.cause in ("engine", "checkpoint") and answer.reason is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ..fim.types import Completion, CompletionRequest
-from .exchange import Endpoint, EngineNotRunning, Reply, exchange
+from .exchange import Endpoint, EngineNotRunning, EngineSilent, Reply, exchange
 from .fields import Fields, as_text, optional, parse_object
 from .home import EngineHome, last_log_line, package_version, read_info
 from .wire import (
@@ -34,6 +34,8 @@ _POLL_S = 0.03
 _REFUSED = 2  # exit code of an engine that a person has to help: with our own command line, that is its checkpoint
 _CLOCK_SLACK_S = 2.0  # creation times move when the machine's clock is set
 _PROBE_TIMEOUT_S = 5.0  # importing torch can keep the engine's loop from answering for a second
+_SILENT_PROBES = 2
+_ANSWER_SLACK_S = 10.0  # beyond a request's budget: queue, a machine under load
 
 
 def default_launch(home: EngineHome, *, threads: int | None = None) -> list[str]:
@@ -78,13 +80,22 @@ class EngineClient:
         used), EngineError (it failed on this one).
         """
         body = encode_request(request)
+        timeout_s = self._answer_timeout_s
+        if request.budget_ms is not None:
+            timeout_s = min(timeout_s, request.budget_ms / 1000 + _ANSWER_SLACK_S)
         if len(body) > MAX_BODY_BYTES:
             raise InputError(f"the request is larger than {MAX_BODY_BYTES // 2**20} MiB: send less of the document")
         try:
-            reply = await self._ask("POST", "/v1/fill", body)
+            reply = await self._ask("POST", "/v1/fill", body, timeout_s)
         except EngineNotRunning:
             await self.ensure_running()
-            reply = await self._ask("POST", "/v1/fill", body)
+            reply = await self._ask("POST", "/v1/fill", body, timeout_s)
+        except EngineSilent:
+            health = await self._probe()
+            if health is None or health.status != "loading":
+                raise
+            await self.ensure_running()  # the model is still being loaded, which does not count as answering
+            reply = await self._ask("POST", "/v1/fill", body, timeout_s)
         try:
             return decode_completion(reply.body)
         except InputError as error:
@@ -107,7 +118,12 @@ class EngineClient:
         deadline_s = time.monotonic() + self._start_timeout_s
         started: _Started | None = None
         while True:
-            health = await self._probe()
+            try:
+                health = await self._probe()
+            except EngineSilent:
+                if started is None:
+                    raise
+                health = None  # our own, busy importing
             if health is not None and health.status == "ready":
                 report("ready")
                 return health
@@ -127,24 +143,36 @@ class EngineClient:
         if before is None:
             return
         with suppress(EngineNotRunning):
-            await self._ask("POST", "/v1/shutdown")
+            await self._ask("POST", "/v1/shutdown", b"", self._answer_timeout_s)
         deadline_s = time.monotonic() + self._start_timeout_s
         while (now := await self._probe()) is not None and now.pid == before.pid:
             if time.monotonic() >= deadline_s:
                 raise EngineUnavailable(f"the engine (process {before.pid}) does not stop")
             await asyncio.sleep(_POLL_S)
 
-    async def _ask(self, method: str, target: str, body: bytes = b"") -> Reply:
-        reply = await exchange(self._endpoint(), method, target, body, timeout_s=self._answer_timeout_s)
+    async def _ask(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
+        reply = await exchange(self._endpoint(), method, target, body, timeout_s=timeout_s)
         if reply.status != 200:
             raise _error_of(reply)
         return reply
 
     async def _probe(self) -> EngineHealth | None:
-        try:
-            return await self.health()
-        except EngineUnavailable:
-            return None
+        """The engine's state, None when there is none. Raises EngineSilent when it keeps its socket but is silent."""
+        for n_left in reversed(range(_SILENT_PROBES)):
+            try:
+                return await self.health()
+            except EngineSilent as error:
+                if not n_left:
+                    raise self._silent() from error
+            except EngineUnavailable:
+                return None
+        return None
+
+    def _silent(self) -> EngineSilent:
+        info = read_info(self._home)
+        if info is None:
+            return EngineSilent("the engine does not answer: end its process and ask again")
+        return EngineSilent(f"the engine (process {info.pid}) does not answer: `kill -9 {info.pid}` ends it")
 
     def _endpoint(self) -> Endpoint:
         if self._home.socket is not None:
@@ -187,6 +215,8 @@ class EngineClient:
             except Timeout:
                 self._check_deadline(deadline_s)
                 await asyncio.sleep(_POLL_S)
+            except OSError as error:
+                raise EngineUnavailable(f"cannot lock {self._home.start_lock}: {error.strerror}") from error
         try:
             yield
         finally:
@@ -201,7 +231,10 @@ class EngineClient:
             )
         if self._process is not None:
             self._process.poll()
-        log = os.open(self._home.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            log = os.open(self._home.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise EngineUnavailable(f"cannot write {self._home.log_file}: {error.strerror}") from error
         try:
             log_start = os.fstat(log).st_size
             process = subprocess.Popen(

@@ -19,6 +19,10 @@ class EngineNotRunning(EngineUnavailable):
     """Nobody listens (or the engine is stopping): nothing was run, so asking again is safe."""
 
 
+class EngineSilent(EngineUnavailable):
+    """Something holds the engine's socket and gives no answer: it is stopped, or starved of the processor."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """Where an engine listens: a UNIX socket, or a port of 127.0.0.1 together with its token."""
@@ -39,8 +43,8 @@ class Reply:
 async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b"", *, timeout_s: float) -> Reply:
     """Send one request and read its whole answer. Cancelling closes the connection at once.
 
-    Raises EngineNotRunning when nobody listens or reads the request, EngineUnavailable when the connection breaks later
-    or timeout_s passes.
+    Raises EngineNotRunning when nobody listens or reads the request, EngineSilent when timeout_s passes and
+    EngineUnavailable when the connection breaks later.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -50,7 +54,7 @@ async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b
             finally:
                 writer.transport.abort()  # at once: close() would first flush what is still unsent
     except TimeoutError as error:
-        raise EngineUnavailable(f"the engine did not answer within {timeout_s:g} s") from error
+        raise EngineSilent(f"the engine did not answer within {timeout_s:g} s") from error
     except (ConnectionResetError, BrokenPipeError) as error:
         # The kernel resets (rather than ends) a connection whose last bytes nobody has read: the request never reached
         # the application. It is what a client meets that connects while a killed engine is being torn down.
@@ -64,7 +68,7 @@ async def _connect(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.St
         if endpoint.socket is not None:
             return await asyncio.open_unix_connection(str(endpoint.socket))
         return await asyncio.open_connection("127.0.0.1", endpoint.port)
-    except (FileNotFoundError, ConnectionRefusedError) as error:
+    except (FileNotFoundError, ConnectionError) as error:  # refused, or reset by an engine that is being torn down
         raise EngineNotRunning("no engine is running") from error
     except TimeoutError:
         raise

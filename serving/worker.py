@@ -185,10 +185,12 @@ class Worker:
 
     def _answer(self, infiller: Infiller, job: _Job) -> None:
         start_s = time.monotonic()
+        was_cancelled = False
         queue_ms = (start_s - job.received_s) * 1000.0
         waited_ms = (start_s - max(job.received_s, self._state.ready_s)) * 1000.0
         try:
             completion = infiller.complete(_spend(job.request, waited_ms), job.cancelled.is_set)
+            was_cancelled = job.cancelled.is_set()  # before the answer is out: whoever got it sets the flag too
             if self._state.status == "stopping":  # it cut the work short: not the answer that was asked for
                 raise _refusal(self._state)
             timings_ms = {**completion.timings_ms, "queue": queue_ms}
@@ -204,7 +206,7 @@ class Worker:
             len(job.request.hole.suffix),
             queue_ms,
             (time.monotonic() - start_s) * 1000.0,
-            job.cancelled.is_set(),
+            was_cancelled,
         )
 
     def _note_failure(self, error: Exception) -> EngineError:

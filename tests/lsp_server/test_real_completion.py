@@ -40,7 +40,7 @@ def test_complete_json_on_a_file_elsewhere(environ, tmp_path):
     result = quicksilver(environ, "complete", "sizes.py:9:12", "--json", "--budget-ms", 60_000, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)
-    assert facts["cause"] in ("answered", "nothing")
+    assert facts["cause"] in ("answered", "unsure", "nothing")
     assert facts["range"]["start"] == {"line": 8, "character": 11}
     assert 0.0 <= facts["confidence"] <= 1.0
     assert facts["steps"] >= 1
@@ -85,7 +85,7 @@ async def test_an_engine_killed_between_two_keystrokes_is_back_for_the_second(en
         second = await client.explain()
         assert (await engine.health()).pid != pid
     for facts in (first, second):
-        assert facts["cause"] in ("answered", "nothing"), facts["reason"]
+        assert facts["cause"] in ("answered", "unsure", "nothing"), facts["reason"]
         assert facts["steps"] >= 1
     assert second["version"] == 2
 

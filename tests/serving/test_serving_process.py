@@ -325,3 +325,28 @@ def test_default_launch_keeps_the_workspace_out(tmp_path):
     command = default_launch(home, threads=3)
     assert command[1:4] == ["-P", "-m", "quicksilver.lsp_server"]
     assert command[4:] == ["serve", "--detached", "--model", str(tmp_path.resolve()), "--threads", "3"]
+
+
+async def test_a_frozen_engine_is_named_and_no_second_one_is_started(rig, ask, monkeypatch):
+    monkeypatch.setattr("quicksilver.serving.client._ANSWER_SLACK_S", 0.3)
+    monkeypatch.setattr("quicksilver.serving.client._PROBE_TIMEOUT_S", 0.3)
+    client = rig.client()
+    await client.complete(ask("first"))
+    pid = engine_info(rig.home).pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineUnavailable, match=f"process {pid}.*does not answer"):
+            await client.complete(ask("frozen", budget_ms=100.0))
+        with pytest.raises(EngineUnavailable, match=f"process {pid}.*does not answer"):
+            await client.ensure_running()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (await client.complete(ask("thawed"))).text == "thawed"
+    assert engine_info(rig.home).pid == pid
+
+
+async def test_a_home_that_cannot_be_written_is_one_line(rig, ask):
+    rig.home.prepare()
+    rig.home.log_file.mkdir()
+    with pytest.raises(EngineUnavailable, match="cannot write"):
+        await rig.client().complete(ask())
