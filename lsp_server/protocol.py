@@ -31,6 +31,7 @@ with collector_paused():
     from pygls.exceptions import (
         JsonRpcInvalidParams,
         JsonRpcInvalidRequest,
+        JsonRpcMethodNotFound,
         JsonRpcParseError,
         JsonRpcServerNotInitialized,
     )
@@ -96,6 +97,9 @@ class StrictProtocol(LanguageServerProtocol):
         if method == types.EXIT:
             self.stopped.set()
             return
+        if msg_id is not None and not self._is_known(method):
+            self._refuse(msg_id, JsonRpcMethodNotFound(f"there is no method {_one_line(method)}"))
+            return
         try:
             structured: Any = self._structure(method, msg_id, message)
             self.handle_message(structured)
@@ -107,6 +111,9 @@ class StrictProtocol(LanguageServerProtocol):
         except Exception as error:  # the last resort: a message that breaks pygls must not end up in a log as text
             log.error("a message of kind %s broke the reader (%s)", _one_line(method), type(error).__name__)
             self._refuse(msg_id, JsonRpcInvalidParams("malformed parameters"))
+
+    def _is_known(self, method: str) -> bool:
+        return any(method in known for known in (self.readers, self.fm.features, self.fm.builtin_features))
 
     def _structure(self, method: str, msg_id: int | str | None, message: dict[str, Any]) -> object:
         reader = self.readers.get(method)

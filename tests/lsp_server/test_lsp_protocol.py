@@ -45,11 +45,15 @@ async def test_malformed_requests_are_refused_and_the_server_goes_on(editor):
             with pytest.raises(AnswerError) as error:
                 await client.request("quicksilver/explain", params, timeout_s=2)
             assert error.value.code == -32602
+        for params in (None, {}, {"a": 1}):
+            with pytest.raises(AnswerError) as error:
+                await client.request("no/such", params, timeout_s=2)
+            assert error.value.code == -32601
         for strange in ({"id": ["x"]}, {"id": {}}):  # pygls uses the id as a key without looking at it
             client.notify("$/cancelRequest", strange)
             with pytest.raises(AnswerError) as error:
                 await client.request("$/cancelRequest", strange, timeout_s=2)
-            assert error.value.code == -32602
+            assert error.value.code == -32601  # a notification, so no such request
         with pytest.raises(AnswerError) as error:
             await client.request("workspace/executeCommand", {"nothing": 1}, timeout_s=2)
         assert error.value.code == -32602
