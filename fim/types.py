@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PolicyName = Literal["one", "top-k", "threshold", "all"]
+PolicyName = Literal["one", "top-k", "threshold", "all", "verified"]
+CompletionSource = Literal["denoiser", "file", "snippet"]
 FinishReason = Literal["stop", "length", "budget", "cancelled"]
 CellState = Literal["masked", "new", "kept"]
+MAX_CANDIDATES = 16
 OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
 
 
@@ -40,7 +42,10 @@ class CompletionRequest:
     path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last.
     max_tokens None leaves the length to the engine, which also caps it by what its model can hold.
     budget_ms counts from the moment the engine receives the request; None means no deadline.
-    policy None leaves the choice to the engine. trace asks for one TraceFrame per step.
+    policy None leaves the choice to the engine. drafts is how many texts found elsewhere in the file or in snippets
+    compete with the denoiser's (0: none), mends how many of the best of them compete in a mended form too. lengths is
+    how many canvases, each of another likely length, are denoised side by side (the first is of open length). mends and
+    lengths are for single lines. trace asks for one TraceFrame per denoise step.
     """
 
     hole: Hole
@@ -50,6 +55,9 @@ class CompletionRequest:
     max_evaluations: int = 64
     max_tokens: int | None = None
     policy: PolicyName | None = None
+    drafts: int = 5
+    mends: int = 0
+    lengths: int = 1
     trace: bool = False
 
     def __post_init__(self) -> None:
@@ -57,6 +65,9 @@ class CompletionRequest:
             raise ValueError(f"max_evaluations must be at least 1, not {self.max_evaluations}")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        for name, at_least in (("drafts", 0), ("mends", 0), ("lengths", 1)):
+            if not at_least <= getattr(self, name) <= MAX_CANDIDATES:
+                raise ValueError(f"{name} must be from {at_least} to {MAX_CANDIDATES}, not {getattr(self, name)}")
         if self.budget_ms is not None and not self.budget_ms >= 0:
             raise ValueError(f"budget_ms must be a number of milliseconds, not {self.budget_ms}")
 
@@ -82,11 +93,13 @@ class TraceFrame:
 class Completion:
     """An answer of the engine.
 
-    text fills hole.replaced (range). confidence is the probability, in [0, 1], that the model gives to the whole
-    text and its end, taken from the marginals at the moment each token was committed. finish_reason: "stop" (the
-    model ended the text), "length" (the canvas was full first), "budget" (time or evaluations ran out; the open
-    positions took the last prediction), "cancelled". steps counts denoiser forwards over the canvas; n_tokens the
-    committed tokens of the text. timings_ms: "queue", "prefill", "denoise", "engine" (all of it, in the engine).
+    text fills hole.replaced (range). confidence is the probability, in [0, 1], that the text is what the author would
+    write: the ranker's where candidates were verified, else what the marginals gave to text and end when each token was
+    committed. source says where the text came from: the denoiser, or a verified draft from the same file or a snippet.
+    finish_reason: "stop" (the text ended), "length" (the canvas was full first), "budget" (time or evaluations ran out;
+    the open positions took the last prediction), "cancelled". steps counts forwards over canvases and candidates;
+    n_tokens the tokens of the text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (all of it, in the
+    engine).
     n_context and n_cached count context tokens: all of them, and those taken from the cache.
     """
 
@@ -97,6 +110,7 @@ class Completion:
     steps: int
     n_tokens: int
     model: str
+    source: CompletionSource = "denoiser"
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     n_context: int = 0
     n_cached: int = 0

@@ -109,6 +109,7 @@ def completion_to_json(completion: Completion) -> dict[str, Any]:
     return {
         "raw_text": completion.text,
         "confidence": completion.confidence,
+        "source": completion.source,
         "finish_reason": completion.finish_reason,
         "steps": completion.steps,
         "n_tokens": completion.n_tokens,

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .denoiser import Denoiser
+from .ranker import Ranker
 from .tokenizer import CodeTokenizer
 
 FORMAT = "quicksilver-denoiser-1"
@@ -28,12 +29,14 @@ SCALE_SUFFIX = ".scale"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its name, the model in float32, its tokenizer and the SHA-256 of its weights."""
+    """A loaded checkpoint: its name, the model in float32, its tokenizer, the SHA-256 of its weights, and the ranker
+    that was fitted to it, if one was."""
 
     name: str
     model: Denoiser
     tokenizer: CodeTokenizer
     sha256: str
+    ranker: Ranker | None = None
 
 
 def embedded_checkpoint() -> Path:
@@ -74,6 +77,10 @@ def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer) -> 
         "denoiser": asdict(model.config),
         "sha256": {file: _sha256(folder / file) for file in (WEIGHTS, TOKENIZER)},
     }
+    _write_config(folder, config)
+
+
+def _write_config(folder: Path, config: dict) -> None:
     part = folder / (CONFIG + ".part")
     part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     part.replace(folder / CONFIG)
@@ -105,7 +112,24 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"{folder / WEIGHTS} does not fit its config: {' '.join(str(error).split())[:200]}"
         ) from error
-    return Checkpoint(str(config["name"]), model.eval(), tokenizer, str(config["sha256"][WEIGHTS]))
+    return Checkpoint(
+        str(config["name"]), model.eval(), tokenizer, str(config["sha256"][WEIGHTS]), _ranker(folder, config)
+    )
+
+
+def save_ranker(folder: Path, ranker: Ranker) -> None:
+    """Put ranker into the config of the checkpoint in folder. Raises CheckpointError where there is none."""
+    config, _ = _read_config(folder)
+    _write_config(folder, config | {"ranker": dict(ranker.weights)})
+
+
+def _ranker(folder: Path, config: dict) -> Ranker | None:
+    if config.get("ranker") is None:
+        return None
+    try:
+        return Ranker(config["ranker"])
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / CONFIG} has a ranker that this version cannot use: {error}") from error
 
 
 def _read_config(folder: Path) -> tuple[dict, DenoiserConfig]:

@@ -10,7 +10,8 @@ class DenoiserConfig:
     """Shape of one denoiser.
 
     n_context is the longest context trained on, in tokens; n_canvas the longest canvas trained on. copy_size is the
-    width of the copy head's queries and keys.
+    width of the copy head's queries and keys. marks_middle: the causal head was taught that a hole's text begins with a
+    MIDDLE token, which tells it that an end is to come; it stands in continuations only, never in the cached context.
     """
 
     vocab_size: int
@@ -25,9 +26,14 @@ class DenoiserConfig:
     n_canvas: int
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
+    marks_middle: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.marks_middle, bool):
+            raise ValueError(f"marks_middle must be true or false, not {self.marks_middle!r}")
         for name, value in asdict(self).items():
+            if name == "marks_middle":
+                continue
             is_real = name in ("rope_theta", "norm_eps")
             if isinstance(value, bool) or not isinstance(value, int | float if is_real else int):
                 raise ValueError(f"{name} must be a {'number' if is_real else 'whole number'}, not {value!r}")

@@ -65,6 +65,10 @@ class ContextCache:
         self._evict()
         return states, n_cached
 
+    def clear(self) -> None:
+        """Forget every context."""
+        self._entries.clear()
+
     def _best(self, wanted: tuple[int, ...]) -> tuple[int | None, int]:
         best, n_best = None, 0
         for key, entry in self._entries.items():

@@ -7,7 +7,7 @@ last prediction. Knows tokens and tensors, not text.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -34,17 +34,30 @@ class CanvasTokens:
     """The vocabulary as the loop sees it: ids of mask and end, which ids may not be predicted, which end the text.
 
     forbidden and stops are bool [V]; a committed stop, like the end itself, turns everything right of it into end.
+    middle is what the causal head wants before a hole's text; None where it was taught no such mark.
     """
 
     mask: int
     end: int
     forbidden: Tensor
     stops: Tensor
+    middle: int | None = None
+
+
+class Prediction(NamedTuple):
+    """The likeliest token and its probability at every position, both [B, L], and the forwards that it took."""
+
+    tokens: Tensor
+    confidence: Tensor
+    n_forwards: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began."""
+    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began.
+
+    index counts forwards: that of the first step is 1 where a step takes one.
+    """
 
     index: int
     elapsed_ms: float
@@ -55,7 +68,7 @@ class Step:
 @dataclass(frozen=True)
 class Denoised:
     """The loop's result: canvas [B, L] (no masks unless cancelled or no step was possible), the log-probability [B, L]
-    of each token when it was committed (0 for given ones and those filled in after an end), steps taken, and why it
+    of each token when it was committed (0 for given ones and those filled in after an end), forwards taken, and why it
     ended: "filled", "budget" or "cancelled"."""
 
     canvas: Tensor
@@ -73,6 +86,17 @@ def ignore(step: Step) -> None:
     """An on_step for callers that do not watch."""
 
 
+def predict(model: Predictor, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Prediction:
+    """What the denoiser would put at every position of canvas [B, L], in one forward."""
+    hidden = model.canvas(canvas.unsqueeze(1), states).squeeze(1)
+    log_probs = model.log_probs(hidden, states).masked_fill(tokens.forbidden, float("-inf"))
+    best = log_probs.max(dim=-1)
+    return Prediction(best.indices, best.values.exp(), 1)
+
+
+Predict = Callable[[Any, ContextStates, Tensor, CanvasTokens], Prediction]
+
+
 @torch.inference_mode()
 def denoise(
     model: Predictor,
@@ -83,10 +107,12 @@ def denoise(
     budget: Budget,
     is_cancelled: Callable[[], bool] = never,
     on_step: Callable[[Step], None] = ignore,
+    predict: Predict = predict,
 ) -> Denoised:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
     Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
+    predict says what stands at the open positions; the denoiser alone unless something else is given.
     """
     start_s = time.monotonic()
     canvas = canvas.clone()
@@ -98,9 +124,9 @@ def denoise(
         if budget.expired() or budget.spent(steps):
             return Denoised(canvas, log_probs, steps, "budget")
         step_start_s = time.monotonic()
-        predicted, confidence = predict(model, states, canvas, tokens)
+        predicted, confidence, n_forwards = predict(model, states, canvas, tokens)
         step_s = time.monotonic() - step_start_s
-        steps += 1
+        steps += n_forwards
         is_last = budget.spent(steps) or would_be_late(budget, step_s)
         masked = canvas == tokens.mask
         committed = masked if is_last else choose(policy, predicted, confidence, masked, tokens)
@@ -114,14 +140,6 @@ def denoise(
 def would_be_late(budget: Budget, step_s: float) -> bool:
     """Whether another step of this length would miss the deadline."""
     return budget.deadline_s is not None and time.monotonic() + step_s > budget.deadline_s
-
-
-def predict(model: Predictor, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> tuple[Tensor, Tensor]:
-    """The likeliest token and its probability at every position, both [B, L]."""
-    hidden = model.canvas(canvas.unsqueeze(1), states).squeeze(1)
-    log_probs = model.log_probs(hidden, states).masked_fill(tokens.forbidden, float("-inf"))
-    best = log_probs.max(dim=-1)
-    return best.indices, best.values.exp()
 
 
 def choose(policy: UnmaskPolicy, predicted: Tensor, confidence: Tensor, masked: Tensor, tokens: CanvasTokens) -> Tensor:

@@ -13,6 +13,7 @@ Knows tensors only: no tokenizer, no policy, no cache eviction. Letters: B batch
 H heads, K key heads, E head size, W qkv width, C copy size, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,8 @@ from .config import DenoiserConfig
 
 INIT_STD = 0.02
 COPY_GATE_BIAS = -2.0  # starts at 12 % copying
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [B, K, S, E] -> [B, H, N, E]
 
 
 @dataclass
@@ -90,8 +93,10 @@ class Attention(nn.Module):
         q, k, v = heads.split((self.n_heads, self.n_kv_heads, self.n_kv_heads), dim=1)
         return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        """Attention output [B, N, D]; mask (bool, True = may look) broadcasts to [B, H, N, S]."""
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Attend | None, causal: bool) -> Tensor:
+        """Attention output [B, N, D]; mask (bool, True = may look) broadcasts to [B, H, N, S], or does it all."""
+        if mask is not None and not isinstance(mask, Tensor):
+            return self.out(mask(q.to(v.dtype), k.to(v.dtype), v).transpose(1, 2).flatten(2))
         groups = self.n_heads // self.n_kv_heads
         if groups > 1:
             k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
@@ -123,7 +128,7 @@ class Block(nn.Module):
         self.ffn = FeedForward(config)
 
     def context(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, past: LayerStates | None
+        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | Attend | None, past: LayerStates | None
     ) -> tuple[Tensor, LayerStates]:
         """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together."""
         raw = self.attention.qkv(self.attention_norm(x))
@@ -135,10 +140,17 @@ class Block(nn.Module):
         x = x + self.attention.attend(q, k, v, mask, causal=past is None)
         return x + self.ffn(self.ffn_norm(x)), LayerStates(k, v, raw)
 
-    def canvas(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, states: LayerStates, anchors: Tensor, n: int
+    def branch(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | Attend | None,
+        states: LayerStates,
+        anchors: Tensor,
+        n: int,
     ) -> Tensor:
-        """Run canvases of n tokens each, laid end to end in x [B, M * n, D], after anchors [B, M]."""
+        """Run branches of n tokens each, laid end to end in x [B, M * n, D], after anchors [B, M]."""
         raw = self.attention.qkv(self.attention_norm(x))  # [B, M * n, W]
         b, m, w = raw.shape[0], anchors.shape[1], raw.shape[2]
         before = states.raw.gather(1, anchors.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
@@ -149,6 +161,40 @@ class Block(nn.Module):
         values = torch.cat((states.values.to(v.dtype), v), dim=2)
         x = x + self.attention.attend(q, keys, values, mask, causal=False)
         return x + self.ffn(self.ffn_norm(x))
+
+
+def no_mask(n_context: int, device: torch.device) -> Tensor | Attend | None:
+    """The context's mask where attention is causal by itself."""
+    return None
+
+
+def branch_mask(anchors: Tensor, n_context: int, n: int, causal: bool = False) -> Tensor | Attend:
+    """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and one's own branch.
+
+    A branch is a canvas, which sees all of itself, or, if causal, a continuation.
+    """
+    b, m = anchors.shape
+    device = anchors.device
+    sees_context = torch.arange(n_context, device=device) <= anchors.unsqueeze(-1)  # [B, M, T]
+    sees_context = sees_context.unsqueeze(2).expand(b, m, n, n_context).reshape(b, m * n, n_context)
+    owner = torch.arange(m, device=device).repeat_interleave(n)
+    sees_own = owner.unsqueeze(1) == owner
+    if causal:
+        sees_own = sees_own.tril()
+    return torch.cat((sees_context, sees_own.expand(b, m * n, m * n)), dim=-1).unsqueeze(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockPasses:
+    """How blocks are run and what masks them: as written here, or by compiled functions that compute the same."""
+
+    context: Callable[..., tuple[Tensor, LayerStates]] = Block.context
+    branch: Callable[..., Tensor] = Block.branch
+    context_mask: Callable[[int, torch.device], Tensor | Attend | None] = no_mask
+    branch_mask: Callable[[Tensor, int, int, bool], Tensor | Attend] = branch_mask
+
+
+PLAIN = BlockPasses()
 
 
 class Denoiser(nn.Module):
@@ -181,20 +227,22 @@ class Denoiser(nn.Module):
             self.copy_gate.weight.zero_()
             self.copy_gate.bias.fill_(COPY_GATE_BIAS)
 
-    def context(self, tokens: Tensor, past: ContextStates | None = None) -> tuple[Tensor, ContextStates]:
+    def context(
+        self, tokens: Tensor, past: ContextStates | None = None, passes: BlockPasses = PLAIN
+    ) -> tuple[Tensor, ContextStates]:
         """Causal pass over new tokens [B, N] that follow past: hidden states [B, N, D] and all states so far."""
         n_past = 0 if past is None else past.n_tokens
         n = tokens.shape[1]
         positions = torch.arange(n_past, n_past + n, device=tokens.device)
         cos, sin = rotary(positions, self.config.head_size, self.config.rope_theta)
-        mask = None
+        mask = passes.context_mask(n, tokens.device) if past is None else None
         if past is not None and n > 1:
             mask = positions.unsqueeze(1) >= torch.arange(n_past + n, device=tokens.device)  # [N, T]
         x = self.embedding(tokens)
         layers: list[LayerStates] = []
         for i, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x, states = block.context(x, cos, sin, mask, None if past is None else past.layers[i])
+            x, states = passes.context(block, x, cos, sin, mask, None if past is None else past.layers[i])
             layers.append(states)
         hidden = self.norm(x)
         copy_keys = F.normalize(self.copy_key(hidden).float(), dim=-1)
@@ -203,30 +251,51 @@ class Denoiser(nn.Module):
             tokens = torch.cat((past.tokens, tokens), dim=1)
         return hidden, ContextStates(layers, copy_keys, tokens)
 
-    def canvas(self, canvases: Tensor, states: ContextStates, anchors: Tensor | None = None) -> Tensor:
+    def canvas(
+        self,
+        canvases: Tensor,
+        states: ContextStates,
+        anchors: Tensor | None = None,
+        passes: BlockPasses = PLAIN,
+    ) -> Tensor:
         """Canvas pass: hidden states [B, M, L, D] of canvases [B, M, L].
 
         Each canvas follows the context position anchors [B, M] (default: the last one) and sees the context up to it,
         and itself, never its siblings. States with a batch of 1 serve every row of canvases.
         """
-        b, m, n = canvases.shape
+        return self._branch(canvases, states, anchors, False, passes)
+
+    def continuations(self, tokens: Tensor, states: ContextStates, anchors: Tensor | None = None) -> Tensor:
+        """Causal pass over several continuations at once: hidden states [B, M, N, D] of tokens [B, M, N].
+
+        Each continuation is read as context that follows position anchors [B, M] (default: the last one); it never
+        sees its siblings. What comes out for one is what `context` gives for it alone.
+        """
+        return self._branch(tokens, states, anchors, True, PLAIN)
+
+    def _branch(
+        self, tokens: Tensor, states: ContextStates, anchors: Tensor | None, causal: bool, passes: BlockPasses
+    ) -> Tensor:
+        """Canvases (marked, seeing all of themselves) or continuations (causal) after the context."""
+        b, m, n = tokens.shape
         n_context = states.n_tokens
-        device = canvases.device
+        device = tokens.device
         mask = None
-        if anchors is None and m == 1:
+        if anchors is None and m == 1 and not causal:
             anchors = torch.full((b, 1), n_context - 1, device=device)
         else:
             if anchors is None:
                 anchors = torch.full((b, m), n_context - 1, device=device)
-            mask = canvas_mask(anchors, n_context, n)
-        positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, L]
+            mask = passes.branch_mask(anchors, n_context, n, causal)
+        positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, N]
         cos, sin = rotary(positions.view(b, 1, m * n), self.config.head_size, self.config.rope_theta)
-        x = self.embedding(canvases.view(b, m * n)) + self.canvas_mark
+        x = self.embedding(tokens.view(b, m * n))
+        x = x if causal else x + self.canvas_mark
         for block, layer in zip(self.blocks, states.layers, strict=True):
             assert isinstance(block, Block)
             if layer.keys.shape[0] != b:
                 layer = LayerStates(*(t.expand(b, *t.shape[1:]) for t in (layer.keys, layer.values, layer.raw)))
-            x = block.canvas(x, cos, sin, mask, layer, anchors, n)
+            x = passes.branch(block, x, cos, sin, mask, layer, anchors, n)
         return self.norm(x).view(b, m, n, -1)
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
@@ -240,29 +309,25 @@ class Denoiser(nn.Module):
         broadcasts to [B, N, T-1]; a row with nothing to copy gets log-weights of -inf and must not be mixed in.
         """
         queries = F.normalize(self.copy_query(hidden).float(), dim=-1) * self.copy_scale.exp()
-        scores = queries @ copy_keys[:, :-1].transpose(1, 2)
+        scores = (queries @ copy_keys[:, :-1].transpose(1, 2)).float()  # also under mixed precision
         scores = scores.masked_fill(~may_copy, float("-inf"))
         return F.log_softmax(scores, dim=-1), self.copy_gate(hidden).squeeze(-1).float()
 
     def log_probs(self, hidden: Tensor, states: ContextStates) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D] that come after the whole context."""
-        plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
-        if states.n_tokens < 2:
-            return plain
         may_copy = torch.ones((), dtype=torch.bool, device=hidden.device)
-        weights, gate = self.copy_attention(hidden, states.copy_keys, may_copy)
-        followers = states.tokens[:, 1:].unsqueeze(1).expand(hidden.shape[0], hidden.shape[1], -1)
+        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy)
+
+    def mixed_log_probs(self, hidden: Tensor, copy_keys: Tensor, followers: Tensor, may_copy: Tensor) -> Tensor:
+        """Log-probabilities [B, N, V] for hidden states [B, N, D], vocabulary and copies mixed.
+
+        followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `copy_attention`.
+        """
+        plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
+        if not followers.shape[1]:
+            return plain
+        weights, gate = self.copy_attention(hidden, copy_keys, may_copy)
+        followers = followers.unsqueeze(1).expand(hidden.shape[0], hidden.shape[1], -1)
         copied = torch.zeros_like(plain).scatter_add_(-1, followers, weights.exp())
         gate = gate.unsqueeze(-1)
         return torch.logaddexp(plain + F.logsigmoid(-gate), copied.clamp_min(1e-20).log() + F.logsigmoid(gate))
-
-
-def canvas_mask(anchors: Tensor, n_context: int, n: int) -> Tensor:
-    """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and one's own canvas."""
-    b, m = anchors.shape
-    device = anchors.device
-    sees_context = torch.arange(n_context, device=device) <= anchors.unsqueeze(-1)  # [B, M, T]
-    sees_context = sees_context.unsqueeze(2).expand(b, m, n, n_context).reshape(b, m * n, n_context)
-    owner = torch.arange(m, device=device).repeat_interleave(n)
-    sees_canvas = (owner.unsqueeze(1) == owner).expand(b, m * n, m * n)
-    return torch.cat((sees_context, sees_canvas), dim=-1).unsqueeze(1)

@@ -1,52 +1,24 @@
 """A loaded model that fills holes: text in, text out, blocking. The engine process owns one of these.
 
-Joins layout, context cache and denoise loop; long answers go on block by block, a finished block joining the context.
-Knows no sockets and no editor.
+Owns what outlives a request: the model, its layout and the context cache. The work on one request is a `Filling`. Knows
+no sockets and no editor.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..fim.budget import Budget
 from ..fim.errors import InputError
-from ..fim.types import Completion, CompletionRequest, FinishReason, PolicyName, TraceCell, TraceFrame
+from ..fim.types import Completion, CompletionRequest
 from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import ContextCache
-from .denoise import CanvasTokens, Denoised, Step, denoise, ignore
+from .denoise import CanvasTokens
+from .filling import N_TOKENS_BLOCK, Filling
 from .layout import ContextLayout
-from .policies import UnmaskPolicy, everything, one, threshold, top_k
 from .tokenizer import CodeTokenizer, Special
-
-N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
-MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-POLICIES: Mapping[PolicyName, UnmaskPolicy] = {
-    "one": one,
-    "top-k": top_k(2),
-    "threshold": threshold(0.6),
-    "all": everything,
-}
-DEFAULT_POLICY: PolicyName = "threshold"
-
-
-@dataclass
-class Filled:
-    """What the blocks of one answer add up to."""
-
-    tokens: list[int] = field(default_factory=list)
-    log_prob: float = 0.0
-    steps: int = 0
-    finish_reason: FinishReason = "length"
-    prefill_ms: float = 0.0
-    denoise_ms: float = 0.0
-    n_context: int = 0
-    n_cached: int = 0
-    frames: list[TraceFrame] = field(default_factory=list)
 
 
 class DenoisingInfiller:
@@ -59,8 +31,9 @@ class DenoisingInfiller:
         self.tokenizer = checkpoint.tokenizer
         self.layout = ContextLayout(self.tokenizer)
         self.cache = ContextCache(self.model)
-        self.line_tokens = canvas_tokens(self.tokenizer, multiline=False)
-        self.block_tokens = canvas_tokens(self.tokenizer, multiline=True)
+        marks = self.model.config.marks_middle
+        self.line_tokens = canvas_tokens(self.tokenizer, multiline=False, marks_middle=marks)
+        self.block_tokens = canvas_tokens(self.tokenizer, multiline=True, marks_middle=marks)
 
     @property
     def name(self) -> str:
@@ -87,117 +60,46 @@ class DenoisingInfiller:
         }
 
     def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole; is_cancelled is asked before every denoise step. Raises InputError."""
+        """Fill request.hole; is_cancelled is asked before every forward. Raises InputError."""
         start_s = time.monotonic()
-        budget = Budget.of(request.budget_ms, request.max_evaluations)
-        filled = self._fill(request, budget, is_cancelled)
-        engine_ms = 1000 * (time.monotonic() - start_s)
+        filling = self.filling(request, is_cancelled)
+        answer = filling.answer()
+        timings_ms = filling.timings_ms | {"engine": 1000 * (time.monotonic() - start_s)}
         return Completion(
-            text=self.tokenizer.decode(filled.tokens),
+            text=answer.text,
             range=request.hole.replaced,
-            confidence=min(1.0, math.exp(filled.log_prob)) if filled.steps else 0.0,
-            finish_reason=filled.finish_reason,
-            steps=filled.steps,
-            n_tokens=len(filled.tokens),
+            confidence=answer.confidence,
+            finish_reason=answer.finish_reason,
+            steps=filling.n_forwards,
+            n_tokens=answer.n_tokens,
             model=self.name,
-            timings_ms={"prefill": filled.prefill_ms, "denoise": filled.denoise_ms, "engine": engine_ms},
-            n_context=filled.n_context,
-            n_cached=filled.n_cached,
-            trace=tuple(filled.frames),
+            source=answer.source,
+            timings_ms=timings_ms,
+            n_context=len(filling.context),
+            n_cached=filling.n_cached,
+            trace=tuple(filling.frames),
         )
 
-    def _fill(self, request: CompletionRequest, budget: Budget, is_cancelled: Callable[[], bool]) -> Filled:
-        """Canvas after canvas until the model ends the text, or tokens, time or evaluations run out."""
-        multiline = request.hole.multiline
-        n_open = request.max_tokens or (N_TOKENS_BLOCK if multiline else N_TOKENS_LINE)
-        n_open = min(n_open, N_TOKENS_BLOCK)
-        context = self.layout.context(request, self.n_context_max)
-        filled = Filled(n_context=len(context))
-        while n_open > 0 and filled.finish_reason == "length":
-            n_canvas = min(n_open, self.model.config.n_canvas)
-            if filled.tokens and n_canvas < MIN_BLOCK:
-                break
-            self._fill_block(request, [*context, *filled.tokens], n_canvas, budget, is_cancelled, filled)
-            n_open -= n_canvas
-        return filled
-
-    def _fill_block(
-        self,
-        request: CompletionRequest,
-        context: list[int],
-        n_canvas: int,
-        budget: Budget,
-        is_cancelled: Callable[[], bool],
-        filled: Filled,
-    ) -> None:
-        """One canvas of n_canvas masks after context; adds to filled."""
-        if is_cancelled():
-            filled.finish_reason = "cancelled"
-            return
-        start_s = time.monotonic()
-        states, n_cached = self.cache.states(context)
-        prefilled_s = time.monotonic()
-        if not filled.steps:
-            filled.n_cached = n_cached
+    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
+        """The work on one request, not begun."""
         tokens = self.block_tokens if request.hole.multiline else self.line_tokens
-        rest = Budget(deadline_s=budget.deadline_s, max_evaluations=max(1, budget.max_evaluations - filled.steps))
-        exhausted = budget.spent(filled.steps)
-        canvas = torch.full((1, n_canvas), tokens.mask)
-        on_step = self._tracer(filled, tokens) if request.trace else ignore
-        if exhausted:
-            filled.finish_reason = "budget"
-        else:
-            result = denoise(
-                self.model, states, canvas, tokens, POLICIES[request.policy or DEFAULT_POLICY], rest, is_cancelled,
-                on_step,
-            )  # fmt: skip
-            add(filled, result, tokens)
-        filled.prefill_ms += 1000 * (prefilled_s - start_s)
-        filled.denoise_ms += 1000 * (time.monotonic() - prefilled_s)
-
-    def _tracer(self, filled: Filled, tokens: CanvasTokens) -> Callable[[Step], None]:
-        before, n_steps, offset_ms = list(filled.tokens), filled.steps, filled.denoise_ms
-
-        def record(step: Step) -> None:
-            cells = [TraceCell(text=self._text(token), state="kept") for token in before]
-            for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
-                if token == tokens.end:
-                    break
-                state = "masked" if token == tokens.mask else "new" if is_new else "kept"
-                cells.append(TraceCell(text=self._text(token), state=state))
-            filled.frames.append(
-                TraceFrame(step=n_steps + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=tuple(cells))
-            )
-
-        return record
-
-    def _text(self, token: int) -> str:
-        return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")
+        context = self.layout.context(request, self.n_context_max)
+        return Filling(
+            self.model, self.tokenizer, self.cache, tokens, self.checkpoint.ranker, request, context, is_cancelled
+        )
 
 
-def add(filled: Filled, result: Denoised, tokens: CanvasTokens) -> None:
-    """Add the committed tokens left of the first mask or end to filled, and say how the block ended."""
-    row = result.canvas[0].tolist()
-    open_at = next((i for i, token in enumerate(row) if token in (tokens.mask, tokens.end)), len(row))
-    filled.tokens += row[:open_at]
-    filled.log_prob += float(result.log_probs[0].sum())
-    filled.steps += result.steps
-    if result.ended != "filled":
-        filled.finish_reason = result.ended
-    elif bool(tokens.stops[result.canvas[0]].any()):
-        filled.finish_reason = "stop"
-
-
-def canvas_tokens(tokenizer: CodeTokenizer, *, multiline: bool) -> CanvasTokens:
+def canvas_tokens(tokenizer: CodeTokenizer, *, multiline: bool, marks_middle: bool = False) -> CanvasTokens:
     """The loop's view of a vocabulary. Without multiline every token with a line break ends the text."""
     vocab = torch.arange(tokenizer.vocab_size)
     end = tokenizer.special(Special.EOM)
+    middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
     forbidden = (vocab >= tokenizer.n_text) & (vocab != end)
     stops = vocab == end
     if not multiline:
         breaks: Tensor = torch.tensor([b"\n" in tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)])
         stops = stops | breaks
-    return CanvasTokens(mask=tokenizer.special(Special.MASK), end=end, forbidden=forbidden, stops=stops)
+    return CanvasTokens(mask=tokenizer.special(Special.MASK), end=end, forbidden=forbidden, stops=stops, middle=middle)
 
 
 def load_infiller(checkpoint: Path | None = None, *, n_threads: int | None = None) -> DenoisingInfiller:

@@ -38,6 +38,7 @@ class Special(IntEnum):
     PATH = 7
     LANGUAGE_OTHER = 8
     LANGUAGE_PYTHON = 9
+    MIDDLE = 10
 
 
 N_SPECIAL = 32  # room for languages and layouts to come
@@ -65,6 +66,11 @@ class CodeTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
         return self._bpe.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """What `encode` gives for each of texts, on all cores."""
+        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
+        return [encoding.ids for encoding in self._bpe.encode_batch_fast(clean, add_special_tokens=False)]
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""

@@ -16,6 +16,7 @@ from ..fim.types import (
     CellState,
     Completion,
     CompletionRequest,
+    CompletionSource,
     FinishReason,
     Hole,
     PolicyName,
@@ -94,6 +95,9 @@ def encode_request(request: CompletionRequest) -> bytes:
             "max_evaluations": request.max_evaluations,
             "max_tokens": request.max_tokens,
             "policy": request.policy,
+            "drafts": request.drafts,
+            "mends": request.mends,
+            "lengths": request.lengths,
             "trace": request.trace,
         }
     )
@@ -111,6 +115,9 @@ def decode_request(data: bytes) -> CompletionRequest:
             max_evaluations=fields.take("max_evaluations", as_count, 64),
             max_tokens=fields.take("max_tokens", optional(as_count), None),
             policy=fields.take("policy", optional(one_of(get_args(PolicyName))), None),
+            drafts=fields.take("drafts", as_count, 5),
+            mends=fields.take("mends", as_count, 0),
+            lengths=fields.take("lengths", as_count, 1),
             trace=fields.take("trace", as_bool, False),
         )
     except InputError:
@@ -132,6 +139,7 @@ def encode_completion(completion: Completion) -> bytes:
             "steps": completion.steps,
             "n_tokens": completion.n_tokens,
             "model": completion.model,
+            "source": completion.source,
             "timings_ms": dict(completion.timings_ms),
             "n_context": completion.n_context,
             "n_cached": completion.n_cached,
@@ -151,6 +159,7 @@ def decode_completion(data: bytes) -> Completion:
         steps=fields.take("steps", as_count),
         n_tokens=fields.take("n_tokens", as_count),
         model=fields.take("model", as_text),
+        source=fields.take("source", one_of(get_args(CompletionSource)), "denoiser"),
         timings_ms=fields.take("timings_ms", mapping_of(as_number), {}),
         n_context=fields.take("n_context", as_count, 0),
         n_cached=fields.take("n_cached", as_count, 0),

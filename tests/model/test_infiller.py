@@ -6,7 +6,10 @@ import torch
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model import checkpoint
+from quicksilver.model.candidates import Candidate
 from quicksilver.model.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.ranker import Ranker, features
+from quicksilver.model.verification import Verified
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 
@@ -20,6 +23,10 @@ def folder(tmp_path):
 @pytest.fixture
 def infiller(folder):
     return load_infiller(folder)
+
+
+def with_ranker(infiller: DenoisingInfiller, ranker: Ranker) -> DenoisingInfiller:
+    return DenoisingInfiller(dataclasses.replace(infiller.checkpoint, ranker=ranker))
 
 
 def request(prefix: str = TEXTS[0], multiline: bool = False, **more: Any) -> CompletionRequest:
@@ -76,16 +83,63 @@ def test_long_answers_go_on_block_by_block(infiller, monkeypatch):
     """A model that never ends its text fills canvas after canvas, each after the one before."""
     end = infiller.tokenizer.special(3)
     infiller.block_tokens.forbidden[end] = True
-    completion = infiller.complete(request(multiline=True, max_tokens=20, policy="all"), lambda: False)
+    completion = infiller.complete(request(multiline=True, max_tokens=20, policy="all", drafts=0), lambda: False)
     assert (completion.n_tokens, completion.steps, completion.finish_reason) == (20, 3, "length")
 
 
 def test_trace_has_a_frame_a_step_and_ends_with_the_text(infiller):
-    completion = infiller.complete(request(trace=True, policy="one"), lambda: False)
+    completion = infiller.complete(request(trace=True, policy="one", drafts=0), lambda: False)
     assert [frame.step for frame in completion.trace] == list(range(1, completion.steps + 1))
     last = completion.trace[-1].cells
     assert all(cell.state != "masked" for cell in last)
     assert "".join(cell.text for cell in last).startswith(completion.text.replace("\ufffd", "")[:1])
+
+
+def test_drafts_compete_and_the_answer_says_where_it_came_from(infiller):
+    """With random weights the causal head may like anything: so the ranker here likes drafts only."""
+    prefix = "def area(width, height):\n    return width * height\n\n\ndef volume(width, height):\n    return wid"
+    weights = dict.fromkeys(features([Candidate(text="", tokens=())], [Verified.nothing()])[0], 0.0)
+    sure = Ranker(weights | {"draft": 9.0, "bias": -4.0})
+    found = with_ranker(infiller, sure).complete(request(prefix=prefix), lambda: False)
+    assert (found.text, found.source, found.finish_reason) == ("th * height", "file", "stop")
+    assert found.steps == 1  # a sure draft needs no canvas
+    assert found.confidence > 0.9
+    unsure = Ranker(weights | {"canvas": 9.0, "bias": -4.0})
+    denoised = with_ranker(infiller, unsure).complete(request(prefix=prefix), lambda: False)
+    assert denoised.source == "denoiser"
+    assert with_ranker(infiller, sure).complete(request(prefix=prefix, drafts=0), lambda: False).source == "denoiser"
+
+
+def test_without_time_to_verify_no_draft_is_shown(infiller):
+    prefix = "value = compute(1)\nvalue = comp"
+    completion = infiller.complete(request(prefix=prefix, budget_ms=0.0), lambda: False)
+    assert (completion.text, completion.finish_reason) == ("", "budget")
+
+
+@pytest.mark.parametrize("lengths", [2, 4, 16])
+def test_several_lengths_in_one_batch(infiller, lengths):
+    completion = infiller.complete(request(lengths=lengths, drafts=0, policy="one"), lambda: False)
+    assert completion.finish_reason in {"stop", "length"}
+    assert completion.steps >= 3  # the lengths' marginals, at least one step, the verification
+    assert 0 <= completion.confidence <= 1
+    again = infiller.complete(request(lengths=lengths, drafts=0, policy="one"), lambda: False)
+    assert again.text == completion.text
+
+
+def test_drafts_are_mended_where_the_denoiser_doubts_them(infiller):
+    """Random weights doubt every token: a mended draft starts over, from as many masks as the draft had tokens."""
+    filling = infiller.filling(request(prefix="size = ab\nother = 1\nsize = ", mends=2), lambda: False)
+    states, _ = filling.cache.states(filling.context)
+    drafts = filling.judged_drafts(states)
+    assert {j.candidate.text for j in drafts} == {"ab", "1"}
+    assert len(filling.denoised(states, drafts)) == 3
+    assert len(filling.denoised(states, [])) == 1
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_the_evaluation_cap_holds_with_everything_on(infiller, n):
+    completion = infiller.complete(request(max_evaluations=n, lengths=4, mends=2), lambda: False)
+    assert completion.steps <= n
 
 
 def test_bfloat16_runs(folder):

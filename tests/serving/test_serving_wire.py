@@ -136,7 +136,7 @@ BAD_VALUES = [
     ("max_evaluations", 1.0, "request.max_evaluations must be a whole number"),
     ("max_evaluations", True, "request.max_evaluations must be a whole number"),
     ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
-    ("policy", "greedy", "request.policy must be one of one, top-k, threshold, all, not a string"),
+    ("policy", "greedy", "request.policy must be one of one, top-k, threshold, all, verified, not a string"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
     ("budget", 1, "request has an unknown key 'budget'"),
 ]

@@ -1,0 +1,143 @@
+"""Drafts: text that stood where the cursor stands now, elsewhere in the file or in other files.
+
+A place is remembered by the characters before it. Where the same characters occur again, what followed them is a draft
+for the hole; the more of them agree, the better. Drafts are guesses: the engine verifies them before one is shown.
+Owns the search. It does not know models.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .blocks import indent_of
+from .types import Hole
+
+N_MATCH_MAX = 80  # characters before the cursor that are compared
+N_AFTER_MAX = 40  # characters after the hole that are compared
+SEEDS = (24, 12, 6, 3)  # characters that an occurrence must share at least: the longest seeds first
+N_PLACES_MAX = 64  # occurrences of one seed that are looked at, the nearest first
+N_BRIDGE_MAX = 240  # characters within which a draft must meet the text right of the cursor
+N_BRIDGE_KEY = 8
+N_LINES_MAX = 12
+
+DraftSource = Literal["file", "snippet"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A text for the hole: where it was found and how many characters agree before it and after it."""
+
+    text: str
+    source: DraftSource
+    n_before: int
+    n_after: int
+
+
+def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 5) -> list[Draft]:
+    """At most n_max different drafts, the best agreeing first; [] where nothing agrees.
+
+    The text left of the cursor is searched from its end, then the text right of the hole, then snippets from the last.
+    """
+    best: dict[str, Draft] = {}
+    for seed in SEEDS:
+        wanted = hole.prefix[-seed:]
+        if len(wanted) < seed or (seed == SEEDS[-1] and not wanted.strip()):
+            continue
+        for draft in _drafts_with(hole, snippets, wanted):
+            kept = best.get(draft.text)
+            if kept is None or _rank(draft) > _rank(kept):
+                best[draft.text] = draft
+        if len(best) >= n_max:
+            break
+    return sorted(best.values(), key=_rank, reverse=True)[:n_max]
+
+
+def _rank(draft: Draft) -> tuple[int, bool]:
+    return draft.n_before + draft.n_after, draft.source == "file"
+
+
+def _drafts_with(hole: Hole, snippets: Sequence[str], wanted: str) -> Iterator[Draft]:
+    """Drafts at the places where wanted occurs, nearest places first."""
+    searched: list[tuple[str, DraftSource, Iterator[int]]] = [
+        (hole.prefix, "file", _places_before(hole.prefix, wanted, len(hole.prefix) - 1)),
+        (hole.suffix, "file", _places_after(hole.suffix, wanted)),
+        *((s, "snippet", _places_after(s, wanted)) for s in reversed(snippets)),
+    ]
+    for text, source, places in searched:
+        for place in places:
+            draft = _continuation(hole, text, place)
+            if draft is not None and draft.strip():
+                n_after = _n_equal(text[place + len(draft) : place + len(draft) + N_AFTER_MAX], hole.suffix)
+                n_before = _n_equal(
+                    text[max(0, place - N_MATCH_MAX) : place][::-1], hole.prefix[: -N_MATCH_MAX - 1 : -1]
+                )
+                yield Draft(draft, source, n_before, n_after)
+
+
+def _places_before(text: str, wanted: str, end: int) -> Iterator[int]:
+    """Offsets just after wanted in text, from end backwards."""
+    for _ in range(N_PLACES_MAX):
+        at = text.rfind(wanted, 0, end)
+        if at < 0:
+            return
+        yield at + len(wanted)
+        end = at + len(wanted) - 1
+
+
+def _places_after(text: str, wanted: str) -> Iterator[int]:
+    """Offsets just after wanted in text, from its start on."""
+    at = -1
+    for _ in range(N_PLACES_MAX):
+        at = text.find(wanted, at + 1)
+        if at < 0:
+            return
+        yield at + len(wanted)
+
+
+def _n_equal(a: str, b: str) -> int:
+    """The number of leading characters that two texts share."""
+    n = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        n += 1
+    return n
+
+
+def _continuation(hole: Hole, text: str, place: int) -> str | None:
+    """What follows place, up to where the hole ends: at the text right of the hole, or at the line's or block's end."""
+    key = hole.suffix.split("\n", 1)[0].strip()[:N_BRIDGE_KEY]
+    end = _line_end(text, place)
+    if key:
+        at = text.find(key, place, place + N_BRIDGE_MAX if hole.multiline else end)
+        return text[place:at] if at >= 0 else None
+    if not hole.multiline:
+        return text[place:end].rstrip()
+    end = _block_end(text, place)
+    below = next((line for line in hole.suffix[:N_BRIDGE_MAX].split("\n") if line.strip()), "")
+    at = text.find("\n" + below, place, end) if below else -1
+    return text[place : at if at >= 0 else end].rstrip()
+
+
+def _line_end(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
+
+
+def _block_end(text: str, start: int) -> int:
+    """The end of the lines from start on that are indented no less than the first one that is not blank."""
+    end, indent = start, None
+    at = start
+    for _ in range(N_LINES_MAX):
+        stop = _line_end(text, at)
+        line = text[at:stop]
+        if line.strip():
+            width = indent_of(text[text.rfind("\n", 0, at) + 1 : stop])
+            indent = width if indent is None else indent
+            if width < indent:
+                break
+            end = stop
+        if stop == len(text):
+            break
+        at = stop + 1
+    return end

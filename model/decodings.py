@@ -1,0 +1,29 @@
+"""The decodings that a request can name: an unmask policy, and what predicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..fim.types import PolicyName
+from .denoise import Predict, predict
+from .policies import UnmaskPolicy, everything, one, threshold, top_k
+from .verification import predict_verified
+
+ANY = 1e-9  # below every probability that is not 0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a canvas is filled."""
+
+    policy: UnmaskPolicy
+    predict: Predict = predict
+
+
+DECODINGS: Mapping[PolicyName, Decoding] = {
+    "one": Decoding(one),
+    "top-k": Decoding(top_k(2)),
+    "threshold": Decoding(threshold(0.6)),
+    "all": Decoding(everything),
+    "verified": Decoding(threshold(ANY), predict_verified),
+}
+DEFAULT_POLICY: PolicyName = "threshold"

@@ -1,0 +1,292 @@
+"""One request on its way: drafts are verified, canvases denoised, and the best candidate becomes the answer.
+
+Order of work, so that there is an answer whenever time runs out: the context is run (or found in the cache); drafts
+from the file are verified in one causal pass, and a sure one is the answer at once; else canvases are denoised, one of
+open length and, on request, some of the likeliest lengths beside it; what comes out is verified too, and the ranker
+decides. Knows tensors and texts; knows no sockets and no editor.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..fim.budget import Budget
+from ..fim.drafts import find_drafts
+from ..fim.types import CompletionRequest, CompletionSource, FinishReason, TraceCell, TraceFrame
+from .candidates import Candidate, merged
+from .context_cache import ContextCache
+from .decodings import DECODINGS, DEFAULT_POLICY
+from .denoise import CanvasTokens, Denoised, Step, denoise, ignore, predict
+from .denoiser import ContextStates, Denoiser
+from .ranker import Judged, Ranker, judge
+from .tokenizer import CodeTokenizer
+from .verification import Verified, verify
+
+N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
+MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
+N_DRAFTS_BLOCK = 2  # drafts of several lines take long to verify
+SURE = 0.8  # a draft this likely is shown without denoising
+KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
+
+
+@dataclass
+class Row:
+    """One canvas, or several one after the other: its tokens, their marginal log-probability, why it ended."""
+
+    tokens: list[int] = field(default_factory=list)
+    log_prob: float = 0.0
+    finish_reason: FinishReason = "length"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a request comes to."""
+
+    text: str
+    n_tokens: int
+    confidence: float
+    finish_reason: FinishReason
+    source: CompletionSource
+
+
+@dataclass
+class Filling:
+    """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
+
+    model: Denoiser
+    tokenizer: CodeTokenizer
+    cache: ContextCache
+    tokens: CanvasTokens
+    ranker: Ranker | None
+    request: CompletionRequest
+    context: list[int]
+    is_cancelled: Callable[[], bool]
+    n_forwards: int = 0
+    n_cached: int = 0
+    timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
+    frames: list[TraceFrame] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
+        n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
+        self.n_open = min(n_open, N_TOKENS_BLOCK)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether candidates compete, so that the causal head must judge them."""
+        return self.request.drafts > 0 or self.request.lengths > 1
+
+    def answer(self) -> Answer:
+        """Do the work."""
+        if self.is_cancelled():
+            return Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
+        with self._clock("prefill"):
+            states, self.n_cached = self.cache.states(self.context)
+        judged = self.judged_drafts(states)
+        if judged and judged[0].probability >= SURE:
+            return self._from(judged[0], "stop")
+        rows = self.denoised(states, judged)
+        return self._chosen(states, judged, rows)
+
+    def candidates(self) -> tuple[list[Judged], list[Judged]]:
+        """Drafts alone, and all candidates, with their probabilities, the likeliest first; for fitting a ranker."""
+        states, self.n_cached = self.cache.states(self.context)
+        judged = self.judged_drafts(states)
+        return judged, self._judge(states, judged, self.denoised(states, judged))
+
+    def judged_drafts(self, states: ContextStates) -> list[Judged]:
+        """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
+        n_max = min(self.request.drafts, N_DRAFTS_BLOCK) if self.request.hole.multiline else self.request.drafts
+        found = [
+            Candidate(text=draft.text, tokens=tuple(self.tokenizer.encode(draft.text)), draft=draft)
+            for draft in (find_drafts(self.request.hole, self.request.snippets, n_max) if n_max else ())
+        ]
+        fitting = [candidate for candidate in found if len(candidate.tokens) <= self.n_open]
+        if not fitting or not self._may_verify(states):
+            return []
+        return judge(fitting, self._verify(states, fitting), self.ranker)
+
+    def denoised(self, states: ContextStates, judged: list[Judged]) -> list[Row]:
+        """What canvases turn into: the one of masks and open length first, then those of set length and mended drafts.
+
+        Only the first goes on when it is full.
+        """
+        n_canvas = min(self.n_open, self.model.config.n_canvas)
+        canvases = torch.full((1, n_canvas), self.tokens.mask)
+        is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
+        if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
+            canvases = self._canvases(states, canvases, judged)
+        rows = [Row() for _ in canvases]
+        self._fill_block(states, canvases, rows)
+        n_left = self.n_open - n_canvas
+        while rows[0].finish_reason == "length" and n_left >= MIN_BLOCK:
+            n_canvas = min(n_left, self.model.config.n_canvas)
+            if self.is_cancelled():
+                rows[0].finish_reason = "cancelled"
+                break
+            with self._clock("prefill"):
+                grown, _ = self.cache.states([*self.context, *rows[0].tokens])
+            self._fill_block(grown, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
+            n_left -= n_canvas
+        return rows
+
+    @torch.inference_mode()
+    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> Tensor:
+        """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
+
+        One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
+        """
+        n = canvas.shape[1]
+        drafts = [j.candidate.tokens for j in judged if len(j.candidate.tokens) < n][: self.request.mends]
+        rows = canvas.repeat(1 + len(drafts), 1)
+        for row, draft in zip(rows[1:], drafts, strict=True):
+            row[: len(draft)] = torch.tensor(draft)
+            row[len(draft) :] = self.tokens.end
+        with self._clock("denoise"):
+            hidden = self.model.canvas(rows.unsqueeze(1), states).squeeze(1)
+            log_probs = self.model.log_probs(hidden, states).masked_fill(self.tokens.forbidden, float("-inf"))
+        self.n_forwards += 1
+        likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
+        mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
+        doubtful = [row for row in mended if bool((row == self.tokens.mask).any())]
+        return torch.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
+
+    def _of_length(self, canvas: Tensor, log_probs: Tensor) -> list[Tensor]:
+        """Copies of canvas [L] that end after the likeliest numbers of tokens, by the end's marginals in log_probs."""
+        ends = log_probs.masked_fill(~self.tokens.stops, float("-inf")).logsumexp(dim=-1).exp()  # [L]
+        goes_on = torch.cat((torch.ones(1), (1 - ends).cumprod(dim=-1)[:-1]))
+        first_end = (ends * goes_on)[1:]  # an empty answer needs no canvas
+        rows = []
+        for index in first_end.topk(min(self.request.lengths - 1, len(first_end))).indices.tolist():
+            row = canvas.clone()
+            row[index + 1 :] = self.tokens.end
+            rows.append(row)
+        return rows
+
+    def _fill_block(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> None:
+        """Denoise canvas [B, L] after the context in states; adds each row's tokens to rows."""
+        if self.budget.spent(self.n_forwards):
+            for row in rows:
+                row.finish_reason = "budget"
+            return
+        decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
+        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=self.budget.max_evaluations - self.n_forwards)
+        on_step = self._tracer(rows[0]) if self.request.trace else ignore
+        with self._clock("denoise"):
+            result = denoise(
+                self.model, states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
+                decoding.predict if len(canvas) == 1 else predict,
+            )  # fmt: skip
+        self.n_forwards += result.steps
+        for i, row in enumerate(rows):
+            self._add(row, result, i)
+
+    def _add(self, row: Row, result: Denoised, i: int) -> None:
+        """Add the committed tokens left of the first mask or end to row, and say how its canvas ended."""
+        tokens = result.canvas[i].tolist()
+        open_at = next((j for j, t in enumerate(tokens) if t in (self.tokens.mask, self.tokens.end)), len(tokens))
+        row.tokens += tokens[:open_at]
+        row.log_prob += float(result.log_probs[i].sum())
+        if result.ended != "filled":
+            row.finish_reason = result.ended
+        elif bool(self.tokens.stops[result.canvas[i]].any()):
+            row.finish_reason = "stop"
+
+    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> Answer:
+        """The best of drafts and rows; what could not be verified counts with its marginals."""
+        free = rows[0]
+        if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
+            sure = math.exp(min(0.0, free.log_prob)) if free.tokens or free.finish_reason == "stop" else 0.0
+            if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
+                return self._from(judged[0], "stop")
+            return Answer(
+                text=self.tokenizer.decode(free.tokens),
+                n_tokens=len(free.tokens),
+                confidence=sure,
+                finish_reason=free.finish_reason,
+                source="denoiser",
+            )
+        best = self._judge(states, judged, rows)[0]
+        row = next((row for row in rows if self._text_of(row) == best.candidate.text), Row(finish_reason="stop"))
+        return self._from(best, row.finish_reason)
+
+    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> list[Judged]:
+        """Drafts and rows in one list, all verified, the likeliest first."""
+        verified = {j.candidate.text: j.verified for j in judged}
+        found = merged(
+            [
+                *(j.candidate for j in judged),
+                *(
+                    Candidate(
+                        text=self._text_of(row),
+                        tokens=tuple(self._kept(row)),
+                        n_canvases=1,
+                        canvas_log_prob=row.log_prob,
+                    )
+                    for row in rows
+                ),
+            ]
+        )
+        new = [candidate for candidate in found if candidate.text not in verified]
+        if new:
+            verified |= {c.text: v for c, v in zip(new, self._verify(states, new), strict=True)}
+        return judge(found, [verified[c.text] for c in found], self.ranker)
+
+    def _kept(self, row: Row) -> list[int]:
+        """The row's tokens up to the first one that ends the text."""
+        at = next((i for i, token in enumerate(row.tokens) if bool(self.tokens.stops[token])), len(row.tokens))
+        return row.tokens[:at]
+
+    def _text_of(self, row: Row) -> str:
+        return self.tokenizer.decode(self._kept(row))
+
+    def _may_verify(self, states: ContextStates) -> bool:
+        return not (states.n_tokens < 2 or self.budget.spent(self.n_forwards) or self.is_cancelled())
+
+    def _verify(self, states: ContextStates, candidates: list[Candidate]) -> list[Verified]:
+        with self._clock("verify"):
+            self.n_forwards += 1
+            return verify(self.model, states, [c.tokens for c in candidates], self.tokens)
+
+    def _from(self, judged: Judged, finish_reason: FinishReason) -> Answer:
+        candidate = judged.candidate
+        is_draft = candidate.draft is not None and not candidate.n_canvases
+        return Answer(
+            text=candidate.text,
+            n_tokens=len(candidate.tokens),
+            confidence=judged.probability,
+            finish_reason=finish_reason,
+            source=candidate.draft.source if candidate.draft and is_draft else "denoiser",
+        )
+
+    @contextmanager
+    def _clock(self, name: str) -> Iterator[None]:
+        start_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings_ms[name] += 1000 * (time.monotonic() - start_s)
+
+    def _tracer(self, row: Row) -> Callable[[Step], None]:
+        before, n_forwards, offset_ms = list(row.tokens), self.n_forwards, self.timings_ms["denoise"]
+
+        def record(step: Step) -> None:
+            cells = [TraceCell(text=self._piece(token), state="kept") for token in before]
+            for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
+                if token == self.tokens.end:
+                    break
+                state = "masked" if token == self.tokens.mask else "new" if is_new else "kept"
+                cells.append(TraceCell(text=self._piece(token), state=state))
+            self.frames.append(
+                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=tuple(cells))
+            )
+
+        return record
+
+    def _piece(self, token: int) -> str:
+        return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")

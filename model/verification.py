@@ -1,0 +1,112 @@
+"""Verification: what the causal head thinks of whole candidates, all in one pass.
+
+A candidate is a text for the hole, as tokens. Its log-probability and that of its end rank candidates of any origin
+(denoised, copied, of several lengths); where the head would have gone another way, a draft can be mended. Knows
+tensors; it does not know where candidates come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from .context_cache import truncated
+from .denoise import CanvasTokens, Prediction, predict
+from .denoiser import ContextStates, Denoiser
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One candidate's scores, all natural logarithms: of each token [N] given those before it, of ending after i
+    tokens [N + 1], and the tokens that the causal head would have put there instead [N + 1]."""
+
+    tokens: list[int]
+    log_probs: Tensor
+    end_log_probs: Tensor
+    best: Tensor
+
+    @property
+    def log_prob(self) -> float:
+        """Log-probability of the whole candidate and its end."""
+        return float(self.log_probs.sum() + self.end_log_probs[-1])
+
+    @classmethod
+    def nothing(cls) -> "Verified":
+        """The empty candidate as a head that is sure of it sees it."""
+        return cls([], torch.zeros(0), torch.zeros(1), torch.zeros(1, dtype=torch.long))
+
+
+@torch.inference_mode()
+def verify(
+    model: Denoiser, states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
+) -> list[Verified]:
+    """Scores of candidates after the context in states (batch 1), in one causal pass over all of them.
+
+    Empty candidates are allowed. Raises ValueError without a candidate or for a context of a single token.
+    """
+    if not candidates or states.n_tokens < 2:
+        raise ValueError("verification needs a candidate and a context of at least two tokens")
+    before, first = opening(states, tokens)
+    n = max(map(len, candidates))
+    rows = torch.full((len(candidates), n + 1), first)
+    for row, candidate in zip(rows, candidates, strict=True):
+        row[1 : len(candidate) + 1] = torch.tensor(candidate, dtype=torch.long)
+    rows = rows.to(states.tokens.device)
+    log_probs = continuation_log_probs(model, before, rows).masked_fill(
+        tokens.forbidden, float("-inf")
+    )  # [M, N + 1, V]
+    ends = torch.logsumexp(log_probs.masked_fill(~tokens.stops, float("-inf")), dim=-1).cpu()  # [M, N + 1]
+    chosen = log_probs[:, :-1].gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1).cpu()  # [M, N]
+    best = log_probs.argmax(dim=-1).cpu()
+    return [
+        Verified(
+            list(candidate), chosen[i, : len(candidate)], ends[i, : len(candidate) + 1], best[i, : len(candidate) + 1]
+        )
+        for i, candidate in enumerate(candidates)
+    ]
+
+
+def predict_verified(model: Denoiser, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Prediction:
+    """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
+
+    Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
+    written differently (its own instead) come back with its probability for them; all behind with confidence 0. So a
+    threshold policy at any level commits at least one token, and what is committed is what the causal head alone would
+    write (self-speculation: Sun et al. 2025, "TiDAR").
+    """
+    drafted = predict(model, states, canvas, tokens).tokens
+    filled = torch.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
+    before, first = opening(states, tokens)
+    rows = torch.cat((torch.full_like(filled[:, :1], first), filled[:, :-1]), dim=1)
+    log_probs = continuation_log_probs(model, before, rows).masked_fill(tokens.forbidden, float("-inf"))
+    best = log_probs.max(dim=-1)
+    agrees = (best.indices == filled) | (canvas != tokens.mask)
+    reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
+    return Prediction(best.indices, best.values.exp().where(reached, 0.0), 2)
+
+
+def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates, int]:
+    """The states that a continuation follows, and its first token, whose output predicts the hole's first token.
+
+    That is the MIDDLE mark after the whole context or, without one, the context's last token once more.
+    """
+    if tokens.middle is not None:
+        return states, tokens.middle
+    return truncated(states, states.n_tokens - 1), int(states.tokens[0, -1])
+
+
+def continuation_log_probs(model: Denoiser, states: ContextStates, rows: Tensor) -> Tensor:
+    """Next-token log-probabilities [M, N, V] of continuations rows [M, N] of the context in states (batch 1).
+
+    The same as `model.context` and `model.log_probs` would give for each row alone, own tokens copied too.
+    """
+    m, n = rows.shape
+    hidden = model.continuations(rows.unsqueeze(0), states)[0]  # [M, N, D]
+    own_keys = F.normalize(model.copy_key(hidden).float(), dim=-1)
+    keys = torch.cat((states.copy_keys.expand(m, -1, -1), own_keys), dim=1)  # [M, T + N, C]
+    followers = torch.cat((states.tokens[:, 1:].expand(m, -1), rows), dim=1)  # [M, T - 1 + N]
+    earlier = torch.ones(n, n - 1, dtype=torch.bool, device=rows.device).tril(-1)
+    may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
+    return model.mixed_log_probs(hidden, keys, followers, may_copy)

@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quicksilver.fim.drafts import find_drafts
+from quicksilver.fim.types import Hole
+
+FILE = """class Shop:
+    def open(self):
+        self.log.info("opening %s", self.name)
+        self.doors.unlock()
+        self.is_open = True
+
+    def close(self):
+        self.log.info("closing %s", self.name)
+"""
+
+
+def hole(prefix: str, suffix: str = "\n", multiline: bool = False) -> Hole:
+    return Hole(
+        prefix=prefix, suffix=suffix, language="python", replaced=(len(prefix), len(prefix)), multiline=multiline
+    )
+
+
+def texts(found):
+    return [draft.text for draft in found]
+
+
+def test_what_followed_the_same_characters():
+    found = find_drafts(hole(FILE + "        self.doors.un"))
+    assert texts(found)[0] == "lock()"
+    assert found[0].source == "file"
+    assert found[0].n_before == len('ing %s", self.name)\n        self.doors.un')
+
+
+def test_more_agreeing_characters_come_first():
+    found = find_drafts(hole(FILE + '        self.log.info("clos'))
+    assert texts(found)[0] == 'ing %s", self.name)'
+
+
+def test_below_the_cursor_too():
+    assert texts(find_drafts(hole("        self.log.inf", "\n" + FILE)))[0] == 'o("opening %s", self.name)'
+
+
+def test_snippets():
+    found = find_drafts(hole("shop.doors.un"), [FILE])
+    assert (found[0].text, found[0].source) == ("lock()", "snippet")
+
+
+def test_a_draft_ends_where_the_text_right_of_the_cursor_begins():
+    assert texts(find_drafts(hole(FILE + '        self.log.info("pausing %s"', ")\n")))[0] == ", self.name"
+
+
+def test_a_draft_of_several_lines_ends_with_its_block_or_before_the_line_below():
+    prefix = FILE + "\n    def open_again(self):\n        self.log."
+    block = find_drafts(hole(prefix, "\n", multiline=True))[0].text
+    assert block == 'info("opening %s", self.name)\n        self.doors.unlock()\n        self.is_open = True'
+    bridged = find_drafts(hole(prefix, "\n        self.is_open = True\n", multiline=True))[0].text
+    assert bridged == 'info("opening %s", self.name)\n        self.doors.unlock()'
+
+
+@pytest.mark.parametrize("prefix", ["", "x", "   ", "\n\n\n", "no such thing"])
+def test_nothing_agrees(prefix):
+    assert find_drafts(hole(prefix, "")) == []
+
+
+@given(st.text("ab(\n ", max_size=60), st.text("ab)\n ", max_size=40), st.booleans(), st.integers(1, 6))
+def test_drafts_are_different_not_blank_and_stand_where_they_are_said_to(prefix, suffix, multiline, n_max):
+    found = find_drafts(hole(prefix, suffix, multiline), n_max=n_max)
+    assert len(found) <= n_max
+    assert len(set(texts(found))) == len(found)
+    for draft in found:
+        assert draft.text.strip()
+        assert multiline or "\n" not in draft.text
+        agreeing = prefix[len(prefix) - draft.n_before :]
+        assert agreeing + draft.text in prefix + "\n" or agreeing + draft.text in suffix
+    assert [d.n_before + d.n_after for d in found] == sorted((d.n_before + d.n_after for d in found), reverse=True)

@@ -1,0 +1,99 @@
+import dataclasses
+
+import pytest
+import torch
+from quicksilver.fim.budget import Budget
+from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.policies import threshold
+from quicksilver.model.verification import continuation_log_probs, opening, predict_verified, verify
+from tiny import assert_near, tiny_denoiser
+
+MODEL = tiny_denoiser()
+V = MODEL.config.vocab_size
+TOKENS = CanvasTokens(
+    mask=5, end=6, forbidden=torch.arange(V) == 5, stops=(torch.arange(V) == 6) | (torch.arange(V) == 9)
+)
+
+
+def ids(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randint(10, V, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def context(n: int = 20):
+    return MODEL.context(ids(0, 1, n))
+
+
+@torch.inference_mode()
+def test_a_continuation_scores_as_if_it_were_context():
+    _, states = context()
+    rows = ids(1, 3, 7)
+    rows[1, 2] = rows[1, 5]  # its own tokens may be copied too
+    rows[2, 1] = rows[2, 6]
+    got = continuation_log_probs(MODEL, states, rows)
+    for row, alone in zip(rows, got, strict=True):
+        for i in range(len(row)):
+            hidden, grown = MODEL.context(torch.cat((states.tokens, row[None, : i + 1]), dim=1))
+            assert_near(alone[i], MODEL.log_probs(hidden[:, -1:], grown)[0, 0])
+
+
+@torch.inference_mode()
+def test_the_middle_mark_stands_before_every_candidate():
+    _, states = context()
+    marked = dataclasses.replace(TOKENS, middle=7)
+    candidate = ids(4, 5).tolist()
+    (verified,) = verify(MODEL, states, [candidate], marked)
+    grown = torch.cat((states.tokens, torch.tensor([[7, *candidate]])), dim=1)
+    (plain,) = verify(MODEL, MODEL.context(grown[:, : states.n_tokens + 1])[1], [candidate], TOKENS)
+    assert_near(verified.log_probs, plain.log_probs)
+    assert_near(verified.end_log_probs, plain.end_log_probs)
+
+
+@torch.inference_mode()
+def test_padding_and_siblings_do_not_matter():
+    _, states = context()
+    candidates = [ids(2, 7).tolist(), ids(3, 3).tolist(), []]
+    together = verify(MODEL, states, candidates, TOKENS)
+    for candidate, verified in zip(candidates, together, strict=True):
+        (alone,) = verify(MODEL, states, [candidate], TOKENS)
+        assert_near(verified.log_probs, alone.log_probs)
+        assert_near(verified.end_log_probs, alone.end_log_probs)
+        assert (verified.best == alone.best).all()
+        assert len(verified.end_log_probs) == len(candidate) + 1
+
+
+@torch.inference_mode()
+def test_first_tokens_and_ends_are_one_distribution():
+    _, states = context()
+    allowed = [i for i in range(V) if i not in (5, 6, 9)]
+    firsts = verify(MODEL, states, [[i] for i in allowed], TOKENS)
+    total = sum(float(v.log_probs[0].exp()) for v in firsts) + float(firsts[0].end_log_probs[0].exp())
+    before, first = opening(states, TOKENS)
+    masked = continuation_log_probs(MODEL, before, torch.tensor([[first]]))[0, 0, 5].exp()
+    assert total == pytest.approx(1 - float(masked), abs=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("seed", range(12))
+def test_verified_decoding_is_what_the_causal_head_writes(seed):
+    model = tiny_denoiser(seed=seed)
+    _, states = model.context(ids(seed, 1, 12))
+    canvas = torch.full((1, 8), TOKENS.mask)
+    result = denoise(model, states, canvas, TOKENS, threshold(1e-6), Budget(), predict=predict_verified)
+    grown = states.tokens
+    for i in range(8):
+        hidden, all_states = model.context(grown)
+        log_probs = model.log_probs(hidden[:, -1:], all_states)[0, 0].masked_fill(TOKENS.forbidden, float("-inf"))
+        token = log_probs.argmax()
+        assert result.canvas[0, i] == token
+        assert float(result.log_probs[0, i]) == pytest.approx(float(log_probs[token]), abs=1e-4)
+        if TOKENS.stops[token]:
+            assert (result.canvas[0, i + 1 :] == TOKENS.end).all()
+            break
+        grown = torch.cat((grown, token.view(1, 1)), dim=1)
+    assert result.steps % 2 == 0
+
+
+def test_nothing_to_verify():
+    _, states = context()
+    with pytest.raises(ValueError, match="candidate"):
+        verify(MODEL, states, [], TOKENS)
