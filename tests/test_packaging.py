@@ -106,9 +106,9 @@ def test_the_licence_travels_along(wheel: zipfile.ZipFile) -> None:
 
 
 def required(wheel: zipfile.ZipFile) -> set[str]:
-    """Names of the distributions that the wheel asks for, test tools aside."""
+    """Names of the distributions that the wheel asks for, those for training included, test tools aside."""
     found = [Requirement(item) for item in metadata(wheel).get_all("Requires-Dist", [])]
-    return {canonicalize_name(one.name) for one in found if one.marker is None or "extra" not in str(one.marker)}
+    return {canonicalize_name(one.name) for one in found if one.marker is None or 'extra == "train"' in str(one.marker)}
 
 
 def imported() -> set[str]:

@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import math
+import os
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
 from ..fim.errors import InputError
-from . import corpus
+from . import corpus, corpus_steps, run_step
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
-PLAN = "plan.json"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,29 +30,39 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--packages", type=Path, default=PACKAGES, help="pinned packages to fetch with pip")
     made.add_argument("--from-environment", action="store_true", help="also read the installed distributions")
     made.add_argument("--no-download", action="store_true", help="use the wheels that are already there")
+    made.add_argument(
+        "--decontaminate", type=Path, nargs="+", default=[], metavar="FILE",
+        help="drop training documents that share 13 words in a row with these tasks (text, JSONL, either with .gz)",
+    )  # fmt: skip
+    made.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="packages read at a time")
     tokenizer = steps.add_parser("tokenizer", help="learn the byte-level BPE")
+    tokenizer.add_argument("--compare", metavar="N,N", help="only compare vocabularies of these sizes: writes nothing")
+    shards = steps.add_parser("shards", help="pack the corpus as tokens, to train on another machine")
     run = steps.add_parser("run", help="train, or go on training, and export the checkpoint")
-    plan = run.add_mutually_exclusive_group(required=True)
-    plan.add_argument("--minutes", type=float, help="end after this many minutes of training")
-    plan.add_argument("--steps", type=int, help="end after this many steps")
-    run.add_argument("--seed", type=int, default=1)
-    run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
+    run_step.add_arguments(run)
+    curves = steps.add_parser("curves", help="draw the loss curves of runs")
+    curves.add_argument("--run", type=Path, nargs="+", required=True, metavar="FOLDER", help="runs to draw")
+    curves.add_argument("--png", type=Path, default=Path("curves.png"), help="picture to write")
+    ranker = steps.add_parser("ranker", help="fit how a checkpoint's candidates are ranked, on the valid split")
+    ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
+    ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
+    ranker.add_argument("--seed", type=int, default=0)
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     card.add_argument("--evaluation", type=Path, required=True, help="what `quicksilver eval heldout --json` wrote")
     card.add_argument("--hardware", required=True, help="what the run ran on, in words")
-    for step in (made, tokenizer, run, card):
+    for step in (made, tokenizer, shards, run, curves, ranker, card):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
-    for step in (tokenizer, run, card):
+    for step in (tokenizer, shards, run, card):
         step.add_argument("--size", choices=("nano", "base"), default="nano")
-    run.add_argument("--export", type=Path, default=None, help="checkpoint folder to write (default: in the run)")
     return top
 
 
 def main(argv: list[str]) -> int:
     """Run one step of the pipeline. Raises InputError with one line for the person."""
     arguments = parser().parse_args(argv)
-    steps = {"corpus": make_corpus, "tokenizer": make_tokenizer, "run": run, "card": make_card}
+    steps = {"corpus": corpus_steps.make_corpus, "tokenizer": make_tokenizer, "shards": make_shards, "run": run}
+    steps |= {"curves": draw_curves, "ranker": fit_ranker, "card": make_card}
     try:
         steps[arguments.step](arguments)
     except OSError as error:  # a full disk, a folder that cannot be written
@@ -63,22 +70,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def make_corpus(arguments: argparse.Namespace) -> None:
-    """Collect, filter, split and write the corpus; print what went in and what did not."""
-    wheels = arguments.folder / "wheels"
-    (arguments.folder / "corpus").mkdir(parents=True, exist_ok=True)
-    if not arguments.no_download:
-        corpus.download(arguments.packages, wheels)
-    installed = corpus.installed(frozenset({"quicksilver-lsp"})) if arguments.from_environment else iter(())
-    packages = chain([corpus.standard_library()], corpus.wheels(wheels), installed)
-    report = corpus.Report(from_environment=arguments.from_environment)
-    corpus.write(corpus.collect(packages, report), report, arguments.folder / "corpus")
-    for split in corpus.SPLITS:
-        sources = [s for s in report.sources if s.split == split]
-        n_chars, n_files = sum(s.n_chars for s in sources), sum(s.n_files for s in sources)
-        print(f"{split}: {len(sources)} packages, {n_files:,} files, {n_chars:,} characters")
-    for reason, count in report.drops.most_common():
-        print(f"dropped {count:,}: {reason}")
+def make_shards(arguments: argparse.Namespace) -> None:
+    """Write the corpus as token shards of a size's tokenizer."""
+    corpus_steps.make_shards(arguments, tokenizer_path(arguments.folder, arguments.size))
 
 
 def make_tokenizer(arguments: argparse.Namespace) -> None:
@@ -88,6 +82,9 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
 
     documents = corpus.read(arguments.folder / "corpus", "train")
     random.Random(0).shuffle(documents)
+    if arguments.compare is not None:
+        corpus_steps.compare_tokenizers(arguments, list(_first_chars(documents, N_TOKENIZER_CHARS)))
+        return
     vocab_size = RECIPES[arguments.size]().shape.vocab_size
     tokenizer = CodeTokenizer.train(_first_chars(documents, N_TOKENIZER_CHARS), vocab_size)
     path = tokenizer_path(arguments.folder, arguments.size)
@@ -112,42 +109,37 @@ def tokenizer_path(folder: Path, size: str) -> Path:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train a size in its own folder, resuming if there is a state, then export the checkpoint."""
-    import torch
+    run_step.run(arguments, tokenizer_path(arguments.folder, arguments.size))
+
+
+def draw_curves(arguments: argparse.Namespace) -> None:
+    """Write the loss curves of runs as a picture."""
+    from . import curves
+
+    curves.draw_curves(arguments.run, arguments.png)
+    print(f"wrote {arguments.png}")
+
+
+def fit_ranker(arguments: argparse.Namespace) -> None:
+    """Fit a checkpoint's ranker on the valid split and put it into the checkpoint's config."""
+    from rich.console import Console
+    from rich.progress import Progress
 
     from ..model import checkpoint
-    from ..model.denoiser import Denoiser
-    from ..model.tokenizer import CodeTokenizer
-    from .recipes import RECIPES, train_config
-    from .samples import SampleStream
-    from .trainer import Trainer
+    from ..model.infiller import load_infiller
+    from .ranker import fit_to
 
-    amount = arguments.steps if arguments.minutes is None else arguments.minutes
-    if not (math.isfinite(amount) and amount > 0):
-        raise InputError("--minutes and --steps must be positive")
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
-    recipe = RECIPES[arguments.size]()
-    tokenizer = CodeTokenizer.load(tokenizer_path(arguments.folder, arguments.size))
-    torch.manual_seed(arguments.seed)
-    model = Denoiser(replace(recipe.shape, vocab_size=tokenizer.vocab_size)).to(device)
-    train, valid = (
-        SampleStream(corpus.read(arguments.folder / "corpus", split), tokenizer, recipe.samples)
-        for split in ("train", "valid")
-    )
-    config = train_config(
-        steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context
-    )
-    trainer = Trainer(model, train, valid, config, arguments.folder / recipe.name)
-    if trainer.resume():
-        print(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens")
-    (arguments.folder / recipe.name / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
-    if not trainer.run():
-        print(f"interrupted after step {trainer.step}: the same command goes on from there")
-        return
-    folder = arguments.export or arguments.folder / recipe.name / "checkpoint"
-    checkpoint.save(folder, recipe.name, model, tokenizer)
-    print(f"wrote {folder} after {trainer.step} steps, {trainer.n_tokens:,} context tokens")
+    if arguments.holes < 1:
+        raise InputError("--holes must be at least 1")
+    infiller = load_infiller(arguments.checkpoint)
+    documents = corpus.read(arguments.folder / "corpus", "valid")
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("holes", total=arguments.holes)
+        ranker = fit_to(
+            infiller, documents, arguments.holes, arguments.seed, lambda done: progress.update(task, completed=done)
+        )
+    checkpoint.save_ranker(arguments.checkpoint, ranker)
+    print(f"{arguments.checkpoint}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in ranker.weights.items()))
 
 
 def make_card(arguments: argparse.Namespace) -> None:
@@ -161,7 +153,7 @@ def make_card(arguments: argparse.Namespace) -> None:
     try:
         manifest = json.loads((arguments.folder / "corpus" / "manifest.json").read_text(encoding="utf-8"))
         evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8"))
-        config = TrainConfig(**json.loads((folder / PLAN).read_text(encoding="utf-8")))
+        config = TrainConfig(**json.loads((folder / run_step.PLAN).read_text(encoding="utf-8")))
         text = model_card(recipe, config, manifest, read_log(folder), evaluation, arguments.hardware)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the card lacks what it is written from: {error}") from error

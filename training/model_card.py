@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..fim.errors import InputError
+from .journal import LOG
+from .plan import TrainConfig
 from .recipes import Recipe
-from .trainer import LOG, TrainConfig
 
 LIMITS = """\
 - Python only. Other languages share one untrained language token; the language server stays silent there unless asked.
 - Small and little trained: it knows common idioms and copies names from the file well, and it invents the rest.
 - Trained on at most {n_context:,} context tokens and canvases of {n_canvas}; longer answers go on block by block.
-- The confidence is the model's own probability for its whole text. It ranks answers; it is not calibrated.
+- The confidence is the model's own probability for its whole text, not calibrated afterwards: the tables say how far
+  off it is (ECE).
 - Completions may repeat licensed source text from the packages below, as any language model's may.
 """
 
@@ -77,40 +79,77 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+KINDS = {
+    "rest-of-line": "the rest of a line from a random character of it",
+    "whole-line": "a line from its indentation on",
+    "random-span": "1 to 120 characters (log-uniform) from a random character of code, across lines if need be",
+    "multi-line": "2 to 6 lines, from the start of a line or inside it",
+    "block": "the body of a def, class, if, for, while or with, 2 to 12 lines",
+}
+HEADER = ("decoder", "exact match", "95 %", "first line", "edit similarity", "parses", "mean steps",
+          "exact among the surer half", "ECE")  # fmt: skip
+
+
 def _results(evaluation: Mapping[str, Any]) -> str:
     scores = evaluation["scores"]
-    rows = [
-        (
-            s["decoder"], f"{s['exact_match']:.1%}", f"{s['edit_similarity']:.1%}", s["mean_steps"],
-            f"{s['precision_at_half']:.1%}",
-        )
-        for s in scores
-    ]  # fmt: skip
-    header = ("decoder", "exact match", "edit similarity", "mean steps", "exact among the surer half")
+    kinds = list(dict.fromkeys(s["kind"] for s in scores))
+    split = {"heldout": "held-out", "valid": "validation"}[evaluation["split"]]
+    parts = [
+        f"{scores[0]['holes']} holes of each kind, spread evenly over the {len(evaluation['packages'])} {split} "
+        f"packages ({', '.join(evaluation['packages'])}), seed {evaluation['seed']}, {model_dtype(evaluation)} "
+        f"arithmetic on the CPU, {evaluation['date']}. Greedy; no editor rules. Floors need no model. Decoders are not "
+        "told how long the truth is. Intervals: bootstrap over the holes of each package. Parses: share of the files "
+        "that parsed before and do so with the answer. ECE: expected calibration error in 15 bins.\n",
+    ]
+    for kind in kinds:
+        rows = [s for s in scores if s["kind"] == kind and s["weights"] == "int8"]
+        parts += [f"### {kind}: {KINDS[kind]}\n", _table(HEADER, map(_row, rows)) + _against_floors(rows)]
+    parts += [_int8_loss(evaluation["comparison"])] if evaluation["comparison"] else []
+    parts += [
+        f"Again: `quicksilver eval heldout --split {evaluation['split']} --kinds {','.join(kinds)} --holes "
+        f"{scores[0]['holes']} --seed {evaluation['seed']} --dtype {model_dtype(evaluation)}` (needs the corpus).\n"
+    ]
+    return "\n".join(parts)
+
+
+def _row(score: Mapping[str, Any]) -> tuple[object, ...]:
+    low, high = score["exact_match_95"]
+    ece = score["ece"]
     return (
-        f"{scores[0]['holes']} rest-of-line holes at random characters of random lines, spread evenly over the "
-        f"{len(evaluation['packages'])} held-out packages ({', '.join(evaluation['packages'])}), seed "
-        f"{evaluation['seed']}, {model_dtype(evaluation)} weights on the CPU, {evaluation['date']}. Greedy; no editor "
-        "rules. Floors need no model.\n\n"
-        + _table(header, rows)
-        + _against_floors(scores)
-        + "\nAgain: `quicksilver eval heldout "
-        f"--holes {scores[0]['holes']} --seed {evaluation['seed']}` (needs the corpus).\n"
-    )
+        score["decoder"], _percent(score["exact_match"]), f"{low:.1%} to {high:.1%}",
+        _percent(score["first_line_match"]), _percent(score["edit_similarity"]), _percent(score["syntax_valid"]),
+        score["mean_steps"], _percent(score["precision_at_50"]), "–" if ece is None else f"{ece:.3f}",
+    )  # fmt: skip
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
 
 
 def _against_floors(scores: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence on the best floor and the best decoder of the model."""
-    floors = [s for s in scores if s["decoder"].startswith("floor")]
-    best_floor, best = (
-        max(part, key=lambda s: s["exact_match"]) for part in (floors, [s for s in scores if s not in floors])
-    )
+    """One sentence on the best floor and the best decoder of the model; nothing where one of them is missing."""
+    floors = [s for s in scores if s["family"] == "floor"]
+    others = [s for s in scores if s["family"] != "floor"]
+    if not floors or not others:
+        return ""
+    best_floor, best = (max(part, key=lambda s: s["exact_match"]) for part in (floors, others))
     beaten = best["exact_match"] > best_floor["exact_match"]
     verb = "beats" if beaten else "does **not** beat"
     return (
         f"\nThe model's best decoder ({best['decoder']}, {best['exact_match']:.1%}) {verb} the best floor "
         f"({best_floor['decoder'].removeprefix('floor: ')}, {best_floor['exact_match']:.1%}).\n"
     )
+
+
+def _int8_loss(comparison: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (c["kind"], c["decoder"], _percent(c["exact_match_fp32"]), _percent(c["exact_match_int8"]),
+         "–" if c["relative_loss"] is None else f"{c['relative_loss']:+.1%}",
+         "–" if c["relative_loss_95"] is None else "{:+.1%} to {:+.1%}".format(*c["relative_loss_95"]))
+        for c in comparison
+    ]  # fmt: skip
+    header = ("kind", "decoder", "exact, fp32", "exact, int8", "relative loss", "95 %")
+    return "### int8 against the weights before rounding\n\n" + _table(header, rows)
 
 
 def model_dtype(evaluation: Mapping[str, Any]) -> str:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
+from ..fim.drafts import find_drafts
+from ..fim.types import Hole
 from ..model.layout import ContextLayout
 from ..model.tokenizer import CodeTokenizer, Special
 from .corpus import Document
 
+N_DRAFTS = 3  # one of this many of the best drafts is taken
 N_CHARS_PER_TOKEN = 6  # upper end, to cut windows of text before they are tokenised
 IGNORE = -100
 
@@ -30,6 +33,10 @@ class SampleConfig:
     left_biased_share: float = 0.5
     mask_floor: float = 0.1
     wrong_token_share: float = 0.1
+    draft_share: float = 0.3
+    draft_mask_max: float = 0.6
+    mark_middle: bool = True
+    middle_weight: float = 3.0
     suffix_share_max: float = 0.4
     no_suffix_share: float = 0.1
     n_middle_max: int = 96
@@ -41,11 +48,13 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens and targets [B, T] (targets IGNORE where padded); canvases, canvas_targets [B, M, L]; weights [B, M, L]
+    """tokens and targets [B, T] (targets IGNORE where nothing is asked); target_weights [B, T] of the next-token loss
+    (0 where nothing is asked, more than 1 in the middle); canvases, canvas_targets [B, M, L]; weights [B, M, L]
     of the canvas loss (0 = not asked); anchors [B, M]: the context position before each canvas."""
 
     tokens: np.ndarray
     targets: np.ndarray
+    target_weights: np.ndarray
     canvases: np.ndarray
     canvas_targets: np.ndarray
     weights: np.ndarray
@@ -75,23 +84,34 @@ class SampleStream:
         document = self.documents[int(np.searchsorted(self._lengths, rng.random()))]
         start, end = cut(rng, document.text, self.config.hole_mix)
         context, anchor = self._context(rng, document, start, end)
+        draft = self._draft(rng, document.text, start, end) if rng.random() < self.config.draft_share else None
         tokens = np.full(self.config.n_context + 1, self.tokenizer.special(Special.PAD), dtype=np.int64)
         tokens[: len(context)] = context
         targets = tokens[1:].copy()
         targets[len(context) - 1 :] = IGNORE
-        return tokens[:-1], targets, *self._canvases(rng, context, anchor)
+        if self.config.mark_middle:
+            targets[anchor] = IGNORE  # nobody can know where the cursor will be
+        weights = (targets != IGNORE).astype(np.float32)
+        weights[anchor:] *= self.config.middle_weight
+        return tokens[:-1], targets, weights, *self._canvases(rng, context, anchor, draft)
 
     def _context(self, rng: Generator, document: Document, start: int, end: int) -> tuple[list[int], int]:
-        """Context tokens with the middle and EOM at their end, and the last prefix position."""
+        """Context tokens with the middle and EOM at their end, and the last prefix position.
+
+        The room for the middle is drawn without a look at it. If it were just what this middle needs, the position of
+        the cursor would betray the middle's length, and the model would learn that instead of what the text says
+        (docs/log.md).
+        """
         config, encode = self.config, self.tokenizer.encode
         text = document.text
         n_middle_max = min(config.n_middle_max, config.n_context // 4)
-        middle = encode(text[start : min(end, start + n_middle_max * N_CHARS_PER_TOKEN)])
-        is_cut = len(middle) > n_middle_max
-        tail = middle[:n_middle_max] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
+        n_room = int(rng.integers(min(config.n_canvas, n_middle_max), n_middle_max + 1))
+        middle = encode(text[start : min(end, start + n_room * N_CHARS_PER_TOKEN)])
+        is_cut = len(middle) > n_room
+        tail = middle[:n_room] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
         layout = ContextLayout(self.tokenizer)
         head = layout.head("python", document.path)
-        room = config.n_context + 1 - len(tail) - len(head) - 2
+        room = config.n_context - n_room - len(head) - 3
         share = 0.0 if rng.random() < config.no_suffix_share else rng.random() * config.suffix_share_max
         prefix_start = max(0, start - room * N_CHARS_PER_TOKEN)
         if prefix_start:
@@ -101,31 +121,48 @@ class SampleStream:
         suffix = encode(text[end : end + n_suffix * N_CHARS_PER_TOKEN])[:n_suffix] if share else []
         prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
         context = layout.join(head, suffix, prefix)
-        return context + tail, len(context) - 1
+        mark = [self.tokenizer.special(Special.MIDDLE)] if config.mark_middle else []
+        return context + mark + tail, len(context) - 1
 
-    def _canvases(self, rng: Generator, context: list[int], anchor: int) -> tuple[np.ndarray, ...]:
-        """canvases, canvas_targets, weights [M, L] and anchors [M]."""
+    def _draft(self, rng: Generator, text: str, start: int, end: int) -> list[int] | None:
+        """The tokens of a text that stands elsewhere in the document after the same characters; None without one."""
+        at = (start, end)
+        hole = Hole(
+            prefix=text[:start], suffix=text[end:], language="python", replaced=at, multiline="\n" in text[start:end]
+        )
+        found = find_drafts(hole, n_max=N_DRAFTS)
+        return self.tokenizer.encode(found[int(rng.integers(len(found)))].text) if found else None
+
+    def _canvases(
+        self, rng: Generator, context: list[int], anchor: int, draft: list[int] | None
+    ) -> tuple[np.ndarray, ...]:
+        """canvases, canvas_targets, weights [M, L] and anchors [M]; draft takes the place of the last hole canvas."""
         config = self.config
         prefix_start = context.index(self.tokenizer.special(Special.PREFIX))
+        is_marked = context[anchor + 1 : anchor + 2] == [self.tokenizer.special(Special.MIDDLE)]
+        text = context[: anchor + 1] + context[anchor + 1 + is_marked :]
         anchors = [anchor] * config.n_hole_canvases
-        anchors += [int(rng.integers(prefix_start, len(context) - 1)) for _ in range(config.n_anchor_canvases)]
+        anchors += [int(rng.integers(prefix_start, anchor + 1)) for _ in range(config.n_anchor_canvases)]
         rows, masks = [], None
         for i, at in enumerate(anchors):
-            target, known = self._target(context, at)
+            target, known = self._target(text, at)
+            if draft is not None and i == config.n_hole_canvases - 1:
+                rows.append(self._drafted(rng, target, known, draft))
+                continue
             previous = masks if i == 1 and anchors[0] == at else None
             masks = draw_mask(rng, config, previous)
             rows.append(self._noise(rng, target, known, masks))
         canvases, targets, weights = (np.stack(column) for column in zip(*rows, strict=True))
         return canvases, targets, weights, np.array(anchors, dtype=np.int64)
 
-    def _target(self, context: list[int], anchor: int) -> tuple[np.ndarray, np.ndarray]:
+    def _target(self, text: list[int], anchor: int) -> tuple[np.ndarray, np.ndarray]:
         """What stands in the canvas after anchor [L], EOM to the end, and where that is known (bool [L])."""
         length = self.config.n_canvas
         eom = self.tokenizer.special(Special.EOM)
-        found = context[anchor + 1 : anchor + 1 + length]
+        found = text[anchor + 1 : anchor + 1 + length]
         target = np.full(length, eom, dtype=np.int64)
         target[: len(found)] = found
-        ends = context[-1] == eom
+        ends = text[-1] == eom
         known = np.arange(length) < (length if ends else len(found))
         return target, known
 
@@ -135,15 +172,29 @@ class SampleStream:
         """Mask and falsify a canvas: canvas, target and weights, all [L]."""
         config = self.config
         masked = masked | ~known
-        eom = self.tokenizer.special(Special.EOM)
         wrong = ~masked & (rng.random(len(target)) < config.wrong_token_share)
         canvas = np.where(masked, self.tokenizer.special(Special.MASK), target)
         canvas = np.where(wrong, rng.integers(0, self.tokenizer.n_text, len(target)), canvas)
-        weights = ((masked | wrong) & known).astype(np.float32)
-        ends = (target == eom) & (weights > 0)
+        return canvas, target, self._weights(target, (masked | wrong) & known)
+
+    def _drafted(
+        self, rng: Generator, target: np.ndarray, known: np.ndarray, draft: list[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A canvas that starts from draft, some of it masked, and asks for the target everywhere: all [L]."""
+        canvas = np.full(len(target), self.tokenizer.special(Special.EOM), dtype=np.int64)
+        kept = draft[: len(canvas)]
+        canvas[: len(kept)] = kept
+        masked = rng.random(len(canvas)) < rng.random() * self.config.draft_mask_max
+        canvas[masked] = self.tokenizer.special(Special.MASK)
+        return canvas, target, self._weights(target, known)
+
+    def _weights(self, target: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """1 where asked, but all ends together weigh as one token; float32 [L]."""
+        weights = asked.astype(np.float32)
+        ends = (target == self.tokenizer.special(Special.EOM)) & asked
         if ends.any():
-            weights[ends] = 1.0 / ends.sum()  # all ends together weigh as one token
-        return canvas, target, weights
+            weights[ends] = 1.0 / ends.sum()
+        return weights
 
 
 def draw_mask(rng: Generator, config: SampleConfig, previous: np.ndarray | None) -> np.ndarray:
@@ -161,14 +212,17 @@ def draw_mask(rng: Generator, config: SampleConfig, previous: np.ndarray | None)
     return np.argsort(np.argsort(-order)) < n_masked
 
 
-def cut(rng: Generator, text: str, hole_mix: Sequence[float]) -> tuple[int, int]:
-    """A hole (start, end) in text, in characters, of a kind drawn from hole_mix."""
+def cut(rng: Generator, text: str, hole_mix: Sequence[float], by_line: bool = False) -> tuple[int, int]:
+    """A hole (start, end) in text, in characters, of a kind drawn from hole_mix.
+
+    Places are drawn evenly over the characters or, by_line, over the lines (but for spans of characters).
+    """
     kind = int(rng.choice(4, p=hole_mix))
     if kind == 0:
         length = int(np.exp(rng.uniform(0.0, np.log(300))))
         start = int(rng.integers(0, max(1, len(text) - length)))
         return start, min(len(text), start + length)
-    at = int(rng.integers(0, len(text)))
+    at = _line_start(rng, text) if by_line else int(rng.integers(0, len(text)))
     line = text.rfind("\n", 0, at) + 1
     if kind == 3:
         opener = text.find(":\n", at)
@@ -180,6 +234,14 @@ def cut(rng: Generator, text: str, hole_mix: Sequence[float]) -> tuple[int, int]
     for _ in range(int(rng.integers(1, 7)) if kind == 2 else 0):
         end = line_end(text, min(len(text), end + 1))
     return start, end
+
+
+def _line_start(rng: Generator, text: str) -> int:
+    """The offset of a line drawn evenly over all lines."""
+    at = 0
+    for _ in range(int(rng.integers(0, text.count("\n") + 1))):
+        at = text.find("\n", at) + 1
+    return min(at, len(text) - 1)
 
 
 def line_end(text: str, start: int) -> int:

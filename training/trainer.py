@@ -1,225 +1,373 @@
 """The trainer: one loop for every device, resumable to the step, ending on time.
 
-The learning rates follow a warmup-stable-decay schedule over the share of the run that is done, by steps or by
-minutes, whichever is set. Samples of a step depend only on (seed, step), so that a resumed run sees what an
-uninterrupted one would have seen.
+Learning rates and context length follow the share of the run that is done, by steps or by minutes, whichever is set.
+A step's samples depend on (seed, step, micro-batch, rank) alone, so that a run of so many steps, killed and resumed,
+gives the very numbers of an uninterrupted one. A run of so many minutes sees the same samples too; its rates follow the
+clock, and what a kill cost after the last save is trained again.
 """
 
-import json
-import signal
+import math
+import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor, nn
 
 from ..fim.errors import InputError
 from ..model.denoiser import Denoiser
-from .loss import Losses, combined_loss
+from .averaging import AveragedWeights
+from .interrupts import interruptible
+from .journal import LOG, SAMPLES, append, forget_after
+from .loss import AS_WRITTEN, Losses, Passes, combined_loss
+from .optimizers import Optimizers
+from .plan import Call, TrainConfig
+from .probe import Probe
+from .progress import Report, duration, progress
+from .ranks import ALONE, Ranks
 from .samples import SampleStream
+from .state_file import STATE, NotSaved, read_state, unusable, write_state
+from .throughput import flops_per_context_token, peak_flops
+from .workers import BatchOrder, BatchSource, InProcess, draw
 
-STATE, LOG = "state.pt", "loss.jsonl"
+__all__ = ["LOG", "STATE", "TrainConfig", "Trainer"]
 
+N_SKIPPED_MAX = 5  # steps in a row whose gradients are not finite
+RESERVE_FACTOR, RESERVE_S = 1.25, 1.0  # time kept for the end: what it took in rehearsal, times and plus these
+VALID_SEED, N_VALID_ROWS = 0, 8
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """One run. Give steps or minutes. stages: (share of the run from which on, context tokens a sample)."""
-
-    steps: int | None = None
-    minutes: float | None = None
-    batch_tokens: int = 6144
-    stages: tuple[tuple[float, int], ...] = ((0.0, 512), (0.6, 1024))
-    matrix_rate: float = 0.02
-    vector_rate: float = 5e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 60
-    cooldown_share: float = 0.35
-    canvas_share: float = 0.5
-    clip: float = 1.0
-    seed: int = 1
-    save_minutes: float = 4.0
-    valid_steps: int = 200
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise ValueError("give either steps or minutes")
-        if not self.stages or self.stages[0][0] != 0.0:
-            raise ValueError("the first stage must begin at 0.0")
-
-    def done(self, step: int, elapsed_s: float) -> float:
-        """The share of the run that is done, in [0, 1]."""
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        assert self.minutes is not None
-        return min(1.0, elapsed_s / (60 * self.minutes))
-
-    def rate(self, step: int, done: float) -> float:
-        """The learning rates' factor: linear warmup, flat, linear to zero (WSD)."""
-        return min(1.0, (step + 1) / self.warmup_steps, (1.0 - done) / self.cooldown_share)
-
-    def n_context(self, done: float) -> int:
-        """Context tokens a sample at this share of the run."""
-        return next(n for start, n in reversed(self.stages) if done >= start)
+Ending = Literal["done", "interrupted", "call over"]
 
 
-def optimizers(model: Denoiser, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices (Jordan et al. 2024), AdamW for embeddings, norms and heads."""
-    matrices = [p for block in model.blocks for p in block.parameters() if p.ndim == 2]
-    chosen = set(map(id, matrices))
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    return [
-        torch.optim.Muon(matrices, lr=config.matrix_rate, momentum=0.95, weight_decay=config.weight_decay),
-        torch.optim.AdamW(others, lr=config.vector_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+@dataclass(frozen=True)
+class StepPlan:
+    """A step whose batches were ordered: context tokens a sample, micro-batches on this rank, samples of each."""
+
+    n_context: int
+    n_micro: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Final:
+    """Losses on the valid split at the end, of the last weights and of their average; which were exported."""
+
+    last: Losses
+    averaged: Losses
+    chosen: Literal["last", "averaged"]
+
+
+def no_export(folder: Path) -> None:
+    """For runs that leave a state and no checkpoint."""
 
 
 class Trainer:
-    """A run in a folder: state.pt to resume from, loss.jsonl to read."""
+    """A run in a folder: state.pt to resume from, loss.jsonl to read, samples.md to look at.
+
+    train is a source of batches, or a stream that is drawn from in this process. export writes a checkpoint of the
+    model's present weights into a folder.
+    """
 
     def __init__(
-        self, model: Denoiser, train: SampleStream, valid: SampleStream, config: TrainConfig, folder: Path
+        self,
+        model: Denoiser,
+        train: SampleStream | BatchSource,
+        valid: SampleStream,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        call: Call | None = None,
+        ranks: Ranks = ALONE,
+        passes: Passes = AS_WRITTEN,
+        probe: Probe | None = None,
+        export: Callable[[Path], None] = no_export,
     ) -> None:
-        self.model, self.train, self.valid, self.config, self.folder = model, train, valid, config, folder
+        self.model, self.valid, self.config, self.folder = model, valid, config, folder
+        self.source: BatchSource = InProcess(train) if isinstance(train, SampleStream) else train
+        self.call, self.ranks, self.passes, self.probe, self.export = call or Call(), ranks, passes, probe, export
         self.device = next(model.parameters()).device
-        self.optimizers = optimizers(model, config)
-        self.bases = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.step, self.elapsed_s, self.n_tokens = 0, 0.0, 0
+        self.optimizers = Optimizers.of(model, config)
+        self.averaged = AveragedWeights(model, config.ema_decay)
+        self.step, self.n_tokens, self.n_skipped, self.n_skipped_in_a_row = 0, 0, 0, 0
+        self.reserve_s, self._earlier_s, self._step_s = 0.0, 0.0, 0.0
+        self._planned: deque[StepPlan] = deque()
+        self._peak: float | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, show: bool = True) -> bool:
-        """Train to the end of the plan; whether it came to that.
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of this run in all calls."""
+        return self._earlier_s + time.monotonic() - self.call.started_s
 
-        Saves on the way and at the end. An interrupt (Ctrl-C) lets the step in hand end first, so that what is saved is
-        what an uninterrupted run would have had there.
+    def done(self, step: int | None = None) -> float:
+        """The share of the run that is done, or will be before the given step."""
+        return self.config.done(self.step if step is None else step, self.elapsed_s, self.reserve_s)
+
+    def run(self, show: bool = True) -> Ending:
+        """Train to the end of the plan or of the call, and save; `finish` is still to come.
+
+        An interrupt (Ctrl-C, SIGTERM) lets the step in hand end first, so that what is saved is what an uninterrupted
+        run would have had there.
         """
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, disable=not show, refresh_per_second=1) as progress:
-            task = progress.add_task("training", total=1000)
-            with interruptible() as interrupted:
-                self._loop(
-                    lambda text, done: progress.update(task, description=text, completed=round(1000 * done)),
-                    interrupted,
-                )
+        self._peak = peak_flops(self.device) if show else None
+        with progress(show and self.ranks.leads) as report, interruptible() as interrupted:
+            try:
+                with self._memory_explained():
+                    if self.config.minutes is not None or self.call.minutes is not None:
+                        self._rehearse()
+                    ending = self._loop(report, interrupted)
+            finally:
+                self.source.close()
         self.save()
-        return not interrupted.is_set()
+        return ending
 
-    def _loop(self, show: Callable[[str, float], None], interrupted: threading.Event) -> None:
-        saved_s = self.elapsed_s
-        while (done := self.config.done(self.step, self.elapsed_s)) < 1.0 and not interrupted.is_set():
-            start_s = time.perf_counter()
-            losses, n_tokens = self._train_step(done)
-            took_s = time.perf_counter() - start_s
-            self.step, self.elapsed_s, self.n_tokens = self.step + 1, self.elapsed_s + took_s, self.n_tokens + n_tokens
-            self._log(losses, n_tokens / took_s)
-            show(f"next {losses.next_token:.3f} canvas {losses.canvas:.3f} {n_tokens / took_s:,.0f} tok/s", done)
-            if self.elapsed_s - saved_s > 60 * self.config.save_minutes:
-                self.save()
-                saved_s = self.elapsed_s
+    def _loop(self, report: Report, interrupted: threading.Event) -> Ending:
+        saved_s = time.monotonic()
+        n_ahead = math.ceil(self.source.n_ahead / self.config.batches(self.config.stages[-1][1], self.ranks.n)[0])
+        for step in range(self.step, self.step + n_ahead):
+            self._order(step, self.done(step))
+        while True:
+            done, ending = self.ranks.agree((self.done(), self._ending(interrupted)), self.device)
+            if ending:
+                return ("done", "call over", "interrupted")[int(ending) - 1]
+            self._order(self.step + n_ahead, self.config.done(self.step + n_ahead, 0.0) if self.config.steps else done)
+            start_s = time.monotonic()
+            plan = self._planned.popleft()
+            losses = self._train_step(plan, done)
+            took_s = time.monotonic() - start_s
+            self._step_s = took_s if not self._step_s else 0.8 * self._step_s + 0.2 * took_s
+            n_tokens = plan.n_micro * plan.size * plan.n_context * self.ranks.n
+            self.step, self.n_tokens = self.step + 1, self.n_tokens + n_tokens
+            self._record(losses, plan, n_tokens / took_s, report)
+            if time.monotonic() - saved_s > 60 * self.config.save_minutes:
+                self._save_or_go_on()
+                saved_s = time.monotonic()
 
-    def _train_step(self, done: float) -> tuple[Losses, int]:
+    def _ending(self, interrupted: threading.Event) -> int:
+        """0 to go on, 1 when the plan is done, 2 when the call is over, 3 when interrupted."""
+        if interrupted.is_set():
+            return 3
         config = self.config
-        n_context = config.n_context(done)
-        size = max(1, config.batch_tokens // n_context)
-        stream = replace(self.train, config=replace(self.train.config, n_context=n_context))
-        batch = stream.batch(np.random.default_rng((config.seed, self.step)), size)
-        factor = config.rate(self.step, done)
-        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        for group, base in zip(groups, self.bases, strict=True):
-            group["lr"] = base * factor
+        late = config.minutes is not None and self.elapsed_s + self._step_s + self.reserve_s > 60 * config.minutes
+        if self.done() >= 1.0 or late:
+            return 1
+        return 2 if self._step_s + self.reserve_s > self.call.left_s() else 0
+
+    def _order(self, step: int, done: float) -> None:
+        """Ask for the batches of a step, with the context length of that share of the run."""
+        n_context = self.config.n_context(done)
+        n_micro, size = self.config.batches(n_context, self.ranks.n)
+        self._planned.append(StepPlan(n_context, n_micro, size))
+        for micro in range(n_micro):
+            index = micro * self.ranks.n + self.ranks.rank
+            self.source.ask(BatchOrder(seed=self.config.seed, step=step, index=index, n_context=n_context, size=size))
+
+    def _train_step(self, plan: StepPlan, done: float) -> Losses | None:
+        """One optimizer step; mean losses over all ranks, None when gradients were not finite and nothing changed."""
         self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
-            losses = combined_loss(self.model, batch, self.device, config.canvas_share)
-        losses.total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        return losses, size * n_context
+        sums = torch.zeros(3, device=self.device)
+        for _ in range(plan.n_micro):
+            with torch.autocast(self.device.type, torch.bfloat16):
+                losses = combined_loss(
+                    self.model, self.source.take(), self.device, self.config.canvas_share, self.passes
+                )
+            (losses.total / plan.n_micro).backward()
+            sums += torch.stack((losses.next_token, losses.canvas, losses.total.detach())) / plan.n_micro
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        self.ranks.average([sums, *(p.grad for p in parameters if p.grad is not None)])
+        norm = nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        numbers = torch.cat((sums, norm.view(1))).tolist()  # the step's one wait for the device
+        is_finite = all(map(math.isfinite, numbers))
+        if is_finite:
+            self.optimizers.step(self.config.rate(self.step, done))
+            self.averaged.update(self.step)
+        self.optimizers.zero_grad()
+        self._count_skipped(is_finite)
+        return Losses(*map(torch.tensor, numbers[:3])) if is_finite else None
+
+    def _count_skipped(self, is_finite: bool) -> None:
+        self.n_skipped_in_a_row = 0 if is_finite else self.n_skipped_in_a_row + 1
+        self.n_skipped += not is_finite
+        if self.n_skipped_in_a_row >= N_SKIPPED_MAX:
+            raise InputError(
+                f"the loss was not finite {N_SKIPPED_MAX} steps in a row, up to step {self.step + 1}: "
+                "lower the learning rates; the last saved state is kept"
+            )
 
     @torch.no_grad()
-    def validate(self, n_batches: int = 4) -> Losses:
+    def validate(self) -> Losses:
         """Mean losses on fixed samples of the valid split."""
         self.model.eval()
         parts: list[Losses] = []
-        for i in range(n_batches):
-            batch = self.valid.batch(np.random.default_rng((0, i)), 8)
+        for i in range(math.ceil(self.config.valid_samples / N_VALID_ROWS)):
+            size = min(N_VALID_ROWS, self.config.valid_samples - i * N_VALID_ROWS)
+            batch = self.valid.batch(np.random.default_rng((VALID_SEED, i)), size)
             with torch.autocast(self.device.type, torch.bfloat16):
                 parts.append(combined_loss(self.model, batch, self.device, self.config.canvas_share))
         means = (torch.stack([getattr(p, n) for p in parts]).mean() for n in ("next_token", "canvas", "total"))
         return Losses(*means)
 
-    def _log(self, losses: Losses, tokens_per_s: float) -> None:
-        entry = {
+    def _record(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float, report: Report) -> None:
+        """Log the step, with validation and samples where they are due, and report it."""
+        if not self.ranks.leads:
+            return
+        entry: dict[str, int | float | bool] = {
             "step": self.step, "s": round(self.elapsed_s, 2), "tokens": self.n_tokens,
-            "next_token": round(float(losses.next_token), 4), "canvas": round(float(losses.canvas), 4),
             "tokens_per_s": round(tokens_per_s),
         }  # fmt: skip
-        if self.step % self.config.valid_steps == 0:
+        if losses is None:
+            entry["skipped"] = True
+        else:
+            entry |= {"next_token": _rounded(losses.next_token), "canvas": _rounded(losses.canvas)}
+        if self.config.valid_steps and self.step % self.config.valid_steps == 0:
             valid = self.validate()
-            entry |= {"valid_next": round(float(valid.next_token), 4), "valid_canvas": round(float(valid.canvas), 4)}
-        with (self.folder / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+            entry |= {"valid_next": _rounded(valid.next_token), "valid_canvas": _rounded(valid.canvas)}
+        append(self.folder, entry)
+        if self.probe and self.config.sample_steps and self.step % self.config.sample_steps == 0:
+            self.probe.record(self.model, self.folder, self.step)
+        report(self._words(losses, plan, tokens_per_s), self.done())
+
+    def _words(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float) -> str:
+        """The step in one line: losses, speed, share of the device's peak, time left."""
+        config, samples = self.config, self.valid.config
+        loss = "skipped" if losses is None else f"next {losses.next_token:.3f} canvas {losses.canvas:.3f}"
+        left_s = (
+            self._step_s * (config.steps - self.step) if config.steps else 60 * (config.minutes or 0) - self.elapsed_s
+        )
+        n_canvas_tokens = samples.n_canvas * (samples.n_hole_canvases + samples.n_anchor_canvases)
+        flops = tokens_per_s * flops_per_context_token(self.model.config, plan.n_context, n_canvas_tokens)
+        mfu = f" MFU {flops / (self._peak * self.ranks.n):.0%}" if self._peak else ""
+        return f"step {self.step} {loss} {tokens_per_s:,.0f} tok/s{mfu} {duration(left_s)} left"
+
+    def _rehearse(self) -> None:
+        """Do once what comes at the end: what fails then fails now, and the time it takes is kept for it.
+
+        Raises InputError when that leaves no time to train.
+        """
+        took_s = 0.0
+        if self.ranks.leads:
+            start_s = time.monotonic()
+            self.save()
+            rehearsal = self.folder / "rehearsal"
+            self.export(rehearsal)
+            shutil.rmtree(rehearsal, ignore_errors=True)
+            validate_s = time.monotonic()
+            self.validate()
+            took_s = time.monotonic() - start_s + time.monotonic() - validate_s  # the end validates twice
+        (self.reserve_s,) = self.ranks.agree((RESERVE_FACTOR * took_s + RESERVE_S,), self.device)
+        plan_left_s = 60 * (self.config.minutes or float("inf")) - self.elapsed_s
+        call_left_s, plan_left_s = self.ranks.agree((self.call.left_s(), plan_left_s), self.device)
+        for name, left_s in (("--minutes", plan_left_s), ("--call-minutes", call_left_s)):
+            is_over = self.step and plan_left_s < self.reserve_s  # a resumed run that only has to be exported
+            if left_s < self.reserve_s and not is_over:
+                raise InputError(
+                    f"{max(0, left_s):.0f} s are left, and saving, validation and export take "
+                    f"{self.reserve_s:.0f} s: give more {name}"
+                )
+
+    def trial(self, passes: Passes) -> None:
+        """Run forwards and backwards of every stage in that way, compiling on the way; weights stay as they are."""
+        for _, n_context in self.config.stages:
+            _, size = self.config.batches(n_context, self.ranks.n)
+            order = BatchOrder(seed=self.config.seed, step=0, index=0, n_context=n_context, size=size)
+            with self._memory_explained():
+                with torch.autocast(self.device.type, torch.bfloat16):
+                    losses = combined_loss(
+                        self.model, draw(self.valid, order), self.device, self.config.canvas_share, passes
+                    )
+                losses.total.backward()
+                self.optimizers.zero_grad()
+                float(losses.total.detach())  # errors of a GPU come late
+
+    @contextmanager
+    def _memory_explained(self) -> Iterator[None]:
+        """Running out of GPU memory is one line that names the setting."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"out of GPU memory with micro-batches of {self.config.micro_tokens or self.config.batch_tokens:,} "
+                "context tokens: lower --micro-tokens; the last saved state is kept"
+            ) from error
+
+    def finish(self, folder: Path) -> Final | None:
+        """Validate the last and the averaged weights and export the better ones into folder. Rank 0 only."""
+        if not self.ranks.leads:
+            return None
+        last = self.validate()
+        with self.averaged.applied():
+            averaged = self.validate()
+            is_better = float(averaged.total) < float(last.total)
+            if is_better:
+                self.export(folder)
+        if not is_better:
+            self.export(folder)
+        return Final(last, averaged, "averaged" if is_better else "last")
 
     def save(self) -> None:
-        """Write state.pt, whole or not at all."""
-        part = self.folder / (STATE + ".part")
-        torch.save(
+        """Write state.pt, whole or not at all. Raises NotSaved; rank 0 only."""
+        if not self.ranks.leads:
+            return
+        write_state(
+            self.folder,
             {
                 "model": self.model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "averaged": self.averaged.state_dict(),
+                "optimizers": self.optimizers.state_dict(),
                 "step": self.step,
                 "elapsed_s": self.elapsed_s,
                 "n_tokens": self.n_tokens,
+                "step_s": self._step_s,
+                "n_skipped": self.n_skipped,
+                "n_skipped_in_a_row": self.n_skipped_in_a_row,
+                "seed": self.config.seed,
+                "init_from": self.config.init_from,
             },
-            part,
         )
-        part.replace(self.folder / STATE)
+
+    def _save_or_go_on(self) -> None:
+        try:
+            self.save()
+        except NotSaved as error:
+            print(f"{error}; going on, the state before it is kept")
 
     def resume(self) -> bool:
         """Continue from state.pt if there is one, else start a new log.
 
-        Raises InputError when it is damaged or of another shape.
+        Raises InputError when it is damaged, of another shape, or of a run with another seed or other first weights.
         """
-        path = self.folder / STATE
-        if not path.is_file():
-            self._forget_after(0)
-            return False
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(kept)
-            self.step, self.elapsed_s, self.n_tokens = state["step"], state["elapsed_s"], state["n_tokens"]
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise InputError(f"cannot resume from {path} ({error}): delete it to start over") from error
-        self._forget_after(self.step)
-        return True
+        state = read_state(self.folder)
+        if state is not None:
+            self._check_same_run(state)
+            try:
+                self.model.load_state_dict(state["model"])
+                self.averaged.load_state_dict(state.get("averaged", state["model"]))
+                self.optimizers.load_state_dict(state["optimizers"])
+                self.step, self._earlier_s, self.n_tokens = state["step"], state["elapsed_s"], state["n_tokens"]
+                self._step_s, self.n_skipped = state.get("step_s", 0.0), state.get("n_skipped", 0)
+                self.n_skipped_in_a_row = state.get("n_skipped_in_a_row", 0)
+            except (KeyError, ValueError, TypeError, RuntimeError) as error:
+                raise unusable(self.folder, error) from error
+        if self.ranks.leads:
+            for log in (LOG, SAMPLES):
+                forget_after(self.folder, self.step, log)
+        return state is not None
 
-    def _forget_after(self, step: int) -> None:
-        """Drop log lines of steps that were lost with the interruption."""
-        log = self.folder / LOG
-        if log.is_file():
-            lines = log.read_text(encoding="utf-8").split("\n")
-            whole = lines[:-1]  # what stands after the last line break was cut off by the interruption
-            kept = [line for line in whole if json.loads(line)["step"] <= step]
-            log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    def _check_same_run(self, state: dict) -> None:
+        for name in ("seed", "init_from"):
+            mine, kept = asdict(self.config)[name], state.get(name)
+            if name in state and kept != mine:
+                raise InputError(
+                    f"the run in {self.folder} has {name} {kept}, not {mine}: give the same, or another --folder"
+                )
 
 
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Turns Ctrl-C into an event while it lasts (only in the main thread, where signals arrive)."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.set())
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _rounded(loss: Tensor) -> float:
+    return round(float(loss), 4)

@@ -11,32 +11,53 @@ LOG = [
 ]
 
 
-def evaluation(exact):
-    floor, own = (
-        {
-            "decoder": name,
-            "exact_match": match,
-            "edit_similarity": 0.5,
-            "mean_steps": 3.0,
-            "precision_at_half": 0.4,
-            "holes": 9,
-        }
-        for name, match in (("floor: copy", 0.2), ("denoiser, one", exact))
-    )
+def score(name, family, exact, kind, ece):
+    return {
+        "kind": kind,
+        "decoder": name,
+        "family": family,
+        "weights": "int8",
+        "exact_match": exact,
+        "exact_match_95": [exact - 0.05, exact + 0.05],
+        "first_line_match": 0.5,
+        "edit_similarity": 0.5,
+        "syntax_valid": 0.75,
+        "mean_steps": 3.0,
+        "precision_at_50": None if ece is None else 0.4,
+        "ece": ece,
+        "holes": 9,
+    }
+
+
+def evaluation(exact, comparison=()):
+    scores = [
+        row
+        for kind in ("rest-of-line", "block")
+        for row in (
+            score("floor: copy", "floor", 0.2, kind, None),
+            score("denoiser, one", "denoiser", exact, kind, 0.1),
+        )
+    ]
     model = {"parameters": 6_000_000, "sha256": "abc", "dtype": "bfloat16"}
-    return {"model": model, "scores": [floor, own], "packages": ["p"], "seed": 0, "date": "2026-11-21"}
+    return {
+        "model": model, "scores": scores, "packages": ["p"], "seed": 0, "date": "2026-11-21", "split": "heldout",
+        "comparison": list(comparison),
+    }  # fmt: skip
 
 
-def card(exact):
+def card(exact, comparison=()):
     config = train_config(steps=None, minutes=2.0, seed=1, n_context=1024)
-    return model_card(nano(), config, MANIFEST, LOG, evaluation(exact), "two cores")
+    return model_card(nano(), config, MANIFEST, LOG, evaluation(exact, comparison), "two cores")
 
 
 def test_numbers_come_from_what_was_recorded():
     text = card(0.1)
     for fact in (
         "6,000,000 parameters",
-        "| denoiser, one | 10.0% |",
+        "| denoiser, one | 10.0% | 5.0% to 15.0% |",
+        "| floor: copy | 20.0% | 15.0% to 25.0% | 50.0% | 50.0% | 75.0% | 3.0 | – | – |",
+        "### block: the body of a def",
+        "--split heldout --kinds rest-of-line,block --holes 9 --seed 0",
         "300 steps, 1,500 context tokens, 2 min",
         "3.5 nats",
     ):
@@ -47,3 +68,12 @@ def test_numbers_come_from_what_was_recorded():
 def test_the_card_says_when_a_floor_is_better():
     assert "does **not** beat the best floor (copy, 20.0%)" in card(0.1)
     assert "beats the best floor" in card(0.3)
+
+
+def test_the_card_says_what_int8_costs():
+    loss = {
+        "kind": "block", "decoder": "denoiser, one", "exact_match_fp32": 0.2, "exact_match_int8": 0.1,
+        "relative_loss": 0.5, "relative_loss_95": [-0.1, 0.6],
+    }  # fmt: skip
+    assert "| block | denoiser, one | 20.0% | 10.0% | +50.0% | -10.0% to +60.0% |" in card(0.1, [loss])
+    assert "before rounding" not in card(0.1)

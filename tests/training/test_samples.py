@@ -11,7 +11,8 @@ TOKENIZER = tiny_tokenizer()
 TEXT = (TEXTS[0] + TEXTS[1]) * 12
 CONFIG = SampleConfig(n_context=96, n_canvas=8)
 STREAM = SampleStream([Document("p", "p/a.py", TEXT)], TOKENIZER, CONFIG)
-END, MASK, PREFIX = (TOKENIZER.special(s) for s in (Special.EOM, Special.MASK, Special.PREFIX))
+NO_DRAFTS = SampleStream(STREAM.documents, TOKENIZER, SampleConfig(n_context=96, n_canvas=8, draft_share=0.0))
+END, MASK, MIDDLE, PAD = (TOKENIZER.special(s) for s in (Special.EOM, Special.MASK, Special.MIDDLE, Special.PAD))
 
 
 def batch(seed, size=4, stream=STREAM):
@@ -36,8 +37,9 @@ def test_canvases_continue_the_context_at_their_anchor(seed):
     for row in range(4):
         for canvas in range(6):
             anchor, target = b.anchors[row, canvas], b.canvas_targets[row, canvas]
-            following = b.targets[row, anchor:][: len(target)]
-            real = following != IGNORE
+            text = b.tokens[row][b.tokens[row] != MIDDLE]  # the mark stands in the context, not in canvases
+            following = text[anchor + 1 :][: len(target)]
+            real = following != PAD
             assert (target[: len(following)][real] == following[real]).all()
             after_end = np.flatnonzero(target == END)
             assert not len(after_end) or (target[after_end[0] :] == END).all()
@@ -46,7 +48,7 @@ def test_canvases_continue_the_context_at_their_anchor(seed):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000))
 def test_weights_ask_for_masked_and_falsified_positions_only(seed):
-    b = batch(seed)
+    b = batch(seed, stream=NO_DRAFTS)
     changed = b.canvases != b.canvas_targets
     assert (changed[b.weights > 0] | (b.canvases == b.canvas_targets)[b.weights > 0]).all()
     assert (b.weights[(b.canvases == MASK) & (b.weights > 0)] > 0).all()
@@ -62,6 +64,43 @@ def test_the_hole_ends_with_an_end_token_that_the_context_carries_too():
     b = batch(0, 32)
     rows_with_end = (b.targets == END).any(-1).mean()
     assert rows_with_end > 0.6  # the others are longer than a quarter of this small context
+
+
+def test_where_the_cursor_stands_says_nothing_about_the_middle():
+    """In long documents the context is full; were its room what the middle leaves, its end would tell the length."""
+    b = batch(1, 1200)
+    ends = [(row.tolist().index(END) if END in row else None) for row in b.targets]
+    anchors = b.anchors[:, 0]
+    short = [a for a, e in zip(anchors, ends, strict=True) if e is not None and e - a <= 3]
+    long = [a for a, e in zip(anchors, ends, strict=True) if e is not None and e - a >= 8]
+    assert min(len(short), len(long)) > 60
+    assert abs(np.mean(short) - np.mean(long)) < 3.5
+
+
+def test_drafts_are_canvases_that_ask_for_everything_known():
+    stream = SampleStream(STREAM.documents, TOKENIZER, SampleConfig(n_context=96, n_canvas=8, draft_share=1.0))
+    b = batch(2, 64, stream)
+    drafted = b.canvases[:, 1]
+    plain = batch(2, 64, NO_DRAFTS).canvases[:, 1]
+    assert (drafted != plain).any(-1).mean() > 0.8
+    asked = b.weights[:, 1] > 0
+    kept = asked & (drafted == b.canvas_targets[:, 1])
+    changed = asked & (drafted != b.canvas_targets[:, 1]) & (drafted != MASK)
+    assert kept.sum() > 50
+    assert changed.sum() > 20
+
+
+def test_the_middle_is_marked_and_weighs_more_and_the_cursors_place_is_not_asked_for():
+    b = batch(4, 16)
+    for row in range(16):
+        anchor = b.anchors[row, 0]
+        assert b.tokens[row, anchor + 1] == MIDDLE
+        assert (b.tokens[row] == MIDDLE).sum() == 1
+        assert b.targets[row, anchor] == IGNORE
+        asked = b.targets[row] != IGNORE
+        assert ((b.target_weights[row] > 0) == asked).all()
+        assert (b.target_weights[row, :anchor][asked[:anchor]] == 1).all()
+        assert (b.target_weights[row, anchor + 1 :][asked[anchor + 1 :]] == CONFIG.middle_weight).all()
 
 
 def test_same_generator_same_batch():

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.model import checkpoint
+from quicksilver.model.infiller import load_infiller
+from quicksilver.training.corpus import Document
+from quicksilver.training.ranker import Example, fit, fit_to, holes
+from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
+
+DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 3), Document("p", "b.py", TEXTS[0] * 2)]
+NAMES = ["bias", "draft"]
+
+
+def named(of: dict[str, float]) -> dict[str, float]:
+    from quicksilver.model.candidates import Candidate
+    from quicksilver.model.ranker import features
+    from quicksilver.model.verification import Verified
+
+    return dict.fromkeys(features([Candidate(text="", tokens=())], [Verified.nothing()])[0], 0.0) | of
+
+
+def test_holes_are_what_was_taken_out():
+    cuts = list(holes(DOCUMENTS, 50, 3))
+    assert len(cuts) == 50
+    for cut in cuts:
+        hole = cut.request.hole
+        assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
+        assert hole.multiline == ("\n" in cut.truth)
+    assert [c.truth for c in holes(DOCUMENTS, 50, 3)] == [c.truth for c in cuts]
+    with pytest.raises(InputError, match="no documents"):
+        next(holes([], 1, 0))
+
+
+def test_the_fit_finds_the_weights_that_made_the_data():
+    rng = np.random.default_rng(0)
+    truth = {"bias": -1.0, "draft": 2.0, "gap": 0.7}
+    data = []
+    for _ in range(6000):
+        x = named({"bias": 1.0, "draft": float(rng.random() < 0.5), "gap": float(rng.normal())})
+        score = sum(w * x[name] for name, w in truth.items())
+        data.append(Example(x, bool(rng.random() < 1 / (1 + np.exp(-score)))))
+    ranker = fit(data)
+    for name, weight in truth.items():
+        assert ranker.weights[name] == pytest.approx(weight, abs=0.2)
+    assert ranker.weights["canvas"] == 0
+
+
+def test_nothing_to_learn_from():
+    with pytest.raises(InputError, match="cannot be fitted"):
+        fit([Example(named({}), False)] * 5)
+
+
+def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
+    tokenizer = tiny_tokenizer()
+    checkpoint.save(tmp_path, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
+    assert checkpoint.load(tmp_path).ranker is None
+    seen = []
+    ranker = fit_to(load_infiller(tmp_path), DOCUMENTS, 12, 0, seen.append)
+    assert seen == list(range(1, 13))
+    checkpoint.save_ranker(tmp_path, ranker)
+    loaded = checkpoint.load(tmp_path)
+    assert loaded.ranker == ranker
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"log_before"', '"nonsense"'))
+    with pytest.raises(CheckpointError, match="ranker"):
+        checkpoint.load(tmp_path)

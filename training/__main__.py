@@ -1,0 +1,15 @@
+"""`python -P -m quicksilver.training …`: the same as `quicksilver train …`, for machines without an installation."""
+
+import sys
+
+from ..fim.errors import CheckpointError, InputError, QuicksilverError
+from .command import main
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except QuicksilverError as error:
+        print(f"quicksilver: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError | CheckpointError) else 1)

@@ -1,0 +1,22 @@
+"""Ctrl-C and SIGTERM as an event, for loops that end their step first."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turns Ctrl-C and SIGTERM into an event while it lasts (only in the main thread, where signals arrive)."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda number, frame: interrupted.set()) for kind in kinds]
+    try:
+        yield interrupted
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)

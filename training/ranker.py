@@ -1,0 +1,117 @@
+"""Fits the ranker of a checkpoint: which of several verified candidates is what the author wrote.
+
+Holes are cut from the validation packages, never from held-out ones; every candidate of every hole is one example.
+Logistic regression with a little weight decay, by L-BFGS: small, convex, the same result every time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ..fim.errors import InputError
+from ..fim.types import CompletionRequest, Hole
+from ..model.denoise import never
+from ..model.infiller import DenoisingInfiller
+from ..model.ranker import Judged, Ranker, features
+from .corpus import Document
+from .samples import cut
+
+HOLE_MIX = (0.2, 0.5, 0.2, 0.1)  # characters, rest of line, lines, block
+N_MENDS, N_LENGTHS = 2, 4  # so that candidates of every kind are seen
+WEIGHT_DECAY = 1e-3
+
+
+@dataclass(frozen=True)
+class Example:
+    """One candidate: its features, and whether it is what stood there."""
+
+    features: dict[str, float]
+    is_right: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One hole and what stood in it."""
+
+    request: CompletionRequest
+    truth: str
+
+
+def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
+    """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
+    if not documents:
+        raise InputError("there are no documents to fit a ranker on")
+    rng = np.random.default_rng((seed, 77))
+    sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
+    made = 0
+    while made < n:
+        document = documents[int(rng.choice(len(documents), p=sizes / sizes.sum()))]
+        start, end = cut(rng, document.text, HOLE_MIX, by_line=True)
+        truth = document.text[start:end]
+        if not truth.strip() or len(truth) > 400:
+            continue
+        hole = Hole(
+            prefix=document.text[:start],
+            suffix=document.text[end:],
+            language="python",
+            replaced=(start, end),
+            multiline="\n" in truth,
+        )
+        yield Cut(
+            CompletionRequest(hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS), truth
+        )
+        made += 1
+
+
+def examples(infiller: DenoisingInfiller, of: Cut) -> list[Example]:
+    """The candidates of one hole, once with drafts alone and once with canvases beside them."""
+    filling = infiller.filling(of.request, never)
+    drafts, everything = filling.candidates()
+    return [*_labelled(drafts, of.truth), *_labelled(everything, of.truth)]
+
+
+def _labelled(judged: Sequence[Judged], truth: str) -> list[Example]:
+    candidates, verified = [j.candidate for j in judged], [j.verified for j in judged]
+    return [
+        Example(f, c.text.rstrip() == truth.rstrip())
+        for c, f in zip(candidates, features(candidates, verified), strict=True)
+    ]
+
+
+def fit(data: Sequence[Example]) -> Ranker:
+    """The ranker that makes data likeliest. Raises InputError where nothing, or everything, is right."""
+    right = sum(example.is_right for example in data)
+    if not 0 < right < len(data):
+        raise InputError(f"{right} of {len(data)} candidates are right: a ranker cannot be fitted to that")
+    names = list(data[0].features)
+    x = torch.tensor([[example.features[name] for name in names] for example in data], dtype=torch.float64)
+    y = torch.tensor([float(example.is_right) for example in data], dtype=torch.float64)
+    weights = torch.zeros(len(names), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = binary_cross_entropy_with_logits(x @ weights, y) + WEIGHT_DECAY * weights.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)  # type: ignore[arg-type]
+    return Ranker({name: round(float(w), 4) for name, w in zip(names, weights.detach(), strict=True)})
+
+
+def fit_to(
+    infiller: DenoisingInfiller,
+    documents: Sequence[Document],
+    n_holes: int,
+    seed: int,
+    on_hole: Callable[[int], None],
+) -> Ranker:
+    """Draw holes, gather their candidates and fit. on_hole hears how many holes are done."""
+    data: list[Example] = []
+    for i, of in enumerate(holes(documents, n_holes, seed)):
+        data += examples(infiller, of)
+        on_hole(i + 1)
+    return fit(data)
