@@ -1,234 +1,220 @@
 """`quicksilver eval heldout`: how well a checkpoint fills holes in packages that training never saw.
 
-Rest-of-line holes: the cursor stands at a random character of a random line, the rest of the line is taken out. Lines
-are equally likely, blank ones left out; what is taken out is never blank. Every decoder sees the same holes and answers
-with one line; no editor rules (trimming, gating) are applied.
+Every decoder (`decoders`) sees the same holes (`holes`); no editor rules (trimming, gating) are applied. `--split
+valid` measures on the split that tuning may look at. Owns the command line and the JSON of the results:
+
+* format ("quicksilver-heldout-2"), date, machine {architecture, python, workers, threads}, model (what the infiller
+  says of itself, and its name), split, seed, packages [name], state (null, or {file, part, is_source}: where fp32
+  weights came from, and whether rounding them gives the checkpoint's int8).
+* scores: one object for each kind × decoder × weights. kind; decoder (label), name, family (floor, causal, denoiser),
+  weights (int8, fp32), max_steps (cap on evaluations, null for none); holes; exact_match and exact_match_95 [low, high]
+  (percentile bootstrap, 2,000 resamples of the holes within each package: for these packages, not for others);
+  first_line_match; edit_similarity (normalised Levenshtein; null without rapidfuzz); syntax_valid (share of the
+  syntax_holes files that parsed before and parse with the answer in place; null for 0); mean_steps; median_ms (decoding
+  after the context was read, on a machine that others may use). Of the confidence, null for floors: ece (15 bins of
+  equal width), risk_coverage [[coverage, share wrong]], risk_area (mean risk over all coverages), precision_at_25, _50,
+  _75 (exact share among the surest so many per cent), reliability [{low, high, n, confidence, accuracy}].
+* comparison: with --state, for each kind × decoder: exact_match_int8, exact_match_fp32, relative_loss (fp32 - int8) /
+  fp32 and its paired relative_loss_95, same_text (share of equal answers).
 """
 
+import argparse
 import json
+import os
 import platform
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from rapidfuzz.distance import Levenshtein
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from typing import Any, TypeVar
 
 from ..fim.errors import InputError
-from ..fim.types import CompletionRequest, Hole, PolicyName
-from ..model.denoise import never
-from ..model.infiller import N_TOKENS_LINE, DenoisingInfiller, load_infiller
+from ..model import checkpoint
 from ..training import corpus
-from . import floors
+from ..training.corpus import Split
+from .answer_log import AnswerLog, Record, code_digest, maker
 from .command import Parser
+from .decoders import CATALOGUE, NamedDecoder
+from .evaluation import Dtype, Setup, WeightsName, Work, evaluate, fill, fill_in_processes, load
+from .holes import KINDS, Kind, Task, draw
+from .progress import progress
+from .scores import Judged, compare, score
+from .tables import show
+
+FORMAT = "quicksilver-heldout-2"
+DTYPES: tuple[Dtype, ...] = ("bfloat16", "float32")
+Named = TypeVar("Named")
 
 
-@dataclass(frozen=True)
-class Task:
-    """One hole: where it was cut and what stood there."""
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure: holes of each kind, by which decoders, with which weights, in how many processes."""
 
-    package: str
-    path: str
-    prefix: str
-    suffix: str
-    truth: str
+    setup: Setup
+    weights: tuple[WeightsName, ...]
+    kinds: tuple[Kind, ...]
+    decoders: tuple[NamedDecoder, ...]
+    corpus_folder: Path
+    split: Split
+    n_holes: int
+    seed: int
+    n_workers: int
 
+    def __post_init__(self) -> None:
+        if self.n_holes < 1:
+            raise InputError(f"--holes must be at least 1, not {self.n_holes}")
+        if not (1 <= self.n_workers <= 256 and 1 <= self.setup.n_threads <= 256):
+            raise InputError("--workers and --threads must be from 1 to 256")
+        if "fp32" in self.weights and self.setup.state is None:
+            raise InputError("--weights fp32 and both need --state FILE: checkpoints hold int8 alone")
 
-@dataclass(frozen=True)
-class Answer:
-    """One decoder's filling of one hole; steps are forwards over canvas or next token."""
-
-    text: str
-    steps: int = 0
-    confidence: float = 0.0
-    ms: float = 0.0
-
-
-@dataclass
-class Score:
-    """Sums over the holes of one decoder."""
-
-    name: str
-    n: int = 0
-    exact: int = 0
-    similarity: float = 0.0
-    steps: int = 0
-    ms: list[float] = field(default_factory=list)
-    calibration: list[tuple[float, bool]] = field(default_factory=list)
-
-    def add(self, answer: Answer, truth: str) -> None:
-        """Count one answer; trailing blanks do not matter."""
-        text = answer.text.split("\n")[0].rstrip()
-        self.n += 1
-        self.exact += text == truth.rstrip()
-        self.similarity += Levenshtein.normalized_similarity(text, truth.rstrip())
-        self.steps += answer.steps
-        self.ms.append(answer.ms)
-        self.calibration.append((answer.confidence, text == truth.rstrip()))
-
-    def precision_at(self, coverage: float) -> float:
-        """The exact share among the surest coverage of all answers."""
-        surest = sorted(self.calibration, key=lambda pair: -pair[0])[: max(1, round(coverage * self.n))]
-        return sum(right for _, right in surest) / len(surest)
-
-    def row(self) -> dict[str, Any]:
-        """The numbers of a report, as data."""
-        return {
-            "decoder": self.name,
-            "holes": self.n,
-            "exact_match": round(self.exact / self.n, 4),
-            "edit_similarity": round(self.similarity / self.n, 4),
-            "mean_steps": round(self.steps / self.n, 2),
-            "median_ms": round(sorted(self.ms)[self.n // 2], 2),
-            "precision_at_half": round(self.precision_at(0.5), 4),
-        }
+    def decoders_of(self, weights: WeightsName) -> tuple[NamedDecoder, ...]:
+        """Those to run with these weights: floors have none, so they run once."""
+        return tuple(d for d in self.decoders if d.family != "floor" or weights == self.weights[0])
 
 
-Decoder = Callable[[Task], Answer]
+def select(patterns: str, named: Sequence[tuple[str, Named]], what: str) -> tuple[Named, ...]:
+    """Those of named that a comma-separated list of names or wildcards picks. Raises InputError for an unknown one."""
+    wanted = [pattern.strip() for pattern in patterns.split(",")]
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name, _ in named):
+            raise InputError(f"there is no {what} {pattern!r}: choose from {', '.join(name for name, _ in named)}")
+    return tuple(value for name, value in named if any(fnmatchcase(name, pattern) for pattern in wanted))
 
 
-def rest_of_line_tasks(documents: list[corpus.Document], n: int, seed: int) -> Iterator[Task]:
-    """n holes, spread evenly over packages, from a fixed seed."""
-    rng = random.Random(seed)
-    packages: dict[str, list[corpus.Document]] = {}
-    for document in documents:
-        packages.setdefault(document.package, []).append(document)
-    names = sorted(packages)
-    if not names:
-        raise InputError("the corpus has no held-out packages")
-    made = 0
-    while made < n:
-        document = rng.choice(packages[names[made % len(names)]])
-        lines = document.text.split("\n")
-        number = rng.randrange(len(lines))
-        line = lines[number]
-        if not line.strip():
-            continue
-        start = sum(len(earlier) + 1 for earlier in lines[:number])
-        column = rng.randrange(len(line) - len(line.lstrip()), len(line.rstrip()))
-        cursor, end, text = start + column, start + len(line), document.text
-        yield Task(document.package, document.path, text[:cursor], text[end:], text[cursor:end])
-        made += 1
+def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
+    """Draw the holes, fill them, judge the answers. Raises InputError, CheckpointError, QuicksilverError."""
+    documents = corpus.read(plan.corpus_folder, plan.split)
+    tasks = [task for kind in plan.kinds for task in draw(documents, kind, plan.n_holes, plan.seed)]
+    state = _state_facts(plan.setup)  # first, as a bad state must not cost hours
+    judged: dict[WeightsName, dict[str, list[Judged]]] = {}
+    for weights in plan.weights:
+        setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
+        filler, sha256 = _filler(setup, plan.n_workers)
+        by = maker(sha256, setup.dtype, code)
+        with progress(f"holes, {weights}", len(tasks)) as advance:
+            judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
+    return result_of(plan, tasks, judged, state)
 
 
-def request_of(task: Task, policy: PolicyName) -> CompletionRequest:
-    """The engine's request for a task, without a deadline."""
-    at = len(task.prefix)
-    hole = Hole(prefix=task.prefix, suffix=task.suffix, language="python", replaced=(at, at), multiline=False)
-    return CompletionRequest(hole=hole, path=task.path, budget_ms=None, policy=policy)
+def _filler(setup: Setup, n_workers: int) -> tuple[Callable[..., Generator[list[Record]]], str]:
+    """How holes get filled, and the SHA-256 of the weights that do it."""
+    infiller = load(setup)
+    sha256 = infiller.checkpoint.sha256
+    if n_workers == 1:
+        return partial(fill, infiller), sha256
+
+    def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
+        return fill_in_processes(setup, work, by, n_workers)
+
+    return share_out, sha256
 
 
-def by_policy(infiller: DenoisingInfiller, policy: PolicyName) -> Decoder:
-    """The denoiser with one of its unmask policies."""
-
-    def decode(task: Task) -> Answer:
-        completion = infiller.complete(request_of(task, policy), never)
-        timings = completion.timings_ms
-        return Answer(completion.text, completion.steps, completion.confidence, timings["denoise"])
-
-    return decode
-
-
-def causal(infiller: DenoisingInfiller) -> Decoder:
-    """The same weights as a language model, left to right and greedy, until the line or the text ends."""
-
-    def decode(task: Task) -> Answer:
-        with torch.inference_mode():
-            return _decode_causally(infiller, task)
-
-    return decode
-
-
-def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
-    model, tokenizer, tokens = infiller.model, infiller.tokenizer, infiller.line_tokens
-    context = infiller.layout.context(request_of(task, "one"), infiller.n_context_max)
-    hidden, states = model.context(torch.tensor([context]))
-    answer: list[int] = []
-    log_prob = 0.0
-    for _ in range(N_TOKENS_LINE):
-        log_probs = model.log_probs(hidden[:, -1:], states)[0, 0].masked_fill(tokens.forbidden, float("-inf"))
-        token = int(log_probs.argmax())
-        log_prob += float(log_probs[token])
-        if bool(tokens.stops[token]):
-            if token != tokens.end:
-                answer.append(token)
-            break
-        answer.append(token)
-        hidden, states = model.context(torch.tensor([[token]]), states)
-    return Answer(tokenizer.decode(answer), len(answer) + 1, min(1.0, torch.tensor(log_prob).exp().item()))
-
-
-def decoders(infiller: DenoisingInfiller) -> dict[str, Decoder]:
-    """Floors, the causal head and the denoiser's policies, by the names that reports use."""
+def result_of(
+    plan: Plan,
+    tasks: Sequence[Task],
+    judged: dict[WeightsName, dict[str, list[Judged]]],
+    state: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The results as data, in the form that the module describes."""
+    scores, comparison = [], []
+    for i, kind in enumerate(plan.kinds):
+        part = slice(i * plan.n_holes, (i + 1) * plan.n_holes)
+        for decoder in plan.decoders:
+            rows = {name: each[decoder.name][part] for name, each in judged.items() if decoder.name in each}
+            scores += [score(kind, decoder, weights, row) for weights, row in rows.items()]
+            if len(rows) == 2:
+                comparison.append(compare(kind, decoder, rows))
+    infiller = load(replace(plan.setup, state=None))
     return {
-        "floor: empty": lambda task: Answer(floors.empty(task.prefix, task.suffix)),
-        "floor: previous line": lambda task: Answer(floors.previous_line(task.prefix, task.suffix)),
-        "floor: longest match in the file": lambda task: Answer(floors.longest_match(task.prefix, task.suffix)),
-        "causal head, left to right": causal(infiller),
-        "denoiser, one": by_policy(infiller, "one"),
-        "denoiser, threshold": by_policy(infiller, "threshold"),
-        "denoiser, top-k": by_policy(infiller, "top-k"),
-        "denoiser, all": by_policy(infiller, "all"),
-    }
+        "format": FORMAT,
+        "date": date.today().isoformat(),
+        "machine": {
+            "architecture": platform.machine(), "python": platform.python_version(), "workers": plan.n_workers,
+            "threads": plan.setup.n_threads,
+        },
+        "model": {"name": infiller.name, **infiller.describe()},
+        "state": state,
+        "split": plan.split,
+        "seed": plan.seed,
+        "packages": sorted({task.package for task in tasks}),
+        "scores": scores,
+        "comparison": comparison,
+    }  # fmt: skip
 
 
-def evaluate(infiller: DenoisingInfiller, tasks: list[Task]) -> list[Score]:
-    """The score of every decoder over the same tasks."""
-    named = decoders(infiller)
-    scores = {name: Score(name) for name in named}
-    for task in track(tasks, description="holes", console=Console(stderr=True)):
-        for name, decoder in named.items():
-            scores[name].add(decoder(task), task.truth)
-    return list(scores.values())
+def _state_facts(setup: Setup) -> dict[str, Any] | None:
+    if setup.state is None:
+        return None
+    from .unquantised import unquantised
+
+    found = unquantised(checkpoint.load(setup.model), setup.state)
+    return {"file": setup.state.name, "part": found.part, "is_source": found.is_source}
 
 
-def show(scores: list[Score], model: str) -> Table:
-    """The report as a table."""
-    table = Table(title=f"{model}: rest-of-line holes in held-out packages")
-    for column in ("decoder", "exact match", "edit similarity", "mean steps", "exact in surer half"):
-        table.add_column(column, justify="left" if column == "decoder" else "right")
-    for score in scores:
-        row = score.row()
-        table.add_row(
-            score.name,
-            f"{row['exact_match']:.1%}",
-            f"{row['edit_similarity']:.1%}",
-            str(row["mean_steps"]),
-            f"{row['precision_at_half']:.1%}",
-        )
-    return table
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = Parser(prog="quicksilver eval", description="Measure a checkpoint on unseen code.")
+    made.add_argument("what", choices=("heldout",))
+    made.add_argument("--model", type=Path, help="checkpoint folder (default: the embedded model)")
+    made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
+    made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
+    made.add_argument("--holes", type=int, default=500, help="of each kind (500)")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--kinds", default="*", help=f"comma-separated, wildcards allowed: {', '.join(KINDS)}")
+    names = ", ".join(decoder.name for decoder in CATALOGUE)
+    made.add_argument("--decoders", default="*", help=f"comma-separated, wildcards allowed: {names}")
+    made.add_argument("--state", type=Path, metavar="FILE", help="a run's state.pt: compare its fp32 weights with int8")
+    made.add_argument("--weights", choices=("int8", "fp32", "both"), help="int8, with --state both")
+    made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
+    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
+    made.add_argument("--threads", type=int, default=1, help="of each process (1)")
+    made.add_argument("--resume", type=Path, metavar="FILE", help="keep answers in FILE and go on from those in it")
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
+    made.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw plots into FOLDER (needs matplotlib)")
+    return made
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The plan that a command line asks for."""
+    decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in CATALOGUE], "decoder")
+    kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
+    chosen = arguments.weights or ("both" if arguments.state else "int8")
+    weights: tuple[WeightsName, ...] = ("int8", "fp32") if chosen == "both" else (chosen,)
+    setup = Setup(
+        model=arguments.model or checkpoint.embedded_checkpoint(),
+        state=arguments.state,
+        dtype=arguments.dtype,
+        n_threads=arguments.threads,
+    )
+    return Plan(
+        setup=setup, weights=weights, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
+        split=arguments.split, n_holes=arguments.holes, seed=arguments.seed, n_workers=arguments.workers,
+    )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
-    parser = Parser(prog="quicksilver eval", description="Measure a checkpoint on unseen code.")
-    parser.add_argument("what", choices=("heldout",))
-    parser.add_argument("--model", type=Path, default=None, help="checkpoint folder (default: the embedded model)")
-    parser.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
-    parser.add_argument("--holes", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, default=None, help="also write the numbers to this file")
-    arguments = parser.parse_args(argv)
-    if arguments.holes < 1:
-        raise InputError("--holes must be at least 1")
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise InputError(f"there is no folder {arguments.json.parent} to write to")
-    infiller = load_infiller(arguments.model)
-    documents = corpus.read(arguments.corpus, "heldout")
-    tasks = list(rest_of_line_tasks(documents, arguments.holes, arguments.seed))
-    scores = evaluate(infiller, tasks)
-    Console().print(show(scores, infiller.name))
-    if arguments.json:
-        result = {
-            "date": date.today().isoformat(), "machine": platform.machine(), "model": dict(infiller.describe()),
-            "seed": arguments.seed, "scores": [score.row() for score in scores],
-            "packages": sorted({task.package for task in tasks}), "example": asdict(tasks[0])["path"],
-        }  # fmt: skip
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    arguments = parser().parse_args(argv)
+    plan = plan_of(arguments)
+    for path in (arguments.json, arguments.resume):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.parent} to write to")
+    if arguments.plots is not None:
+        from .plots import drawing_folder
+
+        drawing_folder(arguments.plots)
+    with AnswerLog(arguments.resume) as log:
+        result = measure(plan, log, code_digest())
+    show(result)
+    if arguments.json is not None:
+        part = arguments.json.with_name(arguments.json.name + ".part")
+        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        part.replace(arguments.json)
+    if arguments.plots is not None:
+        from .plots import draw_plots
+
+        draw_plots(result, arguments.plots)
     return 0

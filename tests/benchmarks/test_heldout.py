@@ -1,62 +1,237 @@
+"""The evaluation as a whole, with a tiny random model over a tiny corpus."""
+
+import gzip
+import json
+import multiprocessing
+import sys
+from dataclasses import asdict, replace
+
 import pytest
-from quicksilver.benchmarks import floors
-from quicksilver.benchmarks.heldout import Answer, Score, evaluate, rest_of_line_tasks
-from quicksilver.fim.errors import InputError
+import torch
+from quicksilver.benchmarks import decoders as decoding
+from quicksilver.benchmarks.decoders import CATALOGUE, UNLIMITED, read_context
+from quicksilver.benchmarks.evaluation import Setup, Work, fill_in_processes, load
+from quicksilver.benchmarks.heldout import main
+from quicksilver.benchmarks.holes import KINDS, draw
+from quicksilver.benchmarks.plots import draw_plots, drawing_folder
+from quicksilver.benchmarks.tables import show
+from quicksilver.fim.errors import CheckpointError, InputError, QuicksilverError
 from quicksilver.model import checkpoint
-from quicksilver.model.infiller import load_infiller
 from quicksilver.training.corpus import Document
-from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
+from tiny import tiny_denoiser, tiny_tokenizer
 
-DOCUMENTS = [Document("one", "a.py", TEXTS[0] * 3), Document("two", "b.py", TEXTS[1] * 3)]
+LIBRARY = """\
+class Store:
+    def __init__(self, items):
+        self.items = list(items)
+        self.n_items = len(self.items)
 
+    def add(self, item):
+        if item in self.items:
+            raise ValueError(item)
+        self.items.append(item)
+        self.n_items += 1
+        return item
 
-def test_tasks_put_together_give_the_document():
-    tasks = list(rest_of_line_tasks(DOCUMENTS, 60, seed=1))
-    texts = {d.package: d.text for d in DOCUMENTS}
-    for task in tasks:
-        assert task.prefix + task.truth + task.suffix == texts[task.package]
-        assert "\n" not in task.truth and task.truth.strip()
-        assert task.suffix.startswith("\n") or not task.suffix
-    assert sum(t.package == "one" for t in tasks) == 30
-    assert tasks == list(rest_of_line_tasks(DOCUMENTS, 60, seed=1))
-
-
-def test_no_held_out_packages():
-    with pytest.raises(InputError):
-        list(rest_of_line_tasks([], 1, 0))
-
-
-def test_floors():
-    assert floors.empty("a", "b") == ""
-    assert floors.previous_line("x = first(1)\nx = fir", "") == "st(1)"
-    assert floors.previous_line("no line above", "") == ""
-    assert floors.longest_match("total = first\nx = 1\ntot", "\n") == "al = first"
-    assert floors.longest_match("abc", "\nxbc = 7\n") == " = 7"
-    assert floors.longest_match("q", "") == ""
-    assert floors.longest_match("", "abc") == ""
+    def total(self):
+        total = 0
+        for item in self.items:
+            total += item
+            print(item, total)
+        return total
 
 
-def test_longest_match_prefers_the_longer_context_then_the_nearer_place():
-    assert floors.longest_match("self.a = one\nb = two\nself.c\nself.a =", "") == " one"
-    assert floors.longest_match("x = 1\nx = 2\nx", "\nx = 3") == " = 2"
+"""
+DOCUMENTS = [Document("one", "a.py", LIBRARY * 3), Document("two", "b.py", LIBRARY.replace("item", "part") * 3)]
 
 
-def test_scores_count_what_is_right():
-    score = Score("x")
-    score.add(Answer("foo()  \nmore", steps=3, confidence=0.9), "foo()")
-    score.add(Answer("bar", steps=1, confidence=0.1), "foo()")
-    row = score.row()
-    assert (row["exact_match"], row["mean_steps"], row["precision_at_half"]) == (0.5, 2.0, 1.0)
-    assert 0.5 <= row["edit_similarity"] < 1
-
-
-def test_every_decoder_runs(tmp_path):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny checkpoint, its training state and a corpus."""
+    folder = tmp_path_factory.mktemp("evaluation")
     tokenizer = tiny_tokenizer()
-    checkpoint.save(tmp_path, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
-    scores = evaluate(load_infiller(tmp_path), list(rest_of_line_tasks(DOCUMENTS, 4, seed=0)))
-    assert len(scores) == 8
-    assert all(score.n == 4 for score in scores)
-    by_name = {score.name: score.row() for score in scores}
-    assert by_name["floor: longest match in the file"]["exact_match"] >= 0.5  # the text repeats itself
-    assert by_name["denoiser, all"]["mean_steps"] <= 3  # one forward for each of three small canvases
-    assert by_name["denoiser, one"]["mean_steps"] >= by_name["denoiser, top-k"]["mean_steps"]
+    model = tiny_denoiser(tokenizer.vocab_size)
+    checkpoint.save(folder / "tiny", "tiny", model, tokenizer)
+    torch.save({"model": model.state_dict()}, folder / "state.pt")
+    for split in ("heldout", "valid"):
+        with gzip.open(folder / f"{split}.jsonl.gz", "wt") as stream:
+            stream.writelines(json.dumps(asdict(d)) + "\n" for d in DOCUMENTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def infiller(place):
+    before = torch.get_num_threads()
+    yield load(Setup(model=place / "tiny", state=None, dtype="float32", n_threads=1))
+    torch.set_num_threads(before)
+
+
+def run(place, *options):
+    """Run the command; returns the JSON that it wrote."""
+    target = place / "result.json"
+    fixed = ("--model", place / "tiny", "--corpus", place, "--dtype", "float32", "--json", target)
+    assert main([str(each) for each in ("heldout", *fixed, *options)]) == 0
+    return json.loads(target.read_text())
+
+
+@pytest.fixture(scope="module")
+def complete(place):
+    """The result of every decoder on every kind of hole."""
+    return run(place, "--holes", 2, "--workers", 1)
+
+
+def test_every_decoder_fills_every_kind(complete):
+    assert len(complete["scores"]) == len(KINDS) * len(CATALOGUE)
+    assert {row["kind"] for row in complete["scores"]} == set(KINDS)
+    for row in complete["scores"]:
+        assert row["holes"] == 2
+        assert (row["ece"] is None) == (row["family"] == "floor")
+        assert row["max_steps"] is None or row["mean_steps"] <= row["max_steps"]
+    by_name = {(row["kind"], row["name"]): row for row in complete["scores"]}
+    for kind in KINDS:
+        assert by_name[kind, "denoiser-one"]["mean_steps"] >= by_name[kind, "denoiser-top-k"]["mean_steps"]
+    assert (complete["format"], complete["packages"]) == ("quicksilver-heldout-2", ["one", "two"])
+
+
+def test_every_number_is_shown(complete, capsys):
+    show(complete)
+    printed = capsys.readouterr().out
+    assert "2 block holes" in printed and "denoiser-threshold@8" in printed
+    assert "…" not in printed  # nothing is cut off at 80 columns
+
+
+def test_plots_are_drawn(complete, tmp_path):
+    pytest.importorskip("matplotlib")
+    drawing_folder(tmp_path / "new" / "plots")
+    drawn = draw_plots(complete, tmp_path / "new" / "plots")
+    assert [path.name for path in drawn] == ["exact-match-by-steps.png", "risk-coverage.png", "reliability.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_plots_without_matplotlib_are_refused_before_anything_runs(place, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r"pip install 'quicksilver-lsp\[train\]'"):
+        run(place, "--holes", 2, "--corpus", "/nowhere", "--plots", tmp_path)
+
+
+def test_the_copy_floor_fills_a_text_that_repeats_itself(place):
+    result = run(place, "--holes", 20, "--workers", 1, "--decoders", "floor-*", "--kinds", "rest-of-line,block")
+    exact = {(row["kind"], row["name"]): row["exact_match"] for row in result["scores"]}
+    assert exact["rest-of-line", "floor-longest-match"] >= 0.5
+    assert exact["rest-of-line", "floor-empty"] == 0
+
+
+def test_a_killed_evaluation_goes_on_and_workers_change_nothing(place, monkeypatch):
+    kept = place / "answers.jsonl"
+    options = ("--holes", 3, "--kinds", "rest-of-line,random-span", "--decoders", "floor-longest-match,causal,*-all")
+
+    def without_times(result):
+        return [{k: v for k, v in row.items() if k != "median_ms"} for row in result["scores"]]
+
+    whole = run(place, *options, "--workers", 2, "--resume", kept)
+    lines = kept.read_text().splitlines(keepends=True)
+    assert len(lines) == 3 * 6
+    kept.write_text("".join(lines[:7]) + lines[7][:-9])  # killed while it wrote the eighth answer
+    filled = []
+    monkeypatch.setattr(
+        "quicksilver.benchmarks.evaluation.read_context",
+        lambda infiller, task: (filled.append(task), read_context(infiller, task)),
+    )
+    resumed = run(place, *options, "--workers", 1, "--resume", kept)
+    assert without_times(resumed) == without_times(whole)
+    assert 0 < len(filled) < 6
+    filled.clear()
+    run(place, *options, "--workers", 1, "--resume", kept)
+    assert not filled
+
+
+def test_int8_is_compared_with_the_state_it_came_from(place, capsys):
+    options = ("--holes", 4, "--kinds", "whole-line", "--decoders", "floor-empty,denoiser-all", "--workers", 1)
+    result = run(place, *options, "--state", place / "state.pt")
+    assert result["state"] == {"file": "state.pt", "part": "model", "is_source": True}
+    assert [(row["name"], row["weights"]) for row in result["scores"]] == [
+        ("floor-empty", "int8"), ("denoiser-all", "int8"), ("denoiser-all", "fp32"),
+    ]  # fmt: skip
+    assert [row["name"] for row in result["comparison"]] == ["denoiser-all"]
+    assert "What int8 loses" in capsys.readouterr().out
+    alone = run(place, *options, "--state", place / "state.pt", "--weights", "fp32")
+    assert {row["weights"] for row in alone["scores"]} == {"fp32"} and not alone["comparison"]
+
+
+def test_an_answer_does_not_depend_on_what_was_filled_before(infiller):
+    tasks = draw(DOCUMENTS, "multi-line", 2, seed=2)
+    made = [decoder.make(infiller) for decoder in CATALOGUE if decoder.family != "floor"]
+    alone: list[decoding.Answer] = []
+    for decode in made:
+        read_context(infiller, tasks[1])
+        alone.append(decode(tasks[1]))
+    last: list[decoding.Answer] = []
+    for task in tasks:
+        read_context(infiller, task)
+        last = [decode(task) for decode in reversed(made)]
+    assert [(a.text, a.confidence, a.steps) for a in alone] == [(a.text, a.confidence, a.steps) for a in last[::-1]]
+
+
+@pytest.mark.parametrize("kind", ["rest-of-line", "block"])
+def test_the_causal_decoder_is_greedy_over_the_plain_language_model(infiller, kind):
+    """Shared context and trimmed states give what a fresh pass over the whole text gives, token by token."""
+    for task in draw(DOCUMENTS, kind, 2, seed=1):
+        read_context(infiller, task)
+        answer = decoding.causal(infiller)(task)
+        tokens = infiller.block_tokens if task.multiline else infiller.line_tokens
+        context = infiller.layout.context(decoding.request_of(task), infiller.n_context_max)
+        expected: list[int] = []
+        for _ in range(answer.steps):
+            with torch.inference_mode():
+                hidden, states = infiller.model.context(torch.tensor([[*context, *expected]]))
+                scores = infiller.model.log_probs(hidden[:, -1:], states)[0, 0].masked_fill(tokens.forbidden, -1e9)
+            expected.append(int(scores.argmax()))
+        assert answer.text == infiller.tokenizer.decode([token for token in expected if token != tokens.end])
+        assert answer.steps in (24, 96) or bool(tokens.stops[expected[-1]])
+
+
+def test_no_cap_means_none_that_an_answer_could_reach(infiller):
+    request = decoding.request_of(draw(DOCUMENTS, "block", 1, seed=0)[0])
+    assert request.max_evaluations == UNLIMITED > 96 and request.budget_ms is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--holes", "0"), "--holes must be at least 1"),
+        (("--kinds", "block,paragraph"), "there is no kind of holes 'paragraph'"),
+        (("--decoders", "oracle*"), r"there is no decoder 'oracle\*'"),
+        (("--workers", "0"), "--workers and --threads"),
+        (("--weights", "fp32"), "need --state FILE"),
+        (("--state", "/nowhere/state.pt"), "no training state"),
+        (("--holes", "5000", "--kinds", "block"), "lower --holes"),
+        (("--json", "/nowhere/x.json"), "there is no folder"),
+        (("--split", "train"), "invalid choice"),
+        (("--corpus", "/nowhere"), "no corpus at"),
+    ],
+)
+def test_what_can_be_mended_is_said_in_one_line(place, options, message):
+    fixed = ["heldout", "--model", str(place / "tiny"), "--corpus", str(place), "--holes", "1", "--workers", "1"]
+    with pytest.raises(InputError, match=message) as raised:
+        main([*fixed, *options])
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_corpus_is_said_in_one_line(place, tmp_path):
+    (tmp_path / "valid.jsonl.gz").write_bytes(b"no gzip")
+    with pytest.raises(InputError, match="damaged"):
+        main(["heldout", "--split", "valid", "--model", str(place / "tiny"), "--corpus", str(tmp_path)])
+
+
+def test_what_happens_in_a_worker_reaches_the_caller(place):
+    work = [Work(task=task, key=task.key(), decoders=("causal",)) for task in draw(DOCUMENTS, "block", 20, seed=0)]
+    setup = Setup(model=place / "tiny", state=None, dtype="float32", n_threads=1)
+    with pytest.raises(CheckpointError, match="no checkpoint in"):
+        next(fill_in_processes(replace(setup, model=place / "none"), work, "", 2))
+    answers = fill_in_processes(setup, work * 50, "", 1)
+    assert next(answers)[0].decoder == "causal"
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(QuicksilverError, match="a worker process died"):
+        list(answers)
+    assert not multiprocessing.active_children()

@@ -1,0 +1,194 @@
+"""Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
+
+Owns the list of decoders. A new one is one more `NamedDecoder` in CATALOGUE: a function from the loaded infiller to a
+Decoder. No decoder is told the truth or its length; whether an answer may hold several lines follows from the kind of
+hole alone (`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them:
+deriving the mode from the truth would give away whether it crosses a line. Knows no scores.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+
+from ..fim.types import CompletionRequest, Hole, PolicyName
+from ..model.denoise import never
+from ..model.denoiser import ContextStates, LayerStates
+from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
+from ..model.infiller import DenoisingInfiller
+from ..model.verification import opening
+from . import floors
+from .holes import Task
+
+UNLIMITED = 10_000  # evaluations; more than any answer has tokens
+STEP_CAPS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One decoder's filling of one hole.
+
+    steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
+    its whole text; None where it has none. ms is the time of decoding alone, after the context was read.
+    """
+
+    text: str
+    steps: int = 0
+    confidence: float | None = None
+    ms: float = 0.0
+
+
+Decoder = Callable[[Task], Answer]
+Family = Literal["floor", "causal", "denoiser"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedDecoder:
+    """One way to fill holes: name for the command line and the data, label for reports, and how it is made.
+
+    max_steps is the cap on evaluations of one answer; None where nothing is capped.
+    """
+
+    name: str
+    label: str
+    family: Family
+    make: Callable[[DenoisingInfiller], Decoder]
+    max_steps: int | None = None
+
+
+def request_of(
+    task: Task,
+    *,
+    policy: PolicyName | None = None,
+    max_steps: int | None = None,
+    drafts: int = 0,
+    mends: int = 0,
+    lengths: int = 1,
+) -> CompletionRequest:
+    """The engine's request for a task, without a deadline; max_steps None caps nothing."""
+    at = len(task.prefix)
+    return CompletionRequest(
+        hole=Hole(
+            prefix=task.prefix, suffix=task.suffix, language="python", replaced=(at, at), multiline=task.multiline
+        ),
+        path=task.path,
+        budget_ms=None,
+        policy=policy,
+        max_evaluations=max_steps or UNLIMITED,
+        drafts=drafts,
+        mends=mends,
+        lengths=lengths,
+    )
+
+
+def read_context(infiller: DenoisingInfiller, task: Task) -> None:
+    """Run a task's context once for all decoders that follow, and forget every other task's.
+
+    Without the forgetting an answer would depend, by rounding, on which holes the same process filled before.
+    """
+    infiller.cache.clear()
+    infiller.cache.states(infiller.layout.context(request_of(task), infiller.n_context_max))
+
+
+def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str], str]) -> Decoder:
+    """A filling that needs no model; fill_lines is asked where several lines are allowed."""
+
+    def decode(task: Task) -> Answer:
+        start_s = time.perf_counter()
+        text = (fill_lines if task.multiline else fill_line)(task.prefix, task.suffix)
+        return Answer(text, ms=1000 * (time.perf_counter() - start_s))
+
+    return decode
+
+
+def by_request(ask: Callable[[Task], CompletionRequest], infiller: DenoisingInfiller) -> Decoder:
+    """The infiller as a whole, asked in a certain way."""
+
+    def decode(task: Task) -> Answer:
+        completion = infiller.complete(ask(task), never)
+        # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
+        ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
+        return Answer(completion.text, completion.steps, completion.confidence, ms)
+
+    return decode
+
+
+def causal(infiller: DenoisingInfiller) -> Decoder:
+    """The same weights as a language model, left to right and greedy, until the model or the line ends."""
+
+    def decode(task: Task) -> Answer:
+        with torch.inference_mode():
+            return _decode_causally(infiller, task)
+
+    return decode
+
+
+def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
+    model = infiller.model
+    tokens = infiller.block_tokens if task.multiline else infiller.line_tokens
+    context = infiller.layout.context(request_of(task), infiller.n_context_max)
+    all_states, _ = infiller.cache.states(context)
+    start_s = time.perf_counter()
+    before, first = opening(all_states, tokens)
+    hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
+    answer: list[int] = []
+    log_prob, steps = 0.0, 0
+    for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
+        if answer:
+            hidden, states = model.context(torch.tensor([answer[-1:]]), states)
+        log_probs = model.log_probs(hidden, states)[0, 0].masked_fill(tokens.forbidden, float("-inf"))
+        token = int(log_probs.argmax())
+        log_prob += float(log_probs[token])
+        steps += 1
+        if token != tokens.end:
+            answer.append(token)
+        if bool(tokens.stops[token]):
+            break
+    ms = 1000 * (time.perf_counter() - start_s)
+    return Answer(infiller.tokenizer.decode(answer), steps, min(1.0, float(torch.tensor(log_prob).exp())), ms)
+
+
+def _last_raw_only(states: ContextStates) -> ContextStates:
+    """States whose raw part is the last token's: all that the next token needs, so that no step copies the rest."""
+    layers = [LayerStates(s.keys, s.values, s.raw[:, -1:]) for s in states.layers]
+    return ContextStates(layers, states.copy_keys, states.tokens)
+
+
+def _floor(name: str, label: str, line: Callable[[str, str], str], lines: Callable[[str, str], str]) -> NamedDecoder:
+    return NamedDecoder(
+        name=f"floor-{name}", label=f"floor: {label}", family="floor", make=lambda infiller: floor(line, lines)
+    )
+
+
+def _denoiser(policy: PolicyName, max_steps: int | None = None) -> NamedDecoder:
+    steps = "" if max_steps is None else f", at most {max_steps} step{'s' if max_steps > 1 else ''}"
+    return NamedDecoder(
+        name=f"denoiser-{policy}" + ("" if max_steps is None else f"@{max_steps}"),
+        label=f"denoiser, {policy}{steps}",
+        family="denoiser",
+        make=partial(by_request, partial(request_of, policy=policy, max_steps=max_steps)),
+        max_steps=max_steps,
+    )
+
+
+def _together(name: str, label: str, **more: int) -> NamedDecoder:
+    """The denoiser by threshold beside other candidates, all verified by the causal head and ranked."""
+    make = partial(by_request, partial(request_of, policy="threshold", **more))
+    return NamedDecoder(name=f"ranked-{name}", label=f"ranked: {label}", family="denoiser", make=make)
+
+
+CATALOGUE: tuple[NamedDecoder, ...] = (
+    _floor("empty", "empty", floors.empty, floors.empty),
+    _floor("previous-line", "previous line", floors.previous_line, floors.previous_line),
+    _floor("longest-match", "longest match in the file", floors.longest_match, floors.longest_match_lines),
+    NamedDecoder(name="causal", label="causal head, left to right", family="causal", make=causal),
+    *(_denoiser(policy) for policy in ("one", "threshold", "top-k", "all", "verified")),
+    *(_denoiser("threshold", cap) for cap in STEP_CAPS),
+    _together("lengths", "4 lengths", lengths=4),
+    _together("drafts", "5 drafts and the canvas", drafts=5),
+    _together("mends", "5 drafts, 2 of them mended, and the canvas", drafts=5, mends=2),
+    _together("all", "5 drafts, 2 of them mended, and 4 lengths", drafts=5, mends=2, lengths=4),
+)

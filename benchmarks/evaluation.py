@@ -1,0 +1,177 @@
+"""Runs decoders over holes, in this process or in several, and takes up what an earlier run has answered.
+
+Owns the processes and what travels between them. Knows no scores and no reports. Each process loads the model itself,
+reads a hole's context once for all decoders, and parses each filled file; only the first process writes to disk.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Literal
+
+from ..fim.errors import QuicksilverError
+from ..model.infiller import DenoisingInfiller
+from .answer_log import AnswerLog, Record
+from .decoders import CATALOGUE, Answer, NamedDecoder, read_context
+from .holes import Task
+from .scores import Judged, filling, judge
+from .syntax import parses
+
+WeightsName = Literal["int8", "fp32"]
+Dtype = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What a process needs to get its infiller: a checkpoint folder, a run's state for fp32 weights, number format."""
+
+    model: Path
+    state: Path | None
+    dtype: Dtype
+    n_threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A hole and the names of the decoders that still have to fill it."""
+
+    task: Task
+    key: str
+    decoders: tuple[str, ...]
+
+
+def load(setup: Setup) -> DenoisingInfiller:
+    """The infiller of a setup, in this process. Raises CheckpointError, InputError (bad state)."""
+    import torch
+
+    from ..model import checkpoint
+    from .unquantised import unquantised
+
+    torch.set_num_threads(setup.n_threads)
+    loaded = checkpoint.load(setup.model)
+    if setup.state is not None:
+        loaded = unquantised(loaded, setup.state).checkpoint
+    return DenoisingInfiller(loaded, getattr(torch, setup.dtype))
+
+
+def fill(infiller: DenoisingInfiller, work: Sequence[Work], by: str) -> Generator[list[Record]]:
+    """The answers to one hole after the other."""
+    named = {decoder.name: decoder for decoder in CATALOGUE}
+    wanted = {name for each in work for name in each.decoders}
+    decoders = {name: named[name].make(infiller) for name in wanted}
+    for each in work:
+        if any(named[name].family != "floor" for name in each.decoders):
+            read_context(infiller, each.task)
+        did_parse = parses(each.task.prefix + each.task.truth + each.task.suffix)
+        seen: dict[str, bool] = {each.task.truth: True}
+        records: list[Record] = []
+        for name in each.decoders:
+            answer = decoders[name](each.task)
+            valid = _parses_filled(each.task, answer, seen) if did_parse else None
+            records.append(Record(by, name, each.key, answer, valid))
+        yield records
+
+
+def _parses_filled(task: Task, answer: Answer, seen: dict[str, bool]) -> bool:
+    """Whether the file parses with the answer in it; seen remembers by filling, as decoders often agree."""
+    text = filling(task, answer)
+    if text not in seen:
+        seen[text] = parses(task.prefix + text + task.suffix)
+    return seen[text]
+
+
+def fill_in_processes(setup: Setup, work: Sequence[Work], by: str, n_workers: int) -> Generator[list[Record]]:
+    """As `fill`, shared out over n_workers processes, in the order in which answers come.
+
+    Raises what a worker raised, and QuicksilverError when one died. Closing the iterator ends the workers.
+    """
+    context = multiprocessing.get_context("spawn")  # forking a process that has run torch may hang
+    processes: list[SpawnProcess] = []
+    open_ends: list[Connection] = []
+    try:
+        for i in range(n_workers):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_serve, args=(setup, work[i::n_workers], by, theirs), daemon=True)
+            process.start()
+            theirs.close()  # so that the end of the process is the end of the pipe
+            processes.append(process)
+            open_ends.append(ours)
+        while open_ends:
+            for end in wait(open_ends):
+                assert isinstance(end, Connection)
+                received = _receive(end)
+                if received is None:
+                    open_ends.remove(end)
+                else:
+                    yield received
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _receive(end: Connection) -> list[Record] | None:
+    """The next answers of a worker; None when it has finished."""
+    try:
+        received = end.recv()
+    except (EOFError, OSError):
+        raise QuicksilverError(
+            "a worker process died (out of memory?): try fewer --workers; with --resume nothing is lost"
+        ) from None
+    if isinstance(received, Exception):
+        raise received
+    return received
+
+
+def _serve(setup: Setup, work: Sequence[Work], by: str, end: Connection) -> None:
+    """A worker's whole life: records, then None; or the error that ended it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
+    try:
+        for records in fill(load(setup), work, by):
+            end.send(records)
+        end.send(None)
+    except BrokenPipeError:
+        pass  # the first process was killed: nobody reads on
+    except Exception as error:  # whatever it is, the first process raises it
+        end.send(error)
+
+
+def evaluate(
+    tasks: Sequence[Task],
+    decoders: Sequence[NamedDecoder],
+    log: AnswerLog,
+    by: str,
+    filler: Callable[[Sequence[Work]], Generator[list[Record]]],
+    advance: Callable[[], None],
+) -> dict[str, list[Judged]]:
+    """Judged answers of every decoder (by name) to every task, in their order.
+
+    Asks filler only for what log lacks, and keeps each answer there; advance is called once a task.
+    """
+    keys = [task.key() for task in tasks]
+    missing = [tuple(d.name for d in decoders if log.find(by, d.name, key) is None) for key in keys]
+    work = {  # a hole that was drawn twice is filled once
+        key: Work(task=task, key=key, decoders=names)
+        for task, key, names in zip(tasks, keys, missing, strict=True)
+        if names
+    }
+    for _ in range(len(tasks) - len(work)):
+        advance()
+    if work:
+        with closing(filler(list(work.values()))) as answers:
+            for records in answers:
+                log.add(records)
+                advance()
+    return {decoder.name: [_judged(log, by, decoder.name, *pair) for pair in zip(tasks, keys, strict=True)]
+            for decoder in decoders}  # fmt: skip
+
+
+def _judged(log: AnswerLog, by: str, decoder: str, task: Task, key: str) -> Judged:
+    record = log.find(by, decoder, key)
+    assert record is not None
+    return judge(task, record.answer, record.parses)

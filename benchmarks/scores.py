@@ -1,0 +1,135 @@
+"""What answers are worth: every number of the report, from tasks, answers and whether the filled files parse.
+
+Single-line kinds take an answer's first line, the others all of it. Blanks at the end do not matter where the hole
+ended at a line's end; where text follows the hole, they do. Knows no decoder and no table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import calibration
+from .decoders import Answer, NamedDecoder
+from .holes import Task
+
+COVERAGES = (25, 50, 75)  # per cent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One answer against what stood there.
+
+    parses is None where the file did not parse before, similarity where rapidfuzz is not installed.
+    """
+
+    package: str
+    exact: bool
+    first_line: bool
+    similarity: float | None
+    parses: bool | None
+    answer: Answer
+
+
+def filling(task: Task, answer: Answer) -> str:
+    """What of an answer is put into the hole."""
+    return answer.text if task.multiline else answer.text.split("\n", 1)[0]
+
+
+def judge(task: Task, answer: Answer, parses: bool | None) -> Judged:
+    """Compare an answer with the truth."""
+    text, truth = filling(task, answer), task.truth
+    if not task.suffix or task.suffix.startswith("\n"):
+        text, truth = text.rstrip(), truth.rstrip()
+    return Judged(
+        package=task.package,
+        exact=text == truth,
+        first_line=text.split("\n", 1)[0].rstrip() == truth.split("\n", 1)[0].rstrip(),
+        similarity=similarity(text, truth),
+        parses=parses,
+        answer=answer,
+    )
+
+
+def similarity(text: str, truth: str) -> float | None:
+    """1 - Levenshtein distance / length of the longer one; None where rapidfuzz is not installed."""
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError:
+        return None
+    return Levenshtein.normalized_similarity(text, truth)
+
+
+def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[Judged]) -> dict[str, Any]:
+    """The row of one decoder over the holes of one kind; the fields are described in `heldout`."""
+    exact = [each.exact for each in judged]
+    low, high = calibration.interval(calibration.resampled_means(exact, [each.package for each in judged]))
+    parsing = [each.parses for each in judged if each.parses is not None]
+    return {
+        "kind": kind,
+        "decoder": decoder.label,
+        "name": decoder.name,
+        "family": decoder.family,
+        "weights": weights,
+        "max_steps": decoder.max_steps,
+        "holes": len(judged),
+        "exact_match": _mean(exact),
+        "exact_match_95": [round(low, 4), round(high, 4)],
+        "first_line_match": _mean([each.first_line for each in judged]),
+        "edit_similarity": _mean([each.similarity for each in judged]),
+        "syntax_valid": _mean(parsing),
+        "syntax_holes": len(parsing),
+        "mean_steps": round(float(np.mean([each.answer.steps for each in judged])), 2),
+        "median_ms": round(float(np.median([each.answer.ms for each in judged])), 2),
+        **_trust(judged),
+    }
+
+
+def _trust(judged: Sequence[Judged]) -> dict[str, Any]:
+    """The measures of confidence, each None for a decoder that has none."""
+    known = [(each.answer.confidence, each.exact) for each in judged if each.answer.confidence is not None]
+    names = ["ece", "risk_area", *(f"precision_at_{c}" for c in COVERAGES), "risk_coverage", "reliability"]
+    if len(known) != len(judged):
+        return dict.fromkeys(names)
+    sure, right = zip(*known, strict=True)
+    bins, precision = calibration.reliability(sure, right), calibration.precisions(sure, right)
+    return {
+        "ece": round(calibration.expected_error(bins), 4),
+        "risk_area": round(calibration.risk_area(precision), 4),
+        **{f"precision_at_{c}": round(calibration.precision_at(precision, c / 100), 4) for c in COVERAGES},
+        "risk_coverage": [[round(c, 4), round(r, 4)] for c, r in calibration.risk_coverage(precision)],
+        "reliability": [{k: round(v, 4) for k, v in asdict(b).items()} for b in bins],
+    }
+
+
+def compare(kind: str, decoder: NamedDecoder, judged: Mapping[str, Sequence[Judged]]) -> dict[str, Any]:
+    """What int8 loses against fp32 on the same holes: relative loss of exact match, with its paired interval.
+
+    The loss is (fp32 - int8) / fp32; None where fp32 fills no hole. Resamples in which it fills none are left out.
+    """
+    int8, fp32 = ([each.exact for each in judged[weights]] for weights in ("int8", "fp32"))
+    strata = [each.package for each in judged["int8"]]
+    both = [calibration.resampled_means(exact, strata) for exact in (int8, fp32)]  # the same seed draws the same holes
+    may_divide = both[1] > 0
+    losses: NDArray[np.float64] = 1 - both[0][may_divide] / both[1][may_divide]
+    return {
+        "kind": kind,
+        "decoder": decoder.label,
+        "name": decoder.name,
+        "holes": len(int8),
+        "exact_match_int8": _mean(int8),
+        "exact_match_fp32": _mean(fp32),
+        "relative_loss": round(1 - sum(int8) / sum(fp32), 4) if any(fp32) else None,
+        "relative_loss_95": [round(x, 4) for x in calibration.interval(losses)] if losses.size else None,
+        "same_text": _mean(
+            [a.answer.text == b.answer.text for a, b in zip(judged["int8"], judged["fp32"], strict=True)]
+        ),
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 4) if known else None
