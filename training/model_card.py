@@ -16,8 +16,8 @@ LIMITS = """\
 - Python only. Other languages share one untrained language token; the language server stays silent there unless asked.
 - Small and little trained: it knows common idioms and copies names from the file well, and it invents the rest.
 - Trained on at most {n_context:,} context tokens and canvases of {n_canvas}; longer answers go on block by block.
-- The confidence is the model's own probability for its whole text, not calibrated afterwards: the tables say how far
-  off it is (ECE).
+- The confidence of a ranked answer comes from a regression fitted on the validation packages, that of any other is the
+  model's own probability for its whole text: the tables say how far off they are (ECE).
 - Completions may repeat licensed source text from the packages below, as any language model's may.
 """
 

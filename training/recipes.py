@@ -32,7 +32,11 @@ def base() -> Recipe:
         vocab_size=16384, n_layers=8, width=640, n_heads=10, n_kv_heads=5, head_size=64, ffn_width=1728, copy_size=128,
         n_context=2048, n_canvas=32, marks_middle=True,
     )  # fmt: skip
-    return Recipe(name="base", shape=shape, samples=SampleConfig(n_canvas=shape.n_canvas))
+    return Recipe(
+        name="base",
+        shape=shape,
+        samples=SampleConfig(n_canvas=shape.n_canvas, n_anchor_canvases=6),  # 8 x 32 tokens: whole attention blocks
+    )
 
 
 RECIPES = {"nano": nano, "base": base}
