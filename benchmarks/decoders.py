@@ -188,7 +188,7 @@ CATALOGUE: tuple[NamedDecoder, ...] = (
     *(_denoiser(policy) for policy in ("one", "threshold", "top-k", "all", "verified")),
     *(_denoiser("threshold", cap) for cap in STEP_CAPS),
     _together("lengths", "4 lengths", lengths=4),
-    _together("drafts", "5 drafts and the canvas", drafts=5),
-    _together("mends", "5 drafts, 2 of them mended, and the canvas", drafts=5, mends=2),
-    _together("all", "5 drafts, 2 of them mended, and 4 lengths", drafts=5, mends=2, lengths=4),
+    _together("drafts", "6 drafts and the canvas", drafts=6),
+    _together("mends", "6 drafts, 2 of them mended, and the canvas", drafts=6, mends=2),
+    _together("all", "6 drafts, 2 of them mended, and 4 lengths", drafts=6, mends=2, lengths=4),
 )

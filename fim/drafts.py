@@ -6,9 +6,10 @@ Owns the search. It does not know models.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from .analogies import find_analogies
 from .blocks import indent_of
 from .types import Hole
 
@@ -25,19 +26,47 @@ DraftSource = Literal["file", "snippet"]
 
 @dataclass(frozen=True)
 class Draft:
-    """A text for the hole: where it was found and how many characters agree before it and after it."""
+    """A text for the hole: where it was found and how many characters agree before it and after it.
+
+    n_shape counts the tokens left of the cursor that agree with a line of the same shape (see `analogies`), n_changed
+    the names that were replaced; both are 0 for a text that no analogy gives.
+    """
 
     text: str
     source: DraftSource
     n_before: int
     n_after: int
+    n_shape: int = 0
+    n_changed: int = 0
 
 
-def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 5) -> list[Draft]:
-    """At most n_max different drafts, the best agreeing first; [] where nothing agrees.
+def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 6) -> list[Draft]:
+    """At most n_max different drafts; [] where nothing agrees.
 
-    The text left of the cursor is searched from its end, then the text right of the hole, then snippets from the last.
+    Literal ones first, the best agreeing ahead: the text left of the cursor is searched from its end, then the text
+    right of the hole, then snippets from the last. Up to a third of the places are kept for the rest of a line that
+    lines of the same shape suggest.
     """
+    analogies = _analogies(hole, n_max // 3)
+    literal = {draft.text: draft for draft in _literal(hole, snippets, n_max - len(analogies))}
+    for analogy in analogies:
+        same = literal.get(analogy.text)
+        literal[analogy.text] = (
+            analogy if same is None else replace(same, n_shape=analogy.n_shape, n_changed=analogy.n_changed)
+        )
+    return list(literal.values())
+
+
+def _analogies(hole: Hole, n_max: int) -> list[Draft]:
+    """Drafts by analogy, for holes that reach to the end of a line."""
+    if hole.multiline or hole.suffix.split("\n", 1)[0].strip():
+        return []
+    found = find_analogies(hole.prefix, hole.suffix, n_max)
+    return [Draft(a.text.rstrip(), "file", 0, 0, a.n_tokens, a.n_changed) for a in found]
+
+
+def _literal(hole: Hole, snippets: Sequence[str], n_max: int) -> list[Draft]:
+    """At most n_max different texts that stood after the same characters, the best agreeing first."""
     best: dict[str, Draft] = {}
     for seed in SEEDS:
         wanted = hole.prefix[-seed:]

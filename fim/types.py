@@ -55,7 +55,7 @@ class CompletionRequest:
     max_evaluations: int = 64
     max_tokens: int | None = None
     policy: PolicyName | None = None
-    drafts: int = 5
+    drafts: int = 6
     mends: int = 0
     lengths: int = 1
     trace: bool = False

@@ -35,7 +35,7 @@ def features(candidates: Sequence[Candidate], verified: Sequence[Verified]) -> l
 
 def _features(candidate: Candidate, verified: Verified, best: float, surest: int) -> dict[str, float]:
     draft, n = candidate.draft, len(candidate.tokens)
-    n_before, n_after = (draft.n_before, draft.n_after) if draft else (0, 0)
+    n_before, n_after, n_shape = (draft.n_before, draft.n_after, draft.n_shape) if draft else (0, 0, 0)
     is_canvas = candidate.n_canvases > 0
     mean = verified.log_prob / (n + 1)
     return {
@@ -49,6 +49,9 @@ def _features(candidate: Candidate, verified: Verified, best: float, surest: int
         "before_if_canvas": math.log1p(n_before) * is_canvas,
         "log_after": math.log1p(n_after),
         "long_after": float(n_after >= LONG_AFTER),
+        "analogy": float(n_shape > 0),
+        "log_shape": math.log1p(n_shape),
+        "shape_changed": float(draft.n_changed if draft else 0),
         "surest_draft": float(draft is not None and n_before + n_after == surest),
         "log_prob": verified.log_prob / 5,
         "gap": (verified.log_prob - best) / 5,

@@ -115,7 +115,7 @@ def decode_request(data: bytes) -> CompletionRequest:
             max_evaluations=fields.take("max_evaluations", as_count, 64),
             max_tokens=fields.take("max_tokens", optional(as_count), None),
             policy=fields.take("policy", optional(one_of(get_args(PolicyName))), None),
-            drafts=fields.take("drafts", as_count, 5),
+            drafts=fields.take("drafts", as_count, 6),
             mends=fields.take("mends", as_count, 0),
             lengths=fields.take("lengths", as_count, 1),
             trace=fields.take("trace", as_bool, False),
