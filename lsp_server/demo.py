@@ -104,13 +104,16 @@ def show_further(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> 
     console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
 
 
+WORDS = {"denoiser": "denoised", "file": "draft from the file, verified", "snippet": "draft from a snippet, verified"}
+
+
 def numbers(facts: Mapping[str, Any]) -> str:
     """Steps, time and speed of an answer, for one line."""
     engine_ms = facts["timings_ms"]["engine"]
     per_s = facts["n_tokens"] / (engine_ms / 1000) if engine_ms > 0 else 0.0
     return (
         f"{facts['steps']} steps · {facts['n_tokens']} tokens · engine {engine_ms:.1f} ms · {per_s:.0f} tokens/s"
-        f" · confidence {facts['confidence']:.2f} · {facts['finish_reason']}"
+        f" · confidence {facts['confidence']:.2f} · {facts['finish_reason']} · {WORDS[facts['source']]}"
     )
 
 

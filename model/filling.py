@@ -17,14 +17,15 @@ from torch import Tensor
 
 from ..fim.budget import Budget
 from ..fim.drafts import find_drafts
-from ..fim.types import CompletionRequest, CompletionSource, FinishReason, TraceCell, TraceFrame
+from ..fim.types import CompletionRequest, CompletionSource, FinishReason
 from .candidates import Candidate, merged
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
-from .denoise import CanvasTokens, Denoised, Step, denoise, ignore, predict
+from .denoise import CanvasTokens, Denoised, denoise, ignore, predict
 from .denoiser import ContextStates, Denoiser
 from .ranker import Judged, Ranker, judge
 from .tokenizer import CodeTokenizer
+from .tracing import Tracer
 from .verification import Verified, verify
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
@@ -69,9 +70,9 @@ class Filling:
     n_forwards: int = 0
     n_cached: int = 0
     timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
-    frames: list[TraceFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.tracer = Tracer(self.tokenizer, self.tokens)
         self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
         n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         self.n_open = min(n_open, N_TOKENS_BLOCK)
@@ -176,7 +177,9 @@ class Filling:
             return
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=self.budget.max_evaluations - self.n_forwards)
-        on_step = self._tracer(rows[0]) if self.request.trace else ignore
+        on_step = ignore
+        if self.request.trace:
+            on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
         with self._clock("denoise"):
             result = denoise(
                 self.model, states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
@@ -255,6 +258,9 @@ class Filling:
 
     def _from(self, judged: Judged, finish_reason: FinishReason) -> Answer:
         candidate = judged.candidate
+        if self.request.trace:
+            elapsed_ms = self.timings_ms["denoise"] + self.timings_ms["verify"]
+            self.tracer.choose(candidate.tokens, self.n_forwards, elapsed_ms)
         is_draft = candidate.draft is not None and not candidate.n_canvases
         return Answer(
             text=candidate.text,
@@ -271,22 +277,3 @@ class Filling:
             yield
         finally:
             self.timings_ms[name] += 1000 * (time.monotonic() - start_s)
-
-    def _tracer(self, row: Row) -> Callable[[Step], None]:
-        before, n_forwards, offset_ms = list(row.tokens), self.n_forwards, self.timings_ms["denoise"]
-
-        def record(step: Step) -> None:
-            cells = [TraceCell(text=self._piece(token), state="kept") for token in before]
-            for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
-                if token == self.tokens.end:
-                    break
-                state = "masked" if token == self.tokens.mask else "new" if is_new else "kept"
-                cells.append(TraceCell(text=self._piece(token), state=state))
-            self.frames.append(
-                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=tuple(cells))
-            )
-
-        return record
-
-    def _piece(self, token: int) -> str:
-        return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")

@@ -77,7 +77,7 @@ class DenoisingInfiller:
             timings_ms=timings_ms,
             n_context=len(filling.context),
             n_cached=filling.n_cached,
-            trace=tuple(filling.frames),
+            trace=tuple(filling.tracer.frames),
         )
 
     def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:

@@ -104,6 +104,8 @@ def test_drafts_compete_and_the_answer_says_where_it_came_from(infiller):
     assert (found.text, found.source, found.finish_reason) == ("th * height", "file", "stop")
     assert found.steps == 1  # a sure draft needs no canvas
     assert found.confidence > 0.9
+    traced = with_ranker(infiller, sure).complete(request(prefix=prefix, trace=True), lambda: False)
+    assert ["".join(cell.text for cell in frame.cells) for frame in traced.trace] == ["th * height"]
     unsure = Ranker(weights | {"canvas": 9.0, "bias": -4.0})
     denoised = with_ranker(infiller, unsure).complete(request(prefix=prefix), lambda: False)
     assert denoised.source == "denoiser"

@@ -1,0 +1,50 @@
+"""Records how a canvas settled, for people: one frame a denoise step, and one for a choice that no step shows.
+
+Knows tokens and their texts; knows no model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..fim.types import TraceCell, TraceFrame
+from .denoise import CanvasTokens, Step
+from .tokenizer import CodeTokenizer
+
+
+@dataclass
+class Tracer:
+    """The frames of one completion so far."""
+
+    tokenizer: CodeTokenizer
+    tokens: CanvasTokens
+    frames: list[TraceFrame] = field(default_factory=list)
+
+    def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[Step], None]:
+        """An on_step for the canvas that follows the tokens before, begun after so many forwards and milliseconds."""
+        kept = tuple(TraceCell(text=self._piece(token), state="kept") for token in before)
+
+        def record(step: Step) -> None:
+            cells = list(kept)
+            for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
+                if token == self.tokens.end:
+                    break
+                state = "masked" if token == self.tokens.mask else "new" if is_new else "kept"
+                cells.append(TraceCell(text=self._piece(token), state=state))
+            self.frames.append(
+                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=tuple(cells))
+            )
+
+        return record
+
+    def choose(self, tokens: Sequence[int], n_forwards: int, elapsed_ms: float) -> None:
+        """Add a frame with what was chosen, unless the last one shows it already."""
+        cells = tuple(TraceCell(text=self._piece(token), state="kept") for token in tokens)
+        if not self.frames or _text(self.frames[-1].cells) != _text(cells):
+            self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
+
+    def _piece(self, token: int) -> str:
+        return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")
+
+
+def _text(cells: Sequence[TraceCell]) -> str:
+    return "".join(cell.text for cell in cells)
