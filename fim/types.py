@@ -82,8 +82,10 @@ class TraceCell:
 
 @dataclass(frozen=True, kw_only=True)
 class TraceFrame:
-    """The canvas after one denoise step, or, last, the candidate that was chosen; elapsed_ms counts from the start of the
-    denoise loop."""
+    """The canvas after one denoise step, or, last, the candidate that was chosen.
+
+    elapsed_ms counts from the start of the denoise loop.
+    """
 
     step: int
     elapsed_ms: float
