@@ -21,7 +21,7 @@ from ..fim.types import CompletionRequest, CompletionSource, FinishReason
 from .candidates import Candidate, merged
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
-from .denoise import CanvasTokens, Denoised, denoise, ignore, predict
+from .denoise import CanvasTokens, Denoised, denoise, ignore, predict, would_be_late
 from .denoiser import ContextStates, Denoiser
 from .ranker import Judged, Ranker, judge
 from .tokenizer import CodeTokenizer
@@ -73,6 +73,7 @@ class Filling:
 
     def __post_init__(self) -> None:
         self.tracer = Tracer(self.tokenizer, self.tokens)
+        self._verify_s = 0.0
         self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
         n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         self.n_open = min(n_open, N_TOKENS_BLOCK)
@@ -249,12 +250,17 @@ class Filling:
         return self.tokenizer.decode(self._kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:
-        return not (states.n_tokens < 2 or self.budget.spent(self.n_forwards) or self.is_cancelled())
+        """Whether there is something to verify against, and time for it, as far as the last time tells."""
+        is_late = self.budget.spent(self.n_forwards) or would_be_late(self.budget, self._verify_s)
+        return not (states.n_tokens < 2 or is_late or self.is_cancelled())
 
     def _verify(self, states: ContextStates, candidates: list[Candidate]) -> list[Verified]:
+        before_ms = self.timings_ms["verify"]
         with self._clock("verify"):
             self.n_forwards += 1
-            return verify(self.model, states, [c.tokens for c in candidates], self.tokens)
+            verified = verify(self.model, states, [c.tokens for c in candidates], self.tokens)
+        self._verify_s = (self.timings_ms["verify"] - before_ms) / 1000
+        return verified
 
     def _from(self, judged: Judged, finish_reason: FinishReason) -> Answer:
         candidate = judged.candidate
