@@ -64,7 +64,7 @@ def test_the_trace_ends_in_the_text(environ, tmp_path):
     facts = json.loads(result.stdout)
     frames = facts["trace"]
     assert [frame["step"] for frame in frames] == sorted({frame["step"] for frame in frames})
-    assert len(frames) == facts["steps"]
+    assert 0 < len(frames) <= facts["steps"]  # forwards that verify candidates have no frame
     assert all(any(cell["state"] == "new" for cell in frame["cells"]) for frame in frames[:-1])
     if facts["finish_reason"] in ("stop", "length"):
         assert "".join(cell["text"] for cell in frames[-1]["cells"]) == facts["raw_text"]
