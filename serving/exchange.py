@@ -90,10 +90,11 @@ async def _converse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
 ) -> Reply:
     connection = h11.Connection(h11.CLIENT)
-    writer.write(connection.send(request) or b"")
+    message = connection.send(request) or b""
     if body:
-        writer.write(connection.send(h11.Data(data=body)) or b"")
+        message += connection.send(h11.Data(data=body)) or b""
     connection.send(h11.EndOfMessage())
+    writer.write(message)  # at once: an engine that refuses by the headers alone may close before it reads a second one
     status = 0
     parts: list[bytes] = []
     while True:
