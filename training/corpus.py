@@ -24,6 +24,7 @@ import numpy as np
 
 from ..fim.errors import InputError
 from .examination import Candidate, Examined, examine
+from .interrupts import held_back
 from .near_duplicates import NearDuplicates
 from .sources import Origin, Package, Refused, canonical
 
@@ -114,7 +115,9 @@ def examined(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(n_processes, mp_context=context, initializer=ignore_interrupts)
     try:
-        yield from pool.map(examine, *zip(*jobs, strict=True))
+        with held_back():  # the processes start here
+            results = pool.map(examine, *zip(*jobs, strict=True))
+        yield from results
     except BrokenProcessPool:
         raise InputError("a process of the build died, most likely for want of memory: try --processes 1") from None
     finally:

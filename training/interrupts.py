@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an event, for loops that end their step first."""
+"""Ctrl-C and SIGTERM as an event, for loops that end their step first; and Ctrl-C held back from child processes."""
 
 import signal
 import threading
@@ -20,3 +20,16 @@ def interruptible() -> Iterator[threading.Event]:
     finally:
         for kind, handler in zip(kinds, before, strict=True):
             signal.signal(kind, handler)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Holds Ctrl-C back while it lasts. Processes that are started meanwhile never hear it, not even as they start."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
