@@ -175,8 +175,19 @@ def _training(
         "section plus masked diffusion on canvases, bf16 mixed precision.\n\n"
         f"{validation}"
         + _table(("setting", "value"), [(f"`{k}`", f"`{v}`") for k, v in settings.items()])
+        + _begun_with(config)
         + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer && "
         f"quicksilver train run --size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
+    )
+
+
+def _begun_with(config: TrainConfig) -> str:
+    """What a reader must know who wants to repeat a run that did not begin with random weights."""
+    if config.init_from is None:
+        return ""
+    return (
+        f"\nThe run began with the weights whose SHA-256 is `{config.init_from}` (`--init-from`, in this repository's "
+        "history): without them the command below makes another model.\n"
     )
 
 
