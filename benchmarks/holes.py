@@ -62,26 +62,29 @@ class Task:
         return digest.hexdigest()[:20]
 
 
-def rest_of_line(rng: random.Random, text: str) -> tuple[int, int] | None:
-    """From a random character of a random line to the line's end."""
+def _some_line(rng: random.Random, text: str) -> tuple[int, str] | None:
+    """The offset and text of a random line; None where it is blank."""
     lines = text.split("\n")
     number = rng.randrange(len(lines))
-    line = lines[number]
-    if not line.strip():
+    return (_offset(lines, number), lines[number]) if lines[number].strip() else None
+
+
+def rest_of_line(rng: random.Random, text: str) -> tuple[int, int] | None:
+    """From a random character of a random line to the line's end."""
+    found = _some_line(rng, text)
+    if found is None:
         return None
-    start = _offset(lines, number)
+    start, line = found
     column = rng.randrange(len(line) - len(line.lstrip()), len(line.rstrip()))
     return start + column, start + len(line)
 
 
 def whole_line(rng: random.Random, text: str) -> tuple[int, int] | None:
     """From a random line's indentation to its end."""
-    lines = text.split("\n")
-    number = rng.randrange(len(lines))
-    line = lines[number]
-    if not line.strip():
+    found = _some_line(rng, text)
+    if found is None:
         return None
-    start = _offset(lines, number)
+    start, line = found
     return start + len(line) - len(line.lstrip()), start + len(line)
 
 

@@ -125,12 +125,7 @@ def _places_after(text: str, wanted: str) -> Iterator[int]:
 
 def _n_equal(a: str, b: str) -> int:
     """The number of leading characters that two texts share."""
-    n = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        n += 1
-    return n
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _continuation(hole: Hole, text: str, place: int) -> str | None:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
 from .denoise import CanvasTokens, Denoised, denoise, ignore, predict, would_be_late
 from .denoiser import ContextStates, Denoiser
+from .layout import with_lf
 from .ranker import Judged, Ranker, judge
 from .tokenizer import CodeTokenizer
 from .tracing import Tracer
@@ -103,10 +104,14 @@ class Filling:
 
     def judged_drafts(self, states: ContextStates) -> list[Judged]:
         """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
-        n_max = min(self.request.drafts, N_DRAFTS_BLOCK) if self.request.hole.multiline else self.request.drafts
+        hole = self.request.hole
+        n_max = min(self.request.drafts, N_DRAFTS_BLOCK) if hole.multiline else self.request.drafts
+        if not n_max:
+            return []
+        hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
         found = [
             Candidate(text=draft.text, tokens=tuple(self.tokenizer.encode(draft.text)), draft=draft)
-            for draft in (find_drafts(self.request.hole, self.request.snippets, n_max) if n_max else ())
+            for draft in find_drafts(hole, [with_lf(snippet) for snippet in self.request.snippets], n_max)
         ]
         fitting = [candidate for candidate in found if len(candidate.tokens) <= self.n_open]
         if not fitting or not self._may_verify(states):

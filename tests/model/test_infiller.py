@@ -112,6 +112,15 @@ def test_drafts_compete_and_the_answer_says_where_it_came_from(infiller):
     assert with_ranker(infiller, sure).complete(request(prefix=prefix, drafts=0), lambda: False).source == "denoiser"
 
 
+def test_drafts_have_the_models_line_breaks(infiller):
+    prefix = "def a():\r\n    x = 1\r\n    y = 2\r\n\r\n\r\ndef b():\r\n    x = "
+    filling = infiller.filling(request(prefix=prefix, multiline=True), lambda: False)
+    states, _ = filling.cache.states(filling.context)
+    drafts = [j.candidate.text for j in filling.judged_drafts(states)]
+    assert "1\n    y = 2" in drafts
+    assert not any("\r" in text for text in drafts)
+
+
 def test_without_time_to_verify_no_draft_is_shown(infiller):
     prefix = "value = compute(1)\nvalue = comp"
     completion = infiller.complete(request(prefix=prefix, budget_ms=0.0), lambda: False)
