@@ -15,8 +15,9 @@ from typing import Literal
 import torch
 
 from ..fim.types import CompletionRequest, Hole, PolicyName
+from ..model.blocks import LayerStates
 from ..model.denoise import never
-from ..model.denoiser import ContextStates, LayerStates
+from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ..model.infiller import DenoisingInfiller
 from ..model.verification import opening

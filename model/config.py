@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from .tokenizer import N_SPECIAL, Special
+
 MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
 
 
@@ -12,6 +14,7 @@ class DenoiserConfig:
     n_context is the longest context trained on, in tokens; n_canvas the longest canvas trained on. copy_size is the
     width of the copy head's queries and keys. marks_middle: the causal head was taught that a hole's text begins with a
     MIDDLE token, which tells it that an end is to come; it stands in continuations only, never in the cached context.
+    copies_matches: the copy head is told how far the text before each position it could copy matches the text at hand.
     """
 
     vocab_size: int
@@ -27,12 +30,13 @@ class DenoiserConfig:
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
     marks_middle: bool = False
+    copies_matches: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.marks_middle, bool):
-            raise ValueError(f"marks_middle must be true or false, not {self.marks_middle!r}")
         for name, value in asdict(self).items():
-            if name == "marks_middle":
+            if name in ("marks_middle", "copies_matches"):
+                if not isinstance(value, bool):
+                    raise ValueError(f"{name} must be true or false, not {value!r}")
                 continue
             is_real = name in ("rope_theta", "norm_eps")
             if isinstance(value, bool) or not isinstance(value, int | float if is_real else int):
@@ -48,3 +52,12 @@ class DenoiserConfig:
     def qkv_width(self) -> int:
         """Width of one token's q, k and v together."""
         return (self.n_heads + 2 * self.n_kv_heads) * self.head_size
+
+    def special(self, token: Special) -> int:
+        """The id of a special token: they end the vocabulary."""
+        return self.vocab_size - N_SPECIAL + int(token)
+
+    @property
+    def middle(self) -> int | None:
+        """The id of the MIDDLE token, if one is used."""
+        return self.special(Special.MIDDLE) if self.marks_middle else None

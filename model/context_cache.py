@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .denoiser import ContextStates, LayerStates
+from .blocks import LayerStates
+from .denoiser import ContextStates
 
 
 class ContextRunner(Protocol):

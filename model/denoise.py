@@ -24,8 +24,8 @@ class Predictor(Protocol):
         """Hidden states [B, 1, L, D] of canvases [B, 1, L] after the whole context."""
         ...
 
-    def log_probs(self, hidden: Tensor, states: ContextStates) -> Tensor:
-        """Log-probabilities [B, L, V] of hidden states [B, L, D]."""
+    def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor) -> Tensor:
+        """Log-probabilities [B, L, V] of hidden states [B, L, D] of canvas [B, L]."""
         ...
 
 
@@ -89,7 +89,7 @@ def ignore(step: Step) -> None:
 def predict(model: Predictor, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Prediction:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     hidden = model.canvas(canvas.unsqueeze(1), states).squeeze(1)
-    log_probs = model.log_probs(hidden, states).masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = model.log_probs(hidden, states, canvas).masked_fill(tokens.forbidden, float("-inf"))
     best = log_probs.max(dim=-1)
     return Prediction(best.indices, best.values.exp(), 1)
 

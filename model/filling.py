@@ -156,7 +156,7 @@ class Filling:
             row[len(draft) :] = self.tokens.end
         with self._clock("denoise"):
             hidden = self.model.canvas(rows.unsqueeze(1), states).squeeze(1)
-            log_probs = self.model.log_probs(hidden, states).masked_fill(self.tokens.forbidden, float("-inf"))
+            log_probs = self.model.log_probs(hidden, states, rows).masked_fill(self.tokens.forbidden, float("-inf"))
         self.n_forwards += 1
         likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
         mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]

@@ -104,9 +104,10 @@ def continuation_log_probs(model: Denoiser, states: ContextStates, rows: Tensor)
     """
     m, n = rows.shape
     hidden = model.continuations(rows.unsqueeze(0), states)[0]  # [M, N, D]
-    own_keys = F.normalize(model.copy_key(hidden).float(), dim=-1)
+    own_keys = model.copy_head.keys(hidden)
     keys = torch.cat((states.copy_keys.expand(m, -1, -1), own_keys), dim=1)  # [M, T + N, C]
     followers = torch.cat((states.tokens[:, 1:].expand(m, -1), rows), dim=1)  # [M, T - 1 + N]
     earlier = torch.ones(n, n - 1, dtype=torch.bool, device=rows.device).tril(-1)
     may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
-    return model.mixed_log_probs(hidden, keys, followers, may_copy)
+    tokens = torch.cat((states.tokens.expand(m, -1), rows), dim=1)
+    return model.mixed_log_probs(hidden, keys, followers, may_copy, model.copy_head.matches_after(tokens, n))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from ..fim.errors import InputError
-from ..model.denoiser import PLAIN, Block, BlockPasses
+from ..model.blocks import PLAIN, Block, BlockPasses
 from .loss import AS_WRITTEN, Passes, copied_log_probs, slice_gradients, slice_scores
 
 N_ROWS_GPU = 16_384  # rows of logits alive at a time: 0.5 GB of bfloat16 at 16k ids, large enough to fill a GPU

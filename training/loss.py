@@ -14,7 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from ..model.denoiser import PLAIN, BlockPasses, ContextStates, Denoiser
+from ..model.blocks import PLAIN, BlockPasses
+from ..model.copy_head import Matches
+from ..model.denoiser import ContextStates, Denoiser
+from ..model.matches import classes, context_matches
 from .samples import IGNORE, Batch
 
 N_ROWS = 1024  # rows of logits alive at a time, on a CPU
@@ -32,10 +35,16 @@ class Losses:
 
 
 def copied_log_probs(
-    model: Denoiser, hidden: Tensor, targets: Tensor, copy_keys: Tensor, tokens: Tensor, may_copy: Tensor
+    model: Denoiser,
+    hidden: Tensor,
+    targets: Tensor,
+    copy_keys: Tensor,
+    tokens: Tensor,
+    may_copy: Tensor,
+    matches: Matches | None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability [B, N] that copying gives each target, and the log-odds [B, N] of copying at all."""
-    weights, gate = model.copy_attention(hidden, copy_keys, may_copy)
+    weights, gate = model.copy_head(hidden, copy_keys, may_copy, matches)
     same = targets.unsqueeze(-1) == tokens[:, 1:].unsqueeze(1)  # [B, N, T - 1]
     return torch.logsumexp(weights.masked_fill(~same | ~may_copy, NOTHING), dim=-1), gate
 
@@ -86,7 +95,10 @@ def combined_loss(
     n_context = tokens.shape[1]
     position = torch.arange(n_context, device=device)
     earlier = position[:-1] < position[1:].unsqueeze(1)  # [T - 1, T - 1]
-    context_log_probs, z = target_log_probs(model, hidden[:, 1:], targets[:, 1:].clamp_min(0), states, earlier, passes)
+    next_matches, canvas_matches = batch_matches(model, tokens, canvases, anchors)
+    context_log_probs, z = target_log_probs(
+        model, hidden[:, 1:], targets[:, 1:].clamp_min(0), states, earlier, passes, next_matches
+    )
     asked = (targets[:, 1:] != IGNORE).float()
     next_token = -(context_log_probs * asked).sum() / asked.sum()
     weighted = -(context_log_probs * target_weights[:, 1:]).sum() / target_weights[:, 1:].sum()
@@ -96,11 +108,30 @@ def combined_loss(
     before = position[:-1] < anchors.unsqueeze(-1)  # [B, M, T - 1]
     before = before.unsqueeze(2).expand(b, m, n, n_context - 1).reshape(b, m * n, n_context - 1)
     canvas_log_probs, _ = target_log_probs(
-        model, canvas_hidden.reshape(b, m * n, width), canvas_targets.reshape(b, m * n), states, before, passes
+        model,
+        canvas_hidden.reshape(b, m * n, width),
+        canvas_targets.reshape(b, m * n),
+        states,
+        before,
+        passes,
+        canvas_matches,
     )
     canvas = -(canvas_log_probs * weights.reshape(b, m * n)).sum() / weights.sum()
     total = (1 - canvas_share) * weighted + canvas_share * canvas + Z_LOSS * (z * asked).sum() / asked.sum()
     return Losses(next_token.detach(), canvas.detach(), total)
+
+
+def batch_matches(
+    model: Denoiser, tokens: Tensor, canvases: Tensor, anchors: Tensor
+) -> tuple[Matches | None, Matches | None]:
+    """Matches of every context position but the first, and of all canvas positions; of none where it is not told."""
+    if not model.config.copies_matches:
+        return None, None
+    b, n_context = tokens.shape
+    lengths = context_matches(tokens, n_context, model.config.middle)  # [B, T, T - 1]
+    no_gaps = torch.zeros(b, n_context - 1, dtype=torch.long, device=tokens.device)
+    before = lengths[torch.arange(b, device=tokens.device).unsqueeze(1), anchors]
+    return Matches(classes(lengths[:, 1:]), no_gaps), model.copy_head.matches_in(canvases, tokens, before)
 
 
 def on_device(part: np.ndarray, device: torch.device) -> Tensor:
@@ -116,10 +147,11 @@ def target_log_probs(
     states: ContextStates,
     may_copy: Tensor,
     passes: Passes = AS_WRITTEN,
+    matches: Matches | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability [B, N] of each target under the mixture, and the squared log-normaliser [B, N] (z-loss)."""
     chosen, normaliser = vocabulary_scores(model, hidden, targets, passes)
-    copied, gate = passes.copied(model, hidden, targets, states.copy_keys, states.tokens, may_copy)
+    copied, gate = passes.copied(model, hidden, targets, states.copy_keys, states.tokens, may_copy, matches)
     mixed = torch.logaddexp(chosen - normaliser + F.logsigmoid(-gate), copied + F.logsigmoid(gate))
     return mixed, normaliser.square()
 

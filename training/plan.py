@@ -25,7 +25,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     warmup_steps: int = 60
     cooldown_share: float = 0.35
-    canvas_share: float = 0.5
+    canvas_share: float = 0.3
     clip: float = 1.0
     ema_decay: float = 0.999
     seed: int = 1

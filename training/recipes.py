@@ -21,7 +21,7 @@ def nano() -> Recipe:
     """About 6.6M parameters: trains in an hour or two on two CPU cores."""
     shape = DenoiserConfig(
         vocab_size=8192, n_layers=6, width=256, n_heads=4, n_kv_heads=2, head_size=64, ffn_width=704, copy_size=64,
-        n_context=1024, n_canvas=24, marks_middle=True,
+        n_context=1024, n_canvas=24, marks_middle=True, copies_matches=True,
     )  # fmt: skip
     return Recipe(name="nano", shape=shape, samples=SampleConfig(n_canvas=shape.n_canvas))
 
@@ -30,7 +30,7 @@ def base() -> Recipe:
     """About 47M parameters: for one GPU and half an hour."""
     shape = DenoiserConfig(
         vocab_size=16384, n_layers=8, width=640, n_heads=10, n_kv_heads=5, head_size=64, ffn_width=1728, copy_size=128,
-        n_context=2048, n_canvas=32, marks_middle=True,
+        n_context=2048, n_canvas=32, marks_middle=True, copies_matches=True,
     )  # fmt: skip
     return Recipe(
         name="base",

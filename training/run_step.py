@@ -128,7 +128,7 @@ def first_model(
         return Denoiser(shape), None
     loaded = checkpoint.load(arguments.init_from)
     theirs, ours = asdict(loaded.model.config), asdict(shape)
-    learnable = {"marks_middle"}  # a habit of the data, not a shape: the run teaches it
+    learnable = {"marks_middle", "copies_matches"}  # no matter of shape: the run teaches them
     different = [
         f"{name} {theirs[name]}, not {ours[name]}"
         for name in ours
@@ -141,7 +141,7 @@ def first_model(
     if theirs_bpe != ours_bpe:
         raise InputError(f"{arguments.init_from} has another tokenizer than {tokenizer_file}: use {files[0]} there")
     model = Denoiser(shape)
-    model.load_state_dict(loaded.model.state_dict())
+    model.load_state_dict(model.state_dict() | loaded.model.state_dict())
     return model, loaded.sha256
 
 

@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..fim.errors import InputError
 from ..model.denoiser import Denoiser
 from .averaging import AveragedWeights
 from .interrupts import interruptible
-from .journal import LOG, SAMPLES, append, forget_after
+from .journal import LOG, SAMPLES, forget_after
 from .loss import AS_WRITTEN, Losses, Passes, combined_loss
+from .monitor import Monitor
 from .optimizers import Optimizers
 from .plan import Call, TrainConfig
 from .probe import Probe
@@ -34,14 +34,13 @@ from .progress import Report, duration, progress
 from .ranks import ALONE, Ranks
 from .samples import SampleStream
 from .state_file import STATE, NotSaved, read_state, unusable, write_state
-from .throughput import flops_per_context_token, peak_flops
+from .throughput import peak_flops
 from .workers import BatchOrder, BatchSource, InProcess, draw
 
 __all__ = ["LOG", "STATE", "TrainConfig", "Trainer"]
 
 N_SKIPPED_MAX = 5  # steps in a row whose gradients are not finite
 RESERVE_FACTOR, RESERVE_S = 1.25, 1.0  # time kept for the end: what it took in rehearsal, times and plus these
-VALID_SEED, N_VALID_ROWS = 0, 8
 
 Ending = Literal["done", "interrupted", "call over"]
 
@@ -91,14 +90,14 @@ class Trainer:
     ) -> None:
         self.model, self.valid, self.config, self.folder = model, valid, config, folder
         self.source: BatchSource = InProcess(train) if isinstance(train, SampleStream) else train
-        self.call, self.ranks, self.passes, self.probe, self.export = call or Call(), ranks, passes, probe, export
+        self.call, self.ranks, self.passes, self.export = call or Call(), ranks, passes, export
+        self.monitor = Monitor(model, valid, config, folder, probe)
         self.device = next(model.parameters()).device
         self.optimizers = Optimizers.of(model, config)
         self.averaged = AveragedWeights(model, config.ema_decay)
         self.step, self.n_tokens, self.n_skipped, self.n_skipped_in_a_row = 0, 0, 0, 0
         self.reserve_s, self._earlier_s, self._step_s = 0.0, 0.0, 0.0
         self._planned: deque[StepPlan] = deque()
-        self._peak: float | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -116,7 +115,7 @@ class Trainer:
         An interrupt (Ctrl-C, SIGTERM) lets the step in hand end first, so that what is saved is what an uninterrupted
         run would have had there.
         """
-        self._peak = peak_flops(self.device) if show else None
+        self.monitor.peak = peak_flops(self.device) if show else None
         with progress(show and self.ranks.leads) as report, interruptible() as interrupted:
             try:
                 with self._memory_explained():
@@ -145,10 +144,21 @@ class Trainer:
             self._step_s = took_s if not self._step_s else 0.8 * self._step_s + 0.2 * took_s
             n_tokens = plan.n_micro * plan.size * plan.n_context * self.ranks.n
             self.step, self.n_tokens = self.step + 1, self.n_tokens + n_tokens
-            self._record(losses, plan, n_tokens / took_s, report)
+            if self.ranks.leads:
+                self._record(losses, plan, n_tokens / took_s, report)
             if time.monotonic() - saved_s > 60 * self.config.save_minutes:
                 self._save_or_go_on()
                 saved_s = time.monotonic()
+
+    def _record(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float, report: Report) -> None:
+        """Log the step, look at the model where that is due, and report."""
+        config = self.config
+        self.monitor.record(self.step, self.elapsed_s, self.n_tokens, losses, tokens_per_s)
+        left_s = (
+            self._step_s * (config.steps - self.step) if config.steps else 60 * (config.minutes or 0) - self.elapsed_s
+        )
+        words = self.monitor.words(losses, plan.n_context, tokens_per_s, self.ranks.n)
+        report(f"step {self.step} {words} {duration(left_s)} left", self.done())
 
     def _ending(self, interrupted: threading.Event) -> int:
         """0 to go on, 1 when the plan is done, 2 when the call is over, 3 when interrupted."""
@@ -201,51 +211,6 @@ class Trainer:
                 "lower the learning rates; the last saved state is kept"
             )
 
-    @torch.no_grad()
-    def validate(self) -> Losses:
-        """Mean losses on fixed samples of the valid split."""
-        self.model.eval()
-        parts: list[Losses] = []
-        for i in range(math.ceil(self.config.valid_samples / N_VALID_ROWS)):
-            size = min(N_VALID_ROWS, self.config.valid_samples - i * N_VALID_ROWS)
-            batch = self.valid.batch(np.random.default_rng((VALID_SEED, i)), size)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                parts.append(combined_loss(self.model, batch, self.device, self.config.canvas_share))
-        means = (torch.stack([getattr(p, n) for p in parts]).mean() for n in ("next_token", "canvas", "total"))
-        return Losses(*means)
-
-    def _record(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float, report: Report) -> None:
-        """Log the step, with validation and samples where they are due, and report it."""
-        if not self.ranks.leads:
-            return
-        entry: dict[str, int | float | bool] = {
-            "step": self.step, "s": round(self.elapsed_s, 2), "tokens": self.n_tokens,
-            "tokens_per_s": round(tokens_per_s),
-        }  # fmt: skip
-        if losses is None:
-            entry["skipped"] = True
-        else:
-            entry |= {"next_token": _rounded(losses.next_token), "canvas": _rounded(losses.canvas)}
-        if self.config.valid_steps and self.step % self.config.valid_steps == 0:
-            valid = self.validate()
-            entry |= {"valid_next": _rounded(valid.next_token), "valid_canvas": _rounded(valid.canvas)}
-        append(self.folder, entry)
-        if self.probe and self.config.sample_steps and self.step % self.config.sample_steps == 0:
-            self.probe.record(self.model, self.folder, self.step)
-        report(self._words(losses, plan, tokens_per_s), self.done())
-
-    def _words(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float) -> str:
-        """The step in one line: losses, speed, share of the device's peak, time left."""
-        config, samples = self.config, self.valid.config
-        loss = "skipped" if losses is None else f"next {losses.next_token:.3f} canvas {losses.canvas:.3f}"
-        left_s = (
-            self._step_s * (config.steps - self.step) if config.steps else 60 * (config.minutes or 0) - self.elapsed_s
-        )
-        n_canvas_tokens = samples.n_canvas * (samples.n_hole_canvases + samples.n_anchor_canvases)
-        flops = tokens_per_s * flops_per_context_token(self.model.config, plan.n_context, n_canvas_tokens)
-        mfu = f" MFU {flops / (self._peak * self.ranks.n):.0%}" if self._peak else ""
-        return f"step {self.step} {loss} {tokens_per_s:,.0f} tok/s{mfu} {duration(left_s)} left"
-
     def _rehearse(self) -> None:
         """Do once what comes at the end: what fails then fails now, and the time it takes is kept for it.
 
@@ -259,7 +224,7 @@ class Trainer:
             self.export(rehearsal)
             shutil.rmtree(rehearsal, ignore_errors=True)
             validate_s = time.monotonic()
-            self.validate()
+            self.monitor.validate()
             took_s = time.monotonic() - start_s + time.monotonic() - validate_s  # the end validates twice
         (self.reserve_s,) = self.ranks.agree((RESERVE_FACTOR * took_s + RESERVE_S,), self.device)
         plan_left_s = 60 * (self.config.minutes or float("inf")) - self.elapsed_s
@@ -301,9 +266,9 @@ class Trainer:
         """Validate the last and the averaged weights and export the better ones into folder. Rank 0 only."""
         if not self.ranks.leads:
             return None
-        last = self.validate()
+        last = self.monitor.validate()
         with self.averaged.applied():
-            averaged = self.validate()
+            averaged = self.monitor.validate()
             is_better = float(averaged.total) < float(last.total)
             if is_better:
                 self.export(folder)
@@ -367,7 +332,3 @@ class Trainer:
                 raise InputError(
                     f"the run in {self.folder} has {name} {kept}, not {mine}: give the same, or another --folder"
                 )
-
-
-def _rounded(loss: Tensor) -> float:
-    return round(float(loss), 4)

@@ -33,8 +33,8 @@ def test_cached_equals_uncached_over_any_typing(edits):
         states, _ = cache.states(text)
         with torch.inference_mode():
             _, fresh = MODEL.context(torch.tensor([text]))
-            expected = MODEL.log_probs(MODEL.canvas(canvas, fresh).squeeze(1), fresh)
-            got = MODEL.log_probs(MODEL.canvas(canvas, states).squeeze(1), states)
+            expected = MODEL.log_probs(MODEL.canvas(canvas, fresh).squeeze(1), fresh, canvas[0])
+            got = MODEL.log_probs(MODEL.canvas(canvas, states).squeeze(1), states, canvas[0])
         assert_near(got, expected)
 
 

@@ -76,8 +76,9 @@ def test_one_context_serves_many_canvases():
 def test_log_probs_are_a_distribution_and_copying_moves_it():
     whole = tokens(9, 1, 16)
     _, states = MODEL.context(whole)
-    hidden = MODEL.canvas(tokens(10, 1, 1, 8), states).squeeze(1)
-    log_probs = MODEL.log_probs(hidden, states)
+    canvas = tokens(10, 1, 8)
+    hidden = MODEL.canvas(canvas.unsqueeze(1), states).squeeze(1)
+    log_probs = MODEL.log_probs(hidden, states, canvas)
     torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(1, 8), rtol=1e-4, atol=1e-4)
     plain = MODEL.vocabulary_logits(hidden).float().log_softmax(-1)
     follower = whole[0, 1:]
@@ -89,7 +90,8 @@ def test_log_probs_are_a_distribution_and_copying_moves_it():
 
 def test_a_context_of_one_token_has_nothing_to_copy():
     _, states = MODEL.context(tokens(11, 1, 1))
-    log_probs = MODEL.log_probs(MODEL.canvas(tokens(12, 1, 1, 4), states).squeeze(1), states)
+    canvas = tokens(12, 1, 4)
+    log_probs = MODEL.log_probs(MODEL.canvas(canvas.unsqueeze(1), states).squeeze(1), states, canvas)
     assert torch.isfinite(log_probs).all()
 
 
@@ -118,5 +120,5 @@ def test_initial_loss_is_that_of_guessing():
     model = Denoiser(tiny_config(330))
     whole = tokens(13, 1, 30)
     hidden, states = model.context(whole)
-    log_probs = model.log_probs(hidden, states)
+    log_probs = model.log_probs(hidden[:, -1:], states)
     assert abs(float(log_probs.mean().detach()) + torch.log(torch.tensor(330.0))) < 0.5

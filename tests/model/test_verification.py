@@ -37,6 +37,25 @@ def test_a_continuation_scores_as_if_it_were_context():
 
 
 @torch.inference_mode()
+def test_a_middle_mark_does_not_break_matches():
+    """The text goes on behind the mark: what matched before it still matches, as if the mark were not there."""
+    model = tiny_denoiser(marks_middle=True)
+    text = [20, 21, 22, 23, 24, 25, 20, 21, 22]
+    _, states = model.context(torch.tensor([text]))
+    row = torch.tensor([[model.config.middle, 23, 24]])
+    tokens = torch.cat((states.tokens, row), dim=1)
+    matches = model.copy_head.matches_after(tokens, 3)
+    assert matches is not None
+    assert matches.classes[0, :, 2].tolist() == [3, 0, 0]
+    assert matches.classes[0, 1, 3] == 4
+    assert matches.classes[0, 2, 4] == 5
+    got = continuation_log_probs(model, states, row)[0]
+    for i in range(3):
+        hidden, grown = model.context(tokens[:, : len(text) + 1 + i])
+        assert_near(got[i], model.log_probs(hidden[:, -1:], grown)[0, 0])
+
+
+@torch.inference_mode()
 def test_the_middle_mark_stands_before_every_candidate():
     _, states = context()
     marked = dataclasses.replace(TOKENS, middle=7)

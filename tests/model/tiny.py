@@ -1,5 +1,7 @@
 """A tiny random denoiser with a real tokenizer, and an oracle that knows the answer. Shared by tests."""
 
+from dataclasses import replace
+
 import torch
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.denoise import CanvasTokens
@@ -20,14 +22,14 @@ def tiny_tokenizer() -> CodeTokenizer:
 def tiny_config(vocab_size: int) -> DenoiserConfig:
     return DenoiserConfig(
         vocab_size=vocab_size, n_layers=3, width=48, n_heads=4, n_kv_heads=2, head_size=12, ffn_width=64, copy_size=16,
-        n_context=128, n_canvas=8,
+        n_context=128, n_canvas=8, copies_matches=True,
     )  # fmt: skip
 
 
-def tiny_denoiser(vocab_size: int = 330, seed: int = 0) -> Denoiser:
+def tiny_denoiser(vocab_size: int = 330, seed: int = 0, **changes: bool) -> Denoiser:
     """Random weights large enough that nothing is near zero."""
     torch.manual_seed(seed)
-    model = Denoiser(tiny_config(vocab_size))
+    model = Denoiser(replace(tiny_config(vocab_size), **changes))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return model.eval()
@@ -46,7 +48,7 @@ class Oracle:
         self.seen.append(canvases[:, 0].clone())
         return torch.zeros(*canvases.shape, 1)
 
-    def log_probs(self, hidden: torch.Tensor, states: ContextStates) -> torch.Tensor:
+    def log_probs(self, hidden: torch.Tensor, states: ContextStates, canvas: torch.Tensor) -> torch.Tensor:
         b, n, _ = hidden.shape
         sure = torch.tensor(self.sure[:n]).unsqueeze(-1)
         probs = (1 - sure).expand(n, self.vocab_size) / (self.vocab_size - 1)

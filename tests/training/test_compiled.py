@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.attention.flex_attention as flex
-from quicksilver.model.denoiser import branch_mask
+from quicksilver.model.blocks import branch_mask
 from quicksilver.training.compiled import FlexMasks, Way, compiled, first_that_works, flex_blocks, ways
 from quicksilver.training.corpus import Document
 from quicksilver.training.loss import AS_WRITTEN, Passes, combined_loss

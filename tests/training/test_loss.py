@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from quicksilver.model.matches import context_matches
 from quicksilver.training.corpus import Document
 from quicksilver.training.loss import combined_loss, target_log_probs, vocabulary_scores
 from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream
@@ -8,6 +9,8 @@ from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 MODEL = tiny_denoiser(TOKENIZER.vocab_size)
+MARKING = tiny_denoiser(TOKENIZER.vocab_size, marks_middle=True)
+UNTOLD = tiny_denoiser(TOKENIZER.vocab_size, copies_matches=False)
 CPU = torch.device("cpu")
 
 
@@ -22,31 +25,35 @@ def test_target_log_probs_are_those_of_decoding():
     tokens = torch.randint(0, 300, (1, 20), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         _, states = MODEL.context(tokens)
-        hidden = MODEL.canvas(torch.randint(0, 300, (1, 1, 8)), states).squeeze(1)
+        canvas = torch.randint(0, 300, (1, 8))
+        hidden = MODEL.canvas(canvas.unsqueeze(1), states).squeeze(1)
         targets = torch.tensor([[int(tokens[0, 5]), 3, 299, int(tokens[0, 0]), 7, 8, 9, int(tokens[0, 19])]])
-        expected = MODEL.log_probs(hidden, states).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        got, _ = target_log_probs(MODEL, hidden, targets, states, torch.ones((), dtype=torch.bool))
+        expected = MODEL.log_probs(hidden, states, canvas).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        matches = MODEL.copy_head.matches_in(canvas.unsqueeze(1), tokens, context_matches(tokens, 1))
+        may_copy = torch.ones((), dtype=torch.bool)
+        got, _ = target_log_probs(MODEL, hidden, targets, states, may_copy, matches=matches)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_loss_equals_a_plain_reference():
+@pytest.mark.parametrize("model", [MODEL, MARKING, UNTOLD], ids=["plain", "middle marked", "without matches"])
+def test_the_loss_equals_a_plain_reference(model):
     """One row and canvas at a time, every context run anew, full distributions: the same numbers."""
     b = batch()
     with torch.no_grad():
-        losses = combined_loss(MODEL, b, CPU)
+        losses = combined_loss(model, b, CPU)
         next_token, n_next, canvas_sum = 0.0, 0, 0.0
         for row in range(len(b.tokens)):
             tokens = torch.from_numpy(b.tokens[row : row + 1])
             for at in range(1, tokens.shape[1]):
                 if b.targets[row, at] == IGNORE:
                     continue
-                hidden, states = MODEL.context(tokens[:, : at + 1])
-                next_token -= float(MODEL.log_probs(hidden[:, -1:], states)[0, 0, b.targets[row, at]])
+                hidden, states = model.context(tokens[:, : at + 1])
+                next_token -= float(model.log_probs(hidden[:, -1:], states)[0, 0, b.targets[row, at]])
                 n_next += 1
             for m in range(b.canvases.shape[1]):
-                _, states = MODEL.context(tokens[:, : b.anchors[row, m] + 1])
+                _, states = model.context(tokens[:, : b.anchors[row, m] + 1])
                 canvas = torch.from_numpy(b.canvases[row : row + 1, m : m + 1])
-                log_probs = MODEL.log_probs(MODEL.canvas(canvas, states).squeeze(1), states)[0]
+                log_probs = model.log_probs(model.canvas(canvas, states).squeeze(1), states, canvas[0])[0]
                 chosen = log_probs.gather(-1, torch.from_numpy(b.canvas_targets[row, m]).unsqueeze(-1)).squeeze(-1)
                 canvas_sum -= float((chosen * torch.from_numpy(b.weights[row, m])).sum())
     assert float(losses.next_token) == pytest.approx(next_token / n_next, rel=1e-3)

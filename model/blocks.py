@@ -1,0 +1,171 @@
+"""The transformer's layers and who may look at whom: one `Block` runs over context or over canvases.
+
+RMSNorm, RoPE, grouped-query attention with QK-norm, SwiGLU, no biases, and *token shift*: q, k and v each plus a learnt
+multiple of the previous token's. Letters as in `denoiser`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from .config import DenoiserConfig
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [B, K, S, E] -> [B, H, N, E]
+
+
+@dataclass
+class LayerStates:
+    """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, T, W] before shift."""
+
+    keys: Tensor
+    values: Tensor
+    raw: Tensor
+
+
+def rotary(positions: Tensor, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [..., E/2] of rotary embeddings for integer positions [...] (Su et al. 2021)."""
+    exponents = torch.arange(0, head_size, 2, device=positions.device, dtype=torch.float32) / head_size
+    angles = positions.float().unsqueeze(-1) * theta**-exponents
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate x [B, H, N, E] by cos and sin [B or 1, 1, N, E/2]."""
+    x1, x2 = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), dim=-1)
+
+
+class Norm(nn.RMSNorm):
+    """RMSNorm in the input's own dtype, so that the fused kernel is taken under mixed precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.weight is not None
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with token shift and QK-norm."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.n_heads, self.n_kv_heads, self.head_size = config.n_heads, config.n_kv_heads, config.head_size
+        self.qkv = nn.Linear(config.width, config.qkv_width, bias=False)
+        self.shift = nn.Parameter(torch.zeros(config.qkv_width))
+        self.q_norm = Norm(config.head_size, eps=config.norm_eps)
+        self.k_norm = Norm(config.head_size, eps=config.norm_eps)
+        self.out = nn.Linear(config.n_heads * config.head_size, config.width, bias=False)
+
+    def project(self, raw: Tensor, previous: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q [B, H, N, E], k and v [B, K, N, E] from raw and the previous tokens' raw, both [B, N, W]."""
+        b, n, _ = raw.shape
+        mixed = raw + self.shift.to(raw.dtype) * previous
+        heads = mixed.view(b, n, -1, self.head_size).transpose(1, 2)
+        q, k, v = heads.split((self.n_heads, self.n_kv_heads, self.n_kv_heads), dim=1)
+        return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Attend | None, causal: bool) -> Tensor:
+        """Attention output [B, N, D]; mask (bool, True = may look) broadcasts to [B, H, N, S], or does it all."""
+        if mask is not None and not isinstance(mask, Tensor):
+            return self.out(mask(q.to(v.dtype), k.to(v.dtype), v).transpose(1, 2).flatten(2))
+        groups = self.n_heads // self.n_kv_heads
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+        mixed = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), attn_mask=mask, is_causal=causal)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.width, 2 * config.ffn_width, bias=False)
+        self.down = nn.Linear(config.ffn_width, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """One layer; it runs over context tokens or over canvas tokens."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.attention_norm = Norm(config.width, eps=config.norm_eps)
+        self.attention = Attention(config)
+        self.ffn_norm = Norm(config.width, eps=config.norm_eps)
+        self.ffn = FeedForward(config)
+
+    def context(
+        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | Attend | None, past: LayerStates | None
+    ) -> tuple[Tensor, LayerStates]:
+        """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together."""
+        raw = self.attention.qkv(self.attention_norm(x))
+        first = torch.zeros_like(raw[:, :1]) if past is None else past.raw[:, -1:].to(raw.dtype)
+        q, k, v = self.attention.project(raw, torch.cat((first, raw[:, :-1]), dim=1), cos, sin)
+        if past is not None:
+            k, v = torch.cat((past.keys.to(k.dtype), k), dim=2), torch.cat((past.values.to(v.dtype), v), dim=2)
+            raw = torch.cat((past.raw.to(raw.dtype), raw), dim=1)
+        x = x + self.attention.attend(q, k, v, mask, causal=past is None)
+        return x + self.ffn(self.ffn_norm(x)), LayerStates(k, v, raw)
+
+    def branch(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | Attend | None,
+        states: LayerStates,
+        anchors: Tensor,
+        n: int,
+    ) -> Tensor:
+        """Run branches of n tokens each, laid end to end in x [B, M * n, D], after anchors [B, M]."""
+        raw = self.attention.qkv(self.attention_norm(x))  # [B, M * n, W]
+        b, m, w = raw.shape[0], anchors.shape[1], raw.shape[2]
+        before = states.raw.gather(1, anchors.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
+        split = raw.view(b, m, n, w)
+        previous = torch.cat((before, split[:, :, :-1]), dim=2).view(b, m * n, w)
+        q, k, v = self.attention.project(raw, previous, cos, sin)
+        keys = torch.cat((states.keys.to(k.dtype), k), dim=2)
+        values = torch.cat((states.values.to(v.dtype), v), dim=2)
+        x = x + self.attention.attend(q, keys, values, mask, causal=False)
+        return x + self.ffn(self.ffn_norm(x))
+
+
+def no_mask(n_context: int, device: torch.device) -> Tensor | Attend | None:
+    """The context's mask where attention is causal by itself."""
+    return None
+
+
+def branch_mask(anchors: Tensor, n_context: int, n: int, causal: bool = False) -> Tensor | Attend:
+    """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and one's own branch.
+
+    A branch is a canvas, which sees all of itself, or, if causal, a continuation.
+    """
+    b, m = anchors.shape
+    device = anchors.device
+    sees_context = torch.arange(n_context, device=device) <= anchors.unsqueeze(-1)  # [B, M, T]
+    sees_context = sees_context.unsqueeze(2).expand(b, m, n, n_context).reshape(b, m * n, n_context)
+    owner = torch.arange(m, device=device).repeat_interleave(n)
+    sees_own = owner.unsqueeze(1) == owner
+    if causal:
+        sees_own = sees_own.tril()
+    return torch.cat((sees_context, sees_own.expand(b, m * n, m * n)), dim=-1).unsqueeze(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockPasses:
+    """How blocks are run and what masks them: as written here, or by compiled functions that compute the same."""
+
+    context: Callable[..., tuple[Tensor, LayerStates]] = Block.context
+    branch: Callable[..., Tensor] = Block.branch
+    context_mask: Callable[[int, torch.device], Tensor | Attend | None] = no_mask
+    branch_mask: Callable[[Tensor, int, int, bool], Tensor | Attend] = branch_mask
+
+
+PLAIN = BlockPasses()

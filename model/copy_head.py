@@ -1,0 +1,92 @@
+"""The copy head: a pointer over the context, mixed with the vocabulary (Merity et al. 2016, "Pointer Sentinel Mixture
+Models"), that is told how far the text before each place it points at matches the text at hand.
+
+Knows tensors only. Letters as in `denoiser`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from .config import DenoiserConfig
+from .matches import N_CLASSES, N_GAPS, canvas_matches, classes, context_matches
+from .tokenizer import Special
+
+GATE_BIAS = -2.0  # starts at 12 % copying
+MATCH_SCORE, MATCH_GATE = 0.8, 0.3  # what each class of match length starts with
+
+
+@dataclass(frozen=True)
+class Matches:
+    """For each of N positions the classes [B, N, T - 1] of its matches in the context, and its gap [B, N]."""
+
+    classes: Tensor
+    gaps: Tensor
+
+
+class CopyHead(nn.Module):
+    """Which context tokens to take over, and whether to."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.query = nn.Linear(config.width, config.copy_size, bias=False)
+        self.key = nn.Linear(config.width, config.copy_size, bias=False)
+        self.log_sharpness = nn.Parameter(torch.tensor(2.0))
+        self.gate = nn.Linear(config.width, 1)
+        if config.copies_matches:
+            self.match_score = nn.Parameter(torch.zeros(N_GAPS * N_CLASSES))
+            self.match_gate = nn.Parameter(torch.zeros(N_GAPS * N_CLASSES))
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Start by copying what followed the same token before, longer matches first; `Denoiser` fills the matrices."""
+        self.key.weight.copy_(self.query.weight)  # like finds like
+        self.gate.weight.zero_()
+        self.gate.bias.fill_(GATE_BIAS)
+        if self.config.copies_matches:
+            length_class = torch.arange(N_CLASSES, dtype=torch.float32).repeat(N_GAPS)
+            self.match_score.copy_(MATCH_SCORE * length_class)
+            self.match_gate.copy_(MATCH_GATE * length_class)
+
+    def keys(self, hidden: Tensor) -> Tensor:
+        """Copy keys [B, N, C], float32, of context states [B, N, D]."""
+        return F.normalize(self.key(hidden).float(), dim=-1)
+
+    def forward(
+        self, hidden: Tensor, copy_keys: Tensor, may_copy: Tensor, matches: Matches | None
+    ) -> tuple[Tensor, Tensor]:
+        """Log-weights [B, N, T-1] over copied positions and log-odds [B, N] of copying at all.
+
+        Weight j points at context token j + 1, which followed the state that key j was made from. may_copy (bool)
+        broadcasts to [B, N, T-1]; a row with nothing to copy gets log-weights of -inf and must not be mixed in.
+        """
+        queries = F.normalize(self.query(hidden).float(), dim=-1) * self.log_sharpness.exp()
+        scores = (queries @ copy_keys[:, :-1].transpose(1, 2)).float()  # also under mixed precision
+        gate = self.gate(hidden).squeeze(-1).float()
+        if matches is not None:
+            scores = scores + self.match_score.view(N_GAPS, N_CLASSES)[matches.gaps].gather(-1, matches.classes)
+            longest = matches.classes.masked_fill(~may_copy, 0).amax(dim=-1)
+            gate = gate + self.match_gate.view(N_GAPS, N_CLASSES)[matches.gaps, longest]
+        scores = scores.masked_fill(~may_copy, float("-inf"))
+        return F.log_softmax(scores, dim=-1), gate
+
+    def matches_after(self, tokens: Tensor, n: int) -> Matches | None:
+        """Matches of the last n positions of context tokens [B, T]; None for a model that is not told of them."""
+        if not self.config.copies_matches or tokens.shape[1] < 2:
+            return None
+        lengths = context_matches(tokens, n, self.config.middle)
+        return Matches(classes(lengths), torch.zeros(lengths.shape[:2], dtype=torch.long, device=tokens.device))
+
+    def matches_in(self, canvases: Tensor, tokens: Tensor, before: Tensor) -> Matches | None:
+        """Matches of canvases [B, M, L], all M * L positions in a row, after positions with match lengths before.
+
+        before [B, M, T-1] is of context tokens [B, T], see `matches.context_matches`. None as for `matches_after`.
+        """
+        if not self.config.copies_matches or tokens.shape[1] < 2:
+            return None
+        is_open = canvases == self.config.special(Special.MASK)
+        lengths, gaps = canvas_matches(canvases, is_open, tokens, before)
+        return Matches(classes(lengths.flatten(1, 2)), gaps.flatten(1, 2))
