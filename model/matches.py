@@ -29,7 +29,8 @@ def context_matches(tokens: Tensor, n: int, skipped: int | None = None) -> Tenso
     n_tokens = tokens.shape[1]
     text, place = (tokens, None) if skipped is None else _without(tokens, skipped)
     start = max(0, n_tokens - n - N_MAX - (place is not None))
-    counted = torch.stack([_count(row, start) for row in text])  # [B, T - start, T]
+    at_a_time = 1 if tokens.device.type == "cpu" else len(text)  # a row's pairs stay in a core's cache
+    counted = torch.cat([_count(rows, start) for rows in text.split(at_a_time)])  # [B, T - start, T]
     if place is None:
         return counted[:, n_tokens - n - start :, :-1]
     rows, columns = place[:, n_tokens - n :] - start, place[:, :-1]
@@ -45,13 +46,13 @@ def _without(tokens: Tensor, skipped: int) -> tuple[Tensor, Tensor]:
     return tokens.gather(1, order), ((~is_skipped).cumsum(dim=1) - 1).clamp_min(0)
 
 
-def _count(row: Tensor, start: int) -> Tensor:
-    """Match lengths [T - start, T] of positions from start on with all positions of row [T]."""
-    same = row[start:].unsqueeze(1) == row
+def _count(rows: Tensor, start: int) -> Tensor:
+    """Match lengths [B, T - start, T] of positions from start on with all positions of rows [B, T]."""
+    same = rows[:, start:].unsqueeze(2) == rows.unsqueeze(1)
     run, count = same, same.to(torch.uint8)
     for _ in range(N_MAX - 1):
         longer = torch.zeros_like(same)
-        torch.logical_and(same[1:, 1:], run[:-1, :-1], out=longer[1:, 1:])
+        torch.logical_and(same[:, 1:, 1:], run[:, :-1, :-1], out=longer[:, 1:, 1:])
         run = longer
         count += run
     return count

@@ -116,7 +116,7 @@ def test_a_gpu_gives_the_same_as_a_cpu(number):
     torch.manual_seed(0)
     shape = DenoiserConfig(
         vocab_size=TOKENIZER.vocab_size, n_layers=2, width=128, n_heads=4, n_kv_heads=2, head_size=64, ffn_width=256,
-        copy_size=64, n_context=256, n_canvas=24,
+        copy_size=64, n_context=256, n_canvas=24, copies_matches=True,
     )  # fmt: skip
     model = Denoiser(shape)
     for parameter in model.parameters():
