@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..fim.errors import InputError
+from ..fim.files import write_whole
 from ..model import checkpoint
 from ..training import corpus
 from ..training.corpus import Split
@@ -195,6 +196,21 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     )  # fmt: skip
 
 
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, whatever they are called."""
+    return one.absolute().resolve() == other.absolute().resolve()
+
+
+def _try_writing(path: Path) -> None:
+    """Fail now rather than after the evaluation. Raises InputError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
     arguments = parser().parse_args(argv)
@@ -202,6 +218,12 @@ def main(argv: list[str]) -> int:
     for path in (arguments.json, arguments.resume):
         if path is not None and not path.absolute().parent.is_dir():
             raise InputError(f"there is no folder {path.parent} to write to")
+        if path is not None and path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file: name another one")
+    if arguments.json is not None and arguments.resume is not None and same_place(arguments.json, arguments.resume):
+        raise InputError("--json and --resume name the same file: the result would replace the answers")
+    if arguments.json is not None:
+        _try_writing(arguments.json)
     if arguments.plots is not None:
         from .plots import drawing_folder
 
@@ -210,9 +232,7 @@ def main(argv: list[str]) -> int:
         result = measure(plan, log, code_digest())
     show(result)
     if arguments.json is not None:
-        part = arguments.json.with_name(arguments.json.name + ".part")
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        part.replace(arguments.json)
+        write_whole(arguments.json, json.dumps(result, indent=1) + "\n")
     if arguments.plots is not None:
         from .plots import draw_plots
 

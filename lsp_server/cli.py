@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"quicksilver: {_one_line(str(error.strerror or error))}", file=sys.stderr)
+        where = "" if error.filename is None else f": {error.filename}"
+        print(f"quicksilver: {_one_line(f'{error.strerror or error}{where}')}", file=sys.stderr)
         return 1
     except QuicksilverError as error:
         print(f"quicksilver: {_one_line(str(error))}", file=sys.stderr)

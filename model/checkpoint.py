@@ -150,7 +150,7 @@ def _read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
         if set(config["sha256"]) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
             raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
         return config, DenoiserConfig(**config["denoiser"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a checkpoint's config: {error}") from error
 
 

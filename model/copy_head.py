@@ -20,10 +20,10 @@ MATCH_SCORE, MATCH_GATE = 0.8, 0.3  # what each class of match length starts wit
 
 @dataclass(frozen=True)
 class Matches:
-    """For each of N positions the classes [B, N, T - 1] of its matches in the context, and its gap [B, N]."""
+    """For each of N positions the classes [B, N, T - 1] of its matches in the context, and its gap [B, N] (None: 0)."""
 
     classes: Tensor
-    gaps: Tensor
+    gaps: Tensor | None
 
 
 class CopyHead(nn.Module):
@@ -67,9 +67,9 @@ class CopyHead(nn.Module):
         scores = (queries @ copy_keys[:, :-1].transpose(1, 2)).float()  # also under mixed precision
         gate = self.gate(hidden).squeeze(-1).float()
         if matches is not None:
-            scores = scores + self.match_score.view(N_GAPS, N_CLASSES)[matches.gaps].gather(-1, matches.classes)
-            longest = matches.classes.masked_fill(~may_copy, 0).amax(dim=-1)
-            gate = gate + self.match_gate.view(N_GAPS, N_CLASSES)[matches.gaps, longest]
+            longest = matches.classes.masked_fill(~may_copy, 0).amax(dim=-1, keepdim=True)
+            scores = scores + _rows(self.match_score, matches).gather(-1, matches.classes)
+            gate = gate + _rows(self.match_gate, matches).gather(-1, longest).squeeze(-1)
         scores = scores.masked_fill(~may_copy, float("-inf"))
         return F.log_softmax(scores, dim=-1), gate
 
@@ -78,7 +78,7 @@ class CopyHead(nn.Module):
         if not self.config.copies_matches or tokens.shape[1] < 2:
             return None
         lengths = context_matches(tokens, n, self.config.middle)
-        return Matches(classes(lengths), torch.zeros(lengths.shape[:2], dtype=torch.long, device=tokens.device))
+        return Matches(classes(lengths), None)
 
     def matches_in(self, canvases: Tensor, tokens: Tensor, before: Tensor) -> Matches | None:
         """Matches of canvases [B, M, L], all M * L positions in a row, after positions with match lengths before.
@@ -90,3 +90,10 @@ class CopyHead(nn.Module):
         is_open = canvases == self.config.special(Special.MASK)
         lengths, gaps = canvas_matches(canvases, is_open, tokens, before)
         return Matches(classes(lengths.flatten(1, 2)), gaps.flatten(1, 2))
+
+
+def _rows(table: Tensor, matches: Matches) -> Tensor:
+    """The row of a table for each position [B, N, N_CLASSES]."""
+    if matches.gaps is None:  # not by an index: its gradient is slow where all are the same
+        return table[:N_CLASSES].expand(*matches.classes.shape[:2], N_CLASSES)
+    return table.view(N_GAPS, N_CLASSES)[matches.gaps]

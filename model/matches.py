@@ -24,7 +24,7 @@ def context_matches(tokens: Tensor, n: int, skipped: int | None = None) -> Tenso
 
     Entry (i, j) counts how many tokens up to and with position T - n + i equal those up to and with position j; what
     followed j is what a copy would take. Only j before the position mean anything. The token skipped, which stands in
-    no document, is as if it were not there, and nothing points at it.
+    no document and never first, is as if it were not there, and nothing points at it.
     """
     n_tokens = tokens.shape[1]
     text, place = (tokens, None) if skipped is None else _without(tokens, skipped)
@@ -91,6 +91,7 @@ def _by_position(lengths: Tensor) -> Tensor:
 @torch.no_grad()
 def classes(lengths: Tensor) -> Tensor:
     """The class (int64, 0 … N_CLASSES - 1) of each match length."""
-    bounds = torch.tensor(BOUNDS, device=lengths.device)
-    table = (torch.arange(N_MAX + 1, device=lengths.device).unsqueeze(1) >= bounds).sum(dim=1)
-    return table[lengths.int()]
+    found = torch.zeros_like(lengths)
+    for bound in BOUNDS:
+        found += lengths >= bound
+    return found.long()

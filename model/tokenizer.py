@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from ..fim.errors import CheckpointError
+from ..fim.files import write_whole
 
 # A line break with the indentation after it is one piece; words take one blank on their left; digits go in threes.
 PIECES = (
@@ -83,8 +84,8 @@ class CodeTokenizer:
         return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
 
     def save(self, path: Path) -> None:
-        """Write the BPE merges and vocabulary as JSON."""
-        self._bpe.save(str(path), pretty=False)
+        """Write the BPE merges and vocabulary as JSON. Raises OSError; then what stood at path is still there."""
+        write_whole(path, self._bpe.to_str(pretty=False))
 
     @classmethod
     def load(cls, path: Path) -> "CodeTokenizer":
@@ -94,7 +95,9 @@ class CodeTokenizer:
         try:
             return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")))
         except Exception as error:  # the library raises bare Exception for every kind of damage
-            raise CheckpointError(f"the tokenizer at {path} is damaged: {error}") from error
+            raise CheckpointError(
+                f"the tokenizer at {path} is damaged ({error}): copy it again, or make it anew"
+            ) from error
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> "CodeTokenizer":

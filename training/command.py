@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -90,6 +91,8 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
     path = tokenizer_path(arguments.folder, arguments.size)
     tokenizer.save(path)
     valid = [d.text for d in corpus.read(arguments.folder / "corpus", "valid")]
+    if not any(valid):
+        raise InputError("the valid split of the corpus holds no text: build the corpus again")
     ratio = sum(map(len, valid)) / sum(len(tokenizer.encode(text)) for text in valid)
     print(f"{path}: {tokenizer.vocab_size} ids, {ratio:.3f} characters a token on the valid split")
 
@@ -129,8 +132,8 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     from ..model.infiller import load_infiller
     from .ranker import fit_to
 
-    if arguments.holes < 1:
-        raise InputError("--holes must be at least 1")
+    if arguments.holes < 1 or arguments.seed < 0:
+        raise InputError("--holes must be at least 1, --seed 0 or more")
     infiller = load_infiller(arguments.checkpoint)
     documents = corpus.read(arguments.folder / "corpus", "valid")
     with Progress(console=Console(stderr=True)) as progress:
@@ -144,7 +147,9 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 
 def make_card(arguments: argparse.Namespace) -> None:
     """Write MODEL_CARD.md and sources.json into the checkpoint's folder."""
-    from .model_card import model_card, read_log
+    from ..model import checkpoint
+    from .journal import read_log
+    from .model_card import model_card
     from .recipes import RECIPES
     from .trainer import TrainConfig
 
@@ -154,11 +159,15 @@ def make_card(arguments: argparse.Namespace) -> None:
         manifest = json.loads((arguments.folder / "corpus" / "manifest.json").read_text(encoding="utf-8"))
         evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8"))
         config = TrainConfig(**json.loads((folder / run_step.PLAN).read_text(encoding="utf-8")))
+        described = checkpoint.load(arguments.checkpoint)
+        if evaluation["model"]["sha256"] != described.sha256:
+            raise InputError(f"{arguments.evaluation} is about other weights than those in {arguments.checkpoint}")
+        shape = described.model.config
+        if replace(shape, vocab_size=recipe.shape.vocab_size) != recipe.shape:
+            raise InputError(f"{arguments.checkpoint} has not the shape of {recipe.name}'s recipe")
         text = model_card(recipe, config, manifest, read_log(folder), evaluation, arguments.hardware)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the card lacks what it is written from: {error}") from error
-    if not (arguments.checkpoint / "config.json").is_file():
-        raise InputError(f"no checkpoint in {arguments.checkpoint}")
     (arguments.checkpoint / "MODEL_CARD.md").write_text(text, encoding="utf-8")
     (arguments.checkpoint / "sources.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {arguments.checkpoint / 'MODEL_CARD.md'}")

@@ -51,7 +51,7 @@ class FlexMasks:
         return self._contexts[key]
 
     def branch(self, anchors: Tensor, n_context: int, n: int, causal: bool = False) -> FlexAttention:
-        """The block form of `model.denoiser.branch_mask`, for canvases (causal ones are not trained)."""
+        """The block form of `model.blocks.branch_mask`, for canvases (causal ones are not trained)."""
         if causal:
             raise ValueError("continuations have no block mask: they are not trained")
         b, m = anchors.shape

@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import shutil
 import signal
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -211,12 +212,14 @@ def write(
 def replaced(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """A new folder beside folder, which takes its place when the block ends well; else the old one stays.
 
-    names: patterns of the files that the old folder may hold. Raises InputError when it holds others.
+    names: patterns of the files that the old folder may hold. Raises InputError when it holds others, or when the two
+    folders that are used on the way, named like it with .part and .old, do.
     """
-    foreign = [path for path in folder.glob("*") if not any(path.match(name) for name in names)]
-    if foreign:
-        raise InputError(f"{folder} is written anew and also holds {foreign[0].name}: move that somewhere else")
     part, old = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.old")
+    for place in (folder, part, old):
+        foreign = [path for path in place.glob("*") if not any(path.match(name) for name in names)]
+        if foreign:
+            raise InputError(f"{place} is written anew and also holds {foreign[0].name}: move that somewhere else")
     shutil.rmtree(part, ignore_errors=True)  # of an earlier run that was killed
     part.mkdir(parents=True)
     try:
@@ -241,5 +244,5 @@ def read(folder: Path, split: Split) -> list[Document]:
             return [Document(**json.loads(line)) for line in stream]
     except FileNotFoundError:
         raise InputError(f"no corpus at {path}: run `quicksilver train corpus` first") from None
-    except (OSError, EOFError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
         raise InputError(f"the corpus at {path} is damaged ({error}): build it again") from error

@@ -45,6 +45,11 @@ def make_corpus(arguments: argparse.Namespace) -> None:
         examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
         corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
     print(corpus_report(report))
+    for split in corpus.SPLITS:
+        if not any(source.split == split for source in report.sources):
+            print(
+                f"The {split} split is empty: none of its packages was found. Fetch the pinned ones for a full corpus."
+            )
 
 
 def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
@@ -52,6 +57,9 @@ def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     from . import shards
 
     folder = shards_path(arguments.folder, arguments.size)
+    if not tokenizer_file.is_file():
+        size = arguments.size
+        raise InputError(f"no tokenizer at {tokenizer_file}: run `quicksilver train tokenizer --size {size}` first")
     splits: dict[corpus.Split, list[corpus.Document]] = {
         split: corpus.read(arguments.folder / "corpus", split) for split in corpus.SPLITS
     }

@@ -7,6 +7,7 @@ from typing import Any
 from ..fim.errors import InputError
 from .journal import LOG, read_log
 
+NUMBERS = ("tokens", "next_token", "canvas")
 SMOOTHING = 0.05  # a line's window, as a share of the run's steps
 
 
@@ -33,7 +34,7 @@ def draw_curves(runs: Sequence[Path], picture: Path) -> None:
     FigureCanvasAgg(figure)
     next_token, canvas = figure.subplots(1, 2)
     for run, colour in zip(runs, (f"C{i % 10}" for i in range(len(runs))), strict=True):
-        log = [entry for entry in read_log(run) if "next_token" in entry]
+        log = [entry for entry in read_log(run) if all(isinstance(entry.get(name), int | float) for name in NUMBERS)]
         if not log:
             raise InputError(f"{run / LOG} holds no step yet")
         _draw_run(next_token, log, "next_token", "valid_next", run.name, colour)
@@ -43,7 +44,10 @@ def draw_curves(runs: Sequence[Path], picture: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=120)
+    try:
+        figure.savefig(picture, dpi=120)
+    except ValueError as error:  # an ending that names no format
+        raise InputError(f"cannot draw {picture.name}: {error}") from error
 
 
 def _draw_run(axes: Any, log: Sequence[Mapping[str, Any]], trained: str, valid: str, name: str, colour: str) -> None:  # noqa: ANN401

@@ -21,7 +21,10 @@ def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
     path = folder / name
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]  # what follows the last line break was cut off by a kill
+        entries = [json.loads(line) for line in lines[:-1]]  # what follows the last line break was cut off by a kill
+        if not all(isinstance(entry, dict) and isinstance(entry.get("step"), int) for entry in entries):
+            raise ValueError("a line names no step")
+        return entries
     except FileNotFoundError:
         raise InputError(f"no run in {folder}: it has no {name}") from None
     except ValueError as error:

@@ -129,9 +129,8 @@ def batch_matches(
         return None, None
     b, n_context = tokens.shape
     lengths = context_matches(tokens, n_context, model.config.middle)  # [B, T, T - 1]
-    no_gaps = torch.zeros(b, n_context - 1, dtype=torch.long, device=tokens.device)
     before = lengths[torch.arange(b, device=tokens.device).unsqueeze(1), anchors]
-    return Matches(classes(lengths[:, 1:]), no_gaps), model.copy_head.matches_in(canvases, tokens, before)
+    return Matches(classes(lengths[:, 1:]), None), model.copy_head.matches_in(canvases, tokens, before)
 
 
 def on_device(part: np.ndarray, device: torch.device) -> Tensor:

@@ -1,14 +1,10 @@
 """MODEL_CARD.md, written from what was recorded: manifest, recipe, loss log, evaluation. No number is typed by hand."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from ..fim.errors import InputError
-from .journal import LOG
 from .plan import TrainConfig
 from .recipes import Recipe
 
@@ -20,14 +16,6 @@ LIMITS = """\
   model's own probability for its whole text: the tables say how far off they are (ECE).
 - Completions may repeat licensed source text from the packages below, as any language model's may.
 """
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a run's loss log. Raises InputError without one."""
-    path = folder / LOG
-    if not path.is_file():
-        raise InputError(f"no loss log at {path}: train first")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def model_card(
@@ -160,6 +148,8 @@ def model_dtype(evaluation: Mapping[str, Any]) -> str:
 def _training(
     recipe: Recipe, config: TrainConfig, log: Sequence[Mapping[str, Any]], hardware: str, corpus_option: str
 ) -> str:
+    if not log:
+        raise ValueError("the run's log is empty")
     last = log[-1]
     valid = next((e for e in reversed(log) if "valid_next" in e), None)
     validation = (
@@ -169,6 +159,7 @@ def _training(
         else ""
     )
     settings = {**asdict(config), **{f"samples.{k}": v for k, v in asdict(recipe.samples).items() if k != "n_context"}}
+    length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
     return (
         f"{last['step']:,} steps, {last['tokens']:,} context tokens, {last['s'] / 60:.0f} min on {hardware}. "
         "Muon on the blocks' matrices, AdamW on the rest, warmup-stable-decay; next-token loss on every context "
@@ -176,8 +167,8 @@ def _training(
         f"{validation}"
         + _table(("setting", "value"), [(f"`{k}`", f"`{v}`") for k, v in settings.items()])
         + _begun_with(config)
-        + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer && "
-        f"quicksilver train run --size {recipe.name} --minutes {last['s'] / 60:.0f}`.\n"
+        + f"\nAgain, from nothing: `quicksilver train corpus {corpus_option}&& quicksilver train tokenizer --size "
+        f"{recipe.name} && quicksilver train run --size {recipe.name} --seed {config.seed} {length}`.\n"
     )
 
 
@@ -191,6 +182,18 @@ def _begun_with(config: TrainConfig) -> str:
     )
 
 
+def _filtered(manifest: Mapping[str, Any]) -> str:
+    """What was left out or replaced, and what the corpus was kept free of."""
+    drops, scrubs = manifest["drops"], manifest["scrubs"]
+    words = ""
+    if drops:
+        words += "Dropped: " + ", ".join(f"{reason} {n:,}" for reason, n in drops.items()) + ". "
+    if scrubs:
+        words += "Replaced: " + ", ".join(f"{kind} {n:,}" for kind, n in scrubs.items()) + ". "
+    tests = manifest["decontaminated"]
+    return words + (f"Kept free of: {', '.join(tests)}. " if tests else "No evaluation set was held against it. ")
+
+
 def _data(manifest: Mapping[str, Any]) -> str:
     sources = manifest["sources"]
     total = Counter[str]()
@@ -200,6 +203,6 @@ def _data(manifest: Mapping[str, Any]) -> str:
     sums = ", ".join(f"{split} {n / 1e6:.1f}M" for split, n in total.most_common())
     return (
         "Python source of permissively licensed packages and the standard library, licences as their metadata state "
-        "them, exact duplicates removed, split by package. Characters: " + sums + ". The SHA-256 of every source is in "
+        f"them, split by package. Characters: {sums}. {_filtered(manifest)}The SHA-256 of every source is in "
         "`sources.json` beside this file.\n\n" + _table(("package", "version", "licence", "split", "characters"), rows)
     )

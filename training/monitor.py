@@ -59,9 +59,12 @@ class Monitor:
         if self.config.valid_steps and step % self.config.valid_steps == 0:
             valid = self.validate()
             entry |= {"valid_next": _rounded(valid.next_token), "valid_canvas": _rounded(valid.canvas)}
-        append(self.folder, entry)
-        if self.probe and self.config.sample_steps and step % self.config.sample_steps == 0:
-            self.probe.record(self.model, self.folder, step)
+        try:
+            append(self.folder, entry)
+            if self.probe and self.config.sample_steps and step % self.config.sample_steps == 0:
+                self.probe.record(self.model, self.folder, step)
+        except OSError as error:  # a full disk is no reason to lose what was learnt
+            print(f"could not write the log of step {step} ({error.strerror or error}); going on", flush=True)
 
     def words(self, losses: Losses | None, n_context: int, tokens_per_s: float, n_ranks: int) -> str:
         """Losses, speed and share of the devices' peak of a step over samples of n_context tokens."""

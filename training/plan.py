@@ -12,7 +12,7 @@ class TrainConfig:
     the whole batch); canvases come on top. minutes is the time of all calls together, from the start of each command
     to its last save, and of the last one to the end of its export. valid_steps and sample_steps: validate and fill the
     probe's holes every so many steps (0: never). init_from is the SHA-256 of the weights that the run began with (None:
-    random ones).
+    random ones), tokenizer that of its tokenizer file.
     """
 
     steps: int | None = None
@@ -34,6 +34,7 @@ class TrainConfig:
     valid_samples: int = 32
     sample_steps: int = 0
     init_from: str | None = None
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):

@@ -65,11 +65,13 @@ ALONE = Ranks()
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Ranks, torch.device]]:
     """This process among those that torchrun started, and its device, while this lasts."""
-    n = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        n, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    except ValueError:
+        raise InputError("WORLD_SIZE and LOCAL_RANK must be numbers: torchrun sets them") from None
     if n == 1:
         yield ALONE, torch.device(device)
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
         if local >= torch.cuda.device_count():
             raise InputError(

@@ -5,12 +5,14 @@ this.
 """
 
 import argparse
+import fcntl
+import hashlib
 import json
-import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from .trainer import Ending, Trainer
     from .workers import BatchSource
 
-PLAN = "plan.json"
+PLAN, LOCK = "plan.json", "run.lock"
 N_PROBE_HOLES = 64
 N_WORKERS_MAX = 14
+MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: beyond it is a slip of the finger
 
 
 def add_arguments(run: argparse.ArgumentParser) -> None:
@@ -61,20 +64,35 @@ def run(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
-    with joined(device) as (ranks, own_device):
+    with joined(device) as (ranks, own_device), alone_in(arguments.folder / arguments.size, ranks.leads):
         _run(arguments, tokenizer_file, call, ranks, own_device)
+
+
+@contextmanager
+def alone_in(folder: Path, leads: bool) -> Iterator[None]:
+    """Keep other runs out of folder while this lasts. Raises InputError when one is in it."""
+    if not leads:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is training in {folder}: wait for it, or give another --folder") from None
+        yield
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises InputError for numbers that make no run."""
     for name in ("minutes", "steps", "call_minutes", "batch_tokens", "micro_tokens"):
         value = getattr(arguments, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"--{name.replace('_', '-')} must be positive, not {value}")
+        if value is not None and not 0 < value <= MAX_NUMBER:
+            raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_NUMBER:,}, not {value}")
     if arguments.workers is not None and arguments.workers < 0:
         raise InputError(f"--workers must be 0 or more, not {arguments.workers}")
-    if arguments.seed < 0:
-        raise InputError(f"--seed must be 0 or more, not {arguments.seed}")
+    if not 0 <= arguments.seed <= MAX_NUMBER:
+        raise InputError(f"--seed must be from 0 to {MAX_NUMBER:,}, not {arguments.seed}")
 
 
 def _run(
@@ -91,13 +109,17 @@ def _run(
     tokenizer = CodeTokenizer.load(tokenizer_file)
     model, init_from = first_model(arguments, recipe, tokenizer, tokenizer_file)
     config = config_of(arguments, recipe, device.type, init_from)
+    config = replace(config, tokenizer=hashlib.sha256(tokenizer_file.read_bytes()).hexdigest())
+    folder = arguments.folder / recipe.name
     source = batch_source(arguments, recipe, tokenizer_file, device.type, ranks)
     try:
         trainer = put_together(arguments, recipe, tokenizer, model.to(device), config, source, call, ranks)
         if trainer.resume():
             say(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens, {trainer.done():.0%} done")
+            for change in changed_settings(folder, config):
+                say(f"changed since the last call: {change}")
         if ranks.leads:
-            _write_plan(arguments.folder / recipe.name, config)
+            _write_plan(folder, config)
         if not arguments.no_compile:
             start_s = time.monotonic()
             way = first_that_works(ways(device), trainer.trial, say)
@@ -106,7 +128,12 @@ def _run(
         ending = trainer.run()
     finally:
         source.close()
-    _end(trainer, ending, arguments.export or arguments.folder / recipe.name / "checkpoint", say)
+    _end(trainer, ending, export_folder(arguments, recipe.name), say)
+
+
+def export_folder(arguments: argparse.Namespace, name: str) -> Path:
+    """Where the checkpoint is written at the end."""
+    return arguments.export or arguments.folder / name / "checkpoint"
 
 
 def _silent(text: str) -> None:
@@ -192,18 +219,25 @@ def put_together(
     from .trainer import Trainer
 
     documents = read_documents(arguments.folder, recipe.name, "valid")
-    n_context = config.stages[0][1]
+    n_context = config.stages[-1][1]
     valid = SampleStream(documents, tokenizer, replace(recipe.samples, n_context=n_context))
     holes = draw_holes(documents, tokenizer, N_PROBE_HOLES, n_context) if ranks.leads and config.sample_steps else []
     return Trainer(
         model, source, valid, config, arguments.folder / recipe.name, call=call, ranks=ranks,
         probe=Probe(tokenizer, holes) if holes else None, export=exporter(recipe.name, model, tokenizer),
+        export_folder=export_folder(arguments, recipe.name),
     )  # fmt: skip
 
 
 def exporter(name: str, model: "Denoiser", tokenizer: "CodeTokenizer") -> Callable[[Path], None]:
-    """A function that writes the model's present weights as a checkpoint; a half-written one never shows."""
+    """A function that writes the model's present weights as a checkpoint; a half-written one is never taken for whole.
+
+    It raises NotSaved, with one line, when they cannot be written.
+    """
+    from safetensors import SafetensorError
+
     from ..model import checkpoint
+    from .state_file import NotSaved
 
     def export(folder: Path) -> None:
         part = folder.with_name(folder.name + ".part")
@@ -213,10 +247,23 @@ def exporter(name: str, model: "Denoiser", tokenizer: "CodeTokenizer") -> Callab
             folder.mkdir(parents=True, exist_ok=True)
             for file in (checkpoint.WEIGHTS, checkpoint.TOKENIZER, checkpoint.CONFIG):
                 (part / file).replace(folder / file)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise NotSaved(f"could not write the checkpoint {folder} ({reason}): the state is kept") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
     return export
+
+
+def changed_settings(folder: Path, config: TrainConfig) -> list[str]:
+    """What config has otherwise than the plan of the call before, in words."""
+    try:
+        before = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    now = json.loads(json.dumps(asdict(config)))
+    return [f"{name} {before[name]} to {now[name]}" for name in now if name in before and before[name] != now[name]]
 
 
 def _write_plan(folder: Path, config: TrainConfig) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ..fim.drafts import find_drafts
+from ..fim.errors import InputError
 from ..fim.types import Hole
 from ..model.layout import ContextLayout
 from ..model.tokenizer import CodeTokenizer, Special
@@ -72,6 +73,8 @@ class SampleStream:
 
     def __post_init__(self) -> None:
         lengths = np.array([len(d.text) for d in self.documents], dtype=np.float64)
+        if not lengths.sum():
+            raise InputError("a split of the corpus holds no text: build the corpus again")
         self._lengths = np.cumsum(lengths) / lengths.sum()
 
     def batch(self, rng: Generator, size: int) -> Batch:

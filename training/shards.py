@@ -169,7 +169,7 @@ def _index(folder: Path) -> tuple[dict[str, Any], CodeTokenizer]:
 def _read_shard(
     folder: Path, shard: Mapping[str, Any], tokenizer_hash: str, lengths: np.ndarray, table: np.ndarray
 ) -> list[Document]:
-    path = folder / Path(shard["file"]).name
+    path = folder / Path(str(shard["file"])).name
     try:
         raw = path.read_bytes()
         if not raw.startswith(MAGIC):

@@ -107,8 +107,8 @@ def origins(found: Mapping[str, Path]) -> Iterator[Origin]:
 
 def installed(skip: frozenset[str]) -> Iterator[Origin]:
     """The distributions of this environment, other than those in skip."""
-    for distribution in sorted(importlib.metadata.distributions(), key=lambda d: canonical(d.metadata["Name"])):
-        name = canonical(distribution.metadata["Name"])
+    names = {distribution.metadata["Name"] for distribution in importlib.metadata.distributions()}
+    for name in sorted(canonical(name) for name in names if name):  # a half-removed one has no name
         if name not in skip:
             yield Origin(name, partial(_read_installed, name))
 

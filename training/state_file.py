@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from ..fim.errors import InputError
+from ..fim.files import replace_whole
 
 STATE = "state.pt"
 
@@ -19,7 +20,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     part = folder / (STATE + ".part")
     try:
         torch.save(state, part)
-        part.replace(folder / STATE)
+        replace_whole(folder / STATE, part)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError when it cannot write
         part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]

@@ -87,10 +87,12 @@ class Trainer:
         passes: Passes = AS_WRITTEN,
         probe: Probe | None = None,
         export: Callable[[Path], None] = no_export,
+        export_folder: Path | None = None,
     ) -> None:
         self.model, self.valid, self.config, self.folder = model, valid, config, folder
         self.source: BatchSource = InProcess(train) if isinstance(train, SampleStream) else train
         self.call, self.ranks, self.passes, self.export = call or Call(), ranks, passes, export
+        self.export_folder = export_folder or folder / "checkpoint"
         self.monitor = Monitor(model, valid, config, folder, probe)
         self.device = next(model.parameters()).device
         self.optimizers = Optimizers.of(model, config)
@@ -121,6 +123,8 @@ class Trainer:
                 with self._memory_explained():
                     if self.config.minutes is not None or self.call.minutes is not None:
                         self._rehearse()
+                    else:
+                        self._rehearse_export()
                     ending = self._loop(report, interrupted)
             finally:
                 self.source.close()
@@ -220,9 +224,7 @@ class Trainer:
         if self.ranks.leads:
             start_s = time.monotonic()
             self.save()
-            rehearsal = self.folder / "rehearsal"
-            self.export(rehearsal)
-            shutil.rmtree(rehearsal, ignore_errors=True)
+            self._rehearse_export()
             validate_s = time.monotonic()
             self.monitor.validate()
             took_s = time.monotonic() - start_s + time.monotonic() - validate_s  # the end validates twice
@@ -237,19 +239,30 @@ class Trainer:
                     f"{self.reserve_s:.0f} s: give more {name}"
                 )
 
+    def _rehearse_export(self) -> None:
+        """Write a checkpoint beside the place of the real one: what would fail after hours fails now."""
+        if self.ranks.leads:
+            rehearsal = self.export_folder.with_name(self.export_folder.name + ".rehearsal")
+            try:
+                self.export(rehearsal)
+            finally:
+                shutil.rmtree(rehearsal, ignore_errors=True)
+
     def trial(self, passes: Passes) -> None:
         """Run forwards and backwards of every stage in that way, compiling on the way; weights stay as they are."""
         for _, n_context in self.config.stages:
             _, size = self.config.batches(n_context, self.ranks.n)
             order = BatchOrder(seed=self.config.seed, step=0, index=0, n_context=n_context, size=size)
-            with self._memory_explained():
-                with torch.autocast(self.device.type, torch.bfloat16):
-                    losses = combined_loss(
-                        self.model, draw(self.valid, order), self.device, self.config.canvas_share, passes
-                    )
-                losses.total.backward()
+            try:
+                with self._memory_explained():
+                    with torch.autocast(self.device.type, torch.bfloat16):
+                        losses = combined_loss(
+                            self.model, draw(self.valid, order), self.device, self.config.canvas_share, passes
+                        )
+                    losses.total.backward()
+                    float(losses.total.detach())  # errors of a GPU come late
+            finally:
                 self.optimizers.zero_grad()
-                float(losses.total.detach())  # errors of a GPU come late
 
     @contextmanager
     def _memory_explained(self) -> Iterator[None]:
@@ -294,6 +307,7 @@ class Trainer:
                 "n_skipped_in_a_row": self.n_skipped_in_a_row,
                 "seed": self.config.seed,
                 "init_from": self.config.init_from,
+                "tokenizer": self.config.tokenizer,
             },
         )
 
@@ -326,7 +340,7 @@ class Trainer:
         return state is not None
 
     def _check_same_run(self, state: dict) -> None:
-        for name in ("seed", "init_from"):
+        for name in ("seed", "init_from", "tokenizer"):
             mine, kept = asdict(self.config)[name], state.get(name)
             if name in state and kept != mine:
                 raise InputError(

@@ -121,6 +121,16 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     assert (tmp_path / "corpus" / "thesis.tex").exists()
 
 
+@pytest.mark.parametrize("ending", [".part", ".old"])
+def test_folders_used_on_the_way_are_not_emptied_if_they_are_somebodys(tmp_path, ending):
+    backup = tmp_path / f"corpus{ending}"
+    backup.mkdir()
+    (backup / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        build(tmp_path / "corpus", [origin("alpha", a=CODE)])
+    assert (backup / "notes.txt").read_text() == "precious"
+
+
 def test_a_full_disk_leaves_the_old_corpus(tmp_path, monkeypatch):
     folder = tmp_path / "corpus"
     build(folder, [origin("alpha", a=CODE)])

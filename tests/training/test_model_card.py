@@ -3,6 +3,9 @@ from quicksilver.training.recipes import nano, train_config
 
 MANIFEST = {
     "from_environment": False,
+    "drops": {"generated": 1927, "near duplicate of a document in train": 612},
+    "scrubs": {"e-mail address": 3},
+    "decontaminated": [],
     "sources": [{"name": "alpha", "version": "1.0", "licence": "MIT", "split": "train", "n_chars": 1234567}],
 }
 LOG = [
@@ -53,6 +56,8 @@ def card(exact, comparison=()):
 def test_numbers_come_from_what_was_recorded():
     text = card(0.1)
     for fact in (
+        "Dropped: generated 1,927, near duplicate of a document in train 612. Replaced: e-mail address 3. No ev",
+        "quicksilver train run --size nano --seed 1 --minutes 2`",
         "6,000,000 parameters",
         "| denoiser, one | 10.0% | 5.0% to 15.0% |",
         "| floor: copy | 20.0% | 15.0% to 25.0% | 50.0% | 50.0% | 75.0% | 3.0 | – | – |",

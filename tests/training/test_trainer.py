@@ -214,6 +214,18 @@ def test_a_full_disk_at_the_end_is_one_line(tmp_path, monkeypatch):
         run.run(show=False)
 
 
+def test_a_log_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, capsys):
+    run = trainer(tmp_path)
+
+    def full(*_given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("quicksilver.training.monitor.append", full)
+    assert run.run(show=False) == "done"
+    assert "No space left" in capsys.readouterr().out
+    assert (tmp_path / STATE).is_file()
+
+
 def test_out_of_gpu_memory_names_the_setting(tmp_path):
     run = trainer(tmp_path)
 

@@ -12,6 +12,7 @@ from quicksilver.training import recipes, shards
 from quicksilver.training.command import main
 from quicksilver.training.corpus import Document
 from quicksilver.training.plan import TrainConfig
+from quicksilver.training.run_step import alone_in
 from quicksilver.training.samples import SampleConfig
 from quicksilver.training.throughput import flops_per_context_token
 from tiny import TEXTS, tiny_config, tiny_tokenizer
@@ -51,7 +52,7 @@ def test_trains_exports_and_draws(folder, capsys):
     assert (plan.steps, plan.seed, plan.micro_tokens, plan.init_from) == (4, 3, 64, None)
     assert "Step 3" in (run / "samples.md").read_text()
     assert {p.name for p in run.iterdir()} == {
-        "checkpoint", "loss.jsonl", "plan.json", "samples.jsonl", "samples.md", "state.pt",
+        "checkpoint", "loss.jsonl", "plan.json", "run.lock", "samples.jsonl", "samples.md", "state.pt",
     }  # fmt: skip
     said = capsys.readouterr().out
     assert "averaged weights: next" in said and "100% of the plan is done" in said
@@ -103,6 +104,69 @@ def test_other_shapes_and_tokenizers_are_refused(folder, monkeypatch):
         train(folder, "--steps", "2", "--init-from", str(given))
 
 
+def test_a_run_does_not_go_on_with_another_tokenizer(folder):
+    train(folder, "--steps", "2")
+    path = folder / "tokenizer-nano.json"
+    bpe = json.loads(path.read_text())
+    bpe["model"]["merges"].reverse()
+    path.write_text(json.dumps(bpe))
+    with pytest.raises(InputError, match="tokenizer"):
+        train(folder, "--steps", "3")
+
+
+def test_what_changed_since_the_last_call_is_said(folder, capsys):
+    train(folder, "--steps", "2")
+    train(folder, "--steps", "3", "--batch-tokens", "64")
+    said = capsys.readouterr().out
+    assert "changed since the last call: steps 2 to 3" in said
+    assert "changed since the last call: batch_tokens 128 to 64" in said
+
+
+def test_two_runs_in_one_folder_are_refused(folder):
+    with alone_in(folder / "nano", True), pytest.raises(InputError, match="another run is training"):
+        train(folder, "--steps", "1")
+    train(folder, "--steps", "1")  # the lock ended with its holder
+
+
+def test_a_place_that_cannot_take_the_checkpoint_shows_before_training(folder, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="could not write the checkpoint"):
+        train(folder, "--steps", "2", "--export", str(tmp_path / "file" / "ck"))
+    assert not (folder / "nano" / "loss.jsonl").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_split_without_text_is_one_line(folder, split):
+    with gzip.open(folder / "corpus" / f"{split}.jsonl.gz", "wt") as stream:
+        stream.write("")
+    with pytest.raises(InputError, match="holds no text"):
+        train(folder, "--steps", "1")
+
+
+def test_a_full_disk_leaves_the_old_tokenizer(folder, monkeypatch):
+    path = folder / "tokenizer-nano.json"
+    before = path.read_bytes()
+
+    def full(*_given):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("quicksilver.fim.files.replace_whole", full)
+    with pytest.raises(InputError, match="No space left"):
+        main(["tokenizer", "--folder", str(folder)])
+    assert path.read_bytes() == before
+    assert not path.with_name(path.name + ".part").exists()
+
+
+def test_a_card_of_other_weights_is_refused(folder):
+    train(folder, "--steps", "1")
+    (folder / "corpus" / "manifest.json").write_text("{}")
+    evaluation = folder / "eval.json"
+    evaluation.write_text(json.dumps({"model": {"sha256": "0" * 64}}))
+    given = ["--checkpoint", str(folder / "nano" / "checkpoint"), "--evaluation", str(evaluation), "--hardware", "x"]
+    with pytest.raises(InputError, match="other weights"):
+        main(["card", "--folder", str(folder), *given])
+
+
 def test_shards_serve_where_there_is_no_corpus(folder):
     """With worker processes, as on a machine that only got the shards; they hold the tokenizer too."""
     shards.write(folder / "shards-nano", {"train": DOCUMENTS, "valid": DOCUMENTS}, folder / "tokenizer-nano.json")
@@ -126,6 +190,9 @@ def test_shards_serve_where_there_is_no_corpus(folder):
         (["--steps", "1", "--seed", "-1"], "--seed"),
         (["--steps", "1", "--micro-tokens", "0"], "--micro-tokens must be positive"),
         (["--steps", "1", "--minutes", "1"], "not allowed with"),
+        (["--steps", "1" + 400 * "0"], "--steps must be positive and at most"),
+        (["--minutes", "1e308"], "--minutes must be positive and at most"),
+        (["--steps", "1", "--seed", "9" * 23], "--seed must be"),
         ([], "required"),
     ],
 )
