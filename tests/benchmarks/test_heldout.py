@@ -242,3 +242,12 @@ def test_what_happens_in_a_worker_reaches_the_caller(place):
     with pytest.raises(QuicksilverError, match="a worker process died"):
         list(answers)
     assert not multiprocessing.active_children()
+
+
+def test_files_to_write_are_checked_before_anything_is_measured(tmp_path):
+    answers = tmp_path / "answers.jsonl"
+    with pytest.raises(InputError, match="the same file"):
+        main(["heldout", "--json", str(answers), "--resume", str(tmp_path / "." / "answers.jsonl")])
+    with pytest.raises(InputError, match="is no file"):
+        main(["heldout", "--json", str(tmp_path)])
+    assert not answers.exists()
