@@ -25,13 +25,6 @@ FORMAT = "quicksilver-denoiser-1"
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
 EMBEDDED = ("base", "nano")  # best first
 SCALE_SUFFIX = ".scale"
-FORMER_NAMES = {  # of checkpoints written before the copy head was a module of its own
-    "copy_query.weight": "copy_head.query.weight",
-    "copy_key.weight": "copy_head.key.weight",
-    "copy_scale": "copy_head.log_sharpness",
-    "copy_gate.weight": "copy_head.gate.weight",
-    "copy_gate.bias": "copy_head.gate.bias",
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ def load(folder: Path) -> Checkpoint:
         stored = load_file(folder / WEIGHTS)
         scales = {k.removesuffix(SCALE_SUFFIX): v for k, v in stored.items() if k.endswith(SCALE_SUFFIX)}
         weights = {
-            FORMER_NAMES.get(key, key): dequantise(weight, scales[key]) if key in scales else weight
+            key: dequantise(weight, scales[key]) if key in scales else weight
             for key, weight in stored.items()
             if not key.endswith(SCALE_SUFFIX)
         }

@@ -50,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
     ranker.add_argument("--seed", type=int, default=0)
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
-    card.add_argument("--evaluation", type=Path, required=True, help="what `quicksilver eval heldout --json` wrote")
+    card.add_argument(
+        "--evaluation", type=Path, nargs="+", required=True, metavar="FILE",
+        help="what `quicksilver eval heldout --json` wrote, at once or in parts",
+    )  # fmt: skip
     card.add_argument("--hardware", required=True, help="what the run ran on, in words")
     for step in (made, tokenizer, shards, run, curves, ranker, card):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
@@ -149,7 +152,7 @@ def make_card(arguments: argparse.Namespace) -> None:
     """Write MODEL_CARD.md and sources.json into the checkpoint's folder."""
     from ..model import checkpoint
     from .journal import read_log
-    from .model_card import model_card
+    from .model_card import merged, model_card
     from .recipes import RECIPES
     from .trainer import TrainConfig
 
@@ -157,11 +160,11 @@ def make_card(arguments: argparse.Namespace) -> None:
     folder = arguments.folder / recipe.name
     try:
         manifest = json.loads((arguments.folder / "corpus" / "manifest.json").read_text(encoding="utf-8"))
-        evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8"))
+        evaluation = merged([json.loads(file.read_text(encoding="utf-8")) for file in arguments.evaluation])
         config = TrainConfig(**json.loads((folder / run_step.PLAN).read_text(encoding="utf-8")))
         described = checkpoint.load(arguments.checkpoint)
         if evaluation["model"]["sha256"] != described.sha256:
-            raise InputError(f"{arguments.evaluation} is about other weights than those in {arguments.checkpoint}")
+            raise InputError(f"{arguments.evaluation[0]} is about other weights than those in {arguments.checkpoint}")
         shape = described.model.config
         if replace(shape, vocab_size=recipe.shape.vocab_size) != recipe.shape:
             raise InputError(f"{arguments.checkpoint} has not the shape of {recipe.name}'s recipe")

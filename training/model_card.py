@@ -48,6 +48,20 @@ def model_card(
     )
 
 
+def merged(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Evaluations of one checkpoint, done part by part, as one. Raises ValueError when they do not belong together."""
+    first = dict(evaluations[0])
+    rows = {(s["kind"], s["decoder"], s["weights"]): s for each in evaluations for s in each["scores"]}
+    for each in evaluations[1:]:
+        for mine, other in ((first, each), (first["model"], each["model"])):
+            different = [name for name in ("sha256", "dtype", "split", "seed") if mine.get(name) != other.get(name)]
+            if different:
+                raise ValueError(f"the evaluations differ in {', '.join(different)}")
+    compared = [row for each in evaluations for row in each["comparison"]]
+    packages = sorted({package for each in evaluations for package in each["packages"]})
+    return first | {"scores": list(rows.values()), "comparison": compared, "packages": packages}
+
+
 def _summary(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     model = evaluation["model"]
     shape = recipe.shape

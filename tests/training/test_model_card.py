@@ -1,4 +1,5 @@
-from quicksilver.training.model_card import model_card
+import pytest
+from quicksilver.training.model_card import merged, model_card
 from quicksilver.training.recipes import nano, train_config
 
 MANIFEST = {
@@ -82,3 +83,15 @@ def test_the_card_says_what_int8_costs():
     }  # fmt: skip
     assert "| block | denoiser, one | 20.0% | 10.0% | +50.0% | -10.0% to +60.0% |" in card(0.1, [loss])
     assert "before rounding" not in card(0.1)
+
+
+def test_parts_of_an_evaluation_make_one():
+    whole = evaluation(0.1, ())
+    first, second = (whole | {"scores": [score], "packages": [f"p{i}"]} for i, score in enumerate(whole["scores"][:2]))
+    both = merged([first, second])
+    assert both["scores"] == whole["scores"][:2]
+    assert both["packages"] == ["p0", "p1"]
+    with pytest.raises(ValueError, match="sha256"):
+        merged([first, second | {"model": second["model"] | {"sha256": "other"}}])
+    with pytest.raises(ValueError, match="seed"):
+        merged([first, second | {"seed": 9}])
