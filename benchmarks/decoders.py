@@ -19,6 +19,7 @@ from ..model.blocks import LayerStates
 from ..model.denoise import never
 from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
+from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
 from ..model.verification import opening
 from . import floors
@@ -91,7 +92,7 @@ def read_context(infiller: DenoisingInfiller, task: Task) -> None:
     Without the forgetting an answer would depend, by rounding, on which holes the same process filled before.
     """
     infiller.cache.clear()
-    infiller.cache.states(infiller.layout.context(request_of(task), infiller.n_context_max))
+    drive(infiller.run, infiller.cache.states(infiller.layout.context(request_of(task), infiller.n_context_max)))
 
 
 def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str], str]) -> Decoder:
@@ -131,7 +132,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     model = infiller.model
     tokens = infiller.block_tokens if task.multiline else infiller.line_tokens
     context = infiller.layout.context(request_of(task), infiller.n_context_max)
-    all_states, _ = infiller.cache.states(context)
+    all_states, _ = drive(infiller.run, infiller.cache.states(context))
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))

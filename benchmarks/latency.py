@@ -8,16 +8,14 @@ import asyncio
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from ..lsp_server.headless import HeadlessClient, server_command
 from ..lsp_server.source_file import read_document
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
+from .machine import machine, percentile
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "log_analyser.py"
 LARGE_FILE_LINES = 10_000
@@ -37,7 +36,6 @@ LARGE_FILE_KEYS = 60
 _IMPORT = (
     "import time; t = time.perf_counter(); import quicksilver.lsp_server.server; print((time.perf_counter() - t) * 1e3)"
 )
-_VERSIONS = ("quicksilver-lsp", "torch", "pygls", "lsprotocol")
 
 IMPORT, START = "server: import", "server: start to initialized"
 COLD = "first completion, engine cold"
@@ -188,11 +186,6 @@ def _enlarged(document: Document) -> Document:
     return Document(uri=document.uri + "-large.py", version=1, language=document.language, text=text)
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of at least one value; share is in (0, 1]."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-
-
 def _report(
     plan: LatencyPlan, document: Document, samples: Samples, engine: Mapping[str, str | int | float]
 ) -> dict[str, Any]:
@@ -210,33 +203,13 @@ def _report(
     return {
         "benchmark": "latency",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "versions": {name: _version(name) for name in _VERSIONS},
-        },
+        "machine": machine(),
         "engine": dict(engine),
         "file": Path(document.uri).name,
         "keys": {"typed": samples.n_keys, "shown": samples.n_shown},
         "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold},
         "rows": rows,
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _print(report: Mapping[str, Any]) -> None:

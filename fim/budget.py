@@ -1,18 +1,37 @@
 """How much a completion may cost."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+
+STEPS_UNDER_LOAD = 16.0  # the ceiling for two requests at once is this over the square root of 2, and so on
+STEPS_MIN = 2
+
+
+def step_ceiling(n_requests: int) -> int | None:
+    """How many forwards one canvas may take while n_requests want to be served: fewer the more there are.
+
+    None for a request that has the engine for itself.
+    """
+    return None if n_requests <= 1 else max(STEPS_MIN, round(STEPS_UNDER_LOAD / n_requests**0.5))
+
+
+def no_ceiling() -> int | None:
+    """For work that no load shortens."""
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """A monotonic deadline and a cap on function evaluations (denoiser forwards over the canvas).
 
-    deadline_s is on the clock of `time.monotonic`, in seconds; None means no deadline.
+    deadline_s is on the clock of `time.monotonic`, in seconds; None means no deadline. ceiling is asked anew every
+    time, and caps the evaluations further as long as it is not None.
     """
 
     deadline_s: float | None = None
     max_evaluations: int = 64
+    ceiling: Callable[[], int | None] = no_ceiling
 
     def __post_init__(self) -> None:
         if self.max_evaluations < 1:
@@ -30,4 +49,6 @@ class Budget:
 
     def spent(self, n_evaluations: int) -> bool:
         """Whether nothing is left after n_evaluations forwards."""
-        return n_evaluations >= self.max_evaluations or self.expired()
+        ceiling = self.ceiling()
+        is_capped = ceiling is not None and n_evaluations >= ceiling
+        return is_capped or n_evaluations >= self.max_evaluations or self.expired()

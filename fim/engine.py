@@ -1,7 +1,7 @@
 """The seam between the domain and whatever fills holes."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from .types import Completion, CompletionRequest
 
@@ -17,8 +17,25 @@ class Engine(Protocol):
         ...
 
 
-class Infiller(Protocol):
-    """Fills holes, blocking, in this thread: a loaded model. One call at a time."""
+class FillingJob(Protocol):
+    """One request that an infiller works on."""
+
+    @property
+    def completion(self) -> Completion | None:
+        """The answer, once there is one."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended it without an answer."""
+        ...
+
+
+JobT = TypeVar("JobT", bound=FillingJob)
+
+
+class Infiller(Protocol[JobT]):
+    """Fills holes, blocking, in this thread: a loaded model that works on several requests in step."""
 
     @property
     def name(self) -> str:
@@ -29,6 +46,10 @@ class Infiller(Protocol):
         """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
         ...
 
-    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole; is_cancelled is asked before every denoise step. Raises InputError."""
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> JobT:
+        """A job for request; is_cancelled is asked before every forward. Raises InputError."""
+        ...
+
+    def advance(self, jobs: Sequence[JobT], n_waiting: int = 0) -> None:
+        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot."""
         ...

@@ -4,7 +4,7 @@ RMSNorm, RoPE, grouped-query attention with QK-norm, SwiGLU, no biases, and *tok
 multiple of the previous token's. Letters as in `denoiser`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,18 @@ class Norm(nn.RMSNorm):
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where branches of n tokens stand: rotations [B or 1, 1, M * n, E / 2] or [M * n, E / 2], who sees whom (None: all
+    see all), and the context positions [B, M] that they follow."""
+
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor | Attend | None
+    anchors: Tensor
+    n: int
+
+
 class Attention(nn.Module):
     """Grouped-query attention with token shift and QK-norm."""
 
@@ -68,14 +80,24 @@ class Attention(nn.Module):
         return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Attend | None, causal: bool) -> Tensor:
-        """Attention output [B, N, D]; mask (bool, True = may look) broadcasts to [B, H, N, S], or does it all."""
+        """What the heads see [B, N, H * E]; mask (bool, True = may look) broadcasts to [B, H, N, S], or does it all."""
         if mask is not None and not isinstance(mask, Tensor):
-            return self.out(mask(q.to(v.dtype), k.to(v.dtype), v).transpose(1, 2).flatten(2))
+            return mask(q.to(v.dtype), k.to(v.dtype), v).transpose(1, 2).flatten(2)
         groups = self.n_heads // self.n_kv_heads
         if groups > 1:
             k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
         mixed = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), attn_mask=mask, is_causal=causal)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return mixed.transpose(1, 2).flatten(2)
+
+    def branch(self, raw: Tensor, place: Place, states: LayerStates) -> Tensor:
+        """What the heads of branches with raw [B, M * n, W] see, [B, M * n, H * E]."""
+        b, m, w = raw.shape[0], place.anchors.shape[1], raw.shape[2]
+        before = states.raw.gather(1, place.anchors.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
+        previous = torch.cat((before, raw.view(b, m, place.n, w)[:, :, :-1]), dim=2).view(raw.shape)
+        q, k, v = self.project(raw, previous, place.cos, place.sin)
+        keys = torch.cat((states.keys.to(k.dtype), k), dim=2)
+        values = torch.cat((states.values.to(v.dtype), v), dim=2)
+        return self.attend(q, keys, values, place.mask, causal=False)
 
 
 class FeedForward(nn.Module):
@@ -111,29 +133,21 @@ class Block(nn.Module):
         if past is not None:
             k, v = torch.cat((past.keys.to(k.dtype), k), dim=2), torch.cat((past.values.to(v.dtype), v), dim=2)
             raw = torch.cat((past.raw.to(raw.dtype), raw), dim=1)
-        x = x + self.attention.attend(q, k, v, mask, causal=past is None)
+        x = x + self.attention.out(self.attention.attend(q, k, v, mask, causal=past is None))
         return x + self.ffn(self.ffn_norm(x)), LayerStates(k, v, raw)
 
-    def branch(
-        self,
-        x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        mask: Tensor | Attend | None,
-        states: LayerStates,
-        anchors: Tensor,
-        n: int,
-    ) -> Tensor:
-        """Run branches of n tokens each, laid end to end in x [B, M * n, D], after anchors [B, M]."""
+    def branch(self, x: Tensor, place: Place, states: LayerStates) -> Tensor:
+        """Run branches, laid end to end in x [B, M * n, D], after the context in states."""
         raw = self.attention.qkv(self.attention_norm(x))  # [B, M * n, W]
-        b, m, w = raw.shape[0], anchors.shape[1], raw.shape[2]
-        before = states.raw.gather(1, anchors.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
-        split = raw.view(b, m, n, w)
-        previous = torch.cat((before, split[:, :, :-1]), dim=2).view(b, m * n, w)
-        q, k, v = self.attention.project(raw, previous, cos, sin)
-        keys = torch.cat((states.keys.to(k.dtype), k), dim=2)
-        values = torch.cat((states.values.to(v.dtype), v), dim=2)
-        x = x + self.attention.attend(q, keys, values, mask, causal=False)
+        x = x + self.attention.out(self.attention.branch(raw, place, states))
+        return x + self.ffn(self.ffn_norm(x))
+
+    def packed(self, x: Tensor, parts: Sequence[tuple[LayerStates, Place]]) -> Tensor:
+        """Run branches of several contexts (batch 1 each), laid end to end in x [1, S, D], part after part."""
+        raw = self.attention.qkv(self.attention_norm(x))
+        raws = raw.split([place.anchors.shape[1] * place.n for _, place in parts], dim=1)
+        seen = [self.attention.branch(raw, place, states) for raw, (states, place) in zip(raws, parts, strict=True)]
+        x = x + self.attention.out(torch.cat(seen, dim=1))
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -165,7 +179,7 @@ class BlockPasses:
     context: Callable[..., tuple[Tensor, LayerStates]] = Block.context
     branch: Callable[..., Tensor] = Block.branch
     context_mask: Callable[[int, torch.device], Tensor | Attend | None] = no_mask
-    branch_mask: Callable[[Tensor, int, int, bool], Tensor | Attend] = branch_mask
+    branch_mask: Callable[[Tensor, int, int], Tensor | Attend] = branch_mask
 
 
 PLAIN = BlockPasses()

@@ -7,21 +7,14 @@ token ids and states; knows no text.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from .blocks import LayerStates
 from .denoiser import ContextStates
+from .forwards import Context, Work
 
-
-class ContextRunner(Protocol):
-    """What the cache needs of a model."""
-
-    def context(self, tokens: Tensor, past: ContextStates | None = None) -> tuple[Tensor, ContextStates]:
-        """Run new context tokens [1, N] after past."""
-        ...
+N_CHUNK = 256  # context tokens run at a time: how long others wait, and a cancelled request goes on
 
 
 @dataclass(frozen=True)
@@ -35,17 +28,17 @@ class Entry:
 class ContextCache:
     """Least recently used contexts under a cap on their bytes. For one thread."""
 
-    def __init__(self, model: ContextRunner, max_bytes: int = 256 * 1024 * 1024) -> None:
-        self.model = model
+    def __init__(self, max_bytes: int = 256 * 1024 * 1024, n_chunk: int = N_CHUNK) -> None:
+        self.n_chunk = n_chunk
         self.max_bytes = max_bytes
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._n_made = 0
 
-    @torch.inference_mode()
-    def states(self, tokens: Sequence[int]) -> tuple[ContextStates, int]:
-        """States of the whole context, and how many of its tokens were cached. Runs only the others.
+    def states(self, tokens: Sequence[int]) -> Work[tuple[ContextStates, int]]:
+        """States of the whole context, and how many of its tokens were cached. Asks only for the others.
 
-        Raises ValueError for an empty context.
+        They are asked for in chunks, and what has been run is kept, so that a long context can be given up between two
+        chunks and gone on with later. Raises ValueError for an empty context.
         """
         if not tokens:
             raise ValueError("a context needs at least one token")
@@ -58,13 +51,24 @@ class ContextCache:
             assert past is not None and key is not None
             self._entries.move_to_end(key)
             return past, n_cached
-        _, states = self.model.context(torch.tensor([wanted[n_cached:]]), past)
-        if key is not None and 2 * n_cached >= len(self._entries[key].tokens):
+        states = past
+        for start in range(n_cached, len(wanted), self.n_chunk):
+            end = min(start + self.n_chunk, len(wanted))
+            reply = yield Context(torch.tensor([wanted[start:end]]), states)
+            assert isinstance(reply, ContextStates)
+            states = reply
+            key = self._keep(wanted[:end], states, key, start)
+        assert states is not None
+        return states, n_cached
+
+    def _keep(self, tokens: tuple[int, ...], states: ContextStates, key: int | None, n_shared: int) -> int:
+        """Add an entry; it takes the place of the one under key if that shares most of its tokens, n_shared."""
+        if key in self._entries and 2 * n_shared >= len(self._entries[key].tokens):
             del self._entries[key]  # the same text some keystrokes ago
         self._n_made += 1
-        self._entries[self._n_made] = Entry(wanted, states)
+        self._entries[self._n_made] = Entry(tokens, states)
         self._evict()
-        return states, n_cached
+        return self._n_made
 
     def clear(self) -> None:
         """Forget every context."""

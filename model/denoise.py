@@ -7,26 +7,15 @@ last prediction. Knows tokens and tensors, not text.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..fim.budget import Budget
 from .denoiser import ContextStates
+from .forwards import Rows, RowsWork
 from .policies import UnmaskPolicy, one
-
-
-class Predictor(Protocol):
-    """What the loop needs of a model."""
-
-    def canvas(self, canvases: Tensor, states: ContextStates, anchors: Tensor | None = None) -> Tensor:
-        """Hidden states [B, 1, L, D] of canvases [B, 1, L] after the whole context."""
-        ...
-
-    def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor) -> Tensor:
-        """Log-probabilities [B, L, V] of hidden states [B, L, D] of canvas [B, L]."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +75,17 @@ def ignore(step: Step) -> None:
     """An on_step for callers that do not watch."""
 
 
-def predict(model: Predictor, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Prediction:
+def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> RowsWork[Prediction]:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
-    hidden = model.canvas(canvas.unsqueeze(1), states).squeeze(1)
-    log_probs = model.log_probs(hidden, states, canvas).masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = (yield Rows(canvas, states)).masked_fill(tokens.forbidden, float("-inf"))
     best = log_probs.max(dim=-1)
     return Prediction(best.indices, best.values.exp(), 1)
 
 
-Predict = Callable[[Any, ContextStates, Tensor, CanvasTokens], Prediction]
+Predict = Callable[[ContextStates, Tensor, CanvasTokens], RowsWork[Prediction]]
 
 
-@torch.inference_mode()
 def denoise(
-    model: Predictor,
     states: ContextStates,
     canvas: Tensor,
     tokens: CanvasTokens,
@@ -108,7 +94,7 @@ def denoise(
     is_cancelled: Callable[[], bool] = never,
     on_step: Callable[[Step], None] = ignore,
     predict: Predict = predict,
-) -> Denoised:
+) -> RowsWork[Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
     Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
@@ -124,7 +110,7 @@ def denoise(
         if budget.expired() or budget.spent(steps):
             return Denoised(canvas, log_probs, steps, "budget")
         step_start_s = time.monotonic()
-        predicted, confidence, n_forwards = predict(model, states, canvas, tokens)
+        predicted, confidence, n_forwards = yield from predict(states, canvas, tokens)
         step_s = time.monotonic() - step_start_s
         steps += n_forwards
         is_last = budget.spent(steps) or would_be_late(budget, step_s)

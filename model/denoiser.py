@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .blocks import PLAIN, Block, BlockPasses, LayerStates, Norm, rotary
+from .blocks import PLAIN, Block, BlockPasses, LayerStates, Norm, Place, rotary
 from .config import DenoiserConfig
 from .copy_head import CopyHead, Matches
 from .matches import context_matches
@@ -28,16 +28,32 @@ INIT_STD = 0.02
 
 @dataclass
 class ContextStates:
-    """All that a canvas needs of its context: per-layer states, copy keys [B, T, C] and token ids [B, T]."""
+    """All that a canvas needs of its context: per-layer states, copy keys [B, T, C] and token ids [B, T].
+
+    last_matches are the match lengths [B, 1, T - 1] of the last position, once some canvas has needed them.
+    """
 
     layers: list[LayerStates]
     copy_keys: Tensor
     tokens: Tensor
+    last_matches: Tensor | None = None
 
     @property
     def n_tokens(self) -> int:
         """T, the number of context tokens held."""
         return self.tokens.shape[1]
+
+
+def rows_of(states: ContextStates) -> list[ContextStates]:
+    """The states of each row of a batch, as views."""
+    return [
+        ContextStates(
+            [LayerStates(s.keys[i : i + 1], s.values[i : i + 1], s.raw[i : i + 1]) for s in states.layers],
+            states.copy_keys[i : i + 1],
+            states.tokens[i : i + 1],
+        )
+        for i in range(states.tokens.shape[0])
+    ]
 
 
 class Denoiser(nn.Module):
@@ -100,49 +116,39 @@ class Denoiser(nn.Module):
         Each canvas follows the context position anchors [B, M] (default: the last one) and sees the context up to it,
         and itself, never its siblings. States with a batch of 1 serve every row of canvases.
         """
-        return self._branch(canvases, states, anchors, False, passes)
-
-    def continuations(self, tokens: Tensor, states: ContextStates, anchors: Tensor | None = None) -> Tensor:
-        """Causal pass over several continuations at once: hidden states [B, M, N, D] of tokens [B, M, N].
-
-        Each continuation is read as context that follows position anchors [B, M] (default: the last one); it never
-        sees its siblings. What comes out for one is what `context` gives for it alone.
-        """
-        return self._branch(tokens, states, anchors, True, PLAIN)
-
-    def _branch(
-        self, tokens: Tensor, states: ContextStates, anchors: Tensor | None, causal: bool, passes: BlockPasses
-    ) -> Tensor:
-        """Canvases (marked, seeing all of themselves) or continuations (causal) after the context."""
-        b, m, n = tokens.shape
-        n_context = states.n_tokens
-        device = tokens.device
-        mask = None
-        if anchors is None and m == 1 and not causal:
-            anchors = torch.full((b, 1), n_context - 1, device=device)
-        else:
-            if anchors is None:
-                anchors = torch.full((b, m), n_context - 1, device=device)
-            mask = passes.branch_mask(anchors, n_context, n, causal)
-        positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, N]
+        b, m, n = canvases.shape
+        n_context, device = states.n_tokens, canvases.device
+        is_whole = anchors is None and m == 1  # a lone canvas at the end sees everything
+        if anchors is None:
+            anchors = torch.full((b, m), n_context - 1, device=device)
+        mask = None if is_whole else passes.branch_mask(anchors, n_context, n)
+        positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, L]
         cos, sin = rotary(positions.view(b, 1, m * n), self.config.head_size, self.config.rope_theta)
-        x = self.embedding(tokens.view(b, m * n))
-        x = x if causal else x + self.canvas_mark
+        x = self.branch_inputs(canvases.view(b, m * n), is_causal=False)
+        place = Place(cos, sin, mask, anchors, n)
         for block, layer in zip(self.blocks, states.layers, strict=True):
             assert isinstance(block, Block)
             if layer.keys.shape[0] != b:
                 layer = LayerStates(*(t.expand(b, *t.shape[1:]) for t in (layer.keys, layer.values, layer.raw)))
-            x = passes.branch(block, x, cos, sin, mask, layer, anchors, n)
+            x = passes.branch(block, x, place, layer)
         return self.norm(x).view(b, m, n, -1)
+
+    def branch_inputs(self, tokens: Tensor, is_causal: bool) -> Tensor:
+        """Embeddings [B, N, D] of a branch's tokens [B, N]; those of canvases carry the canvas mark."""
+        x = self.embedding(tokens)
+        return x if is_causal else x + self.canvas_mark
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] over the vocabulary alone, before copying."""
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype))
 
-    def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None) -> Tensor:
+    def log_probs(
+        self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None, plain: Tensor | None = None
+    ) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D] that come after the whole context.
 
-        They are those of canvas [B, N] or, without one, of the context's last position (N = 1).
+        They are those of canvas [B, N] or, without one, of the context's last position (N = 1). plain: see
+        `mixed_log_probs`.
         """
         may_copy = torch.ones((), dtype=torch.bool, device=hidden.device)
         matches = None
@@ -150,18 +156,28 @@ class Denoiser(nn.Module):
             matches = self.copy_head.matches_after(states.tokens, 1)
         elif self.config.copies_matches:
             tokens = states.tokens.expand(len(canvas), -1)
-            before = context_matches(states.tokens, 1, self.config.middle).expand(len(canvas), 1, -1)
+            if states.last_matches is None:
+                states.last_matches = context_matches(states.tokens, 1, self.config.middle)
+            before = states.last_matches.expand(len(canvas), 1, -1)
             matches = self.copy_head.matches_in(canvas.unsqueeze(1), tokens, before)
-        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy, matches)
+        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy, matches, plain)
 
     def mixed_log_probs(
-        self, hidden: Tensor, copy_keys: Tensor, followers: Tensor, may_copy: Tensor, matches: Matches | None
+        self,
+        hidden: Tensor,
+        copy_keys: Tensor,
+        followers: Tensor,
+        may_copy: Tensor,
+        matches: Matches | None,
+        plain: Tensor | None = None,
     ) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D], vocabulary and copies mixed.
 
-        followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `CopyHead.forward`.
+        followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `CopyHead.forward`;
+        plain are the vocabulary's own log-probabilities [B, N, V], where they are known already.
         """
-        plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
+        if plain is None:
+            plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
         if not followers.shape[1]:
             return plain
         weights, gate = self.copy_head(hidden, copy_keys, may_copy, matches)

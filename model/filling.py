@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..fim.budget import Budget
+from ..fim.budget import Budget, no_ceiling
 from ..fim.drafts import find_drafts
 from ..fim.types import CompletionRequest, CompletionSource, FinishReason
 from .candidates import Candidate, merged
+from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
 from .denoise import CanvasTokens, Denoised, denoise, ignore, predict, would_be_late
-from .denoiser import ContextStates, Denoiser
+from .denoiser import ContextStates
+from .forwards import Rows, RowsWork, Work
 from .layout import with_lf
 from .ranker import Judged, Ranker, judge
 from .tokenizer import CodeTokenizer
@@ -33,6 +35,7 @@ N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 N_DRAFTS_BLOCK = 2  # drafts of several lines take long to verify
 SURE = 0.8  # a draft this likely is shown without denoising
+N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
@@ -56,11 +59,14 @@ class Answer:
     source: CompletionSource
 
 
+CANCELLED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
+
+
 @dataclass
 class Filling:
     """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
 
-    model: Denoiser
+    config: DenoiserConfig
     tokenizer: CodeTokenizer
     cache: ContextCache
     tokens: CanvasTokens
@@ -68,6 +74,7 @@ class Filling:
     request: CompletionRequest
     context: list[int]
     is_cancelled: Callable[[], bool]
+    ceiling: Callable[[], int | None] = no_ceiling
     n_forwards: int = 0
     n_cached: int = 0
     timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
@@ -84,25 +91,26 @@ class Filling:
         """Whether candidates compete, so that the causal head must judge them."""
         return self.request.drafts > 0 or self.request.lengths > 1
 
-    def answer(self) -> Answer:
-        """Do the work."""
+    def answer(self) -> Work[Answer]:
+        """The work, to its end."""
         if self.is_cancelled():
-            return Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
+            return CANCELLED
         with self._clock("prefill"):
-            states, self.n_cached = self.cache.states(self.context)
-        judged = self.judged_drafts(states)
+            states, self.n_cached = yield from self.cache.states(self.context)
+        judged = yield from self.judged_drafts(states)
         if judged and judged[0].probability >= SURE:
             return self._from(judged[0], "stop")
-        rows = self.denoised(states, judged)
-        return self._chosen(states, judged, rows)
+        rows = yield from self.denoised(states, judged)
+        return (yield from self._chosen(states, judged, rows))
 
-    def candidates(self) -> tuple[list[Judged], list[Judged]]:
+    def candidates(self) -> Work[tuple[list[Judged], list[Judged]]]:
         """Drafts alone, and all candidates, with their probabilities, the likeliest first; for fitting a ranker."""
-        states, self.n_cached = self.cache.states(self.context)
-        judged = self.judged_drafts(states)
-        return judged, self._judge(states, judged, self.denoised(states, judged))
+        states, self.n_cached = yield from self.cache.states(self.context)
+        judged = yield from self.judged_drafts(states)
+        rows = yield from self.denoised(states, judged)
+        return judged, (yield from self._judge(states, judged, rows))
 
-    def judged_drafts(self, states: ContextStates) -> list[Judged]:
+    def judged_drafts(self, states: ContextStates) -> RowsWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
         hole = self.request.hole
         n_max = min(self.request.drafts, N_DRAFTS_BLOCK) if hole.multiline else self.request.drafts
@@ -116,34 +124,34 @@ class Filling:
         fitting = [candidate for candidate in found if len(candidate.tokens) <= self.n_open]
         if not fitting or not self._may_verify(states):
             return []
-        return judge(fitting, self._verify(states, fitting), self.ranker)
+        verified = yield from self._verify(states, fitting)
+        return judge(*self._with_cuts(fitting, verified), self.ranker)
 
-    def denoised(self, states: ContextStates, judged: list[Judged]) -> list[Row]:
+    def denoised(self, states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
         """What canvases turn into: the one of masks and open length first, then those of set length and mended drafts.
 
         Only the first goes on when it is full.
         """
-        n_canvas = min(self.n_open, self.model.config.n_canvas)
+        n_canvas = min(self.n_open, self.config.n_canvas)
         canvases = torch.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
-            canvases = self._canvases(states, canvases, judged)
+            canvases = yield from self._canvases(states, canvases, judged)
         rows = [Row() for _ in canvases]
-        self._fill_block(states, canvases, rows)
+        yield from self._fill_block(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and n_left >= MIN_BLOCK:
-            n_canvas = min(n_left, self.model.config.n_canvas)
+            n_canvas = min(n_left, self.config.n_canvas)
             if self.is_cancelled():
                 rows[0].finish_reason = "cancelled"
                 break
             with self._clock("prefill"):
-                grown, _ = self.cache.states([*self.context, *rows[0].tokens])
-            self._fill_block(grown, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
+                grown, _ = yield from self.cache.states([*self.context, *rows[0].tokens])
+            yield from self._fill_block(grown, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
             n_left -= n_canvas
         return rows
 
-    @torch.inference_mode()
-    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> Tensor:
+    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> RowsWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
 
         One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
@@ -155,8 +163,7 @@ class Filling:
             row[: len(draft)] = torch.tensor(draft)
             row[len(draft) :] = self.tokens.end
         with self._clock("denoise"):
-            hidden = self.model.canvas(rows.unsqueeze(1), states).squeeze(1)
-            log_probs = self.model.log_probs(hidden, states, rows).masked_fill(self.tokens.forbidden, float("-inf"))
+            log_probs = (yield Rows(rows, states)).masked_fill(self.tokens.forbidden, float("-inf"))
         self.n_forwards += 1
         likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
         mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
@@ -175,20 +182,21 @@ class Filling:
             rows.append(row)
         return rows
 
-    def _fill_block(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> None:
+    def _fill_block(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> RowsWork[None]:
         """Denoise canvas [B, L] after the context in states; adds each row's tokens to rows."""
         if self.budget.spent(self.n_forwards):
             for row in rows:
                 row.finish_reason = "budget"
             return
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
-        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=self.budget.max_evaluations - self.n_forwards)
+        n_left = self.budget.max_evaluations - self.n_forwards
+        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_left, ceiling=self.ceiling)
         on_step = ignore
         if self.request.trace:
             on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
         with self._clock("denoise"):
-            result = denoise(
-                self.model, states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
+            result = yield from denoise(
+                states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
                 decoding.predict if len(canvas) == 1 else predict,
             )  # fmt: skip
         self.n_forwards += result.steps
@@ -206,7 +214,7 @@ class Filling:
         elif bool(self.tokens.stops[result.canvas[i]].any()):
             row.finish_reason = "stop"
 
-    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> Answer:
+    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> RowsWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
         if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
@@ -220,11 +228,11 @@ class Filling:
                 finish_reason=free.finish_reason,
                 source="denoiser",
             )
-        best = self._judge(states, judged, rows)[0]
+        best = (yield from self._judge(states, judged, rows))[0]
         row = next((row for row in rows if self._text_of(row) == best.candidate.text), Row(finish_reason="stop"))
         return self._from(best, row.finish_reason)
 
-    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> list[Judged]:
+    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> RowsWork[list[Judged]]:
         """Drafts and rows in one list, all verified, the likeliest first."""
         verified = {j.candidate.text: j.verified for j in judged}
         found = merged(
@@ -243,8 +251,28 @@ class Filling:
         )
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
-            verified |= {c.text: v for c, v in zip(new, self._verify(states, new), strict=True)}
-        return judge(found, [verified[c.text] for c in found], self.ranker)
+            verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
+        found, scores = self._with_cuts(found, [verified[c.text] for c in found])
+        return judge(found, scores, self.ranker)
+
+    def _with_cuts(
+        self, candidates: list[Candidate], verified: list[Verified]
+    ) -> tuple[list[Candidate], list[Verified]]:
+        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
+        scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
+        parts: list[Candidate] = []
+        for candidate, whole in zip(candidates, verified, strict=True):
+            for n in whole.likelier_ends(N_CUTS):
+                text = self.tokenizer.decode(candidate.tokens[:n])
+                if text.endswith("\ufffd") or text in scores:  # half a character, or known already
+                    continue
+                draft = candidate.draft and replace(candidate.draft, text=text, n_after=0)
+                log_prob = candidate.canvas_log_prob * n / len(candidate.tokens)
+                tokens = candidate.tokens[:n]
+                parts.append(replace(candidate, text=text, tokens=tokens, draft=draft, canvas_log_prob=log_prob))
+                scores[text] = whole.upto(n)
+        found = merged([*candidates, *parts])
+        return found, [scores[c.text] for c in found]
 
     def _kept(self, row: Row) -> list[int]:
         """The row's tokens up to the first one that ends the text."""
@@ -259,11 +287,11 @@ class Filling:
         is_late = self.budget.spent(self.n_forwards) or would_be_late(self.budget, self._verify_s)
         return not (states.n_tokens < 2 or is_late or self.is_cancelled())
 
-    def _verify(self, states: ContextStates, candidates: list[Candidate]) -> list[Verified]:
+    def _verify(self, states: ContextStates, candidates: list[Candidate]) -> RowsWork[list[Verified]]:
         before_ms = self.timings_ms["verify"]
         with self._clock("verify"):
             self.n_forwards += 1
-            verified = verify(self.model, states, [c.tokens for c in candidates], self.tokens)
+            verified = yield from verify(states, [c.tokens for c in candidates], self.tokens)
         self._verify_s = (self.timings_ms["verify"] - before_ms) / 1000
         return verified
 

@@ -5,7 +5,7 @@ no sockets and no editor.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,13 +16,14 @@ from ..fim.types import Completion, CompletionRequest
 from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import ContextCache
 from .denoise import CanvasTokens
-from .filling import N_TOKENS_BLOCK, Filling
+from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
+from .forwards import Ask, Context, ModelRunner, Reply
 from .layout import ContextLayout
 from .tokenizer import CodeTokenizer, Special
 
 
 class DenoisingInfiller:
-    """`fim.engine.Infiller` over one checkpoint on one device. One call at a time."""
+    """`fim.engine.Infiller` over one checkpoint on one device. For one thread."""
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
         self.checkpoint = checkpoint
@@ -30,7 +31,9 @@ class DenoisingInfiller:
         self.model = checkpoint.model.to(dtype)
         self.tokenizer = checkpoint.tokenizer
         self.layout = ContextLayout(self.tokenizer)
-        self.cache = ContextCache(self.model)
+        self.run = ModelRunner(self.model)
+        self.cache = ContextCache()
+        self.n_requests = 1
         marks = self.model.config.marks_middle
         self.line_tokens = canvas_tokens(self.tokenizer, multiline=False, marks_middle=marks)
         self.block_tokens = canvas_tokens(self.tokenizer, multiline=True, marks_middle=marks)
@@ -59,12 +62,73 @@ class DenoisingInfiller:
             "torch": torch.__version__,
         }
 
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
+        """A job for request; is_cancelled is asked before every forward. Raises InputError."""
+        return FillingJob(self.name, self.filling(request, is_cancelled))
+
+    def advance(self, jobs: Sequence["FillingJob"], n_waiting: int = 0) -> None:
+        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot.
+
+        The more there are, the fewer steps each canvas gets (`fim.budget.step_ceiling`).
+        """
+        self.n_requests = len(jobs) + n_waiting
+        open_jobs = [job for job in jobs if job.completion is None and job.error is None]
+        asks = [job.ask for job in open_jobs]
+        replies = self.run([ask for ask in asks if ask is not None])
+        answers = iter(replies)
+        for job, ask in zip(open_jobs, asks, strict=True):
+            job.go_on(None if ask is None else next(answers))
+
     def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole; is_cancelled is asked before every forward. Raises InputError."""
-        start_s = time.monotonic()
-        filling = self.filling(request, is_cancelled)
-        answer = filling.answer()
-        timings_ms = filling.timings_ms | {"engine": 1000 * (time.monotonic() - start_s)}
+        """Fill request.hole, alone. Raises InputError."""
+        job = self.begin(request, is_cancelled)
+        while job.completion is None:
+            self.advance([job])
+            if job.error is not None:
+                raise job.error
+        return job.completion
+
+    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
+        """The work on one request, not begun."""
+        tokens = self.block_tokens if request.hole.multiline else self.line_tokens
+        context = self.layout.context(request, self.n_context_max)
+        return Filling(
+            self.model.config,
+            self.tokenizer,
+            self.cache,
+            tokens,
+            self.checkpoint.ranker,
+            request,
+            context,
+            is_cancelled,
+        )
+
+
+class FillingJob:
+    """A `Filling` on its way: what it asks for next and, in the end, its completion."""
+
+    def __init__(self, model: str, filling: Filling) -> None:
+        self.model, self.filling = model, filling
+        self.ask: Ask | None = None  # None before it has begun
+        self.completion: Completion | None = None
+        self.error: Exception | None = None
+        self._work = filling.answer()
+        self._started_s = time.monotonic()
+
+    def go_on(self, reply: Reply | None) -> None:
+        """Send it the reply to its ask (None to begin)."""
+        try:
+            self.ask = self._work.send(reply)
+            if isinstance(self.ask, Context) and self.filling.is_cancelled():
+                self._work.close()  # what was read so far stays in the cache
+                self.completion = self._completion(CANCELLED)
+        except StopIteration as end:
+            self.completion = self._completion(end.value)
+        except Exception as error:  # one request's failure is no other's
+            self.error = error
+
+    def _completion(self, answer: Answer) -> Completion:
+        filling, request = self.filling, self.filling.request
         return Completion(
             text=answer.text,
             range=request.hole.replaced,
@@ -72,20 +136,12 @@ class DenoisingInfiller:
             finish_reason=answer.finish_reason,
             steps=filling.n_forwards,
             n_tokens=answer.n_tokens,
-            model=self.name,
+            model=self.model,
             source=answer.source,
-            timings_ms=timings_ms,
+            timings_ms=filling.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
             n_context=len(filling.context),
             n_cached=filling.n_cached,
             trace=tuple(filling.tracer.frames),
-        )
-
-    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
-        """The work on one request, not begun."""
-        tokens = self.block_tokens if request.hole.multiline else self.line_tokens
-        context = self.layout.context(request, self.n_context_max)
-        return Filling(
-            self.model, self.tokenizer, self.cache, tokens, self.checkpoint.ranker, request, context, is_cancelled
         )
 
 

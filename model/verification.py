@@ -14,7 +14,8 @@ from torch import Tensor
 
 from .context_cache import truncated
 from .denoise import CanvasTokens, Prediction, predict
-from .denoiser import ContextStates, Denoiser
+from .denoiser import ContextStates
+from .forwards import Rows, RowsWork
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,29 @@ class Verified:
         """Log-probability of the whole candidate and its end."""
         return float(self.log_probs.sum() + self.end_log_probs[-1])
 
+    def upto(self, n: int) -> "Verified":
+        """The scores of its first n tokens alone."""
+        return Verified(self.tokens[:n], self.log_probs[:n], self.end_log_probs[: n + 1], self.best[: n + 1])
+
+    def likelier_ends(self, n_max: int) -> list[int]:
+        """Lengths in (0, N) at which it is likelier to end than after all its N tokens, the likeliest n_max of them.
+
+        No single place may be a likely end, and yet some place has to be it: what counts is the probability of the
+        tokens so far times that of ending there.
+        """
+        joint = torch.cat((torch.zeros(1), self.log_probs.cumsum(0))) + self.end_log_probs  # [N + 1]
+        likelier = [i for i in range(1, len(self.tokens)) if joint[i] > joint[-1]]
+        return sorted(likelier, key=lambda i: -float(joint[i]))[:n_max]
+
     @classmethod
     def nothing(cls) -> "Verified":
         """The empty candidate as a head that is sure of it sees it."""
         return cls([], torch.zeros(0), torch.zeros(1), torch.zeros(1, dtype=torch.long))
 
 
-@torch.inference_mode()
 def verify(
-    model: Denoiser, states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
-) -> list[Verified]:
+    states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
+) -> RowsWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them.
 
     Empty candidates are allowed. Raises ValueError without a candidate or for a context of a single token.
@@ -54,9 +68,8 @@ def verify(
     for row, candidate in zip(rows, candidates, strict=True):
         row[1 : len(candidate) + 1] = torch.tensor(candidate, dtype=torch.long)
     rows = rows.to(states.tokens.device)
-    log_probs = continuation_log_probs(model, before, rows).masked_fill(
-        tokens.forbidden, float("-inf")
-    )  # [M, N + 1, V]
+    log_probs = yield Rows(rows, before, is_causal=True)  # [M, N + 1, V]
+    log_probs = log_probs.masked_fill(tokens.forbidden, float("-inf"))
     ends = torch.logsumexp(log_probs.masked_fill(~tokens.stops, float("-inf")), dim=-1).cpu()  # [M, N + 1]
     chosen = log_probs[:, :-1].gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1).cpu()  # [M, N]
     best = log_probs.argmax(dim=-1).cpu()
@@ -68,7 +81,7 @@ def verify(
     ]
 
 
-def predict_verified(model: Denoiser, states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Prediction:
+def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> RowsWork[Prediction]:
     """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
 
     Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
@@ -76,11 +89,11 @@ def predict_verified(model: Denoiser, states: ContextStates, canvas: Tensor, tok
     threshold policy at any level commits at least one token, and what is committed is what the causal head alone would
     write (self-speculation: Sun et al. 2025, "TiDAR").
     """
-    drafted = predict(model, states, canvas, tokens).tokens
+    drafted = (yield from predict(states, canvas, tokens)).tokens
     filled = torch.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
     before, first = opening(states, tokens)
     rows = torch.cat((torch.full_like(filled[:, :1], first), filled[:, :-1]), dim=1)
-    log_probs = continuation_log_probs(model, before, rows).masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = (yield Rows(rows, before, is_causal=True)).masked_fill(tokens.forbidden, float("-inf"))
     best = log_probs.max(dim=-1)
     agrees = (best.indices == filled) | (canvas != tokens.mask)
     reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
@@ -95,19 +108,3 @@ def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates,
     if tokens.middle is not None:
         return states, tokens.middle
     return truncated(states, states.n_tokens - 1), int(states.tokens[0, -1])
-
-
-def continuation_log_probs(model: Denoiser, states: ContextStates, rows: Tensor) -> Tensor:
-    """Next-token log-probabilities [M, N, V] of continuations rows [M, N] of the context in states (batch 1).
-
-    The same as `model.context` and `model.log_probs` would give for each row alone, own tokens copied too.
-    """
-    m, n = rows.shape
-    hidden = model.continuations(rows.unsqueeze(0), states)[0]  # [M, N, D]
-    own_keys = model.copy_head.keys(hidden)
-    keys = torch.cat((states.copy_keys.expand(m, -1, -1), own_keys), dim=1)  # [M, T + N, C]
-    followers = torch.cat((states.tokens[:, 1:].expand(m, -1), rows), dim=1)  # [M, T - 1 + N]
-    earlier = torch.ones(n, n - 1, dtype=torch.bool, device=rows.device).tril(-1)
-    may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
-    tokens = torch.cat((states.tokens.expand(m, -1), rows), dim=1)
-    return model.mixed_log_probs(hidden, keys, followers, may_copy, model.copy_head.matches_after(tokens, n))

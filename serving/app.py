@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from .guard import Guard
+from .metrics import CONTENT_TYPE
 from .openai import (
     MODEL_ALIAS,
     CompletionCall,
@@ -85,6 +86,10 @@ class EngineApi:
         )
         return _json(encode_health(health), 200 if state.status == "ready" else 503)
 
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics, in Prometheus's text format."""
+        return Response(self.worker.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
     async def models(self, request: Request) -> Response:
         """GET /v1/models, in OpenAI's shape."""
         return _json(encode_escaped(models_body(self.worker.state.model, self.created_s)))
@@ -129,6 +134,7 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
     return Starlette(
         routes=[
             Route("/health", api.health, methods=["GET"]),
+            Route("/metrics", api.metrics, methods=["GET"]),
             Route("/v1/models", api.models, methods=["GET"]),
             Route("/v1/fill", api.fill, methods=["POST"]),
             Route("/v1/completions", api.completions, methods=["POST"]),

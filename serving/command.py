@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
@@ -21,7 +21,7 @@ from .wire import one_line
 
 logger = logging.getLogger(__name__)
 
-LoadInfiller = Callable[[Path | None, int | None], Infiller]
+LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
 
 _LOG_BYTES = 1_000_000
 _ERROR_PREFIX = "quicksilver serve: "
@@ -58,7 +58,7 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
     return 2
 
 
-def load_checkpoint(checkpoint: Path | None, n_threads: int | None) -> Infiller:
+def load_checkpoint(checkpoint: Path | None, n_threads: int | None) -> Infiller[Any]:
     """The real model. Imports torch. Raises CheckpointError."""
     from ..model.infiller import load_infiller
 
@@ -112,7 +112,7 @@ def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
 
         addresses = [listener.getsockname() for listener in listeners]
 
-        def load_and_announce() -> Infiller:
+        def load_and_announce() -> Infiller[Any]:
             infiller = load(home.model, options.threads)
             _announce(home, addresses)  # not before: when loading fails, that is the one line to read
             return infiller

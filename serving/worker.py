@@ -1,7 +1,8 @@
-"""The asynchronous front of a blocking Infiller: one worker thread and a short, bounded queue before it.
+"""The asynchronous front of a blocking Infiller: one worker thread, its slots, and a short, bounded queue before them.
 
-Owns loading the model in that thread, waiting, cancellation and what an error in one request means. It does not know
-HTTP, nor which of two requests is the newer one.
+Owns loading the model in that thread, slots, cancellation and what an error in one request means. Jobs in slots go on
+together, one forward at a time; a job joins and leaves between two forwards. It does not know HTTP, nor which of two
+requests is the newer one.
 """
 
 import asyncio
@@ -10,17 +11,20 @@ import logging
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..fim.engine import Infiller
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
+from .metrics import Metrics
+from .waiting import Job, WaitingRoom
 from .wire import EngineStatus, one_line
 
 logger = logging.getLogger(__name__)
+
+N_SLOTS, N_WAITING = 8, 64  # requests in one forward, and those that may wait
 
 
 class EngineStopping(EngineUnavailable):
@@ -38,27 +42,22 @@ class WorkerState:
     ready_s: float = 0.0
 
 
-@dataclass(kw_only=True, eq=False)
-class _Job:
-    request: CompletionRequest
-    received_s: float
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    answer: Future[Completion] = field(default_factory=Future)
-
-
 class Worker:
-    """Runs one request at a time in its own thread, in the order of arrival."""
+    """Runs up to n_slots requests at a time in its own thread."""
 
-    def __init__(self, load: Callable[[], Infiller], *, max_queued: int = 16) -> None:
-        if max_queued < 1:
-            raise ValueError(f"max_queued must be at least 1, not {max_queued}")
+    def __init__(
+        self, load: Callable[[], Infiller[Any]], *, max_queued: int = N_WAITING, n_slots: int = N_SLOTS
+    ) -> None:
+        if n_slots < 1:
+            raise ValueError(f"n_slots must be at least 1, not {n_slots}")
         self._load = load
-        self._max_queued = max_queued
+        self._n_slots = n_slots
         self._state = WorkerState(status="loading")
         self._changed = threading.Condition()
-        self._queue: deque[_Job] = deque()
-        self._running: _Job | None = None
+        self._waiting = WaitingRoom(max_queued)
+        self._running: list[Job] = []
         self._last_used_s = time.monotonic()
+        self.metrics = Metrics()
         self._thread = threading.Thread(target=self._run, name="infiller", daemon=True)
 
     @property
@@ -70,7 +69,7 @@ class Worker:
     def n_jobs(self) -> int:
         """Requests waiting or running."""
         with self._changed:
-            return len(self._queue) + (self._running is not None)
+            return len(self._waiting) + len(self._running)
 
     def start(self) -> None:
         """Begin to load the model; requests may come already."""
@@ -79,7 +78,7 @@ class Worker:
     def idle_s(self) -> float:
         """Seconds since the last request ended (or since the model was ready); 0 while there is work."""
         with self._changed:
-            if self._queue or self._running is not None or self._state.status == "loading":
+            if self._waiting or self._running or self._state.status == "loading":
                 return 0.0
             return time.monotonic() - max(self._last_used_s, self._state.ready_s)
 
@@ -90,13 +89,15 @@ class Worker:
         model), CheckpointError, EngineBusy (queue full, nothing was run), EngineUnavailable (not loaded, stopping),
         EngineError.
         """
-        job = _Job(request=request, received_s=time.monotonic())
+        job = Job(request=request)
         with self._changed:
             if self._state.status in ("refused", "failed", "stopping"):
                 raise _refusal(self._state)
-            if len(self._queue) >= self._max_queued:
-                raise EngineBusy(f"the engine is busy: {len(self._queue)} requests wait already, ask again later")
-            self._queue.append(job)
+            if self._waiting.is_full:
+                busy = EngineBusy(f"the engine is busy: {len(self._waiting)} requests wait already, ask again later")
+                self.metrics.note_failure(busy)
+                raise busy
+            self._waiting.add(job)
             self._changed.notify()
         try:
             return await asyncio.wrap_future(job.answer)
@@ -106,8 +107,8 @@ class Worker:
     def stop(self) -> None:
         """Cancel everything, take nothing more, let the thread end. Does not wait."""
         with self._changed:
-            if self._running is not None:
-                self._running.cancelled.set()
+            for job in self._running:
+                job.cancelled.set()
             self._give_up(WorkerState(status="stopping", reason="the engine is stopping", model=self._state.model))
 
     def join(self, timeout_s: float) -> bool:
@@ -115,34 +116,29 @@ class Worker:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _forget(self, job: _Job) -> None:
+    def _forget(self, job: Job) -> None:
         job.cancelled.set()
         with self._changed:
             self._last_used_s = time.monotonic()
-            if job in self._queue:
-                self._queue.remove(job)
+            self._waiting.leave(job)
 
     def _give_up(self, state: WorkerState) -> None:
         """Enter a final state and turn down all who wait. The caller holds the lock."""
         self._state = state
-        while self._queue:
-            job = self._queue.popleft()
+        while self._waiting:
+            job = self._waiting.take(())
             if job.answer.set_running_or_notify_cancel():
                 job.answer.set_exception(_refusal(state))
         self._changed.notify()
 
     def _run(self) -> None:
         infiller = self._load_infiller()
-        while infiller is not None:
-            job = self._next_job()
-            if job is None:
-                return
-            self._answer(infiller, job)
-            with self._changed:
-                self._running = None
-                self._last_used_s = time.monotonic()
+        while infiller is not None and self._admit(infiller):
+            self._advance(infiller, self._running)
+            for job in [job for job in self._running if _has_ended(job)]:
+                self._settle(job)
 
-    def _load_infiller(self) -> Infiller | None:
+    def _load_infiller(self) -> Infiller[Any] | None:
         start_s = time.monotonic()
         try:
             infiller = self._load()
@@ -169,45 +165,81 @@ class Worker:
                 status: EngineStatus = "refused" if isinstance(error, CheckpointError) else "failed"
                 self._give_up(WorkerState(status=status, reason=reason))
 
-    def _next_job(self) -> _Job | None:
-        """The next job that somebody still waits for, or None when it is time to end."""
-        with self._changed:
-            while True:
-                if self._state.status == "stopping":
-                    return None
-                if not self._queue:
+    def _admit(self, infiller: Infiller[Any]) -> bool:
+        """Fill free slots, waiting for a job where none runs. False when it is time to end."""
+        while True:
+            with self._changed:
+                while not (self._running or self._waiting or self._state.status == "stopping"):
                     self._changed.wait()
+                if not self._waiting or len(self._running) >= self._n_slots:
+                    return bool(self._running)
+                job = self._waiting.take(self._running)
+                if not job.answer.set_running_or_notify_cancel():
                     continue
-                job = self._queue.popleft()
-                if job.answer.set_running_or_notify_cancel():
-                    self._running = job
-                    return job
+                self._running.append(job)
+            self._begin(infiller, job)
 
-    def _answer(self, infiller: Infiller, job: _Job) -> None:
-        start_s = time.monotonic()
-        was_cancelled = False
-        queue_ms = (start_s - job.received_s) * 1000.0
-        waited_ms = (start_s - max(job.received_s, self._state.ready_s)) * 1000.0
+    def _begin(self, infiller: Infiller[Any], job: Job) -> None:
+        job.started_s = time.monotonic()
+        waited_ms = (job.started_s - max(job.received_s, self._state.ready_s)) * 1000.0
         try:
-            completion = infiller.complete(_spend(job.request, waited_ms), job.cancelled.is_set)
-            was_cancelled = job.cancelled.is_set()  # before the answer is out: whoever got it sets the flag too
-            if self._state.status == "stopping":  # it cut the work short: not the answer that was asked for
-                raise _refusal(self._state)
-            timings_ms = {**completion.timings_ms, "queue": queue_ms}
-            job.answer.set_result(dataclasses.replace(completion, timings_ms=timings_ms))
-        except (InputError, EngineStopping) as error:
-            job.answer.set_exception(error)
-        except Exception as error:  # one request's failure must not end the worker
-            job.answer.set_exception(self._note_failure(error))
+            job.work = infiller.begin(_spend(job.request, waited_ms), job.cancelled.is_set)
+        except Exception as error:
+            self._fail(job, error)
+
+    def _advance(self, infiller: Infiller[Any], jobs: Sequence[Job]) -> None:
+        """One forward for all; where that fails, one for each, so that only those fail which cannot do it alone."""
+        start_s = time.monotonic()
+        with self._changed:
+            n_waiting = len(self._waiting)
+        self.metrics.note_jobs(n_waiting, len(self._running))
+        try:
+            infiller.advance([job.work for job in jobs], n_waiting)
+            self.metrics.note_forward(len(jobs), time.monotonic() - start_s)
+        except Exception as error:
+            if len(jobs) == 1:
+                self._fail(jobs[0], error)
+                return
+            logger.warning("a forward for %d requests failed (%s): one by one now", len(jobs), type(error).__name__)
+            for job in list(jobs):
+                self._advance(infiller, [job])
+
+    def _settle(self, job: Job) -> None:
+        """Answer a job that has ended, and free its slot."""
+        if job.work.error is not None:
+            self._fail(job, job.work.error)
             return
+        was_cancelled = job.cancelled.is_set()  # before the answer is out: whoever got it sets the flag too
+        queue_ms = (job.started_s - job.received_s) * 1000.0
+        if self._state.status == "stopping":  # it cut the work short: not the answer that was asked for
+            self._fail(job, _refusal(self._state))
+            return
+        completion = job.work.completion
+        completion = dataclasses.replace(completion, timings_ms={**completion.timings_ms, "queue": queue_ms})
+        self._free(job)
+        self.metrics.note_completion(completion)
+        job.answer.set_result(completion)
         logger.info(
             "request prefix=%d suffix=%d queue_ms=%.1f run_ms=%.1f cancelled=%s",
             len(job.request.hole.prefix),
             len(job.request.hole.suffix),
             queue_ms,
-            (time.monotonic() - start_s) * 1000.0,
+            (time.monotonic() - job.started_s) * 1000.0,
             was_cancelled,
         )
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """Answer with an error; one request's failure must not end the worker."""
+        self._free(job)
+        self.metrics.note_failure(error)
+        is_told = isinstance(error, InputError | EngineStopping)
+        job.answer.set_exception(error if is_told else self._note_failure(error))
+
+    def _free(self, job: Job) -> None:
+        with self._changed:
+            self._running.remove(job)
+            self._last_used_s = time.monotonic()
+            self.metrics.note_jobs(len(self._waiting), len(self._running))
 
     def _note_failure(self, error: Exception) -> EngineError:
         """Log where it failed. The message may quote the user's text, so only the debug log has it."""
@@ -215,6 +247,10 @@ class Worker:
         logger.error("request failed (%s)\n%s%s", kind, "".join(traceback.format_tb(error.__traceback__)), kind)
         logger.debug("request failed: %s", error)
         return EngineError(f"the engine failed on this request ({kind}): its log says where")
+
+
+def _has_ended(job: Job) -> bool:
+    return job.work.completion is not None or job.work.error is not None
 
 
 def _refusal(state: WorkerState) -> QuicksilverError:

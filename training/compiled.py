@@ -50,10 +50,8 @@ class FlexMasks:
             self._contexts[key] = FlexAttention(mask)
         return self._contexts[key]
 
-    def branch(self, anchors: Tensor, n_context: int, n: int, causal: bool = False) -> FlexAttention:
-        """The block form of `model.blocks.branch_mask`, for canvases (causal ones are not trained)."""
-        if causal:
-            raise ValueError("continuations have no block mask: they are not trained")
+    def branch(self, anchors: Tensor, n_context: int, n: int) -> FlexAttention:
+        """The block form of `model.blocks.branch_mask`, for canvases."""
         b, m = anchors.shape
 
         def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 
 from ..fim.budget import Budget
 from ..model.denoise import CanvasTokens, denoise
-from ..model.denoiser import Denoiser
+from ..model.denoiser import Denoiser, rows_of
+from ..model.forwards import ModelRunner, drive_all
 from ..model.infiller import canvas_tokens
 from ..model.layout import ContextLayout
 from ..model.policies import threshold
@@ -86,10 +87,12 @@ def _fill_rows(model: Denoiser, tokenizer: CodeTokenizer, tokens: CanvasTokens, 
     n_canvas = model.config.n_canvas
     with torch.autocast(contexts.device.type, torch.bfloat16):
         _, states = model.context(contexts)
-        canvas = torch.full((len(contexts), n_canvas), tokens.mask, device=contexts.device)
-        filled = denoise(model, states, canvas, tokens, threshold(0.6), Budget(max_evaluations=n_canvas))
+        canvas = torch.full((1, n_canvas), tokens.mask, device=contexts.device)
+        budget = Budget(max_evaluations=n_canvas)
+        works = [denoise(row, canvas, tokens, threshold(0.6), budget) for row in rows_of(states)]
+        filled = drive_all(ModelRunner(model), works)
     texts: list[str] = []
-    for row in filled.canvas.tolist():
+    for row in (result.canvas[0].tolist() for result in filled):
         row = row[: row.index(tokens.end)] if tokens.end in row else row
         texts.append(tokenizer.decode(row).split("\n")[0])
     return texts

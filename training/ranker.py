@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ..fim.errors import InputError
 from ..fim.types import CompletionRequest, Hole
 from ..model.denoise import never
+from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
 from ..model.ranker import Judged, Ranker, features
 from .corpus import Document
@@ -69,7 +70,7 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
 def examples(infiller: DenoisingInfiller, of: Cut) -> list[Example]:
     """The candidates of one hole, once with drafts alone and once with canvases beside them."""
     filling = infiller.filling(of.request, never)
-    drafts, everything = filling.candidates()
+    drafts, everything = drive(infiller.run, filling.candidates())
     return [*_labelled(drafts, of.truth), *_labelled(everything, of.truth)]
 
 

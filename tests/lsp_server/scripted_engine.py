@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from types import SimpleNamespace
 
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import Completion, TraceCell, TraceFrame
@@ -20,7 +21,13 @@ class ScriptedInfiller:
     def describe(self):
         return {"device": "none", "hash": "0123abcd", "parameters": 0}
 
-    def complete(self, request, is_cancelled):
+    def begin(self, request, is_cancelled):
+        return SimpleNamespace(completion=self.answer(request), error=None)
+
+    def advance(self, jobs, n_waiting=0):
+        pass
+
+    def answer(self, request):
         time.sleep(0.003)
         done = tuple(TraceCell(text=character, state="new") for character in self.text)
         open_cells = tuple(TraceCell(text="", state="masked") for _ in self.text)

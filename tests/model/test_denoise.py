@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
 from quicksilver.model.denoise import denoise
+from quicksilver.model.forwards import drive
 from quicksilver.model.policies import everything, one, threshold, top_k
 from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens
 
@@ -18,7 +19,7 @@ ANSWERS = st.lists(st.tuples(st.integers(0, 80), st.floats(0.05, 0.99)), min_siz
 def run(answer, sure, canvas=None, policy=one, budget=None, **more):
     model = Oracle(answer, sure, VOCAB)
     canvas = torch.full((1, len(answer)), MASK) if canvas is None else canvas
-    return model, denoise(model, no_context(), canvas, TOKENS, policy, budget or Budget(), **more)
+    return model, drive(model, denoise(no_context(), canvas, TOKENS, policy, budget or Budget(), **more))
 
 
 @settings(deadline=None)
@@ -101,14 +102,14 @@ def test_a_deadline_in_the_past_runs_nothing():
 
 def test_a_deadline_is_kept_to_within_a_step():
     class Slow(Oracle):
-        def canvas(self, canvases, states, anchors=None):
+        def log_probs(self, ask):
             time.sleep(0.05)
-            return super().canvas(canvases, states, anchors)
+            return super().log_probs(ask)
 
     start = time.monotonic()
     model = Slow([1] * 40, [0.5] * 40, VOCAB)
     canvas = torch.full((1, 40), MASK)
-    result = denoise(model, no_context(), canvas, TOKENS, one, Budget.of(200))
+    result = drive(model, denoise(no_context(), canvas, TOKENS, one, Budget.of(200)))
     assert result.ended == "budget"
     assert MASK not in result.canvas[0].tolist()
     assert result.steps < 8
@@ -124,7 +125,7 @@ def test_cancelled_before_the_next_step():
 def test_rows_are_independent():
     model = Oracle([1, 2, END, END], [0.9, 0.2, 0.8, 0.9], VOCAB)
     canvas = torch.tensor([[MASK] * 4, [MASK, 55, MASK, MASK]])
-    both = denoise(model, no_context(), canvas, TOKENS, one, Budget())
+    both = drive(model, denoise(no_context(), canvas, TOKENS, one, Budget()))
     for row in range(2):
-        alone = denoise(model, no_context(), canvas[row : row + 1], TOKENS, one, Budget())
+        alone = drive(model, denoise(no_context(), canvas[row : row + 1], TOKENS, one, Budget()))
         assert alone.canvas.tolist() == both.canvas[row : row + 1].tolist()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.forwards import ModelRunner, Rows, drive, run_rows
 from quicksilver.model.policies import threshold
-from quicksilver.model.verification import continuation_log_probs, opening, predict_verified, verify
+from quicksilver.model.verification import Verified, opening, predict_verified, verify
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()
@@ -23,13 +24,17 @@ def context(n: int = 20):
     return MODEL.context(ids(0, 1, n))
 
 
+def scores(states, candidates, tokens):
+    return drive(ModelRunner(MODEL), verify(states, candidates, tokens))
+
+
 @torch.inference_mode()
 def test_a_continuation_scores_as_if_it_were_context():
     _, states = context()
     rows = ids(1, 3, 7)
     rows[1, 2] = rows[1, 5]  # its own tokens may be copied too
     rows[2, 1] = rows[2, 6]
-    got = continuation_log_probs(MODEL, states, rows)
+    (got,) = run_rows(MODEL, [Rows(rows, states, is_causal=True)])
     for row, alone in zip(rows, got, strict=True):
         for i in range(len(row)):
             hidden, grown = MODEL.context(torch.cat((states.tokens, row[None, : i + 1]), dim=1))
@@ -49,7 +54,7 @@ def test_a_middle_mark_does_not_break_matches():
     assert matches.classes[0, :, 2].tolist() == [3, 0, 0]
     assert matches.classes[0, 1, 3] == 4
     assert matches.classes[0, 2, 4] == 5
-    got = continuation_log_probs(model, states, row)[0]
+    got = run_rows(model, [Rows(row, states, is_causal=True)])[0][0]
     for i in range(3):
         hidden, grown = model.context(tokens[:, : len(text) + 1 + i])
         assert_near(got[i], model.log_probs(hidden[:, -1:], grown)[0, 0])
@@ -60,9 +65,9 @@ def test_the_middle_mark_stands_before_every_candidate():
     _, states = context()
     marked = dataclasses.replace(TOKENS, middle=7)
     candidate = ids(4, 5).tolist()
-    (verified,) = verify(MODEL, states, [candidate], marked)
+    (verified,) = scores(states, [candidate], marked)
     grown = torch.cat((states.tokens, torch.tensor([[7, *candidate]])), dim=1)
-    (plain,) = verify(MODEL, MODEL.context(grown[:, : states.n_tokens + 1])[1], [candidate], TOKENS)
+    (plain,) = scores(MODEL.context(grown[:, : states.n_tokens + 1])[1], [candidate], TOKENS)
     assert_near(verified.log_probs, plain.log_probs)
     assert_near(verified.end_log_probs, plain.end_log_probs)
 
@@ -71,9 +76,9 @@ def test_the_middle_mark_stands_before_every_candidate():
 def test_padding_and_siblings_do_not_matter():
     _, states = context()
     candidates = [ids(2, 7).tolist(), ids(3, 3).tolist(), []]
-    together = verify(MODEL, states, candidates, TOKENS)
+    together = scores(states, candidates, TOKENS)
     for candidate, verified in zip(candidates, together, strict=True):
-        (alone,) = verify(MODEL, states, [candidate], TOKENS)
+        (alone,) = scores(states, [candidate], TOKENS)
         assert_near(verified.log_probs, alone.log_probs)
         assert_near(verified.end_log_probs, alone.end_log_probs)
         assert (verified.best == alone.best).all()
@@ -84,10 +89,10 @@ def test_padding_and_siblings_do_not_matter():
 def test_first_tokens_and_ends_are_one_distribution():
     _, states = context()
     allowed = [i for i in range(V) if i not in (5, 6, 9)]
-    firsts = verify(MODEL, states, [[i] for i in allowed], TOKENS)
+    firsts = scores(states, [[i] for i in allowed], TOKENS)
     total = sum(float(v.log_probs[0].exp()) for v in firsts) + float(firsts[0].end_log_probs[0].exp())
     before, first = opening(states, TOKENS)
-    masked = continuation_log_probs(MODEL, before, torch.tensor([[first]]))[0, 0, 5].exp()
+    masked = run_rows(MODEL, [Rows(torch.tensor([[first]]), before, is_causal=True)])[0][0, 0, 5].exp()
     assert total == pytest.approx(1 - float(masked), abs=1e-4)
 
 
@@ -97,7 +102,8 @@ def test_verified_decoding_is_what_the_causal_head_writes(seed):
     model = tiny_denoiser(seed=seed)
     _, states = model.context(ids(seed, 1, 12))
     canvas = torch.full((1, 8), TOKENS.mask)
-    result = denoise(model, states, canvas, TOKENS, threshold(1e-6), Budget(), predict=predict_verified)
+    work = denoise(states, canvas, TOKENS, threshold(1e-6), Budget(), predict=predict_verified)
+    result = drive(ModelRunner(model), work)
     grown = states.tokens
     for i in range(8):
         hidden, all_states = model.context(grown)
@@ -115,4 +121,21 @@ def test_verified_decoding_is_what_the_causal_head_writes(seed):
 def test_nothing_to_verify():
     _, states = context()
     with pytest.raises(ValueError, match="candidate"):
-        verify(MODEL, states, [], TOKENS)
+        scores(states, [], TOKENS)
+
+
+def test_the_likeliest_ends_are_those_of_text_and_end_together():
+    log_probs = torch.tensor([0.9, 0.8, 0.1, 0.9]).log()
+    ends = torch.tensor([0.9, 0.01, 0.3, 0.2, 0.05]).log()
+    verified = Verified([1, 2, 3, 4], log_probs, ends, torch.tensor([1, 2, 3, 4, 5]))
+    # ending after 1: .9 * .01, after 2: .72 * .3, after 3: .072 * .2, after all four: .0648 * .05
+    assert verified.likelier_ends(9) == [2, 3, 1]
+    assert verified.likelier_ends(1) == [2]
+    part = verified.upto(2)
+    assert part.log_prob == pytest.approx(float(log_probs[:2].sum() + ends[2]))
+    assert (part.tokens, len(part.end_log_probs), len(part.best)) == ([1, 2], 3, 3)
+
+
+def test_a_text_that_should_not_end_earlier_has_no_other_ends():
+    verified = Verified([1, 2], torch.zeros(2), torch.tensor([1e-6, 1e-6, 0.9]).log(), torch.zeros(3))
+    assert verified.likelier_ends(3) == []

@@ -1,11 +1,13 @@
 """A tiny random denoiser with a real tokenizer, and an oracle that knows the answer. Shared by tests."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.denoise import CanvasTokens
 from quicksilver.model.denoiser import ContextStates, Denoiser
+from quicksilver.model.forwards import Ask, Reply, Rows
 from quicksilver.model.tokenizer import CodeTokenizer
 
 TEXTS = [
@@ -42,14 +44,13 @@ class Oracle:
         self.answer, self.sure, self.vocab_size = answer, sure, vocab_size
         self.seen: list[torch.Tensor] = []
 
-    def canvas(
-        self, canvases: torch.Tensor, states: ContextStates, anchors: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        self.seen.append(canvases[:, 0].clone())
-        return torch.zeros(*canvases.shape, 1)
+    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        """A `Runner`."""
+        return [self.log_probs(ask) for ask in asks if isinstance(ask, Rows)]
 
-    def log_probs(self, hidden: torch.Tensor, states: ContextStates, canvas: torch.Tensor) -> torch.Tensor:
-        b, n, _ = hidden.shape
+    def log_probs(self, ask: Rows) -> torch.Tensor:
+        self.seen.append(ask.tokens.clone())
+        b, n = ask.tokens.shape
         sure = torch.tensor(self.sure[:n]).unsqueeze(-1)
         probs = (1 - sure).expand(n, self.vocab_size) / (self.vocab_size - 1)
         probs = probs.scatter(-1, torch.tensor(self.answer[:n]).unsqueeze(-1), sure)

@@ -9,8 +9,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.fim.types import Completion, CompletionRequest, TraceCell, TraceFrame
@@ -18,7 +19,7 @@ from quicksilver.serving.command import main
 
 
 class FakeInfiller:
-    """Sleeps step_ms per denoise step and echoes suffix + prefix."""
+    """Sleeps step_ms per forward, whoever shares it, and echoes suffix + prefix."""
 
     def __init__(self, log: Path, step_ms: float) -> None:
         self._log = log
@@ -31,20 +32,25 @@ class FakeInfiller:
     def describe(self) -> Mapping[str, str | int | float]:
         return {"device": "none", "parameters": 0}
 
-    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        hole = request.hole
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> SimpleNamespace:
         self._note("start", request, 0)
-        if hole.prefix == "raise-input":
+        if request.hole.prefix == "raise-input":
             raise InputError("the fake does not like this")
-        if hole.prefix == "raise-bug":
-            raise RuntimeError(f"secret source text: {hole.suffix}")
-        for step in range(request.max_evaluations):
-            if is_cancelled():
-                self._note("cancelled", request, step)
-                return self._answer(request, "cancelled", step)
-            time.sleep(self._step_ms / 1000)
-        self._note("done", request, request.max_evaluations)
-        return self._answer(request, "stop", request.max_evaluations)
+        if request.hole.prefix == "raise-bug":
+            raise RuntimeError(f"secret source text: {request.hole.suffix}")
+        return SimpleNamespace(request=request, is_cancelled=is_cancelled, step=0, completion=None, error=None)
+
+    def advance(self, jobs: Sequence[SimpleNamespace], n_waiting: int = 0) -> None:
+        time.sleep(self._step_ms / 1000)
+        for job in jobs:
+            if job.is_cancelled():
+                self._note("cancelled", job.request, job.step)
+                job.completion = self._answer(job.request, "cancelled", job.step)
+                continue
+            job.step += 1
+            if job.step == job.request.max_evaluations:
+                self._note("done", job.request, job.step)
+                job.completion = self._answer(job.request, "stop", job.step)
 
     def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
         text = request.hole.suffix + request.hole.prefix

@@ -137,9 +137,21 @@ async def test_failure_is_a_500_and_the_log_has_no_source_text(shared_rig, ask):
     with pytest.raises(EngineError):
         await client.complete(ask("NaN"))  # an answer that cannot be sent
     log = shared_rig.home.log_file.read_text()
-    assert "in complete" in log  # the traceback
+    assert "in begin" in log  # the traceback
     assert "hunter2" not in log
     assert (await client.complete(ask("still there"))).text == "still there"
+
+
+async def test_metrics_count_what_happened_and_hold_no_source_text(shared_rig, ask):
+    client = shared_rig.client()
+    await client.complete(ask("hunter2 = ", "", n_steps=3))
+    reply = await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/metrics", timeout_s=30)
+    assert reply.status == 200
+    numbers = reply.body.decode()
+    assert 'quicksilver_completions_total{reason="stop",source="denoiser"}' in numbers
+    assert "quicksilver_forward_requests_bucket" in numbers
+    assert 'quicksilver_completion_seconds_count{part="queue"}' in numbers
+    assert "hunter2" not in numbers
 
 
 async def test_whole_request_there_and_back(shared_rig, ask):

@@ -15,6 +15,7 @@ from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailabl
 from quicksilver.serving.client import EngineClient, default_launch
 from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info
+from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
 
 def engine_info(home: EngineHome) -> EngineInfo:
@@ -174,17 +175,18 @@ async def test_stale_socket_is_replaced(rig, ask):
 async def test_busy_queue(rig, ask):
     client = rig.client("--fake-step-ms", "20")
     await client.ensure_running()
-    jobs = [asyncio.create_task(client.complete(ask("running", n_steps=500)))]
-    await rig.event("start")
-    jobs += [asyncio.create_task(client.complete(ask(f"w{i}"))) for i in range(16)]
+    running = [asyncio.create_task(client.complete(ask(f"running {i}", n_steps=5000))) for i in range(N_SLOTS)]
+    await rig.event("start", N_SLOTS)
+    waiting = [asyncio.create_task(client.complete(ask(f"w{i}"))) for i in range(N_WAITING)]
     async with asyncio.timeout(30):
-        while (await client.health()).n_jobs < 17:
+        while (await client.health()).n_jobs < N_SLOTS + N_WAITING:
             await asyncio.sleep(0.01)
     with pytest.raises(EngineBusy, match="busy"):
         await client.complete(ask("one too many"))
-    jobs[0].cancel()
-    answers = await asyncio.gather(*jobs[1:])
-    assert [answer.text for answer in answers] == [f"w{i}" for i in range(16)]
+    for job in running:
+        job.cancel()
+    answers = await asyncio.gather(*waiting)
+    assert [answer.text for answer in answers] == [f"w{i}" for i in range(N_WAITING)]
 
 
 async def test_idle_engine_stops_and_comes_back(rig, ask):

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from one_by_one import OneByOne
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from quicksilver.fim.types import Completion
 from quicksilver.serving.worker import EngineStopping, Worker
 
 
-class GatedInfiller:
+class GatedInfiller(OneByOne):
     """Runs until its gate opens or the request is cancelled; remembers what it saw."""
 
     name = "gated"
@@ -54,7 +56,7 @@ def infiller():
 
 @pytest.fixture
 def worker(infiller):
-    worker = Worker(lambda: infiller, max_queued=2)
+    worker = Worker(lambda: infiller, max_queued=2, n_slots=1)
     worker.start()
     yield worker
     worker.stop()
@@ -196,3 +198,112 @@ async def test_stopping_turns_everybody_down(worker, infiller, ask):
     with pytest.raises(EngineStopping):
         await worker.complete(ask("late"))
     assert infiller.started == ["running"]
+
+
+class SteppingInfiller:
+    """Every job takes as many forwards as its suffix has characters; remembers who was in each forward."""
+
+    name = "stepping"
+
+    def __init__(self) -> None:
+        self.forwards: list[list[str]] = []
+        self.gate = threading.Event()
+        self.limit = 99
+
+    def describe(self):
+        return {}
+
+    def begin(self, request, is_cancelled):
+        if request.hole.prefix == "unusable":
+            raise InputError("no")
+        return SimpleNamespace(request=request, is_cancelled=is_cancelled, n=0, completion=None, error=None)
+
+    def advance(self, jobs, n_waiting=0):
+        self.gate.wait(10)
+        names = [job.request.hole.prefix for job in jobs]
+        if len(jobs) > self.limit or "poison" in names:
+            raise MemoryError("too many")
+        self.forwards.append(names)
+        for job in jobs:
+            job.n += 1
+            is_cancelled = job.is_cancelled()
+            if is_cancelled or job.n == len(job.request.hole.suffix):
+                job.completion = Completion(
+                    text=job.request.hole.prefix, range=(0, 0), confidence=1.0,
+                    finish_reason="cancelled" if is_cancelled else "stop", steps=job.n, n_tokens=1, model="stepping",
+                )  # fmt: skip
+
+
+@pytest.fixture
+def stepping():
+    return SteppingInfiller()
+
+
+@pytest.fixture
+def slots(stepping):
+    worker = Worker(lambda: stepping, max_queued=9, n_slots=3)
+    worker.start()
+    yield worker
+    worker.stop()
+    assert worker.join(5)
+
+
+async def begin_all(worker, requests):
+    tasks = [asyncio.create_task(worker.complete(request)) for request in requests]
+    await until(lambda: worker.n_jobs == len(tasks))
+    return tasks
+
+
+async def test_jobs_share_forwards_and_slots_are_filled_between_them(slots, stepping, ask):
+    tasks = await begin_all(slots, [ask("a", "12"), ask("b", "1234"), ask("c", "123"), ask("d", "12")])
+    stepping.gate.set()
+    assert [task.steps for task in await asyncio.gather(*tasks)] == [2, 4, 3, 2]
+    met = stepping.forwards[1:]  # whoever came first may have begun alone
+    assert all(len(names) <= 3 for names in met)
+    assert any(len(names) == 3 for names in met)
+    assert sum(map(len, stepping.forwards)) == 11
+    assert any("b" in names and "d" in names for names in met)  # d joined while b was under way
+
+
+async def test_documents_take_turns_and_deadlines_count(slots, stepping, ask):
+    def of(name, path, budget_ms=None):
+        return replace(ask(name, "1"), path=path, budget_ms=budget_ms)
+
+    busy = await begin_all(slots, [of("busy", "x.py")])
+    await until(lambda: slots._running)
+    waiting = [of(f"x{i}", "x.py") for i in range(3)] + [of("y", "y.py"), of("hurried", "x.py", 60_000)]
+    rest = [asyncio.create_task(slots.complete(request)) for request in waiting]
+    await until(lambda: slots.n_jobs == 6)
+    stepping.gate.set()
+    await asyncio.gather(*busy, *rest)
+    assert stepping.forwards[1:] == [["hurried", "y", "x0"], ["x1", "x2"]]
+
+
+async def test_a_forward_that_fails_together_is_done_one_by_one(slots, stepping, ask):
+    stepping.limit = 1
+    tasks = await begin_all(slots, [ask("a", "12"), ask("b", "1"), ask("poison", "1")])
+    stepping.gate.set()
+    with pytest.raises(EngineError):
+        await tasks[2]
+    assert [(await task).text for task in tasks[:2]] == ["a", "b"]
+    assert (await slots.complete(ask("after", "1"))).text == "after"
+
+
+async def test_an_unusable_request_leaves_the_others_alone(slots, stepping, ask):
+    tasks = await begin_all(slots, [ask("a", "12"), ask("b", "1")])
+    refused = asyncio.create_task(slots.complete(ask("unusable", "1")))
+    stepping.gate.set()
+    with pytest.raises(InputError):
+        await refused
+    assert [task.text for task in await asyncio.gather(*tasks)] == ["a", "b"]
+
+
+async def test_a_cancelled_job_frees_its_slot_within_a_forward(slots, stepping, ask):
+    endless = await begin_all(slots, [ask(name, "1" * 10_000) for name in "abc"])
+    stepping.gate.set()
+    await until(lambda: len(stepping.forwards) > 3)
+    for task in endless:
+        task.cancel()
+    assert (await slots.complete(ask("next", "1"))).text == "next"
+    await until(lambda: slots.n_jobs == 0)
+    assert len(stepping.forwards) < 10_000

@@ -1,0 +1,135 @@
+"""Forwards: what work on a hole asks of the model, and how the asks of several jobs become one pass.
+
+Work is a generator: it yields an `Ask`, is sent log-probabilities or states, and returns its result. So the one denoise
+loop, verification and prefill are written as if they had the model for themselves, and whoever drives them decides what
+runs together: `drive` one job alone, `drive_all` several in step. Token-wise layers run over the tokens of all jobs at
+once; attention and copying, which differ in their contexts, job by job, on each one's own cached states, with nothing
+padded or copied.
+
+Knows tensors and no text, no sockets, no clocks.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from .blocks import Block, Place, branch_mask, rotary
+from .denoiser import ContextStates, Denoiser
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows [M, N] of tokens that each follow the same context (states of batch 1): canvases or, causal, continuations.
+
+    Answered by log-probabilities [M, N, V]: of what stands at each position of a canvas, of what follows each position
+    of a continuation.
+    """
+
+    tokens: Tensor
+    states: ContextStates
+    is_causal: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """New context tokens [1, N] after past. Answered by the states of all of it."""
+
+    tokens: Tensor
+    past: ContextStates | None
+
+
+Ask = Rows | Context
+Reply = Tensor | ContextStates
+T = TypeVar("T")
+Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
+RowsWork = Generator[Rows, Any, T]
+
+
+class Runner(Protocol):
+    """What can answer asks."""
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        """One reply an ask, in their order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelRunner:
+    """Answers asks with a denoiser: all rows in one pass, contexts one after the other."""
+
+    model: Denoiser
+
+    @torch.inference_mode()
+    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        rows = [ask for ask in asks if isinstance(ask, Rows)]
+        answers = iter(run_rows(self.model, rows) if rows else [])
+        return [next(answers) if isinstance(ask, Rows) else self.model.context(ask.tokens, ask.past)[1] for ask in asks]
+
+
+def drive(run: Runner, work: Work[T]) -> T:
+    """The result of work that has the model for itself."""
+    (result,) = drive_all(run, [work])
+    return result
+
+
+def drive_all(run: Runner, works: Sequence[Work[T]]) -> list[T]:
+    """The results of several works that go on in step until the last one is done."""
+    results: dict[int, T] = {}
+    replies: dict[int, Reply | None] = dict.fromkeys(range(len(works)))
+    while replies:
+        asks: dict[int, Ask] = {}
+        for i, reply in replies.items():
+            try:
+                asks[i] = works[i].send(reply)
+            except StopIteration as end:
+                results[i] = end.value
+        replies = dict(zip(asks, run(list(asks.values())), strict=True)) if asks else {}
+    return [results[i] for i in range(len(works))]
+
+
+def run_rows(model: Denoiser, asks: Sequence[Rows]) -> list[Tensor]:
+    """Log-probabilities [M, N, V] for each ask, from one pass over the tokens of all."""
+    sizes = [ask.tokens.numel() for ask in asks]
+    hidden = packed_hidden(model, asks)  # [S, D]
+    plain = F.log_softmax(model.vocabulary_logits(hidden).float(), dim=-1)
+    return [
+        _mixed(model, ask, h.view(*ask.tokens.shape, -1), p.view(*ask.tokens.shape, -1))
+        for ask, h, p in zip(asks, hidden.split(sizes), plain.split(sizes), strict=True)
+    ]
+
+
+def packed_hidden(model: Denoiser, asks: Sequence[Rows]) -> Tensor:
+    """Hidden states [S, D] of all rows' tokens, laid end to end."""
+    x = torch.cat([model.branch_inputs(ask.tokens.view(1, -1), ask.is_causal) for ask in asks], dim=1)  # [1, S, D]
+    places = [_place(model, ask) for ask in asks]
+    for i, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        x = block.packed(x, [(ask.states.layers[i], place) for ask, place in zip(asks, places, strict=True)])
+    return model.norm(x)[0]
+
+
+def _place(model: Denoiser, ask: Rows) -> Place:
+    m, n = ask.tokens.shape
+    n_context, device = ask.states.n_tokens, ask.tokens.device
+    anchors = torch.full((1, m), n_context - 1, device=device)
+    mask = None if m == 1 and not ask.is_causal else branch_mask(anchors, n_context, n, ask.is_causal)
+    positions = torch.arange(n_context, n_context + n, device=device).repeat(m)
+    cos, sin = rotary(positions, model.config.head_size, model.config.rope_theta)
+    return Place(cos, sin, mask, anchors, n)
+
+
+def _mixed(model: Denoiser, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
+    """Vocabulary and copies mixed; continuations may copy their own earlier tokens too."""
+    states, head = ask.states, model.copy_head
+    if not ask.is_causal:
+        return model.log_probs(hidden, states, ask.tokens, plain)
+    m, n = ask.tokens.shape
+    keys = torch.cat((states.copy_keys.expand(m, -1, -1), head.keys(hidden)), dim=1)  # [M, T + N, C]
+    tokens = torch.cat((states.tokens.expand(m, -1), ask.tokens), dim=1)
+    earlier = torch.ones(n, n - 1, dtype=torch.bool, device=tokens.device).tril(-1)
+    may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
+    return model.mixed_log_probs(hidden, keys, tokens[:, 1:], may_copy, head.matches_after(tokens, n), plain)

@@ -1,0 +1,102 @@
+"""Several jobs in one pass: what comes out for each is what it would get alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from quicksilver.fim.budget import Budget
+from quicksilver.model.context_cache import ContextCache
+from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.denoiser import ContextStates, rows_of
+from quicksilver.model.forwards import Context, ModelRunner, Rows, Work, drive, drive_all, run_rows
+from quicksilver.model.policies import threshold
+from tiny import assert_near, tiny_denoiser
+
+V = 330
+MODEL = tiny_denoiser(V)
+RUN = ModelRunner(MODEL)
+NO_STOP = CanvasTokens(mask=300, end=301, forbidden=torch.zeros(V, dtype=torch.bool), stops=torch.arange(V) == 301)
+
+
+def ids(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randint(0, 300, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def context(seed: int, n: int) -> ContextStates:
+    (states,) = RUN([Context(ids(seed, 1, n), None)])
+    assert isinstance(states, ContextStates)
+    return states
+
+
+def asks() -> list[Rows]:
+    """Canvases and continuations, one row and several, after contexts of different lengths."""
+    states = [MODEL.context(ids(seed, 1, n))[1] for seed, n in ((1, 7), (2, 30), (3, 1), (4, 19))]
+    return [
+        Rows(ids(5, 1, 8), states[0]),
+        Rows(ids(6, 3, 5), states[1], is_causal=True),
+        Rows(ids(7, 2, 6), states[1]),
+        Rows(ids(8, 1, 4), states[2]),
+        Rows(ids(9, 1, 1), states[3], is_causal=True),
+    ]
+
+
+@torch.inference_mode()
+def test_packed_equals_alone():
+    together = run_rows(MODEL, asks())
+    for ask, got in zip(asks(), together, strict=True):
+        assert_near(got, run_rows(MODEL, [ask])[0])
+        assert got.shape == (*ask.tokens.shape, V)
+
+
+@torch.inference_mode()
+def test_a_canvas_gets_what_training_computes():
+    for ask in asks():
+        if not ask.is_causal:
+            (got,) = run_rows(MODEL, [ask])
+            for row, tokens in zip(got, ask.tokens, strict=True):
+                hidden = MODEL.canvas(tokens.view(1, 1, -1), ask.states).squeeze(1)
+                assert_near(row, MODEL.log_probs(hidden, ask.states, tokens.view(1, -1))[0])
+
+
+@torch.inference_mode()
+def test_rows_of_a_batch_of_contexts():
+    _, together = MODEL.context(ids(1, 3, 12))
+    for i, row in enumerate(rows_of(together)):
+        _, alone = MODEL.context(ids(1, 3, 12)[i : i + 1])
+        assert_near(row.layers[2].keys, alone.layers[2].keys)
+        assert torch.equal(row.tokens, alone.tokens)
+
+
+def test_jobs_that_go_on_in_step_end_as_they_would_alone():
+    canvas = torch.full((1, 8), NO_STOP.mask)
+    states = [context(seed, 5 + seed) for seed in range(4)]
+
+    def works():
+        return [
+            denoise(s, canvas, NO_STOP, threshold((0.05, 0.2, 0.5, 0.99)[i]), Budget()) for i, s in enumerate(states)
+        ]
+
+    together = drive_all(RUN, works())
+    assert len({result.steps for result in together}) > 1  # some end earlier than others
+    for result, work in zip(together, works(), strict=True):
+        alone = drive(RUN, work)
+        assert torch.equal(result.canvas, alone.canvas)
+        assert result.steps == alone.steps
+
+
+def test_prefill_and_denoising_share_a_pass():
+    cache = ContextCache(n_chunk=4)
+    canvas = torch.full((1, 6), NO_STOP.mask)
+    states = context(1, 9)
+    works: list[Work[Any]] = [
+        cache.states(ids(2, 11).tolist()),
+        denoise(states, canvas, NO_STOP, threshold(0.9), Budget()),
+    ]
+    (read, n_cached), result = drive_all(RUN, works)
+    assert (read.n_tokens, n_cached) == (11, 0)
+    assert torch.equal(result.canvas, drive(RUN, denoise(states, canvas, NO_STOP, threshold(0.9), Budget())).canvas)
+
+
+def test_an_error_in_work_comes_out():
+    with pytest.raises(ValueError, match="at least one token"):
+        drive(RUN, ContextCache().states([]))
