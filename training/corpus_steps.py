@@ -5,6 +5,7 @@ Owns their arguments' meaning, their progress bars and what they print. The work
 
 import argparse
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from ..fim.errors import InputError
 from . import corpus, sources
 from .corpus_report import corpus_report
 from .decontamination import contamination
+from .interrupts import remembered
 
 T = TypeVar("T")
 OURSELVES = frozenset({"quicksilver-lsp"})
@@ -40,8 +42,8 @@ def make_corpus(arguments: argparse.Namespace) -> None:
     report.drops.update(
         f"package {name}: its archive is not in {wheels.name}/" for name in sorted(pinned.keys() - found)
     )
-    finish = partial(_finished, tokenizer_file=NANO_TOKENIZER)
-    with _bar("examining packages", len(origins)) as advance:
+    with _bar("examining packages", len(origins)) as advance, remembered() as interrupted:
+        finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
         examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
         corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
     print(corpus_report(report))
@@ -110,8 +112,10 @@ def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> N
         print("| " + " | ".join([*cells, f"{row.training_s:.0f} s"]) + " |")
 
 
-def _finished(report: corpus.Report, tokenizer_file: Path) -> str:
-    """Estimate tokens if there is a tokenizer, then write the report."""
+def _finished(report: corpus.Report, tokenizer_file: Path, interrupted: threading.Event) -> str:
+    """Estimate tokens if there is a tokenizer, then write the report; the last place where an interrupt counts."""
+    if interrupted.is_set():
+        raise KeyboardInterrupt
     from ..model.tokenizer import CodeTokenizer
 
     if tokenizer_file.is_file():
