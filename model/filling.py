@@ -258,7 +258,12 @@ class Filling:
     def _with_cuts(
         self, candidates: list[Candidate], verified: list[Verified]
     ) -> tuple[list[Candidate], list[Verified]]:
-        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
+        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier.
+
+        Where one line is wanted and nothing stands right of the cursor, the line's end is the end.
+        """
+        if not self.request.hole.multiline and self.request.hole.suffix[:1] in ("", "\n", "\r"):
+            return candidates, verified
         scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
         parts: list[Candidate] = []
         for candidate, whole in zip(candidates, verified, strict=True):

@@ -30,9 +30,9 @@ def with_ranker(infiller: DenoisingInfiller, ranker: Ranker) -> DenoisingInfille
     return DenoisingInfiller(dataclasses.replace(infiller.checkpoint, ranker=ranker))
 
 
-def request(prefix: str = TEXTS[0], multiline: bool = False, **more: Any) -> CompletionRequest:
+def request(prefix: str = TEXTS[0], multiline: bool = False, suffix: str = "\n", **more: Any) -> CompletionRequest:
     at = len(prefix)
-    hole = Hole(prefix=prefix, suffix="\n", language="python", replaced=(at, at), multiline=multiline)
+    hole = Hole(prefix=prefix, suffix=suffix, language="python", replaced=(at, at), multiline=multiline)
     return dataclasses.replace(CompletionRequest(hole=hole, budget_ms=None), **more)
 
 
@@ -165,3 +165,15 @@ def test_load_errors(tmp_path, folder):
         load_infiller(tmp_path / "nothing")
     with pytest.raises(InputError):
         load_infiller(folder, n_threads=0)
+
+
+def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
+    """Random weights find every text too long; at the end of a line there is no other end than the line's."""
+
+    def drafts(**hole):
+        filling = infiller.filling(request(prefix="size = abc + def\nsize = ", **hole), lambda: False)
+        states, _ = drive(infiller.run, filling.cache.states(filling.context))
+        return {j.candidate.text for j in drive(infiller.run, filling.judged_drafts(states))}
+
+    assert drafts(suffix="\nother") == {"abc + def"}
+    assert len(drafts(suffix="\nother", multiline=True)) > 1
