@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..fim.errors import EngineBusy, EngineError, InputError
@@ -28,7 +29,7 @@ from .machine import machine, percentile
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 N_TRUTH_MIN = 4  # characters
-BUSY_PAUSE_S = 0.05  # before an editor that was turned away asks again
+BUSY_PAUSE_S = 0.05  # before an editor that got no answer asks again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,7 @@ def line_holes(file: Path) -> list[LineHole]:
         if len(truth.strip()) < N_TRUTH_MIN:
             continue
         hole = Hole(prefix=text[:at], suffix=text[end:], language="python", replaced=(at, end), multiline=False)
-        holes.append(LineHole(request=CompletionRequest(hole=hole, path=file.name), truth=truth))
+        holes.append(LineHole(request=CompletionRequest(hole=hole, path=file.name, budget_ms=None), truth=truth))
     if not holes:
         raise InputError(f"{file} has no line to complete")
     return holes
@@ -154,22 +155,22 @@ async def _edit(
     load: Load,
     alone: dict[tuple[int, int], str],
 ) -> None:
-    """One editor: its file under a name of its own, from a line of its own on."""
+    """One editor walks down its file from a line of its own on."""
     walk = editor % len(walks)
     holes = walks[walk]
     at = (editor // len(walks)) * 7 % len(holes)
     while time.monotonic() < until_s:
         hole = holes[at]
-        request = CompletionRequest(hole=hole.request.hole, path=hole.request.path, budget_ms=None)
         start_s = time.monotonic()
         try:
-            completion = await client.complete(request)
+            completion = await client.complete(hole.request)
         except EngineBusy:
             load.n_busy += 1
             await asyncio.sleep(BUSY_PAUSE_S)
             continue
         except EngineError:
             load.n_lost += 1
+            await asyncio.sleep(BUSY_PAUSE_S)
             continue
         load.waited_ms.append(1000 * (time.monotonic() - start_s))
         _judge(completion, hole, load, alone, (walk, at))
@@ -218,9 +219,10 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(title="quicksilver bench throughput", title_justify="left")
+    title = "quicksilver bench throughput"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", "\n"), justify="right")
     for row in rows:
         table.add_row(*("–" if value is None else str(value) for value in row.values()))
     open_console().print(table)

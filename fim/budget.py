@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-STEPS_UNDER_LOAD = 16.0  # the ceiling for two requests at once is this over the square root of 2, and so on
+STEPS_UNDER_LOAD = 16.0  # over the square root of the number of requests; chosen by eye, not measured yet
 STEPS_MIN = 2
 
 

@@ -6,13 +6,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from one_by_one import OneByOne
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from quicksilver.fim.types import Completion
 from quicksilver.serving.worker import EngineStopping, Worker
 
 
-class GatedInfiller(OneByOne):
+class GatedInfiller:
     """Runs until its gate opens or the request is cancelled; remembers what it saw."""
 
     name = "gated"
@@ -26,6 +25,16 @@ class GatedInfiller(OneByOne):
 
     def describe(self):
         return {"device": "none"}
+
+    def begin(self, request, is_cancelled):
+        return SimpleNamespace(request=request, is_cancelled=is_cancelled, completion=None, error=None)
+
+    def advance(self, jobs, n_waiting=0):
+        for job in jobs:
+            try:
+                job.completion = self.complete(job.request, job.is_cancelled)
+            except Exception as error:
+                job.error = error
 
     def complete(self, request, is_cancelled):
         prefix = request.hole.prefix
