@@ -192,11 +192,15 @@ class SampleStream:
         return canvas, target, self._weights(target, known)
 
     def _weights(self, target: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """1 where asked, but all ends together weigh as one token; float32 [L]."""
+        """1 where asked, but all ends behind the first together weigh as one token; float32 [L].
+
+        The first end says where the text ends, so it counts as much as any token; the others follow from it.
+        """
         weights = asked.astype(np.float32)
-        ends = (target == self.tokenizer.special(Special.EOM)) & asked
-        if ends.any():
-            weights[ends] = 1.0 / ends.sum()
+        ends = target == self.tokenizer.special(Special.EOM)
+        others = ends & asked & (ends.cumsum() > 1)
+        if others.any():
+            weights[others] = 1.0 / others.sum()
         return weights
 
 
