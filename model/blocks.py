@@ -156,19 +156,19 @@ def no_mask(n_context: int, device: torch.device) -> Tensor | Attend | None:
     return None
 
 
-def branch_mask(anchors: Tensor, n_context: int, n: int, causal: bool = False) -> Tensor | Attend:
+def branch_mask(anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> Tensor | Attend:
     """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and one's own branch.
 
-    A branch is a canvas, which sees all of itself, or, if causal, a continuation.
+    A branch is a canvas, which sees all of itself, or, where is_causal (bool [B or 1, M]), a continuation.
     """
     b, m = anchors.shape
     device = anchors.device
     sees_context = torch.arange(n_context, device=device) <= anchors.unsqueeze(-1)  # [B, M, T]
     sees_context = sees_context.unsqueeze(2).expand(b, m, n, n_context).reshape(b, m * n, n_context)
-    owner = torch.arange(m, device=device).repeat_interleave(n)
-    sees_own = owner.unsqueeze(1) == owner
-    if causal:
-        sees_own = sees_own.tril()
+    place = torch.arange(m * n, device=device)
+    is_own = place.unsqueeze(1) // n == place // n
+    is_earlier = place.unsqueeze(1) >= place
+    sees_own = is_own & (is_earlier | ~is_causal.repeat_interleave(n, dim=1).unsqueeze(-1))  # [B or 1, M * n, M * n]
     return torch.cat((sees_context, sees_own.expand(b, m * n, m * n)), dim=-1).unsqueeze(1)
 
 
@@ -179,7 +179,7 @@ class BlockPasses:
     context: Callable[..., tuple[Tensor, LayerStates]] = Block.context
     branch: Callable[..., Tensor] = Block.branch
     context_mask: Callable[[int, torch.device], Tensor | Attend | None] = no_mask
-    branch_mask: Callable[[Tensor, int, int], Tensor | Attend] = branch_mask
+    branch_mask: Callable[[Tensor, Tensor, int, int], Tensor | Attend] = branch_mask
 
 
 PLAIN = BlockPasses()

@@ -109,22 +109,27 @@ class Denoiser(nn.Module):
         canvases: Tensor,
         states: ContextStates,
         anchors: Tensor | None = None,
+        is_causal: Tensor | None = None,
         passes: BlockPasses = PLAIN,
     ) -> Tensor:
         """Canvas pass: hidden states [B, M, L, D] of canvases [B, M, L].
 
         Each canvas follows the context position anchors [B, M] (default: the last one) and sees the context up to it,
-        and itself, never its siblings. States with a batch of 1 serve every row of canvases.
+        and itself, never its siblings. Where is_causal (bool [B, M], default: nowhere) it is a continuation instead: it
+        begins with the MIDDLE mark, and each of its tokens sees only those before. States with a batch of 1 serve every
+        row of canvases.
         """
         b, m, n = canvases.shape
         n_context, device = states.n_tokens, canvases.device
-        is_whole = anchors is None and m == 1  # a lone canvas at the end sees everything
+        is_whole = anchors is None and is_causal is None and m == 1  # a lone canvas at the end sees everything
+        if is_causal is None:
+            is_causal = torch.zeros((b, m), dtype=torch.bool, device=device)
         if anchors is None:
             anchors = torch.full((b, m), n_context - 1, device=device)
-        mask = None if is_whole else passes.branch_mask(anchors, n_context, n)
+        mask = None if is_whole else passes.branch_mask(anchors, is_causal, n_context, n)
         positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, L]
         cos, sin = rotary(positions.view(b, 1, m * n), self.config.head_size, self.config.rope_theta)
-        x = self.branch_inputs(canvases.view(b, m * n), is_causal=False)
+        x = self.branch_inputs(canvases.view(b, m * n), is_causal.repeat_interleave(n, dim=1))
         place = Place(cos, sin, mask, anchors, n)
         for block, layer in zip(self.blocks, states.layers, strict=True):
             assert isinstance(block, Block)
@@ -133,10 +138,9 @@ class Denoiser(nn.Module):
             x = passes.branch(block, x, place, layer)
         return self.norm(x).view(b, m, n, -1)
 
-    def branch_inputs(self, tokens: Tensor, is_causal: bool) -> Tensor:
-        """Embeddings [B, N, D] of a branch's tokens [B, N]; those of canvases carry the canvas mark."""
-        x = self.embedding(tokens)
-        return x if is_causal else x + self.canvas_mark
+    def branch_inputs(self, tokens: Tensor, is_causal: Tensor) -> Tensor:
+        """Embeddings [B, N, D] of branches' tokens [B, N]; those of canvases, not is_causal [B, N], carry a mark."""
+        return self.embedding(tokens) + self.canvas_mark * ~is_causal.unsqueeze(-1)
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] over the vocabulary alone, before copying."""

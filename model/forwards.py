@@ -104,7 +104,9 @@ def run_rows(model: Denoiser, asks: Sequence[Rows]) -> list[Tensor]:
 
 def packed_hidden(model: Denoiser, asks: Sequence[Rows]) -> Tensor:
     """Hidden states [S, D] of all rows' tokens, laid end to end."""
-    x = torch.cat([model.branch_inputs(ask.tokens.view(1, -1), ask.is_causal) for ask in asks], dim=1)  # [1, S, D]
+    tokens = torch.cat([ask.tokens.view(1, -1) for ask in asks], dim=1)  # [1, S]
+    is_causal = torch.cat([torch.full_like(ask.tokens.view(1, -1), ask.is_causal, dtype=torch.bool) for ask in asks], 1)
+    x = model.branch_inputs(tokens, is_causal)  # [1, S, D]
     places = [_place(model, ask) for ask in asks]
     for i, block in enumerate(model.blocks):
         assert isinstance(block, Block)
@@ -116,7 +118,8 @@ def _place(model: Denoiser, ask: Rows) -> Place:
     m, n = ask.tokens.shape
     n_context, device = ask.states.n_tokens, ask.tokens.device
     anchors = torch.full((1, m), n_context - 1, device=device)
-    mask = None if m == 1 and not ask.is_causal else branch_mask(anchors, n_context, n, ask.is_causal)
+    is_causal = torch.full((1, m), ask.is_causal, device=device)
+    mask = None if m == 1 and not ask.is_causal else branch_mask(anchors, is_causal, n_context, n)
     positions = torch.arange(n_context, n_context + n, device=device).repeat(m)
     cos, sin = rotary(positions, model.config.head_size, model.config.rope_theta)
     return Place(cos, sin, mask, anchors, n)

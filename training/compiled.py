@@ -50,14 +50,16 @@ class FlexMasks:
             self._contexts[key] = FlexAttention(mask)
         return self._contexts[key]
 
-    def branch(self, anchors: Tensor, n_context: int, n: int) -> FlexAttention:
-        """The block form of `model.blocks.branch_mask`, for canvases."""
+    def branch(self, anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> FlexAttention:
+        """The block form of `model.blocks.branch_mask`."""
         b, m = anchors.shape
 
         def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             owner = query // n
             in_context = key <= anchors[row, owner]  # an anchor lies in the context
-            return in_context | ((key >= n_context) & ((key - n_context) // n == owner))
+            own = key - n_context
+            is_own = (own >= 0) & (own // n == owner)
+            return in_context | (is_own & ((own <= query) | ~is_causal[row, owner]))
 
         return FlexAttention(create_block_mask(sees, b, None, m * n, n_context + m * n, device=anchors.device))
 

@@ -83,27 +83,30 @@ AS_WRITTEN = Passes()
 def combined_loss(
     model: Denoiser, batch: Batch, device: torch.device, canvas_share: float = 0.5, passes: Passes = AS_WRITTEN
 ) -> Losses:
-    """Losses of one batch; canvas_share is the canvas loss's part of the total."""
-    tokens, targets, target_weights, canvases, canvas_targets, weights, anchors = (
+    """Losses of one batch; canvas_share is the canvas loss's part of the total.
+
+    Continuations count with the context's next tokens. They are scored as if they could not copy from themselves.
+    """
+    tokens, targets, target_weights, canvases, canvas_targets, weights, anchors, is_causal = (
         on_device(part, device)
         for part in (
             batch.tokens, batch.targets, batch.target_weights,
-            batch.canvases, batch.canvas_targets, batch.weights, batch.anchors,
+            batch.canvases, batch.canvas_targets, batch.weights, batch.anchors, batch.is_causal,
         )
     )  # fmt: skip
     hidden, states = model.context(tokens, passes=passes.blocks)
     n_context = tokens.shape[1]
     position = torch.arange(n_context, device=device)
     earlier = position[:-1] < position[1:].unsqueeze(1)  # [T - 1, T - 1]
-    next_matches, canvas_matches = batch_matches(model, tokens, canvases, anchors)
+    known = torch.where(is_causal.unsqueeze(-1), canvas_targets, canvases)  # what stands at and before each position
+    next_matches, canvas_matches = batch_matches(model, tokens, known, anchors)
     context_log_probs, z = target_log_probs(
         model, hidden[:, 1:], targets[:, 1:].clamp_min(0), states, earlier, passes, next_matches
     )
     asked = (targets[:, 1:] != IGNORE).float()
     next_token = -(context_log_probs * asked).sum() / asked.sum()
-    weighted = -(context_log_probs * target_weights[:, 1:]).sum() / target_weights[:, 1:].sum()
 
-    canvas_hidden = model.canvas(canvases, states, anchors, passes.blocks)
+    canvas_hidden = model.canvas(canvases, states, anchors, is_causal, passes.blocks)
     b, m, n, width = canvas_hidden.shape
     before = position[:-1] < anchors.unsqueeze(-1)  # [B, M, T - 1]
     before = before.unsqueeze(2).expand(b, m, n, n_context - 1).reshape(b, m * n, n_context - 1)
@@ -116,7 +119,11 @@ def combined_loss(
         passes,
         canvas_matches,
     )
-    canvas = -(canvas_log_probs * weights.reshape(b, m * n)).sum() / weights.sum()
+    follows = weights * is_causal.unsqueeze(-1)
+    canvas_log_probs = canvas_log_probs.view(b, m, n)
+    canvas = -(canvas_log_probs * (weights - follows)).sum() / (weights - follows).sum()
+    weighted = -(context_log_probs * target_weights[:, 1:]).sum() - (canvas_log_probs * follows).sum()
+    weighted = weighted / (target_weights[:, 1:].sum() + follows.sum())
     total = (1 - canvas_share) * weighted + canvas_share * canvas + Z_LOSS * (z * asked).sum() / asked.sum()
     return Losses(next_token.detach(), canvas.detach(), total)
 

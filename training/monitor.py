@@ -70,7 +70,7 @@ class Monitor:
         """Losses, speed and share of the devices' peak of a step over samples of n_context tokens."""
         samples = self.valid.config
         loss = "skipped" if losses is None else f"next {losses.next_token:.3f} canvas {losses.canvas:.3f}"
-        n_canvas_tokens = samples.n_canvas * (samples.n_hole_canvases + samples.n_anchor_canvases)
+        n_canvas_tokens = samples.n_canvas * samples.n_branches
         flops = tokens_per_s * flops_per_context_token(self.model.config, n_context, n_canvas_tokens)
         mfu = f" MFU {flops / (self.peak * n_ranks):.0%}" if self.peak else ""
         return f"{loss} {tokens_per_s:,.0f} tok/s{mfu}"

@@ -35,7 +35,7 @@ def base() -> Recipe:
     return Recipe(
         name="base",
         shape=shape,
-        samples=SampleConfig(n_canvas=shape.n_canvas, n_anchor_canvases=6),  # 8 x 32 tokens: whole attention blocks
+        samples=SampleConfig(n_canvas=shape.n_canvas, n_anchor_canvases=6, n_continuations=4),  # 12 x 32: whole blocks
     )
 
 

@@ -29,6 +29,8 @@ class SampleConfig:
     n_canvas: int = 32
     n_hole_canvases: int = 2
     n_anchor_canvases: int = 4
+    near_anchor_share: float = 0.5
+    n_continuations: int = 3
     hole_mix: tuple[float, float, float, float] = (0.4, 0.3, 0.2, 0.1)
     fully_masked_share: float = 0.35
     left_biased_share: float = 0.5
@@ -42,6 +44,11 @@ class SampleConfig:
     no_suffix_share: float = 0.1
     n_middle_max: int = 96
 
+    @property
+    def n_branches(self) -> int:
+        """Canvases and continuations of a sample."""
+        return self.n_hole_canvases + self.n_anchor_canvases + self.n_continuations * self.mark_middle
+
     def __post_init__(self) -> None:
         if abs(sum(self.hole_mix) - 1) > 1e-6:
             raise ValueError(f"hole_mix must sum to 1, not {sum(self.hole_mix)}")
@@ -51,7 +58,8 @@ class SampleConfig:
 class Batch:
     """tokens and targets [B, T] (targets IGNORE where nothing is asked); target_weights [B, T] of the next-token loss
     (0 where nothing is asked, more than 1 in the middle); canvases, canvas_targets [B, M, L]; weights [B, M, L]
-    of the canvas loss (0 = not asked); anchors [B, M]: the context position before each canvas."""
+    of the canvas loss (0 = not asked); anchors [B, M]: the context position before each canvas; is_causal [B, M]: which
+    of the canvases are continuations, MIDDLE and the target but for its last token."""
 
     tokens: np.ndarray
     targets: np.ndarray
@@ -60,6 +68,7 @@ class Batch:
     canvas_targets: np.ndarray
     weights: np.ndarray
     anchors: np.ndarray
+    is_causal: np.ndarray
 
 
 @dataclass
@@ -86,7 +95,7 @@ class SampleStream:
         """One sample, as a row of Batch."""
         document = self.documents[int(np.searchsorted(self._lengths, rng.random()))]
         start, end = cut(rng, document.text, self.config.hole_mix)
-        context, anchor = self._context(rng, document, start, end)
+        context, anchor, middle = self._context(rng, document, start, end)
         draft = self._draft(rng, document.text, start, end) if rng.random() < self.config.draft_share else None
         tokens = np.full(self.config.n_context + 1, self.tokenizer.special(Special.PAD), dtype=np.int64)
         tokens[: len(context)] = context
@@ -96,10 +105,10 @@ class SampleStream:
             targets[anchor] = IGNORE  # nobody can know where the cursor will be
         weights = (targets != IGNORE).astype(np.float32)
         weights[anchor:] *= self.config.middle_weight
-        return tokens[:-1], targets, weights, *self._canvases(rng, context, anchor, draft)
+        return tokens[:-1], targets, weights, *self._canvases(rng, context, anchor, middle, draft)
 
-    def _context(self, rng: Generator, document: Document, start: int, end: int) -> tuple[list[int], int]:
-        """Context tokens with the middle and EOM at their end, and the last prefix position.
+    def _context(self, rng: Generator, document: Document, start: int, end: int) -> tuple[list[int], int, str]:
+        """Context tokens with the middle and EOM at their end, the last prefix position, and the middle's text.
 
         The room for the middle is drawn without a look at it. If it were just what this middle needs, the position of
         the cursor would betray the middle's length, and the model would learn that instead of what the text says
@@ -109,8 +118,9 @@ class SampleStream:
         text = document.text
         n_middle_max = min(config.n_middle_max, config.n_context // 4)
         n_room = int(rng.integers(min(config.n_canvas, n_middle_max), n_middle_max + 1))
-        middle = encode(text[start : min(end, start + n_room * N_CHARS_PER_TOKEN)])
-        is_cut = len(middle) > n_room
+        middle_text = text[start : min(end, start + n_room * N_CHARS_PER_TOKEN)]
+        middle = encode(middle_text)
+        is_cut = len(middle) > n_room or len(middle_text) < end - start
         tail = middle[:n_room] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
         layout = ContextLayout(self.tokenizer)
         head = layout.head("python", document.path)
@@ -125,7 +135,7 @@ class SampleStream:
         prefix = prefix[max(0, len(prefix) - (room - len(suffix))) :]
         context = layout.join(head, suffix, prefix)
         mark = [self.tokenizer.special(Special.MIDDLE)] if config.mark_middle else []
-        return context + mark + tail, len(context) - 1
+        return context + mark + tail, len(context) - 1, middle_text
 
     def _draft(self, rng: Generator, text: str, start: int, end: int) -> list[int] | None:
         """The tokens of a text that stands elsewhere in the document after the same characters; None without one."""
@@ -137,37 +147,77 @@ class SampleStream:
         return self.tokenizer.encode(found[int(rng.integers(len(found)))].text) if found else None
 
     def _canvases(
-        self, rng: Generator, context: list[int], anchor: int, draft: list[int] | None
+        self, rng: Generator, context: list[int], anchor: int, middle: str, draft: list[int] | None
     ) -> tuple[np.ndarray, ...]:
-        """canvases, canvas_targets, weights [M, L] and anchors [M]; draft takes the place of the last hole canvas."""
+        """canvases, canvas_targets, weights [M, L], anchors and is_causal [M].
+
+        First come the hole's own canvases, the last of which draft takes over; then canvases at anchors before the
+        hole, far from it or near; then continuations near it. A sample has but one hole and a model must see many ends,
+        so what begins near the hole is a longer hole with the same end.
+        """
         config = self.config
         prefix_start = context.index(self.tokenizer.special(Special.PREFIX))
-        is_marked = context[anchor + 1 : anchor + 2] == [self.tokenizer.special(Special.MIDDLE)]
-        text = context[: anchor + 1] + context[anchor + 1 + is_marked :]
-        anchors = [anchor] * config.n_hole_canvases
-        anchors += [int(rng.integers(prefix_start, anchor + 1)) for _ in range(config.n_anchor_canvases)]
-        rows, masks = [], None
-        for i, at in enumerate(anchors):
-            target, known = self._target(text, at)
+        has_mark = context[anchor + 1 : anchor + 2] == [self.tokenizer.special(Special.MIDDLE)]
+        text = context[: anchor + 1] + context[anchor + 1 + has_mark :]
+        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        anchors: list[int] = []
+        masks = None
+        for i in range(config.n_hole_canvases + config.n_anchor_canvases):
+            if i < config.n_hole_canvases:
+                at, (target, known) = anchor, self._target(text, anchor)
+            elif rng.random() < config.near_anchor_share:
+                at, target, known = self._near(rng, text, max(prefix_start, anchor - config.n_canvas), anchor, middle)
+            else:
+                at = int(rng.integers(prefix_start, anchor + 1))
+                target, known = self._target(text, at)
+            anchors.append(at)
             if draft is not None and i == config.n_hole_canvases - 1:
                 rows.append(self._drafted(rng, target, known, draft))
                 continue
-            previous = masks if i == 1 and anchors[0] == at else None
-            masks = draw_mask(rng, config, previous)
+            masks = draw_mask(rng, config, masks if i == 1 and config.n_hole_canvases > 1 else None)
             rows.append(self._noise(rng, target, known, masks))
+        n_continuations = config.n_branches - len(rows)
+        for _ in range(n_continuations):
+            at, target, known = self._near(rng, text, max(prefix_start, anchor - config.n_canvas), anchor, middle)
+            anchors.append(at)
+            rows.append(self._continued(target, known))
         canvases, targets, weights = (np.stack(column) for column in zip(*rows, strict=True))
-        return canvases, targets, weights, np.array(anchors, dtype=np.int64)
+        is_causal = np.arange(len(rows)) >= len(rows) - n_continuations
+        return canvases, targets, weights, np.array(anchors, dtype=np.int64), is_causal
 
     def _target(self, text: list[int], anchor: int) -> tuple[np.ndarray, np.ndarray]:
         """What stands in the canvas after anchor [L], EOM to the end, and where that is known (bool [L])."""
+        ends = text[-1] == self.tokenizer.special(Special.EOM)
+        return self._filled_up(text[anchor + 1 : len(text) - ends], ends)
+
+    def _filled_up(self, tokens: list[int], ends: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The first L tokens, EOM behind them [L], and where that is known (bool [L]): everywhere, if the text ends."""
         length = self.config.n_canvas
-        eom = self.tokenizer.special(Special.EOM)
-        found = text[anchor + 1 : anchor + 1 + length]
-        target = np.full(length, eom, dtype=np.int64)
-        target[: len(found)] = found
-        ends = text[-1] == eom
-        known = np.arange(length) < (length if ends else len(found))
-        return target, known
+        target = np.full(length, self.tokenizer.special(Special.EOM), dtype=np.int64)
+        target[: len(tokens)] = tokens[:length]
+        return target, np.arange(length) < (length if ends else len(tokens))
+
+    def _near(
+        self, rng: Generator, text: list[int], start: int, anchor: int, middle: str
+    ) -> tuple[int, np.ndarray, np.ndarray]:
+        """A place from start to right before anchor, more often a late one, and the target after it: see `_target`.
+
+        Tokens are made anew across the cut that the hole has made: nobody types as if it were there.
+        """
+        at = anchor - int(np.exp(rng.uniform(0.0, np.log(anchor - start + 1)))) if anchor > start else anchor
+        before = self.tokenizer.decode(text[at + 1 : anchor + 1])
+        if "\ufffd" in before:  # it begins or ends within a character
+            return at, *self._target(text, at)
+        ends = text[-1] == self.tokenizer.special(Special.EOM)
+        tokens = self.tokenizer.encode(before + middle)
+        return at, *self._filled_up(tokens if ends else tokens[:-1], ends)  # the last one may be cut
+
+    def _continued(self, target: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A continuation to target, asked for up to its first end: all [L]."""
+        is_end = target == self.tokenizer.special(Special.EOM)
+        canvas = np.concatenate(([self.tokenizer.special(Special.MIDDLE)], target[:-1]))
+        asked = known & (is_end.cumsum() - is_end < 1)
+        return canvas, target, (asked * self.config.middle_weight).astype(np.float32)
 
     def _noise(
         self, rng: Generator, target: np.ndarray, known: np.ndarray, masked: np.ndarray

@@ -73,9 +73,10 @@ def test_compiling_changes_nothing_and_happens_once_a_shape(eager_flex):
 
 def test_block_masks_are_the_plain_masks():
     anchors = torch.tensor([[5, 129, 0], [131, 64, 127]])
-    plain = branch_mask(anchors, 132, 24)
+    is_causal = torch.tensor([[False, True, False], [True, False, True]])
+    plain = branch_mask(anchors, is_causal, 132, 24)
     assert isinstance(plain, torch.Tensor)
-    block = FlexMasks().branch(anchors, 132, 24).mask
+    block = FlexMasks().branch(anchors, is_causal, 132, 24).mask
     b, q, k = (torch.arange(n) for n in (2, 72, 132 + 72))
     sees = block.mask_mod(b.view(-1, 1, 1), torch.tensor(0), q.view(1, -1, 1), k.view(1, 1, -1))
     assert torch.equal(sees, plain.squeeze(1))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from quicksilver.model.copy_head import Matches
 from quicksilver.model.matches import context_matches
 from quicksilver.training.corpus import Document
 from quicksilver.training.loss import combined_loss, target_log_probs, vocabulary_scores
@@ -50,14 +51,39 @@ def test_the_loss_equals_a_plain_reference(model):
                 hidden, states = model.context(tokens[:, : at + 1])
                 next_token -= float(model.log_probs(hidden[:, -1:], states)[0, 0, b.targets[row, at]])
                 n_next += 1
-            for m in range(b.canvases.shape[1]):
+            for m in np.flatnonzero(~b.is_causal[row]):
                 _, states = model.context(tokens[:, : b.anchors[row, m] + 1])
                 canvas = torch.from_numpy(b.canvases[row : row + 1, m : m + 1])
                 log_probs = model.log_probs(model.canvas(canvas, states).squeeze(1), states, canvas[0])[0]
                 chosen = log_probs.gather(-1, torch.from_numpy(b.canvas_targets[row, m]).unsqueeze(-1)).squeeze(-1)
                 canvas_sum -= float((chosen * torch.from_numpy(b.weights[row, m])).sum())
     assert float(losses.next_token) == pytest.approx(next_token / n_next, rel=1e-3)
-    assert float(losses.canvas) == pytest.approx(canvas_sum / b.weights.sum(), rel=1e-3)
+    assert float(losses.canvas) == pytest.approx(canvas_sum / b.weights[~b.is_causal].sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "model", [MARKING, tiny_denoiser(TOKENIZER.vocab_size, marks_middle=True, copies_matches=False)]
+)
+def test_continuations_are_what_the_causal_head_says_after_the_mark(model, monkeypatch):
+    """Each one's context read anew, its tokens run as more context, copies from the context alone."""
+    monkeypatch.setattr("quicksilver.training.loss.Z_LOSS", 0.0)
+    b = batch(2, 3)
+    b.target_weights[:] = 0
+    total = 0.0
+    with torch.no_grad():
+        for row, m in zip(*np.nonzero(b.is_causal), strict=True):
+            tokens = torch.from_numpy(b.tokens[row : row + 1, : b.anchors[row, m] + 1])
+            continuation = torch.from_numpy(b.canvases[row, m : m + 1])
+            _, states = model.context(tokens)
+            hidden, _ = model.context(continuation, states)
+            matches = model.copy_head.matches_after(torch.cat((tokens, continuation), dim=1), continuation.shape[1])
+            matches = matches and Matches(matches.classes[..., : tokens.shape[1] - 1], None)
+            may_copy = torch.ones((), dtype=torch.bool)
+            log_probs = model.mixed_log_probs(hidden, states.copy_keys, tokens[:, 1:], may_copy, matches)[0]
+            chosen = log_probs.gather(-1, torch.from_numpy(b.canvas_targets[row, m]).unsqueeze(-1)).squeeze(-1)
+            total -= float((chosen * torch.from_numpy(b.weights[row, m])).sum())
+        got = combined_loss(model, b, CPU, canvas_share=0.0).total
+    assert float(got) == pytest.approx(total / b.weights[b.is_causal].sum(), rel=1e-3)
 
 
 def test_sliced_scores_have_the_right_gradients(monkeypatch):

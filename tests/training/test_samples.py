@@ -24,7 +24,8 @@ def batch(seed, size=4, stream=STREAM):
 def test_shapes_and_targets(seed):
     b = batch(seed)
     assert b.tokens.shape == b.targets.shape == (4, 96)
-    assert b.canvases.shape == b.canvas_targets.shape == b.weights.shape == (4, 6, 8)
+    assert b.canvases.shape == b.canvas_targets.shape == b.weights.shape == (4, 9, 8)
+    assert b.is_causal.tolist() == 4 * [6 * [False] + 3 * [True]]
     known = b.targets[:, :-1] != IGNORE
     assert (b.targets[:, :-1][known] == b.tokens[:, 1:][known]).all()
     assert ((b.anchors >= 1) & (b.anchors < 96)).all()
@@ -33,22 +34,51 @@ def test_shapes_and_targets(seed):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000))
 def test_canvases_continue_the_context_at_their_anchor(seed):
+    """Near the hole the text is the same, though its tokens may be others."""
     b = batch(seed)
     for row in range(4):
-        for canvas in range(6):
+        for canvas in range(b.canvases.shape[1]):
             anchor, target = b.anchors[row, canvas], b.canvas_targets[row, canvas]
             text = b.tokens[row][b.tokens[row] != MIDDLE]  # the mark stands in the context, not in canvases
-            following = text[anchor + 1 :][: len(target)]
-            real = following != PAD
-            assert (target[: len(following)][real] == following[real]).all()
-            after_end = np.flatnonzero(target == END)
-            assert not len(after_end) or (target[after_end[0] :] == END).all()
+            following = text[anchor + 1 :]
+            ends = np.flatnonzero(target == END)
+            n_asked = np.flatnonzero(b.weights[row, canvas] > 0).max(initial=-1) + 1
+            asked = TOKENIZER.decode(target[: min([n_asked, *ends])].tolist())
+            known = TOKENIZER.decode(following[(following != PAD) & (following != END)].tolist())
+            assert known.startswith(asked) or asked.startswith(known)
+            if b.weights[row, canvas][ends].any():
+                assert END in following and asked == known
+            assert not len(ends) or (target[ends[0] :] == END).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_continuations_begin_near_the_hole_and_are_asked_for_up_to_their_end(seed):
+    b = batch(seed)
+    for row in range(4):
+        for m in np.flatnonzero(b.is_causal[row]):
+            canvas, target, weights = b.canvases[row, m], b.canvas_targets[row, m], b.weights[row, m]
+            assert canvas[0] == MIDDLE
+            assert (canvas[1:] == target[:-1]).all()
+            assert 0 <= b.anchors[row, 0] - b.anchors[row, m] <= CONFIG.n_canvas
+            n_asked = int((weights > 0).sum())
+            assert (weights[:n_asked] == CONFIG.middle_weight).all()
+            assert END not in target[: n_asked - 1]
+            if END in b.tokens[row]:
+                assert n_asked == len(target) or target[n_asked - 1] == END
+
+
+def test_most_continuations_see_an_end():
+    b = batch(3, 200, SampleStream(STREAM.documents, TOKENIZER, SampleConfig(n_context=200, n_canvas=24)))
+    asked_ends = (b.canvas_targets == END) & (b.weights > 0) & b.is_causal[..., None]
+    assert asked_ends.any(-1)[b.is_causal].mean() > 0.3
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000))
 def test_weights_ask_for_masked_and_falsified_positions_only(seed):
     b = batch(seed, stream=NO_DRAFTS)
+    b.weights[b.is_causal] = 0  # they are asked for in full
     changed = b.canvases != b.canvas_targets
     assert (changed[b.weights > 0] | (b.canvases == b.canvas_targets)[b.weights > 0]).all()
     assert (b.weights[(b.canvases == MASK) & (b.weights > 0)] > 0).all()
@@ -56,9 +86,9 @@ def test_weights_ask_for_masked_and_falsified_positions_only(seed):
     asked_though_right = revealed & (b.weights > 0)
     assert asked_though_right.mean() < 0.01  # a falsified token may happen to be the right one
     ends = b.canvas_targets == END
-    first = ends & (ends.cumsum(-1) == 1)
+    first = ends & (ends.cumsum(-1) == 1) & ~b.is_causal[..., None]
     assert set(b.weights[first].tolist()) <= {0.0, 1.0}
-    others = np.where(ends & ~first, b.weights, 0)
+    others = np.where(ends & ~first & ~b.is_causal[..., None], b.weights, 0)
     assert np.allclose(others.sum(-1)[others.any(-1)], 1.0, atol=1e-5)
 
 
