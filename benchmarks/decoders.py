@@ -6,6 +6,7 @@ hole alone (`Task.multiline`). Random spans are always asked for as multi-line, 
 deriving the mode from the truth would give away whether it crosses a line. Knows no scores.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ import torch
 
 from ..fim.types import CompletionRequest, Hole, PolicyName
 from ..model.blocks import LayerStates
-from ..model.denoise import never
+from ..model.denoise import never, stop_log_probs
 from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
+from ..model.row import Row
 from ..model.verification import opening
 from . import floors
 from .holes import Task
@@ -119,7 +121,7 @@ def by_request(ask: Callable[[Task], CompletionRequest], infiller: DenoisingInfi
 
 
 def causal(infiller: DenoisingInfiller) -> Decoder:
-    """The same weights as a language model, left to right and greedy, until the model or the line ends."""
+    """The same weights as a language model, left to right and greedy, ended by the engine's own rule (`model.row`)."""
 
     def decode(task: Task) -> Answer:
         with torch.inference_mode():
@@ -130,27 +132,31 @@ def causal(infiller: DenoisingInfiller) -> Decoder:
 
 def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     model = infiller.model
-    tokens = infiller.block_tokens if task.multiline else infiller.line_tokens
-    context = infiller.layout.context(request_of(task), infiller.n_context_max)
+    request = request_of(task)
+    tokens = infiller.tokens_for(request.hole)
+    context = infiller.layout.context(request, infiller.n_context_max)
     all_states, _ = drive(infiller.run, infiller.cache.states(context))
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
-    answer: list[int] = []
-    log_prob, steps = 0.0, 0
+    row = Row()
+    steps = 0
     for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
-        if answer:
-            hidden, states = model.context(torch.tensor([answer[-1:]]), states)
+        if row.tokens:
+            hidden, states = model.context(torch.tensor([row.tokens[-1:]]), states)
         log_probs = model.log_probs(hidden, states)[0, 0].masked_fill(tokens.forbidden, float("-inf"))
         token = int(log_probs.argmax())
-        log_prob += float(log_probs[token])
         steps += 1
-        if token != tokens.end:
-            answer.append(token)
-        if bool(tokens.stops[token]):
+        if token == tokens.end:
+            row.log_prob += float(log_probs[token])
             break
+        stop = float(stop_log_probs(log_probs, tokens))
+        row.add([token], [float(log_probs[token])], [stop], [bool(tokens.gives_way[token])])
+        if bool(tokens.stops[token]) or row.is_settled():
+            break
+    row.cut()
     ms = 1000 * (time.perf_counter() - start_s)
-    return Answer(infiller.tokenizer.decode(answer), steps, min(1.0, float(torch.tensor(log_prob).exp())), ms)
+    return Answer(infiller.tokenizer.decode(row.tokens), steps, min(1.0, math.exp(row.log_prob)), ms)
 
 
 def _last_raw_only(states: ContextStates) -> ContextStates:

@@ -1,11 +1,12 @@
 """The denoise loop: predict every masked position, commit what the policy trusts, repeat.
 
 There is one such loop. After every step the canvas can be read; when the budget is spent, the open positions take the
-last prediction. Knows tokens and tensors, not text.
+last prediction. A row whose end is settled (`row`) is not filled any further. Knows tokens and tensors, not text.
 """
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,28 +17,34 @@ from ..fim.budget import Budget
 from .denoiser import ContextStates
 from .forwards import Rows, RowsWork
 from .policies import UnmaskPolicy, one
+from .row import Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanvasTokens:
-    """The vocabulary as the loop sees it: ids of mask and end, which ids may not be predicted, which end the text.
+    """The vocabulary as the loop sees it: ids of mask and end and, all bool [V], which ids may not be predicted, which
+    stop the text, and which give way.
 
-    forbidden and stops are bool [V]; a committed stop, like the end itself, turns everything right of it into end.
-    middle is what the causal head wants before a hole's text; None where it was taught no such mark.
+    A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
+    may end though no single place was a likely end (`row`). middle is what the causal head wants before a hole's text;
+    None where it was taught no such mark.
     """
 
     mask: int
     end: int
     forbidden: Tensor
     stops: Tensor
+    gives_way: Tensor
     middle: int | None = None
 
 
 class Prediction(NamedTuple):
-    """The likeliest token and its probability at every position, both [B, L], and the forwards that it took."""
+    """The likeliest token and its probability, and the log-probability of a stop, at every position, all [B, L]; and
+    the forwards that it took."""
 
     tokens: Tensor
     confidence: Tensor
+    stop_log_probs: Tensor
     n_forwards: int
 
 
@@ -57,11 +64,12 @@ class Step:
 @dataclass(frozen=True)
 class Denoised:
     """The loop's result: canvas [B, L] (no masks unless cancelled or no step was possible), the log-probability [B, L]
-    of each token when it was committed (0 for given ones and those filled in after an end), forwards taken, and why it
-    ended: "filled", "budget" or "cancelled"."""
+    of each token when it was committed (0 for given ones and those filled in after an end), that of a stop in its place
+    (-inf for given ones), forwards taken, and why it ended: "filled", "budget" or "cancelled"."""
 
     canvas: Tensor
     log_probs: Tensor
+    stop_log_probs: Tensor
     steps: int
     ended: Literal["filled", "budget", "cancelled"]
 
@@ -79,7 +87,12 @@ def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Rows
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     log_probs = (yield Rows(canvas, states)).masked_fill(tokens.forbidden, float("-inf"))
     best = log_probs.max(dim=-1)
-    return Prediction(best.indices, best.values.exp(), 1)
+    return Prediction(best.indices, best.values.exp(), stop_log_probs(log_probs, tokens), 1)
+
+
+def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
+    """Log-probability [...] of any stop, from those of all tokens [..., V]."""
+    return log_probs.masked_fill(~tokens.stops, float("-inf")).logsumexp(dim=-1)
 
 
 Predict = Callable[[ContextStates, Tensor, CanvasTokens], RowsWork[Prediction]]
@@ -94,33 +107,39 @@ def denoise(
     is_cancelled: Callable[[], bool] = never,
     on_step: Callable[[Step], None] = ignore,
     predict: Predict = predict,
+    rows: Sequence[Row] = (),
 ) -> RowsWork[Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
     Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
-    predict says what stands at the open positions; the denoiser alone unless something else is given.
+    predict says what stands at the open positions; the denoiser alone unless something else is given. rows [B] are what
+    stands before each canvas already, and are not changed; without them every canvas begins an answer.
     """
     start_s = time.monotonic()
     canvas = canvas.clone()
     log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
+    stops = torch.full_like(log_probs, float("-inf"))
+    rows = rows or [Row() for _ in canvas]
     steps = 0
     while bool((canvas == tokens.mask).any()):
         if is_cancelled():
-            return Denoised(canvas, log_probs, steps, "cancelled")
+            return Denoised(canvas, log_probs, stops, steps, "cancelled")
         if budget.expired() or budget.spent(steps):
-            return Denoised(canvas, log_probs, steps, "budget")
+            return Denoised(canvas, log_probs, stops, steps, "budget")
         step_start_s = time.monotonic()
-        predicted, confidence, n_forwards = yield from predict(states, canvas, tokens)
+        predicted, confidence, stops_now, n_forwards = yield from predict(states, canvas, tokens)
         step_s = time.monotonic() - step_start_s
         steps += n_forwards
         is_last = budget.spent(steps) or would_be_late(budget, step_s)
         masked = canvas == tokens.mask
         committed = masked if is_last else choose(policy, predicted, confidence, masked, tokens)
+        stops = torch.where(ends_text(canvas, tokens), stops_now, stops)
         canvas, log_probs = commit(canvas, log_probs, predicted, confidence, committed, tokens)
+        canvas = settle(canvas, log_probs, stops, tokens, rows)
         on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed))
         if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
-            return Denoised(canvas, log_probs, steps, "budget")
-    return Denoised(canvas, log_probs, steps, "filled")
+            return Denoised(canvas, log_probs, stops, steps, "budget")
+    return Denoised(canvas, log_probs, stops, steps, "filled")
 
 
 def would_be_late(budget: Budget, step_s: float) -> bool:
@@ -151,3 +170,39 @@ def commit(
     is_stop = tokens.stops[canvas] & committed
     after = is_stop.cumsum(dim=-1) - is_stop.long() > 0
     return torch.where(after & was_masked, tokens.end, canvas), log_probs.masked_fill(after & was_masked, 0.0)
+
+
+def ends_text(canvas: Tensor, tokens: CanvasTokens) -> Tensor:
+    """Masks with no text right of them, bool [B, L]: left of text nothing can end."""
+    is_mask = canvas == tokens.mask
+    is_text = ~is_mask & (canvas != tokens.end)
+    return is_mask & (is_text.flip(-1).cumsum(dim=-1).flip(-1) == 0)
+
+
+def settle(
+    canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[Row]
+) -> Tensor:
+    """The canvas [B, L] with the masks of those rows ended that could not win by going on."""
+    if not bool(tokens.gives_way.any()):
+        return canvas
+    is_mask = canvas == tokens.mask
+    settled = [
+        bool(masks.any())
+        and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens, int(masks.int().argmax())).is_settled()
+        for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
+    ]
+    return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)
+
+
+def grown(
+    row: Row, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, n: int | None = None
+) -> Row:
+    """A copy of row with the first n tokens of its canvas (all [L]) behind it; by default all left of a mask or end."""
+    if n is None:
+        closed = (canvas == tokens.mask) | (canvas == tokens.end)
+        n = int(closed.int().argmax()) if bool(closed.any()) else len(canvas)
+    row = copy.deepcopy(row)
+    row.add(
+        canvas[:n].tolist(), log_probs[:n].tolist(), stop_log_probs[:n].tolist(), tokens.gives_way[canvas[:n]].tolist()
+    )
+    return row

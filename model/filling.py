@@ -22,11 +22,12 @@ from .candidates import Candidate, merged
 from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
-from .denoise import CanvasTokens, Denoised, denoise, ignore, predict, would_be_late
+from .denoise import CanvasTokens, Denoised, denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
 from .forwards import Rows, RowsWork, Work
 from .layout import with_lf
 from .ranker import Judged, Ranker, judge
+from .row import Row
 from .tokenizer import CodeTokenizer
 from .tracing import Tracer
 from .verification import Verified, verify
@@ -37,15 +38,6 @@ N_DRAFTS_BLOCK = 2  # drafts of several lines take long to verify
 SURE = 0.8  # a draft this likely is shown without denoising
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
-
-
-@dataclass
-class Row:
-    """One canvas, or several one after the other: its tokens, their marginal log-probability, why it ended."""
-
-    tokens: list[int] = field(default_factory=list)
-    log_prob: float = 0.0
-    finish_reason: FinishReason = "length"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,17 +130,19 @@ class Filling:
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
             canvases = yield from self._canvases(states, canvases, judged)
         rows = [Row() for _ in canvases]
-        yield from self._fill_block(states, canvases, rows)
+        rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
-        while rows[0].finish_reason == "length" and n_left >= MIN_BLOCK:
+        while rows[0].finish_reason == "length" and not rows[0].is_settled() and n_left >= MIN_BLOCK:
             n_canvas = min(n_left, self.config.n_canvas)
             if self.is_cancelled():
                 rows[0].finish_reason = "cancelled"
                 break
             with self._clock("prefill"):
-                grown, _ = yield from self.cache.states([*self.context, *rows[0].tokens])
-            yield from self._fill_block(grown, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
+                longer, _ = yield from self.cache.states([*self.context, *rows[0].tokens])
+            rows[:1] = yield from self._filled(longer, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
             n_left -= n_canvas
+        for row in rows:
+            row.cut()
         return rows
 
     def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> RowsWork[Tensor]:
@@ -182,12 +176,10 @@ class Filling:
             rows.append(row)
         return rows
 
-    def _fill_block(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> RowsWork[None]:
-        """Denoise canvas [B, L] after the context in states; adds each row's tokens to rows."""
+    def _filled(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> RowsWork[list[Row]]:
+        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to."""
         if self.budget.spent(self.n_forwards):
-            for row in rows:
-                row.finish_reason = "budget"
-            return
+            return [replace(row, finish_reason="budget") for row in rows]
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         n_left = self.budget.max_evaluations - self.n_forwards
         rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_left, ceiling=self.ceiling)
@@ -197,22 +189,24 @@ class Filling:
         with self._clock("denoise"):
             result = yield from denoise(
                 states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
-                decoding.predict if len(canvas) == 1 else predict,
+                decoding.predict if len(canvas) == 1 else predict, rows,
             )  # fmt: skip
         self.n_forwards += result.steps
-        for i, row in enumerate(rows):
-            self._add(row, result, i)
+        return [self._with(row, result, i) for i, row in enumerate(rows)]
 
-    def _add(self, row: Row, result: Denoised, i: int) -> None:
-        """Add the committed tokens left of the first mask or end to row, and say how its canvas ended."""
-        tokens = result.canvas[i].tolist()
-        open_at = next((j for j, t in enumerate(tokens) if t in (self.tokens.mask, self.tokens.end)), len(tokens))
-        row.tokens += tokens[:open_at]
-        row.log_prob += float(result.log_probs[i].sum())
+    def _with(self, row: Row, result: Denoised, i: int) -> Row:
+        """The row and what its canvas came to, left of the first mask or end."""
+        canvas, log_probs = result.canvas[i], result.log_probs[i]
+        n_before = len(row.tokens)
+        row = grown(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
+        at = len(row.tokens) - n_before
+        if at < len(canvas) and canvas[at] == self.tokens.end:
+            row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there
         if result.ended != "filled":
             row.finish_reason = result.ended
-        elif bool(self.tokens.stops[result.canvas[i]].any()):
+        elif bool(self.tokens.stops[canvas].any()):
             row.finish_reason = "stop"
+        return row
 
     def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> RowsWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
@@ -258,16 +252,11 @@ class Filling:
     def _with_cuts(
         self, candidates: list[Candidate], verified: list[Verified]
     ) -> tuple[list[Candidate], list[Verified]]:
-        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier.
-
-        Where one line is wanted and nothing stands right of the cursor, the line's end is the end.
-        """
-        if not self.request.hole.multiline and self.request.hole.suffix[:1] in ("", "\n", "\r"):
-            return candidates, verified
+        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
         scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
         parts: list[Candidate] = []
         for candidate, whole in zip(candidates, verified, strict=True):
-            for n in whole.likelier_ends(N_CUTS):
+            for n in whole.likelier_ends(N_CUTS, self.tokens):
                 text = self.tokenizer.decode(candidate.tokens[:n])
                 if text.endswith("\ufffd") or text in scores:  # half a character, or known already
                     continue

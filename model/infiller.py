@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..fim.errors import InputError
-from ..fim.types import Completion, CompletionRequest
+from ..fim.types import Completion, CompletionRequest, Hole
 from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import ContextCache
 from .denoise import CanvasTokens
@@ -35,8 +34,13 @@ class DenoisingInfiller:
         self.cache = ContextCache()
         self.n_requests = 1
         marks = self.model.config.marks_middle
-        self.line_tokens = canvas_tokens(self.tokenizer, multiline=False, marks_middle=marks)
-        self.block_tokens = canvas_tokens(self.tokenizer, multiline=True, marks_middle=marks)
+        self._tokens = {
+            (multiline, at_line_end): canvas_tokens(
+                self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks
+            )
+            for multiline in (False, True)
+            for at_line_end in (False, True)
+        }
 
     @property
     def name(self) -> str:
@@ -61,6 +65,10 @@ class DenoisingInfiller:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }
+
+    def tokens_for(self, hole: Hole) -> CanvasTokens:
+        """The denoise loop's view of the vocabulary for a hole."""
+        return self._tokens[hole.multiline, hole.suffix[:1] in ("", "\n", "\r")]
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""
@@ -90,7 +98,7 @@ class DenoisingInfiller:
 
     def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
         """The work on one request, not begun."""
-        tokens = self.block_tokens if request.hole.multiline else self.line_tokens
+        tokens = self.tokens_for(request.hole)
         context = self.layout.context(request, self.n_context_max)
         return Filling(
             self.model.config,
@@ -145,17 +153,32 @@ class FillingJob:
         )
 
 
-def canvas_tokens(tokenizer: CodeTokenizer, *, multiline: bool, marks_middle: bool = False) -> CanvasTokens:
-    """The loop's view of a vocabulary. Without multiline every token with a line break ends the text."""
+def canvas_tokens(
+    tokenizer: CodeTokenizer, *, multiline: bool, at_line_end: bool = True, marks_middle: bool = False
+) -> CanvasTokens:
+    """The loop's view of a vocabulary. Without multiline every token with a line break ends the text.
+
+    at_line_end: nothing stands right of the cursor on its line, so that the text ends where a line does.
+    """
     vocab = torch.arange(tokenizer.vocab_size)
     end = tokenizer.special(Special.EOM)
     middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
     forbidden = (vocab >= tokenizer.n_text) & (vocab != end)
+    texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
     stops = vocab == end
     if not multiline:
-        breaks: Tensor = torch.tensor([b"\n" in tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)])
-        stops = stops | breaks
-    return CanvasTokens(mask=tokenizer.special(Special.MASK), end=end, forbidden=forbidden, stops=stops, middle=middle)
+        stops = stops | torch.tensor([b"\n" in text for text in texts])
+    gives_way = torch.full_like(stops, not at_line_end)
+    if multiline and at_line_end:
+        gives_way = torch.tensor([text.lstrip(b" \t").startswith(b"\n") for text in texts])
+    return CanvasTokens(
+        mask=tokenizer.special(Special.MASK),
+        end=end,
+        forbidden=forbidden,
+        stops=stops,
+        gives_way=gives_way,
+        middle=middle,
+    )
 
 
 def load_infiller(checkpoint: Path | None = None, *, n_threads: int | None = None) -> DenoisingInfiller:

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .context_cache import truncated
-from .denoise import CanvasTokens, Prediction, predict
+from .denoise import CanvasTokens, Prediction, predict, stop_log_probs
 from .denoiser import ContextStates
 from .forwards import Rows, RowsWork
 
@@ -37,14 +37,13 @@ class Verified:
         """The scores of its first n tokens alone."""
         return Verified(self.tokens[:n], self.log_probs[:n], self.end_log_probs[: n + 1], self.best[: n + 1])
 
-    def likelier_ends(self, n_max: int) -> list[int]:
+    def likelier_ends(self, n_max: int, tokens: CanvasTokens) -> list[int]:
         """Lengths in (0, N) at which it is likelier to end than after all its N tokens, the likeliest n_max of them.
 
-        No single place may be a likely end, and yet some place has to be it: what counts is the probability of the
-        tokens so far times that of ending there.
+        What counts, and where, is told in `row`.
         """
         joint = torch.cat((torch.zeros(1), self.log_probs.cumsum(0))) + self.end_log_probs  # [N + 1]
-        likelier = [i for i in range(1, len(self.tokens)) if joint[i] > joint[-1]]
+        likelier = [i for i, t in enumerate(self.tokens) if i and tokens.gives_way[t] and joint[i] > joint[-1]]
         return sorted(likelier, key=lambda i: -float(joint[i]))[:n_max]
 
     @classmethod
@@ -70,7 +69,7 @@ def verify(
     rows = rows.to(states.tokens.device)
     log_probs = yield Rows(rows, before, is_causal=True)  # [M, N + 1, V]
     log_probs = log_probs.masked_fill(tokens.forbidden, float("-inf"))
-    ends = torch.logsumexp(log_probs.masked_fill(~tokens.stops, float("-inf")), dim=-1).cpu()  # [M, N + 1]
+    ends = stop_log_probs(log_probs, tokens).cpu()  # [M, N + 1]
     chosen = log_probs[:, :-1].gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1).cpu()  # [M, N]
     best = log_probs.argmax(dim=-1).cpu()
     return [
@@ -97,7 +96,8 @@ def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens
     best = log_probs.max(dim=-1)
     agrees = (best.indices == filled) | (canvas != tokens.mask)
     reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
-    return Prediction(best.indices, best.values.exp().where(reached, 0.0), 2)
+    ends = stop_log_probs(log_probs, tokens)
+    return Prediction(best.indices, best.values.exp().where(reached, 0.0), ends, 2)
 
 
 def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates, int]:

@@ -15,7 +15,8 @@ from tiny import assert_near, tiny_denoiser
 V = 330
 MODEL = tiny_denoiser(V)
 RUN = ModelRunner(MODEL)
-NO_STOP = CanvasTokens(mask=300, end=301, forbidden=torch.zeros(V, dtype=torch.bool), stops=torch.arange(V) == 301)
+NOTHING = torch.zeros(V, dtype=torch.bool)
+NO_STOP = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
 
 
 def ids(seed: int, *shape: int) -> torch.Tensor:

@@ -83,8 +83,11 @@ def test_max_tokens(infiller):
 def test_long_answers_go_on_block_by_block(infiller, monkeypatch):
     """A model that never ends its text fills canvas after canvas, each after the one before."""
     end = infiller.tokenizer.special(3)
-    infiller.block_tokens.forbidden[end] = True
-    completion = infiller.complete(request(multiline=True, max_tokens=20, policy="all", drafts=0), lambda: False)
+    asked = request(multiline=True, max_tokens=20, policy="all", drafts=0)
+    tokens = infiller.tokens_for(asked.hole)
+    tokens.forbidden[end] = True
+    tokens.gives_way[:] = False
+    completion = infiller.complete(asked, lambda: False)
     assert (completion.n_tokens, completion.steps, completion.finish_reason) == (20, 3, "length")
 
 

@@ -12,7 +12,11 @@ from tiny import assert_near, tiny_denoiser
 MODEL = tiny_denoiser()
 V = MODEL.config.vocab_size
 TOKENS = CanvasTokens(
-    mask=5, end=6, forbidden=torch.arange(V) == 5, stops=(torch.arange(V) == 6) | (torch.arange(V) == 9)
+    mask=5,
+    end=6,
+    forbidden=torch.arange(V) == 5,
+    stops=(torch.arange(V) == 6) | (torch.arange(V) == 9),
+    gives_way=torch.arange(V) != 9,
 )
 
 
@@ -102,7 +106,8 @@ def test_verified_decoding_is_what_the_causal_head_writes(seed):
     model = tiny_denoiser(seed=seed)
     _, states = model.context(ids(seed, 1, 12))
     canvas = torch.full((1, 8), TOKENS.mask)
-    work = denoise(states, canvas, TOKENS, threshold(1e-6), Budget(), predict=predict_verified)
+    tokens = dataclasses.replace(TOKENS, gives_way=torch.zeros(V, dtype=torch.bool))
+    work = denoise(states, canvas, tokens, threshold(1e-6), Budget(), predict=predict_verified)
     result = drive(ModelRunner(model), work)
     grown = states.tokens
     for i in range(8):
@@ -129,8 +134,9 @@ def test_the_likeliest_ends_are_those_of_text_and_end_together():
     ends = torch.tensor([0.9, 0.01, 0.3, 0.2, 0.05]).log()
     verified = Verified([1, 2, 3, 4], log_probs, ends, torch.tensor([1, 2, 3, 4, 5]))
     # ending after 1: .9 * .01, after 2: .72 * .3, after 3: .072 * .2, after all four: .0648 * .05
-    assert verified.likelier_ends(9) == [2, 3, 1]
-    assert verified.likelier_ends(1) == [2]
+    assert verified.likelier_ends(9, TOKENS) == [2, 3, 1]
+    assert verified.likelier_ends(1, TOKENS) == [2]
+    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, gives_way=torch.arange(V) == 4)) == [3]
     part = verified.upto(2)
     assert part.log_prob == pytest.approx(float(log_probs[:2].sum() + ends[2]))
     assert (part.tokens, len(part.end_log_probs), len(part.best)) == ([1, 2], 3, 3)
@@ -138,4 +144,4 @@ def test_the_likeliest_ends_are_those_of_text_and_end_together():
 
 def test_a_text_that_should_not_end_earlier_has_no_other_ends():
     verified = Verified([1, 2], torch.zeros(2), torch.tensor([1e-6, 1e-6, 0.9]).log(), torch.zeros(3))
-    assert verified.likelier_ends(3) == []
+    assert verified.likelier_ends(3, TOKENS) == []
