@@ -187,20 +187,16 @@ def settle(
         return canvas
     is_mask = canvas == tokens.mask
     settled = [
-        bool(masks.any())
-        and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens, int(masks.int().argmax())).is_settled()
+        bool(masks.any()) and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).is_settled()
         for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
     ]
     return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)
 
 
-def grown(
-    row: Row, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, n: int | None = None
-) -> Row:
-    """A copy of row with the first n tokens of its canvas (all [L]) behind it; by default all left of a mask or end."""
-    if n is None:
-        closed = (canvas == tokens.mask) | (canvas == tokens.end)
-        n = int(closed.int().argmax()) if bool(closed.any()) else len(canvas)
+def grown(row: Row, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens) -> Row:
+    """A copy of row with what stands left of any mask or end in its canvas, and its scores (all [L]), behind it."""
+    is_text = (canvas != tokens.mask) & (canvas != tokens.end)
+    n = int(is_text.cumprod(dim=-1).sum())
     row = copy.deepcopy(row)
     row.add(
         canvas[:n].tolist(), log_probs[:n].tolist(), stop_log_probs[:n].tolist(), tokens.gives_way[canvas[:n]].tolist()

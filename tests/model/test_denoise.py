@@ -1,4 +1,6 @@
+import math
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -6,14 +8,31 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
-from quicksilver.model.denoise import denoise
+from quicksilver.model.denoise import denoise, grown
 from quicksilver.model.forwards import drive
 from quicksilver.model.policies import everything, one, threshold, top_k
+from quicksilver.model.row import Row
 from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens
 
 TOKENS = oracle_tokens()
 POLICIES = [one, top_k(2), threshold(0.6), everything]
 ANSWERS = st.lists(st.tuples(st.integers(0, 80), st.floats(0.05, 0.99)), min_size=1, max_size=10)
+
+
+class Ending(Oracle):
+    """An oracle that gives the end a probability of its own at every place where no text stands right of it."""
+
+    def __init__(self, answer, sure, ends):
+        super().__init__(answer, sure, VOCAB)
+        self.ends = ends
+
+    def log_probs(self, ask):
+        log_probs = super().log_probs(ask).clone()
+        for row, canvas in zip(log_probs, ask.tokens.tolist(), strict=True):
+            for i, end in enumerate(self.ends[: len(canvas)]):
+                is_last = all(token in (MASK, END) for token in canvas[i + 1 :])
+                row[i, END] = math.log(end if is_last else 1e-9)
+        return log_probs
 
 
 def run(answer, sure, canvas=None, policy=one, budget=None, **more):
@@ -129,3 +148,48 @@ def test_rows_are_independent():
     for row in range(2):
         alone = drive(model, denoise(no_context(), canvas[row : row + 1], TOKENS, one, Budget()))
         assert alone.canvas.tolist() == both.canvas[row : row + 1].tolist()
+
+
+ANYWHERE = replace(TOKENS, gives_way=torch.ones(VOCAB, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("policy", [one, threshold(0.6)])
+def test_a_text_stops_where_no_going_on_could_be_likelier(policy):
+    """Ending after two has .9 · .85 · .3 = .23; after the fourth token .02 is left for all that could follow."""
+    model = Ending([1, 2, 3, 4, 5, 6], [0.9, 0.85, 0.32, 0.1, 0.1, 0.1], [0.01, 0.01, 0.3, 0.05, 0.05, 0.05])
+    canvas = torch.full((1, 6), MASK)
+    result = drive(model, denoise(no_context(), canvas, ANYWHERE, policy, Budget()))
+    assert result.ended == "filled"
+    row = grown(Row(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], ANYWHERE)
+    row.cut()
+    assert row.tokens == [1, 2]
+    assert math.exp(row.log_prob) == pytest.approx(0.9 * 0.85 * 0.3, rel=1e-4)
+    assert result.steps <= 4
+    unmoved = drive(model, denoise(no_context(), canvas, TOKENS, policy, Budget()))
+    assert unmoved.canvas.tolist() == [[1, 2, 3, 4, 5, 6]]
+
+
+def test_what_stands_before_a_canvas_counts_too():
+    """A better end before this canvas: one step shows that nothing in it can win."""
+    before = Row()
+    before.add([7, 8], [math.log(0.9), math.log(0.1)], [math.log(0.1), math.log(0.5)], [True, True])
+    model = Ending([1, 2, 3, 4], [0.9] * 4, [0.01] * 4)
+    result = drive(model, denoise(no_context(), torch.full((1, 4), MASK), ANYWHERE, one, Budget(), rows=[before]))
+    assert result.steps == 1
+    assert len(before.tokens) == 2
+
+
+def test_ends_are_only_looked_for_where_tokens_give_way():
+    tokens = replace(TOKENS, gives_way=torch.arange(VOCAB) == 4)
+    model = Ending([1, 2, 3, 4, 5], [0.5] * 5, [0.4] * 5)
+    result = drive(model, denoise(no_context(), torch.full((1, 5), MASK), tokens, everything, Budget()))
+    row = grown(Row(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], tokens)
+    row.cut()
+    assert row.tokens == [1, 2, 3]
+
+
+def test_an_end_is_not_read_off_where_text_stands_right_of_it():
+    """The surest place comes first; after that the places left of it know that they are no end."""
+    model = Ending([1, 2, 3], [0.5, 0.9, 0.5], [0.4, 0.05, 0.4])
+    result = drive(model, denoise(no_context(), torch.full((1, 3), MASK), TOKENS, one, Budget()))
+    assert result.stop_log_probs[0].exp().tolist() == pytest.approx([0.4, 0.05, 0.4], rel=1e-4)
