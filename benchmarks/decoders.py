@@ -139,7 +139,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
-    row = Row()
+    row = Row(tokens.ends_by)
     steps = 0
     for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
         if row.tokens:
@@ -152,7 +152,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
             break
         stop = float(stop_log_probs(log_probs, tokens))
         row.add([token], [float(log_probs[token])], [stop], [bool(tokens.gives_way[token])])
-        if bool(tokens.stops[token]) or row.is_settled():
+        if bool(tokens.stops[token]) or row.end() is not None:
             break
     row.cut()
     ms = 1000 * (time.perf_counter() - start_s)

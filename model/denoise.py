@@ -17,7 +17,7 @@ from ..fim.budget import Budget
 from .denoiser import ContextStates
 from .forwards import Rows, RowsWork
 from .policies import UnmaskPolicy, one
-from .row import Row
+from .row import EndsBy, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class CanvasTokens:
     stop the text, and which give way.
 
     A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
-    may end though no single place was a likely end (`row`). middle is what the causal head wants before a hole's text;
-    None where it was taught no such mark.
+    may end though no single place was a likely end, by the rule ends_by (`row`). middle is what the causal head wants
+    before a hole's text; None where it was taught no such mark.
     """
 
     mask: int
@@ -35,6 +35,7 @@ class CanvasTokens:
     forbidden: Tensor
     stops: Tensor
     gives_way: Tensor
+    ends_by: EndsBy = "likeliest"
     middle: int | None = None
 
 
@@ -119,7 +120,7 @@ def denoise(
     canvas = canvas.clone()
     log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
     stops = torch.full_like(log_probs, float("-inf"))
-    rows = rows or [Row() for _ in canvas]
+    rows = rows or [Row(tokens.ends_by) for _ in canvas]
     steps = 0
     while bool((canvas == tokens.mask).any()):
         if is_cancelled():
@@ -182,12 +183,12 @@ def ends_text(canvas: Tensor, tokens: CanvasTokens) -> Tensor:
 def settle(
     canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[Row]
 ) -> Tensor:
-    """The canvas [B, L] with the masks of those rows ended that could not win by going on."""
+    """The canvas [B, L] with the masks of those rows ended whose end is among the tokens that stand."""
     if not bool(tokens.gives_way.any()):
         return canvas
     is_mask = canvas == tokens.mask
     settled = [
-        bool(masks.any()) and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).is_settled()
+        bool(masks.any()) and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).end() is not None
         for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
     ]
     return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)

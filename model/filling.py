@@ -129,10 +129,10 @@ class Filling:
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
             canvases = yield from self._canvases(states, canvases, judged)
-        rows = [Row() for _ in canvases]
+        rows = [Row(self.tokens.ends_by) for _ in canvases]
         rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
-        while rows[0].finish_reason == "length" and not rows[0].is_settled() and n_left >= MIN_BLOCK:
+        while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
             n_canvas = min(n_left, self.config.n_canvas)
             if self.is_cancelled():
                 rows[0].finish_reason = "cancelled"

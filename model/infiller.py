@@ -177,6 +177,7 @@ def canvas_tokens(
         forbidden=forbidden,
         stops=stops,
         gives_way=gives_way,
+        ends_by="median" if multiline and at_line_end else "likeliest",
         middle=middle,
     )
 

@@ -1,63 +1,73 @@
-"""One answer in the making: its tokens so far, and where it might have ended.
+"""One answer in the making: its tokens so far, and where it ends though no single place is a likely end.
 
-Where no single place is a likely end, some place has to be it all the same. What counts is the probability of the text
-so far times that of ending there: once that of the text itself has fallen below the best of these, going on cannot win.
-Denoiser and causal head both end by this rule. Knows numbers only.
+Some place has to be the end all the same. Inside a line it is the one with the highest probability of the text so far
+times that of ending there: once that of the text itself has fallen below the best of these, going on cannot win. Where
+whole lines are wanted, that would always be the first line, since a longer text is less likely; so there it is the line
+end by which the text has ended more likely than not. Denoiser and causal head both end by these rules. Knows numbers
+only.
 """
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..fim.types import FinishReason
 
-
-def joints(log_probs: Sequence[float]) -> list[float]:
-    """Log-probability of the first 0, 1, … N of N tokens."""
-    return list(itertools.accumulate(log_probs, initial=0.0))
+EndsBy = Literal["likeliest", "median"]
 
 
 @dataclass
 class Row:
-    """Tokens, their log-probabilities and those of ending before each of them, all N; may_end[i] tells whether the
+    """Tokens, their log-probabilities and those of ending before each of them, all N; gives_way[i] tells whether the
     answer could end before token i without any single place having said so. finish_reason tells why it ended."""
 
+    ends_by: EndsBy = "likeliest"
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     end_log_probs: list[float] = field(default_factory=list)
-    may_end: list[bool] = field(default_factory=list)
+    gives_way: list[bool] = field(default_factory=list)
     finish_reason: FinishReason = "length"
     log_prob: float = 0.0
 
     def add(
-        self, tokens: Sequence[int], log_probs: Sequence[float], end_log_probs: Sequence[float], may_end: Sequence[bool]
+        self,
+        tokens: Sequence[int],
+        log_probs: Sequence[float],
+        end_log_probs: Sequence[float],
+        gives_way: Sequence[bool],
     ) -> None:
         """Add tokens to the end."""
         self.tokens += tokens
         self.log_probs += log_probs
         self.end_log_probs += end_log_probs
-        self.may_end += may_end
+        self.gives_way += gives_way
         self.log_prob += sum(log_probs)
 
-    def best_end(self) -> tuple[int, float]:
-        """The likeliest number of tokens to end after, at least 1, and its log-probability; (0, -inf) without any."""
-        scores = [
-            (joint + end, i)
-            for i, (joint, end, may) in enumerate(
-                zip(joints(self.log_probs), self.end_log_probs, self.may_end, strict=False)
-            )
-            if may and i
-        ]
-        score, n = max(scores, default=(float("-inf"), 0))
-        return n, score
+    def end(self) -> tuple[int, float] | None:
+        """The number of tokens to end after, at least 1, and the log-probability of doing so; None: not among these."""
+        ends = list(self._ends())
+        if self.ends_by == "likeliest":
+            n, score = max(ends, key=lambda end: end[1], default=(0, -math.inf))
+            return (n, score) if score > self.log_prob else None
+        goes_on = 1.0
+        for n, score in ends:
+            goes_on *= 1 - min(1.0, math.exp(self.end_log_probs[n]))
+            if goes_on < 0.5:
+                return n, score
+        return None
 
-    def is_settled(self) -> bool:
-        """Whether nothing that could follow would be likelier than an end among the tokens that stand."""
-        return self.best_end()[1] > self.log_prob
+    def _ends(self) -> Iterator[tuple[int, float]]:
+        """Every length after which it could end, and the log-probability of text and end together."""
+        text = itertools.accumulate(self.log_probs, initial=0.0)
+        for n, (before, end, gives_way) in enumerate(zip(text, self.end_log_probs, self.gives_way, strict=False)):
+            if gives_way and n:
+                yield n, before + end
 
     def cut(self) -> None:
-        """Drop what follows the likeliest end, if that is likelier than the whole."""
-        n, score = self.best_end()
-        if score > self.log_prob:
-            self.tokens, self.log_prob = self.tokens[:n], score
+        """Drop what follows the end, if there is one."""
+        end = self.end()
+        if end is not None:
+            self.tokens, self.log_prob = self.tokens[: end[0]], end[1]
             self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason

@@ -40,8 +40,10 @@ class Verified:
     def likelier_ends(self, n_max: int, tokens: CanvasTokens) -> list[int]:
         """Lengths in (0, N) at which it is likelier to end than after all its N tokens, the likeliest n_max of them.
 
-        What counts, and where, is told in `row`.
+        None where whole lines are wanted (`row`).
         """
+        if tokens.ends_by != "likeliest":
+            return []
         joint = torch.cat((torch.zeros(1), self.log_probs.cumsum(0))) + self.end_log_probs  # [N + 1]
         likelier = [i for i, t in enumerate(self.tokens) if i and tokens.gives_way[t] and joint[i] > joint[-1]]
         return sorted(likelier, key=lambda i: -float(joint[i]))[:n_max]

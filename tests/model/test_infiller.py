@@ -179,4 +179,5 @@ def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
         return {j.candidate.text for j in drive(infiller.run, filling.judged_drafts(states))}
 
     assert drafts(suffix="\nother") == {"abc + def"}
-    assert len(drafts(suffix="\nother", multiline=True)) > 1
+    assert len(drafts(suffix="\nother", multiline=True)) == 1
+    assert len(drafts(suffix=" + other", multiline=True)) > 1

@@ -10,8 +10,8 @@ PROBABILITIES = st.floats(0.01, 0.99)
 PLACES = st.lists(st.tuples(PROBABILITIES, PROBABILITIES, st.booleans()), max_size=8)
 
 
-def row(places):
-    made = Row()
+def row(places, by_lines=False):
+    made = Row("median" if by_lines else "likeliest")
     for i, (token, end, may) in enumerate(places):
         made.add([i], [math.log(token)], [math.log(end)], [may])
     return made
@@ -27,31 +27,41 @@ def scores(places):
 
 
 @given(PLACES)
-def test_the_best_end_has_the_highest_probability_of_text_and_end(places):
-    n, score = row(places).best_end()
+def test_inside_a_line_the_end_has_the_highest_probability_of_text_and_end(places):
+    whole = math.prod(token for token, _, _ in places)
     expected = scores(places)
-    if expected:
-        assert expected[n] == pytest.approx(max(expected.values()))
-        assert math.exp(score) == pytest.approx(expected[n])
+    end = row(places).end()
+    if max(expected.values(), default=0.0) > whole * (1 + 1e-9):
+        assert end is not None
+        assert expected[end[0]] == pytest.approx(max(expected.values()))
+        assert math.exp(end[1]) == pytest.approx(expected[end[0]])
     else:
-        assert (n, score) == (0, float("-inf"))
+        assert end is None or expected[end[0]] == pytest.approx(whole)
 
 
-@given(PLACES, st.lists(st.tuples(PROBABILITIES, PROBABILITIES, st.just(True)), max_size=4))
-def test_once_settled_nothing_that_follows_wins(places, more):
-    made = row(places)
-    if made.is_settled():
-        assert row([*places, *more]).best_end() == made.best_end()
+@given(PLACES, st.lists(st.tuples(PROBABILITIES, PROBABILITIES, st.just(True)), max_size=4), st.booleans())
+def test_once_there_is_an_end_nothing_that_follows_changes_it(places, more, by_lines):
+    before, after = row(places, by_lines), row([*places, *more], by_lines)
+    if before.end() is not None:
+        assert after.end() == before.end()
 
 
 @given(PLACES)
-def test_a_cut_drops_what_is_less_likely_than_an_end_before_it(places):
-    whole = math.prod(token for token, _, _ in places)
+def test_whole_lines_end_where_it_has_ended_more_likely_than_not(places):
+    end = row(places, by_lines=True).end()
+    n_last = len(places) if end is None else end[0]
+    goes_on = [1 - e for n, (_, e, may) in enumerate(places) if may and 0 < n <= n_last]
+    assert (math.prod(goes_on) < 0.5) == (end is not None)
+    assert end is None or math.prod(goes_on[:-1]) >= 0.5
+
+
+@given(PLACES)
+def test_a_cut_drops_what_follows_the_end(places):
     made = row(places)
+    end = made.end()
     made.cut()
-    best = max(scores(places).values(), default=0.0)
-    assert math.exp(made.log_prob) == pytest.approx(max(whole, best))
-    assert len(made.tokens) == (len(places) if best <= whole else row(places).best_end()[0])
+    expected = (len(places), pytest.approx(sum(math.log(token) for token, _, _ in places))) if end is None else end
+    assert (len(made.tokens), made.log_prob) == expected
 
 
 def test_a_cut_keeps_why_the_budget_ended_it():

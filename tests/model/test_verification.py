@@ -137,6 +137,7 @@ def test_the_likeliest_ends_are_those_of_text_and_end_together():
     assert verified.likelier_ends(9, TOKENS) == [2, 3, 1]
     assert verified.likelier_ends(1, TOKENS) == [2]
     assert verified.likelier_ends(9, dataclasses.replace(TOKENS, gives_way=torch.arange(V) == 4)) == [3]
+    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, ends_by="median")) == []
     part = verified.upto(2)
     assert part.log_prob == pytest.approx(float(log_probs[:2].sum() + ends[2]))
     assert (part.tokens, len(part.end_log_probs), len(part.best)) == ([1, 2], 3, 3)
