@@ -180,4 +180,4 @@ def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
 
     assert drafts(suffix="\nother") == {"abc + def"}
     assert len(drafts(suffix="\nother", multiline=True)) == 1
-    assert len(drafts(suffix=" + other", multiline=True)) > 1
+    assert len(drafts(suffix=" = ", multiline=True)) > 1
