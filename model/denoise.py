@@ -40,8 +40,8 @@ class CanvasTokens:
 
 
 class Prediction(NamedTuple):
-    """The likeliest token and its probability, and the log-probability of a stop, at every position, all [B, L]; and
-    the forwards that it took."""
+    """The likeliest token and its probability, and the log-probability that the text stops there if not before, at
+    every position, all [B, L]; and the forwards that it took."""
 
     tokens: Tensor
     confidence: Tensor
@@ -88,7 +88,8 @@ def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Rows
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     log_probs = (yield Rows(canvas, states)).masked_fill(tokens.forbidden, float("-inf"))
     best = log_probs.max(dim=-1)
-    return Prediction(best.indices, best.values.exp(), stop_log_probs(log_probs, tokens), 1)
+    stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
+    return Prediction(best.indices, best.values.exp(), stops, 1)
 
 
 def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
@@ -151,11 +152,11 @@ def would_be_late(budget: Budget, step_s: float) -> bool:
 def choose(policy: UnmaskPolicy, predicted: Tensor, confidence: Tensor, masked: Tensor, tokens: CanvasTokens) -> Tensor:
     """Positions to commit, bool [B, L]: what the policy picks, and the surest one where it picks nothing.
 
-    Of several predicted ends only the first may be committed: the others follow from it, and, being easy, they would
-    else be taken first and settle the length before anything is known of the text.
+    A predicted end is committed only once everything left of it is, and nothing right of it: before, it only says that
+    the text has ended by there, and, being easy, it would settle the length before anything is known of the text.
     """
     ends = masked & (predicted == tokens.end)
-    eligible = masked & ~(ends & (ends.cumsum(dim=-1) > 1))
+    eligible = masked & (ends.cumsum(dim=-1) - ends.long() == 0) & ~(ends & (masked.cumsum(dim=-1) > 1))
     chosen = policy(confidence, eligible) & eligible
     owed = ~chosen.any(dim=-1, keepdim=True)
     return chosen | (one(confidence, eligible) & owed)
@@ -178,6 +179,18 @@ def ends_text(canvas: Tensor, tokens: CanvasTokens) -> Tensor:
     is_mask = canvas == tokens.mask
     is_text = ~is_mask & (canvas != tokens.end)
     return is_mask & (is_text.flip(-1).cumsum(dim=-1).flip(-1) == 0)
+
+
+def first_stops(stop_log_probs: Tensor, canvas: Tensor, tokens: CanvasTokens) -> Tensor:
+    """Log-probability [B, L] of ending at each place, where it has not ended before.
+
+    Behind another mask, what a stop is given is the probability of having ended by there.
+    """
+    is_mask = canvas == tokens.mask
+    ended = stop_log_probs.exp().clamp_max(1 - 1e-6)
+    before = torch.where(is_mask, ended, 0.0).roll(1, dims=-1)
+    before[:, 0] = 0.0
+    return ((ended - before) / (1 - before)).clamp_min(1e-20).log()
 
 
 def settle(

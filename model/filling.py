@@ -8,7 +8,7 @@ decides. Knows tensors and texts; knows no sockets and no editor.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -129,7 +129,7 @@ class Filling:
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
             canvases = yield from self._canvases(states, canvases, judged)
-        rows = [Row(self.tokens.ends_by) for _ in canvases]
+        rows = [Row("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
         rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
@@ -215,6 +215,7 @@ class Filling:
             sure = math.exp(min(0.0, free.log_prob)) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged[0], "stop")
+            self._trace(free.tokens)
             return Answer(
                 text=self.tokenizer.decode(free.tokens),
                 n_tokens=len(free.tokens),
@@ -291,9 +292,7 @@ class Filling:
 
     def _from(self, judged: Judged, finish_reason: FinishReason) -> Answer:
         candidate = judged.candidate
-        if self.request.trace:
-            elapsed_ms = self.timings_ms["denoise"] + self.timings_ms["verify"]
-            self.tracer.choose(candidate.tokens, self.n_forwards, elapsed_ms)
+        self._trace(candidate.tokens)
         is_draft = candidate.draft is not None and not candidate.n_canvases
         return Answer(
             text=candidate.text,
@@ -302,6 +301,12 @@ class Filling:
             finish_reason=finish_reason,
             source=candidate.draft.source if candidate.draft and is_draft else "denoiser",
         )
+
+    def _trace(self, chosen: Sequence[int]) -> None:
+        """Let the trace end with what was chosen."""
+        if self.request.trace:
+            elapsed_ms = self.timings_ms["denoise"] + self.timings_ms["verify"]
+            self.tracer.choose(chosen, self.n_forwards, elapsed_ms)
 
     @contextmanager
     def _clock(self, name: str) -> Iterator[None]:

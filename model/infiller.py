@@ -68,7 +68,7 @@ class DenoisingInfiller:
 
     def tokens_for(self, hole: Hole) -> CanvasTokens:
         """The denoise loop's view of the vocabulary for a hole."""
-        return self._tokens[hole.multiline, hole.suffix[:1] in ("", "\n", "\r")]
+        return self._tokens[hole.multiline, hole.suffix.lstrip(" \t")[:1] in ("", "\n", "\r")]
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""
@@ -168,7 +168,7 @@ def canvas_tokens(
     stops = vocab == end
     if not multiline:
         stops = stops | torch.tensor([b"\n" in text for text in texts])
-    gives_way = torch.full_like(stops, not at_line_end)
+    gives_way = torch.tensor([not at_line_end and not _is_inside_character(text) for text in texts])
     if multiline and at_line_end:
         gives_way = torch.tensor([text.lstrip(b" \t").startswith(b"\n") for text in texts])
     return CanvasTokens(
@@ -180,6 +180,11 @@ def canvas_tokens(
         ends_by="median" if multiline and at_line_end else "likeliest",
         middle=middle,
     )
+
+
+def _is_inside_character(text: bytes) -> bool:
+    """Whether text begins with a continuation byte of UTF-8."""
+    return 0x80 <= text[0] < 0xC0 if text else False
 
 
 def load_infiller(checkpoint: Path | None = None, *, n_threads: int | None = None) -> DenoisingInfiller:

@@ -15,13 +15,16 @@ from typing import Literal
 
 from ..fim.types import FinishReason
 
-EndsBy = Literal["likeliest", "median"]
+EndsBy = Literal["likeliest", "median", "itself"]
 
 
 @dataclass
 class Row:
     """Tokens, their log-probabilities and those of ending before each of them, all N; gives_way[i] tells whether the
-    answer could end before token i without any single place having said so. finish_reason tells why it ended."""
+    answer could end before token i without any single place having said so. A row that ends by itself has a given end.
+
+    log_prob is that of all tokens, and of the end, where one was committed or cut at; finish_reason tells why it ended.
+    """
 
     ends_by: EndsBy = "likeliest"
     tokens: list[int] = field(default_factory=list)
@@ -47,6 +50,8 @@ class Row:
 
     def end(self) -> tuple[int, float] | None:
         """The number of tokens to end after, at least 1, and the log-probability of doing so; None: not among these."""
+        if self.ends_by == "itself":
+            return None
         ends = list(self._ends())
         if self.ends_by == "likeliest":
             n, score = max(ends, key=lambda end: end[1], default=(0, -math.inf))
@@ -69,5 +74,8 @@ class Row:
         """Drop what follows the end, if there is one."""
         end = self.end()
         if end is not None:
-            self.tokens, self.log_prob = self.tokens[: end[0]], end[1]
+            n, self.log_prob = end
+            for kept in (self.tokens, self.log_probs, self.end_log_probs, self.gives_way):
+                del kept[n:]
+            self.ends_by = "itself"
             self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason

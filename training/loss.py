@@ -1,7 +1,8 @@
 """The combined loss: next token on every context section, and masked diffusion on canvases.
 
-Both passes share the weights and the mixture of vocabulary and copy head. Exact log-probabilities of the targets are
-taken without building [.., V] mixtures. Plain means, no time weighting.
+Continuations of the context, run beside the canvases, count with its next tokens. Both passes share the weights and the
+mixture of vocabulary and copy head. Exact log-probabilities of the targets are taken without building [.., V] mixtures.
+Means by the samples' weights, no time weighting.
 """
 
 from collections.abc import Callable

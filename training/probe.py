@@ -70,7 +70,12 @@ def fill(model: Denoiser, tokenizer: CodeTokenizer, holes: Sequence[ProbeHole]) 
     """What the model writes into each hole, up to the end of the line. Holes are sorted by context length."""
     device = next(model.parameters()).device
     tokens = canvas_tokens(tokenizer, multiline=False)
-    tokens = replace(tokens, forbidden=tokens.forbidden.to(device), stops=tokens.stops.to(device))
+    tokens = replace(
+        tokens,
+        forbidden=tokens.forbidden.to(device),
+        stops=tokens.stops.to(device),
+        gives_way=tokens.gives_way.to(device),
+    )
     model.eval()
     texts: list[str] = []
     start = 0

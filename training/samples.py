@@ -1,4 +1,4 @@
-"""Training samples: a document cut at characters, its context in SPM order, and noisy canvases over it.
+"""Training samples: a document cut at characters, its context in SPM order, noisy canvases over it, and continuations.
 
 Shapes: T context tokens, M canvases of L tokens. Everything random comes from the caller's generator.
 """
@@ -57,9 +57,9 @@ class SampleConfig:
 @dataclass(frozen=True)
 class Batch:
     """tokens and targets [B, T] (targets IGNORE where nothing is asked); target_weights [B, T] of the next-token loss
-    (0 where nothing is asked, more than 1 in the middle); canvases, canvas_targets [B, M, L]; weights [B, M, L]
-    of the canvas loss (0 = not asked); anchors [B, M]: the context position before each canvas; is_causal [B, M]: which
-    of the canvases are continuations, MIDDLE and the target but for its last token."""
+    (0 where nothing is asked, more than 1 in the middle); canvases, canvas_targets [B, M, L]; weights [B, M, L] in the
+    canvas loss, or the next-token loss where is_causal (0 = not asked); anchors [B, M]: the context position before
+    each canvas; is_causal [B, M]: which of the canvases are continuations, MIDDLE and the target but for its last."""
 
     tokens: np.ndarray
     targets: np.ndarray

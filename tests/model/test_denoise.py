@@ -20,7 +20,10 @@ ANSWERS = st.lists(st.tuples(st.integers(0, 80), st.floats(0.05, 0.99)), min_siz
 
 
 class Ending(Oracle):
-    """An oracle that gives the end a probability of its own at every place where no text stands right of it."""
+    """An oracle whose text ends with a probability of its own at every place where no text stands right of it.
+
+    Behind other masks it has ended by there more likely than just there.
+    """
 
     def __init__(self, answer, sure, ends):
         super().__init__(answer, sure, VOCAB)
@@ -29,9 +32,11 @@ class Ending(Oracle):
     def log_probs(self, ask):
         log_probs = super().log_probs(ask).clone()
         for row, canvas in zip(log_probs, ask.tokens.tolist(), strict=True):
+            goes_on = 1.0
             for i, end in enumerate(self.ends[: len(canvas)]):
+                goes_on = (goes_on if i and canvas[i - 1] == MASK else 1.0) * (1 - end)
                 is_last = all(token in (MASK, END) for token in canvas[i + 1 :])
-                row[i, END] = math.log(end if is_last else 1e-9)
+                row[i, END] = math.log(1 - goes_on if is_last else 1e-9)
         return log_probs
 
 
@@ -83,6 +88,14 @@ def test_only_the_first_predicted_end_competes():
     assert order == [1, 0, 2]
     assert result.steps == 3
     assert result.canvas.tolist() == [[7, 8, END, END, END, END]]
+
+
+def test_an_end_waits_for_what_stands_left_of_it_and_nothing_goes_before_it():
+    order = []
+    answer, sure = [7, 8, END, 9, 9], [0.2, 0.3, 0.9, 0.8, 0.7]
+    _, result = run(answer, sure, on_step=lambda s: order.append(s.committed[0].tolist().index(True)))
+    assert order == [1, 0, 2]
+    assert result.canvas.tolist() == [[7, 8, END, END, END]]
 
 
 def test_everything_right_of_an_end_becomes_end():
@@ -156,7 +169,7 @@ ANYWHERE = replace(TOKENS, gives_way=torch.ones(VOCAB, dtype=torch.bool))
 @pytest.mark.parametrize("policy", [one, threshold(0.6)])
 def test_a_text_stops_where_no_going_on_could_be_likelier(policy):
     """Ending after two has .9 · .85 · .3 = .23; after the fourth token .02 is left for all that could follow."""
-    model = Ending([1, 2, 3, 4, 5, 6], [0.9, 0.85, 0.32, 0.1, 0.1, 0.1], [0.01, 0.01, 0.3, 0.05, 0.05, 0.05])
+    model = Ending([1, 2, 3, 4, 5, 6], [0.9, 0.85, 0.32, 0.1, 0.09, 0.08], [0.01, 0.01, 0.3, 0.05, 0.05, 0.05])
     canvas = torch.full((1, 6), MASK)
     result = drive(model, denoise(no_context(), canvas, ANYWHERE, policy, Budget()))
     assert result.ended == "filled"
