@@ -7,6 +7,7 @@ files; a folder whose hashes do not match is refused. Never pickle, never remote
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,14 +30,15 @@ SCALE_SUFFIX = ".scale"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its name, the model in float32, its tokenizer, the SHA-256 of its weights, and the ranker
-    that was fitted to it, if one was."""
+    """A loaded checkpoint: its name, the model in float32, its tokenizer, the SHA-256 of its weights, the ranker that
+    was fitted to it, if one was, and the SHA-256 of the weights that it is the mean of, if it is one."""
 
     name: str
     model: Denoiser
     tokenizer: CodeTokenizer
     sha256: str
     ranker: Ranker | None = None
+    averaged_from: tuple[str, ...] = ()
 
 
 def embedded_checkpoint() -> Path:
@@ -59,7 +61,7 @@ def dequantise(weight: Tensor, scale: Tensor) -> Tensor:
     return weight.float() * scale.unsqueeze(1)
 
 
-def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer) -> None:
+def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()) -> None:
     """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
@@ -77,7 +79,7 @@ def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer) -> 
         "denoiser": asdict(model.config),
         "sha256": {file: _sha256(folder / file) for file in (WEIGHTS, TOKENIZER)},
     }
-    _write_config(folder, config)
+    _write_config(folder, config | ({"averaged_from": list(averaged_from)} if averaged_from else {}))
 
 
 def _write_config(folder: Path, config: dict) -> None:
@@ -113,7 +115,12 @@ def load(folder: Path) -> Checkpoint:
             f"{folder / WEIGHTS} does not fit its config: {' '.join(str(error).split())[:200]}"
         ) from error
     return Checkpoint(
-        str(config["name"]), model.eval(), tokenizer, str(config["sha256"][WEIGHTS]), _ranker(folder, config)
+        name=str(config["name"]),
+        model=model.eval(),
+        tokenizer=tokenizer,
+        sha256=str(config["sha256"][WEIGHTS]),
+        ranker=_ranker(folder, config),
+        averaged_from=tuple(map(str, config.get("averaged_from", ()))),
     )
 
 
@@ -142,6 +149,8 @@ def _read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
             raise CheckpointError(f"{path} has format {config['format']!r}; this version reads {FORMAT!r}")
         if set(config["sha256"]) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
             raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
+        if not isinstance(config.get("averaged_from", []), list):
+            raise CheckpointError(f"{path} does not list what it is averaged from")
         return config, DenoiserConfig(**config["denoiser"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a checkpoint's config: {error}") from error

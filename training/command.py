@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
         help="what `quicksilver eval heldout --json` wrote, at once or in parts",
     )  # fmt: skip
     card.add_argument("--hardware", required=True, help="what the run ran on, in words")
-    for step in (made, tokenizer, shards, run, curves, ranker, card):
+    average = steps.add_parser("average", help="average the weights of checkpoints of one shape")
+    average.add_argument("checkpoints", type=Path, nargs="+", metavar="FOLDER", help="two checkpoint folders or more")
+    average.add_argument("--export", type=Path, required=True, help="checkpoint folder to write")
+    for step in (made, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
         step.add_argument("--size", choices=("nano", "base"), default="nano")
@@ -66,7 +69,7 @@ def main(argv: list[str]) -> int:
     """Run one step of the pipeline. Raises InputError with one line for the person."""
     arguments = parser().parse_args(argv)
     steps = {"corpus": corpus_steps.make_corpus, "tokenizer": make_tokenizer, "shards": make_shards, "run": run}
-    steps |= {"curves": draw_curves, "ranker": fit_ranker, "card": make_card}
+    steps |= {"curves": draw_curves, "ranker": fit_ranker, "card": make_card, "average": make_average}
     try:
         steps[arguments.step](arguments)
     except OSError as error:  # a full disk, a folder that cannot be written
@@ -148,6 +151,18 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     print(f"{arguments.checkpoint}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in ranker.weights.items()))
 
 
+def make_average(arguments: argparse.Namespace) -> None:
+    """Write the mean of several checkpoints' weights as a checkpoint of its own, without a ranker."""
+    from ..model import checkpoint
+    from .averaging import averaged
+    from .run_step import exporter
+
+    parts = [checkpoint.load(folder) for folder in arguments.checkpoints]
+    mean = averaged(parts)
+    exporter(mean.name, mean.model, mean.tokenizer, mean.averaged_from)(arguments.export)
+    print(f"wrote {arguments.export}: now `quicksilver train ranker --checkpoint {arguments.export}`")
+
+
 def make_card(arguments: argparse.Namespace) -> None:
     """Write MODEL_CARD.md and sources.json into the checkpoint's folder."""
     from ..model import checkpoint
@@ -168,7 +183,9 @@ def make_card(arguments: argparse.Namespace) -> None:
         shape = described.model.config
         if replace(shape, vocab_size=recipe.shape.vocab_size) != recipe.shape:
             raise InputError(f"{arguments.checkpoint} has not the shape of {recipe.name}'s recipe")
-        text = model_card(recipe, config, manifest, read_log(folder), evaluation, arguments.hardware)
+        text = model_card(
+            recipe, config, manifest, read_log(folder), evaluation, arguments.hardware, described.averaged_from
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the card lacks what it is written from: {error}") from error
     (arguments.checkpoint / "MODEL_CARD.md").write_text(text, encoding="utf-8")

@@ -25,8 +25,10 @@ def model_card(
     log: Sequence[Mapping[str, Any]],
     evaluation: Mapping[str, Any],
     hardware: str,
+    averaged_from: Sequence[str] = (),
 ) -> str:
-    """The card's text. evaluation is what `quicksilver eval heldout --json` wrote."""
+    """The card's text. evaluation is what `quicksilver eval heldout --json` wrote; averaged_from are the hashes of the
+    weights that the checkpoint is the mean of, the run's own last, if it is one."""
     return "\n".join(
         (
             f"# quicksilver-{recipe.name}",
@@ -37,7 +39,8 @@ def model_card(
             _results(evaluation),
             "## Training",
             "",
-            _training(recipe, config, log, hardware, "--from-environment " if manifest["from_environment"] else ""),
+            _training(recipe, config, log, hardware, "--from-environment " if manifest["from_environment"] else "")
+            + _averaged(averaged_from),
             "## Data",
             "",
             _data(manifest),
@@ -193,6 +196,17 @@ def _begun_with(config: TrainConfig) -> str:
     return (
         f"\nThe run began with the weights whose SHA-256 is `{config.init_from}` (`--init-from`, in this repository's "
         "history): without them the command below makes another model.\n"
+    )
+
+
+def _averaged(averaged_from: Sequence[str]) -> str:
+    """What a reader must know of weights that no run ended with."""
+    if not averaged_from:
+        return ""
+    hashes = ", ".join(f"`{sha256}`" for sha256 in averaged_from)
+    return (
+        f"\nThese weights are the mean (`quicksilver train average`) of {len(averaged_from)} checkpoints, with the "
+        f"SHA-256 {hashes}; the last one is this run's own.\n"
     )
 
 

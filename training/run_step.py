@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -229,7 +229,9 @@ def put_together(
     )  # fmt: skip
 
 
-def exporter(name: str, model: "Denoiser", tokenizer: "CodeTokenizer") -> Callable[[Path], None]:
+def exporter(
+    name: str, model: "Denoiser", tokenizer: "CodeTokenizer", averaged_from: Sequence[str] = ()
+) -> Callable[[Path], None]:
     """A function that writes the model's present weights as a checkpoint; a half-written one is never taken for whole.
 
     It raises NotSaved, with one line, when they cannot be written.
@@ -243,7 +245,7 @@ def exporter(name: str, model: "Denoiser", tokenizer: "CodeTokenizer") -> Callab
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            checkpoint.save(part, name, model, tokenizer)
+            checkpoint.save(part, name, model, tokenizer, averaged_from)
             folder.mkdir(parents=True, exist_ok=True)
             for file in (checkpoint.WEIGHTS, checkpoint.TOKENIZER, checkpoint.CONFIG):
                 (part / file).replace(folder / file)
