@@ -18,7 +18,7 @@ N_AFTER_MAX = 40  # characters after the hole that are compared
 SEEDS = (24, 12, 6, 3)  # characters that an occurrence must share at least: the longest seeds first
 N_PLACES_MAX = 64  # occurrences of one seed that are looked at, the nearest first
 N_BRIDGE_MAX = 240  # characters within which a draft must meet the text right of the cursor
-N_BRIDGE_KEY = 8
+BRIDGE_KEYS = (8, 4, 2)  # how much of that text it must meet, the most first; all but the first on the same line
 N_LINES_MAX = 12
 
 DraftSource = Literal["file", "snippet"]
@@ -130,10 +130,10 @@ def _n_equal(a: str, b: str) -> int:
 
 def _continuation(hole: Hole, text: str, place: int) -> str | None:
     """What follows place, up to where the hole ends: at the text right of the hole, or at the line's or block's end."""
-    key = hole.suffix.split("\n", 1)[0].strip()[:N_BRIDGE_KEY]
+    right = hole.suffix.split("\n", 1)[0].rstrip()
     end = _line_end(text, place)
-    if key:
-        at = text.find(key, place, place + N_BRIDGE_MAX if hole.multiline else end)
+    if right:
+        at = _bridge(text, place, end, right, hole.multiline)
         return text[place:at] if at >= 0 else None
     if not hole.multiline:
         return text[place:end].rstrip()
@@ -141,6 +141,21 @@ def _continuation(hole: Hole, text: str, place: int) -> str | None:
     below = next((line for line in hole.suffix[:N_BRIDGE_MAX].split("\n") if line.strip()), "")
     at = text.find("\n" + below, place, end) if below else -1
     return text[place : at if at >= 0 else end].rstrip()
+
+
+def _bridge(text: str, place: int, line_end: int, right: str, multiline: bool) -> int:
+    """Where the text right of the cursor comes up in text after place; -1 where it does not.
+
+    With fewer characters of it where more are not found: the cursor may stand in a word that goes on differently there.
+    Blanks at its beginning are part of it, unless it is not found so.
+    """
+    for wanted in dict.fromkeys((right, right.lstrip())):
+        for i, size in enumerate(BRIDGE_KEYS):
+            key = wanted[:size]
+            at = text.find(key, place, place + N_BRIDGE_MAX if multiline and not i else line_end) if key.strip() else -1
+            if at >= 0:
+                return at
+    return -1
 
 
 def _line_end(text: str, start: int) -> int:

@@ -12,13 +12,14 @@ from ..fim.drafts import Draft
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A text for the hole and its tokens: the draft behind it, if any; how many canvases ended with it, and the best
-    log-probability that the marginals gave to it there (0 where none did)."""
+    log-probability that the marginals gave to it there (0 where none did); whether it is only a part of another one."""
 
     text: str
     tokens: tuple[int, ...]
     draft: Draft | None = None
     n_canvases: int = 0
     canvas_log_prob: float = 0.0
+    is_cut: bool = False
 
 
 def merged(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -37,4 +38,5 @@ def _joined(old: Candidate, new: Candidate) -> Candidate:
         draft=old.draft or new.draft,
         n_canvases=old.n_canvases + new.n_canvases,
         canvas_log_prob=max(both, default=0.0),
+        is_cut=old.is_cut and new.is_cut,
     )

@@ -34,7 +34,7 @@ from .verification import Verified, verify
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-N_DRAFTS_BLOCK = 2  # drafts of several lines take long to verify
+N_DRAFT_TOKENS = 256  # that all drafts of a hole may have, padded to the longest: they take time to verify
 SURE = 0.8  # a draft this likely is shown without denoising
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
@@ -105,15 +105,17 @@ class Filling:
     def judged_drafts(self, states: ContextStates) -> RowsWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
         hole = self.request.hole
-        n_max = min(self.request.drafts, N_DRAFTS_BLOCK) if hole.multiline else self.request.drafts
-        if not n_max:
+        if not self.request.drafts:
             return []
         hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
-        found = [
-            Candidate(text=draft.text, tokens=tuple(self.tokenizer.encode(draft.text)), draft=draft)
-            for draft in find_drafts(hole, [with_lf(snippet) for snippet in self.request.snippets], n_max)
-        ]
-        fitting = [candidate for candidate in found if len(candidate.tokens) <= self.n_open]
+        fitting: list[Candidate] = []
+        longest = 0
+        for draft in find_drafts(hole, [with_lf(snippet) for snippet in self.request.snippets], self.request.drafts):
+            tokens = tuple(self.tokenizer.encode(draft.text))
+            padded = max(longest, len(tokens))
+            if len(tokens) <= self.n_open and padded * (len(fitting) + 1) <= N_DRAFT_TOKENS:
+                fitting.append(Candidate(text=draft.text, tokens=tokens, draft=draft))
+                longest = padded
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
@@ -264,7 +266,8 @@ class Filling:
                 draft = candidate.draft and replace(candidate.draft, text=text, n_after=0)
                 log_prob = candidate.canvas_log_prob * n / len(candidate.tokens)
                 tokens = candidate.tokens[:n]
-                parts.append(replace(candidate, text=text, tokens=tokens, draft=draft, canvas_log_prob=log_prob))
+                part = replace(candidate, text=text, tokens=tokens, draft=draft, canvas_log_prob=log_prob)
+                parts.append(replace(part, is_cut=True))
                 scores[text] = whole.upto(n)
         found = merged([*candidates, *parts])
         return found, [scores[c.text] for c in found]

@@ -44,6 +44,7 @@ def _features(candidate: Candidate, verified: Verified, best: float, surest: int
         "canvas": float(is_canvas),
         "both": float(draft is not None and is_canvas),
         "more_canvases": float(max(0, candidate.n_canvases - 1)),
+        "cut": float(candidate.is_cut),
         "log_before": math.log1p(n_before),
         "before": n_before / N_MATCH_SCALE,
         "before_if_canvas": math.log1p(n_before) * is_canvas,

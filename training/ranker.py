@@ -20,7 +20,7 @@ from ..model.ranker import Judged, Ranker, features
 from .corpus import Document
 from .samples import cut
 
-HOLE_MIX = (0.2, 0.5, 0.2, 0.1)  # characters, rest of line, lines, block
+HOLE_MIX = (0.3, 0.4, 0.2, 0.1)  # characters, rest of line, lines, block
 N_MENDS, N_LENGTHS = 2, 4  # so that candidates of every kind are seen
 WEIGHT_DECAY = 1e-3
 
@@ -54,12 +54,13 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
         truth = document.text[start:end]
         if not truth.strip() or len(truth) > 400:
             continue
+        at_line_end = document.text[end : end + 1] in ("", "\n")
         hole = Hole(
             prefix=document.text[:start],
             suffix=document.text[end:],
             language="python",
             replaced=(start, end),
-            multiline="\n" in truth,
+            multiline="\n" in truth or (not at_line_end and rng.random() < 0.5),  # in use nobody knows
         )
         yield Cut(
             CompletionRequest(hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS), truth

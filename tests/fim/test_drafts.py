@@ -50,6 +50,14 @@ def test_a_draft_ends_where_the_text_right_of_the_cursor_begins():
     assert texts(find_drafts(hole(FILE + '        self.log.info("pausing %s"', ")\n")))[0] == ", self.name"
 
 
+def test_a_cursor_inside_a_word_is_met_by_what_stands_right_of_it_there():
+    """As many characters as are found, on the same line; blanks right of the cursor belong to it."""
+    found = find_drafts(hole("x = os.path.realpath\nhere = o", "ath.dirname(there)", multiline=True))
+    assert "s.p" in texts(found)
+    assert texts(find_drafts(hole("which axes to plot on\nwhich ax", " on,\n", multiline=True))) == ["es to plot"]
+    assert not find_drafts(hole("x = os.path.realpath\nhere = o", "zz.dirname(there)", multiline=True))
+
+
 def test_a_draft_of_several_lines_ends_with_its_block_or_before_the_line_below():
     prefix = FILE + "\n    def open_again(self):\n        self.log."
     block = find_drafts(hole(prefix, "\n", multiline=True))[0].text
@@ -71,6 +79,8 @@ def test_drafts_are_different_not_blank_and_stand_where_they_are_said_to(prefix,
     for draft in found:
         assert draft.text.strip()
         assert multiline or "\n" not in draft.text
+        if draft.n_changed:  # by analogy: with other names it stands nowhere
+            continue
         agreeing = prefix[len(prefix) - draft.n_before :]
         assert agreeing + draft.text in prefix + "\n" or agreeing + draft.text in suffix
     assert [d.n_before + d.n_after for d in found] == sorted((d.n_before + d.n_after for d in found), reverse=True)

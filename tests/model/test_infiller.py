@@ -179,6 +179,22 @@ def test_load_errors(tmp_path, folder):
         load_infiller(folder, n_threads=0)
 
 
+def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch):
+    """Short ones all; of long ones, each padded to the longest, only the first."""
+
+    def n_drafts(n_tokens):
+        monkeypatch.setattr("quicksilver.model.filling.N_DRAFT_TOKENS", n_tokens)
+        places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
+        filling = infiller.filling(request(prefix=places + "size = ", suffix=" * 2\n", multiline=True), lambda: False)
+        states, _ = drive(infiller.run, filling.cache.states(filling.context))
+        judged = drive(infiller.run, filling.judged_drafts(states))
+        return sum(not j.candidate.is_cut for j in judged)
+
+    assert n_drafts(256) == 4
+    assert 0 < n_drafts(12) < 4
+    assert n_drafts(0) == 0
+
+
 def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
     """Random weights find every text too long; at the end of a line there is no other end than the line's."""
 

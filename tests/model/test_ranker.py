@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,6 +27,13 @@ def test_equal_texts_are_one_candidate_that_knows_all_its_origins():
     assert one.draft == DRAFT.draft
     assert (one.n_canvases, one.canvas_log_prob) == (2, -3.0)
     assert [c.text for c in merged([CANVAS, DRAFT, CANVAS])] == ["xy", "abc"]
+
+
+def test_a_text_is_a_part_only_where_nothing_gave_it_whole():
+    part = replace(DRAFT, is_cut=True)
+    assert [c.is_cut for c in merged([part, part])] == [True]
+    assert [c.is_cut for c in merged([part, DRAFT])] == [False]
+    assert [f["cut"] for f in features([part, DRAFT], [verified(-1.0, -2.0)] * 2)] == [1.0, 0.0]
 
 
 def test_without_a_ranker_the_causal_heads_probability_decides():

@@ -25,7 +25,8 @@ def test_holes_are_what_was_taken_out():
     for cut in cuts:
         hole = cut.request.hole
         assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
-        assert hole.multiline == ("\n" in cut.truth)
+        assert hole.multiline or "\n" not in cut.truth
+    assert {cut.request.hole.multiline for cut in cuts if "\n" not in cut.truth} == {False, True}
     assert [c.truth for c in holes(DOCUMENTS, 50, 3)] == [c.truth for c in cuts]
     with pytest.raises(InputError, match="no documents"):
         next(holes([], 1, 0))
