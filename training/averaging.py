@@ -1,38 +1,47 @@
-"""The mean of several checkpoints' weights (Wortsman et al. 2022, "Model soups").
+"""A moving average of the weights (Polyak and Juditsky 1992), kept beside the model."""
 
-Runs that began with the same weights, or one with the other's, often end where the way between them is lower than both.
-Knows nothing of runs.
-"""
-
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-
-from ..fim.errors import InputError
-from ..model.checkpoint import Checkpoint
+from torch import Tensor, nn
 
 
-@torch.no_grad()
-def averaged(parts: Sequence[Checkpoint]) -> Checkpoint:
-    """The mean of parts, which it changes none of; without a hash until it is written, and without a ranker.
+class AveragedWeights:
+    """Exponential moving average of a model's parameters, one update a step, in float32 on the model's device."""
 
-    Raises InputError for fewer than two, other shapes or other tokenizers.
-    """
-    if len(parts) < 2:
-        raise InputError("an average needs at least two checkpoints")
-    first = parts[0]
-    for other in parts[1:]:
-        if other.model.config != first.model.config:
-            raise InputError("the checkpoints differ in shape: only weights of one shape have a mean")
-        if _tokens(other) != _tokens(first):
-            raise InputError("the checkpoints differ in their tokenizers: their weights mean different things")
-    model = type(first.model)(first.model.config)
-    states = [part.model.state_dict() for part in parts]
-    model.load_state_dict({name: torch.stack([s[name].float() for s in states]).mean(dim=0) for name in states[0]})
-    sources = tuple(part.sha256 for part in parts)
-    return replace(first, model=model.eval(), sha256="", ranker=None, averaged_from=sources)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._parameters = list(model.parameters())
+        self._names = [name for name, _ in model.named_parameters()]
+        self._averages = [p.detach().clone() for p in self._parameters]
 
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after this step; the first steps count more, so that the start is forgotten."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        weights = [p.detach() for p in self._parameters]
+        torch._foreach_lerp_(self._averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
-def _tokens(checkpoint: Checkpoint) -> list[bytes]:
-    return [checkpoint.tokenizer.bytes_of(i) for i in range(checkpoint.tokenizer.vocab_size)]
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model holds the averages while this lasts; its own weights come back afterwards, to the bit."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for i, parameter in enumerate(self._parameters):
+            parameter.data, self._averages[i] = self._averages[i], parameter.data
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The averages by parameter name."""
+        return dict(zip(self._names, self._averages, strict=True))
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state_dict` gave. Raises KeyError or RuntimeError when it is another model's."""
+        for name, average in zip(self._names, self._averages, strict=True):
+            average.copy_(state[name])

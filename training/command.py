@@ -154,8 +154,8 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 def make_average(arguments: argparse.Namespace) -> None:
     """Write the mean of several checkpoints' weights as a checkpoint of its own, without a ranker."""
     from ..model import checkpoint
-    from .averaging import averaged
     from .run_step import exporter
+    from .soup import averaged
 
     parts = [checkpoint.load(folder) for folder in arguments.checkpoints]
     mean = averaged(parts)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from quicksilver.fim.errors import InputError
 from quicksilver.model import checkpoint
-from quicksilver.training.averaging import averaged
 from quicksilver.training.command import main
+from quicksilver.training.soup import averaged
 from tiny import tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
