@@ -2,7 +2,7 @@
 
 For each row of a canvas, in the words of `model.denoise` (`choose` with `policies.threshold`, then `commit`):
 
-    ends      = masked positions that predict the end; only the first of them is eligible
+    ends      = masked positions that predict the end; nothing right of the first is eligible, nor it behind a mask
     committed = eligible positions at least `threshold` sure, else the surest eligible one
     canvas    = the prediction at committed positions; the end at masks right of a committed stop
     log_probs = log max(confidence, 1e-20) where committed, 0 right of a committed stop, else as before
@@ -82,7 +82,7 @@ def reference(
     """What `commit` computes, in plain PyTorch."""
     masked = canvas == mask
     ends = masked & (predicted == end)
-    eligible = masked & ~(ends & (ends.cumsum(dim=-1) > 1))
+    eligible = masked & (ends.cumsum(dim=-1) - ends.long() == 0) & ~(ends & (masked.cumsum(dim=-1) > 1))
     sure = eligible & (confidence >= threshold)
     surest = confidence.masked_fill(~eligible, -1.0).max(dim=-1, keepdim=True).indices
     is_surest = torch.arange(canvas.shape[1], device=canvas.device) == surest
@@ -111,7 +111,8 @@ def _commit(
     sureness = tl.load(confidence + row * confidence_row + slots, mask=is_slot, other=0.0)
     masked = is_slot & (old == mask)
     ends = (masked & (token == end)).to(tl.int32)
-    eligible = masked & ((ends == 0) | (tl.cumsum(ends, axis=0) == 1))
+    is_first = tl.cumsum(masked.to(tl.int32), axis=0) == 1
+    eligible = masked & (tl.cumsum(ends, axis=0) - ends == 0) & ((ends == 0) | is_first)
     sure = eligible & (sureness >= threshold)
     surest = tl.argmax(tl.where(eligible, sureness, -1.0), axis=0)  # of equal ones the first
     n_sure = tl.sum(sure.to(tl.int32), axis=0)
