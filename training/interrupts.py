@@ -47,12 +47,23 @@ def remembered() -> Iterator[threading.Event]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Holds Ctrl-C back while it lasts. Processes that are started meanwhile never hear it, not even as they start."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Holds Ctrl-C back while it lasts. Processes that are started meanwhile never hear it, not even as they start.
+
+    Blocking it for this thread is not enough: another thread may be given the signal, and Python then runs the handler
+    in the main thread all the same.
+    """
+    missed = threading.Event()
+    handler = None
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.signal(signal.SIGINT, lambda number, frame: missed.set())
+    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set[int]()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+            if missed.is_set():
+                signal.raise_signal(signal.SIGINT)
