@@ -9,6 +9,14 @@ import pytest
 from quicksilver.training.interrupts import held_back
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C raises, also where the tests run in the background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupt_that_another_thread_is_given_waits_too():
     """Python runs the handler in the main thread, whichever thread the signal was delivered to."""
     stop = threading.Event()
