@@ -4,6 +4,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quicksilver.fim.types import FinishReason
 from quicksilver.model.row import Row
 
 PROBABILITIES = st.floats(0.01, 0.99)
@@ -65,7 +66,8 @@ def test_a_cut_drops_what_follows_the_end(places):
 
 
 def test_a_cut_keeps_why_the_budget_ended_it():
-    for reason, expected in {"length": "stop", "stop": "stop", "budget": "budget"}.items():
+    cases: dict[FinishReason, FinishReason] = {"length": "stop", "stop": "stop", "budget": "budget"}
+    for reason, expected in cases.items():
         made = row([(0.9, 0.1, True), (0.1, 0.9, True)])
         made.finish_reason = reason
         made.cut()
