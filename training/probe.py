@@ -20,8 +20,9 @@ from ..model.layout import ContextLayout
 from ..model.policies import threshold
 from ..model.tokenizer import CodeTokenizer
 from .corpus import Document
+from .cuts import cut
 from .journal import SAMPLES, append, read_log
-from .samples import N_CHARS_PER_TOKEN, cut
+from .samples import N_CHARS_PER_TOKEN
 
 N_SUFFIX_SHARE = 0.3
 N_SHOWN = 6

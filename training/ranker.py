@@ -18,7 +18,7 @@ from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
 from ..model.ranker import Judged, Ranker, features
 from .corpus import Document
-from .samples import cut
+from .cuts import cut
 
 HOLE_MIX = (0.3, 0.4, 0.2, 0.1)  # characters, rest of line, lines, block
 N_MENDS, N_LENGTHS = 2, 4  # so that candidates of every kind are seen

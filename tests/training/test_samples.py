@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.model.tokenizer import Special
 from quicksilver.training.corpus import Document
-from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream, block_end, cut, draw_mask
+from quicksilver.training.cuts import block_end, cut
+from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream, draw_mask
 from tiny import TEXTS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
