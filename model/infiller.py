@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from ..fim.budget import step_ceiling
 from ..fim.errors import InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .checkpoint import Checkpoint, embedded_checkpoint, load
@@ -109,6 +110,7 @@ class DenoisingInfiller:
             request,
             context,
             is_cancelled,
+            lambda: step_ceiling(self.n_requests),
         )
 
 

@@ -179,6 +179,20 @@ def test_load_errors(tmp_path, folder):
         load_infiller(folder, n_threads=0)
 
 
+def test_the_more_wait_the_fewer_steps(infiller):
+    """Every canvas of a request keeps to the ceiling; alone there is none."""
+    asked = request(multiline=False, max_tokens=8, policy="one", drafts=0)
+
+    def steps(n_waiting):
+        job = infiller.begin(asked, lambda: False)
+        while job.completion is None:
+            infiller.advance([job], n_waiting)
+        return job.completion.steps
+
+    alone = steps(0)
+    assert steps(63) == min(alone, 2) < alone
+
+
 def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch):
     """Short ones all; of long ones, each padded to the longest, only the first."""
 
