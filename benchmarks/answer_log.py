@@ -98,9 +98,9 @@ class AnswerLog:
             self._stream.close()
 
 
-def maker(weights: str, dtype: str, code: str) -> str:
-    """Who answers: the SHA-256 of a file of weights, a number format, and what `code_digest` gave."""
-    return f"{weights[:N_HASH]}/{dtype}/{code}"
+def maker(weights: str, dtype: str, runtime: str, code: str) -> str:
+    """Who answers: the SHA-256 of a file of weights, a number format, a runtime, and what `code_digest` gave."""
+    return f"{weights[:N_HASH]}/{dtype}/{runtime}/{code}"
 
 
 def code_digest() -> str:

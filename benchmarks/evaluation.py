@@ -16,6 +16,7 @@ from typing import Literal
 
 from ..fim.errors import QuicksilverError
 from ..model.infiller import DenoisingInfiller
+from ..model.runtimes import Runtime
 from .answer_log import AnswerLog, Record
 from .decoders import CATALOGUE, Answer, NamedDecoder, read_context
 from .holes import Task
@@ -28,11 +29,13 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a process needs to get its infiller: a checkpoint folder, a run's state for fp32 weights, number format."""
+    """What a process needs to get its infiller: a checkpoint folder, a run's state for fp32 weights, number format, and
+    what runs the checkpoint's int8 weights (fp32 ones are PyTorch's)."""
 
     model: Path
     state: Path | None
     dtype: Dtype
+    runtime: Runtime = "torch"
     n_threads: int
 
 
@@ -56,7 +59,7 @@ def load(setup: Setup) -> DenoisingInfiller:
     loaded = checkpoint.load(setup.model)
     if setup.state is not None:
         loaded = unquantised(loaded, setup.state).checkpoint
-    return DenoisingInfiller(loaded, getattr(torch, setup.dtype))
+    return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime if setup.state is None else "torch")
 
 
 def fill(infiller: DenoisingInfiller, work: Sequence[Work], by: str) -> Generator[list[Record]]:

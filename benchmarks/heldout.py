@@ -28,11 +28,12 @@ from datetime import date
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
+from ..model.runtimes import Runtime, fastest_runtime
 from ..training import corpus
 from ..training.corpus import Split
 from .answer_log import AnswerLog, Record, code_digest, maker
@@ -94,7 +95,7 @@ def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
     for weights in plan.weights:
         setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
         filler, sha256 = _filler(setup, plan.n_workers)
-        by = maker(sha256, setup.dtype, code)
+        by = maker(sha256, setup.dtype, setup.runtime if weights == "int8" else "torch", code)
         with progress(f"holes, {weights}", len(tasks)) as advance:
             judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
     return result_of(plan, tasks, judged, state)
@@ -170,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--state", type=Path, metavar="FILE", help="a run's state.pt: compare its fp32 weights with int8")
     made.add_argument("--weights", choices=("int8", "fp32", "both"), help="int8, with --state both")
     made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
+    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs int8 weights")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
     made.add_argument("--threads", type=int, default=1, help="of each process (1)")
     made.add_argument("--resume", type=Path, metavar="FILE", help="keep answers in FILE and go on from those in it")
@@ -188,6 +190,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         model=arguments.model or checkpoint.embedded_checkpoint(),
         state=arguments.state,
         dtype=arguments.dtype,
+        runtime=arguments.runtime,
         n_threads=arguments.threads,
     )
     return Plan(

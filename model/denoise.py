@@ -8,6 +8,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import torch
@@ -37,6 +38,11 @@ class CanvasTokens:
     gives_way: Tensor
     ends_by: EndsBy = "likeliest"
     middle: int | None = None
+
+    @cached_property
+    def stop_ids(self) -> Tensor:
+        """The ids of tokens that stop the text, [n]."""
+        return self.stops.nonzero().squeeze(-1)
 
 
 class Prediction(NamedTuple):
@@ -94,7 +100,7 @@ def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Rows
 
 def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
     """Log-probability [...] of any stop, from those of all tokens [..., V]."""
-    return log_probs.masked_fill(~tokens.stops, float("-inf")).logsumexp(dim=-1)
+    return log_probs[..., tokens.stop_ids].logsumexp(dim=-1)
 
 
 Predict = Callable[[ContextStates, Tensor, CanvasTokens], RowsWork[Prediction]]

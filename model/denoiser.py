@@ -30,13 +30,17 @@ INIT_STD = 0.02
 class ContextStates:
     """All that a canvas needs of its context: per-layer states, copy keys [B, T, C] and token ids [B, T].
 
-    last_matches are the match lengths [B, 1, T - 1] of the last position, once some canvas has needed them.
+    last_matches are the match lengths [B, 1, T - 1] of the last position, once some canvas has needed them; followers
+    the distinct tokens that can be copied, with the place of each one among them; stacked the keys and values of all
+    layers in one piece each [L, K, T, E] (of a batch of 1), where a runner wants them so.
     """
 
     layers: list[LayerStates]
     copy_keys: Tensor
     tokens: Tensor
     last_matches: Tensor | None = None
+    followers: tuple[Tensor, Tensor] | None = None
+    stacked: tuple[Tensor, Tensor] | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -146,25 +150,17 @@ class Denoiser(nn.Module):
         """Logits [..., V] over the vocabulary alone, before copying."""
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype))
 
-    def log_probs(
-        self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None, plain: Tensor | None = None
-    ) -> Tensor:
+    def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D] that come after the whole context.
 
-        They are those of canvas [B, N] or, without one, of the context's last position (N = 1). plain: see
-        `mixed_log_probs`.
+        They are those of canvas [B, N] or, without one, of the context's last position (N = 1).
         """
         may_copy = torch.ones((), dtype=torch.bool, device=hidden.device)
-        matches = None
         if canvas is None:
             matches = self.copy_head.matches_after(states.tokens, 1)
-        elif self.config.copies_matches:
-            tokens = states.tokens.expand(len(canvas), -1)
-            if states.last_matches is None:
-                states.last_matches = context_matches(states.tokens, 1, self.config.middle)
-            before = states.last_matches.expand(len(canvas), 1, -1)
-            matches = self.copy_head.matches_in(canvas.unsqueeze(1), tokens, before)
-        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy, matches, plain)
+        else:
+            matches = canvas_rows_matches(self.copy_head, states, canvas)
+        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy, matches)
 
     def mixed_log_probs(
         self,
@@ -173,15 +169,12 @@ class Denoiser(nn.Module):
         followers: Tensor,
         may_copy: Tensor,
         matches: Matches | None,
-        plain: Tensor | None = None,
     ) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D], vocabulary and copies mixed.
 
-        followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `CopyHead.forward`;
-        plain are the vocabulary's own log-probabilities [B, N, V], where they are known already.
+        followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `CopyHead.forward`.
         """
-        if plain is None:
-            plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
+        plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
         if not followers.shape[1]:
             return plain
         weights, gate = self.copy_head(hidden, copy_keys, may_copy, matches)
@@ -189,3 +182,14 @@ class Denoiser(nn.Module):
         copied = torch.zeros_like(plain).scatter_add_(-1, followers, weights.exp())
         gate = gate.unsqueeze(-1)
         return torch.logaddexp(plain + F.logsigmoid(-gate), copied.clamp_min(1e-20).log() + F.logsigmoid(gate))
+
+
+def canvas_rows_matches(head: CopyHead, states: ContextStates, canvas: Tensor) -> Matches | None:
+    """Matches of canvases [M, L] that each follow the whole context in states (batch 1, or M)."""
+    if not head.config.copies_matches:
+        return None
+    tokens = states.tokens.expand(len(canvas), -1)
+    if states.last_matches is None:
+        states.last_matches = context_matches(states.tokens, 1, head.config.middle)
+    before = states.last_matches.expand(len(canvas), 1, -1)
+    return head.matches_in(canvas.unsqueeze(1), tokens, before)

@@ -18,7 +18,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .blocks import Block, Place, branch_mask, rotary
-from .denoiser import ContextStates, Denoiser
+from .copy_head import CopyHead
+from .denoiser import ContextStates, Denoiser, canvas_rows_matches
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def run_rows(model: Denoiser, asks: Sequence[Rows]) -> list[Tensor]:
     hidden = packed_hidden(model, asks)  # [S, D]
     plain = F.log_softmax(model.vocabulary_logits(hidden).float(), dim=-1)
     return [
-        _mixed(model, ask, h.view(*ask.tokens.shape, -1), p.view(*ask.tokens.shape, -1))
+        mixed(model.copy_head, ask, h.view(*ask.tokens.shape, -1), p.view(*ask.tokens.shape, -1))
         for ask, h, p in zip(asks, hidden.split(sizes), plain.split(sizes), strict=True)
     ]
 
@@ -125,14 +126,45 @@ def _place(model: Denoiser, ask: Rows) -> Place:
     return Place(cos, sin, mask, anchors, n)
 
 
-def _mixed(model: Denoiser, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
-    """Vocabulary and copies mixed; continuations may copy their own earlier tokens too."""
-    states, head = ask.states, model.copy_head
+def mixed(head: CopyHead, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
+    """Vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave for the rows of ask.
+
+    hidden [M, N, D] are the last hidden states, plain [M, N, V] the vocabulary's own log-probabilities, which are
+    changed. Continuations may copy their own earlier tokens too.
+    """
+    states, (m, n) = ask.states, ask.tokens.shape
     if not ask.is_causal:
-        return model.log_probs(hidden, states, ask.tokens, plain)
-    m, n = ask.tokens.shape
+        if states.n_tokens < 2:
+            return plain
+        every = torch.ones((), dtype=torch.bool, device=hidden.device)
+        weights, gate = head(hidden, states.copy_keys, every, canvas_rows_matches(head, states, ask.tokens))
+        if states.followers is None:
+            states.followers = _distinct(states.tokens[:, 1:])
+        return mix_in(plain, weights, gate, *states.followers)
     keys = torch.cat((states.copy_keys.expand(m, -1, -1), head.keys(hidden)), dim=1)  # [M, T + N, C]
     tokens = torch.cat((states.tokens.expand(m, -1), ask.tokens), dim=1)
     earlier = torch.ones(n, n - 1, dtype=torch.bool, device=tokens.device).tril(-1)
     may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
-    return model.mixed_log_probs(hidden, keys, tokens[:, 1:], may_copy, head.matches_after(tokens, n), plain)
+    weights, gate = head(hidden, keys, may_copy, head.matches_after(tokens, n))
+    return mix_in(plain, weights, gate, *_distinct(tokens[:, 1:]))
+
+
+def mix_in(plain: Tensor, weights: Tensor, gate: Tensor, ids: Tensor, places: Tensor) -> Tensor:
+    """Mix copies into plain [M, N, V], which is changed, touching only the columns of ids [U].
+
+    Log-weights [M, N, S] say how likely each of S tokens is copied, places [M or 1, S] which of ids it is, gate [M, N]
+    are the log-odds of copying at all.
+    """
+    gate = gate.unsqueeze(-1)
+    copied = plain.new_zeros(*plain.shape[:2], len(ids))
+    copied.scatter_add_(-1, places.unsqueeze(1).expand_as(weights), weights.exp())
+    plain += F.logsigmoid(-gate)
+    both = torch.logaddexp(plain[..., ids], copied.clamp_min_(1e-20).log_() + F.logsigmoid(gate))
+    plain[..., ids] = both
+    return plain
+
+
+def _distinct(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct ids [U] in tokens [M, S], and the place [M, S] of each token among them."""
+    ids, places = tokens.unique(return_inverse=True)
+    return ids, places

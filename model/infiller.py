@@ -17,21 +17,30 @@ from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import ContextCache
 from .denoise import CanvasTokens
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
-from .forwards import Ask, Context, ModelRunner, Reply
+from .forwards import Ask, Context, Reply
 from .layout import ContextLayout
+from .runtimes import Runtime, faster_dtype, fastest_runtime, runner_of
 from .tokenizer import CodeTokenizer, Special
 
 
 class DenoisingInfiller:
     """`fim.engine.Infiller` over one checkpoint on one device. For one thread."""
 
-    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: torch.dtype = torch.float32,
+        runtime: Runtime = "torch",
+        n_threads: int | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.dtype = dtype
-        self.model = checkpoint.model.to(dtype)
+        self.runtime: Runtime = runtime
         self.tokenizer = checkpoint.tokenizer
         self.layout = ContextLayout(self.tokenizer)
-        self.run = ModelRunner(self.model)
+        self.n_threads = n_threads or torch.get_num_threads()
+        self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
+        self.model = checkpoint.model.to(dtype)
         self.cache = ContextCache()
         self.n_requests = 1
         marks = self.model.config.marks_middle
@@ -58,12 +67,13 @@ class DenoisingInfiller:
         """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
         return {
             "device": next(self.model.parameters()).device.type,
+            "runtime": self.runtime,
             "dtype": str(self.dtype).removeprefix("torch."),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "sha256": self.checkpoint.sha256,
             "context_tokens": self.n_context_max,
             "canvas_tokens": self.model.config.n_canvas,
-            "threads": torch.get_num_threads(),
+            "threads": self.n_threads,
             "torch": torch.__version__,
         }
 
@@ -189,28 +199,20 @@ def _is_inside_character(text: bytes) -> bool:
     return 0x80 <= text[0] < 0xC0 if text else False
 
 
-def load_infiller(checkpoint: Path | None = None, *, n_threads: int | None = None) -> DenoisingInfiller:
-    """Load a checkpoint folder, or the embedded model. Raises CheckpointError, or InputError for bad threads."""
+def load_infiller(
+    checkpoint: Path | None = None, *, n_threads: int | None = None, runtime: Runtime | None = None
+) -> DenoisingInfiller:
+    """Load a checkpoint folder, or the embedded model; runtime None is the fastest there is.
+
+    Raises CheckpointError, or InputError for bad threads or a runtime that is not installed.
+    """
     if n_threads is not None:
         if n_threads < 1:
             raise InputError(f"threads must be at least 1, not {n_threads}")
         torch.set_num_threads(n_threads)
-    return DenoisingInfiller(load(checkpoint or embedded_checkpoint()), faster_dtype())
-
-
-def faster_dtype(n_rounds: int = 9) -> torch.dtype:
-    """bfloat16 or float32, whichever multiplies a canvas by a layer faster on this CPU; takes a few milliseconds.
-
-    CPUs without bfloat16 instructions emulate them several times slower. With them a canvas step of nano took 9 ms
-    instead of 18 (two cores of an AMD EPYC with AVX-512 BF16, 2026-11-21).
-    """
-    best_s: dict[torch.dtype, float] = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        canvas, layer = torch.ones(32, 256, dtype=dtype), torch.ones(1408, 256, dtype=dtype)
-        times_s = []
-        for _ in range(n_rounds):
-            start_s = time.perf_counter()
-            torch.nn.functional.linear(canvas, layer)
-            times_s.append(time.perf_counter() - start_s)
-        best_s[dtype] = min(times_s)
-    return min(best_s, key=lambda dtype: best_s[dtype])
+    loaded = load(checkpoint or embedded_checkpoint())
+    dtype, runtime = faster_dtype(), runtime or fastest_runtime()
+    n_threads = torch.get_num_threads()
+    if runtime == "openvino":
+        torch.set_num_threads(1)  # two pools of threads on the same cores wait for one another
+    return DenoisingInfiller(loaded, dtype, runtime, n_threads)

@@ -1,0 +1,143 @@
+"""The denoiser's forward as an OpenVINO graph with int8 matrices, for the CPU.
+
+It computes what `Denoiser` computes, which is its specification: tests compare the two. One graph serves contexts and
+rows alike, by its inputs; who may look at whom comes as a mask. Built node by node, because tracing takes seconds and
+this takes milliseconds. Letters as in `denoiser`; S is the number of new tokens, of all rows laid end to end.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13 as ops
+
+from .checkpoint import quantise
+from .config import DenoiserConfig
+from .denoiser import Denoiser
+
+INPUTS = ("tokens", "marks", "is_first", "cos", "sin", "mask", "keys", "values", "raws")
+
+
+def denoiser_graph(model: Denoiser, *, states_type: ov.Type, has_head: bool) -> ov.Model:
+    """The graph of model. Inputs, in the order of INPUTS:
+
+    tokens int64 [S]; marks float32 [S, 1], 1 for tokens of a canvas; is_first bool [S, 1], at the begin of a row;
+    cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys and values, of
+    states_type [L, K, T, E]; raws float32 [L, W], the context's last q, k and v before shift.
+
+    Outputs: hidden float32 [S, D], after the last norm; then, with has_head, the vocabulary's log-probabilities float32
+    [S, V], and else the new keys and values, of states_type [L, K, S, E], and raws float32 [L, S, W].
+    """
+    return _Builder(model, states_type).build(has_head=has_head)
+
+
+class _Builder:
+    def __init__(self, model: Denoiser, states_type: ov.Type) -> None:
+        self.config: DenoiserConfig = model.config
+        self.weights: Mapping[str, np.ndarray] = {
+            name: weight.detach().float().numpy() for name, weight in model.state_dict().items()
+        }
+        self.states_type = states_type
+        self._embedding = self._int8("embedding.weight")
+
+    def build(self, *, has_head: bool) -> ov.Model:
+        c = self.config
+        half, dynamic = c.head_size // 2, ov.Dimension()
+        states_shape = [c.n_layers, c.n_kv_heads, dynamic, c.head_size]
+        inputs = {
+            "tokens": ops.parameter([dynamic], np.int64),
+            "marks": ops.parameter([dynamic, 1], np.float32),
+            "is_first": ops.parameter([dynamic, 1], np.bool_),
+            "cos": ops.parameter([dynamic, half], np.float32),
+            "sin": ops.parameter([dynamic, half], np.float32),
+            "mask": ops.parameter([dynamic, dynamic], np.float32),
+            "keys": ops.parameter(states_shape, self.states_type),
+            "values": ops.parameter(states_shape, self.states_type),
+            "raws": ops.parameter([c.n_layers, c.qkv_width], np.float32),
+        }
+        for name, node in inputs.items():
+            node.set_friendly_name(name)
+        x = ops.add(
+            ops.gather(self._embedding, inputs["tokens"], self._ints(0)),
+            ops.multiply(self._floats("canvas_mark"), inputs["marks"]),
+        )
+        groups = c.n_heads // c.n_kv_heads
+        mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads stand below one another
+        mask = ops.unsqueeze(mask, self._ints([0, 1]))
+        new: list[list[ov.Node]] = [[], [], []]
+        for i in range(c.n_layers):
+            x, *states = self._block(i, x, inputs, mask)
+            for kept, state in zip(new, states, strict=True):
+                kept.append(ops.unsqueeze(state, self._ints(0)))
+        hidden = self._norm(x, "norm.weight")
+        outputs = [hidden]
+        if has_head:
+            outputs.append(ops.log_softmax(ops.matmul(hidden, self._embedding, False, True), -1))
+        else:
+            keys, values, raws = (ops.concat(kept, 0) for kept in new)
+            outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type), raws]
+        return ov.Model([ops.result(output) for output in outputs], list(inputs.values()), "denoiser")
+
+    def _block(self, i: int, x: ov.Node, inputs: Mapping[str, ov.Node], mask: ov.Node) -> tuple[ov.Node, ...]:
+        """x after layer i, and its new keys and values [K, S, E] and raws [S, W]."""
+        c, name = self.config, f"blocks.{i}."
+        h, k, e = c.n_heads, c.n_kv_heads, c.head_size
+        raw = self._linear(self._norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
+        moved = ops.concat([self._rows(raw, -1, None), self._rows(raw, 0, -1)], 0)
+        previous = ops.select(inputs["is_first"], self._rows(inputs["raws"], i, i + 1), moved)
+        mixed = ops.add(raw, ops.multiply(self._floats(name + "attention.shift"), previous))
+        heads = ops.transpose(ops.reshape(mixed, self._ints([-1, h + 2 * k, e]), False), self._ints([1, 0, 2]))
+        q, keys, values = ops.variadic_split(heads, self._ints(0), self._ints([h, k, k])).outputs()
+        q = self._rotated(self._norm(q, name + "attention.q_norm.weight"), inputs)
+        keys = self._rotated(self._norm(keys, name + "attention.k_norm.weight"), inputs)
+        all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self._ints(0))], 2)
+        all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self._ints(0))], 2)
+        q = ops.reshape(q, self._ints([1, k, -1, e]), False)  # [1, K, G * S, E]
+        seen = ops.scaled_dot_product_attention(q, all_keys, all_values, mask)
+        seen = ops.transpose(ops.reshape(seen, self._ints([h, -1, e]), False), self._ints([1, 0, 2]))
+        seen = ops.reshape(seen, self._ints([-1, h * e]), False)
+        x = ops.add(x, self._linear(seen, name + "attention.out.weight"))
+        both = self._linear(self._norm(x, name + "ffn_norm.weight"), name + "ffn.gate_up.weight")
+        gate, up = ops.split(both, self._ints(-1), 2).outputs()
+        x = ops.add(x, self._linear(ops.multiply(ops.swish(gate), up), name + "ffn.down.weight"))
+        return x, keys, values, raw
+
+    def _layer(self, states: ov.Node, i: int) -> ov.Node:
+        return ops.convert(self._rows(states, i, i + 1), np.float32)
+
+    def _rotated(self, x: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
+        first, second = ops.split(x, self._ints(-1), 2).outputs()
+        cos, sin = inputs["cos"], inputs["sin"]
+        return ops.concat(
+            [
+                ops.subtract(ops.multiply(first, cos), ops.multiply(second, sin)),
+                ops.add(ops.multiply(second, cos), ops.multiply(first, sin)),
+            ],
+            -1,
+        )
+
+    def _norm(self, x: ov.Node, name: str) -> ov.Node:
+        mean = ops.reduce_mean(ops.power(x, np.float32(2)), self._ints([-1]), True)
+        scaled = ops.multiply(x, ops.divide(np.float32(1), ops.sqrt(ops.add(mean, np.float32(self.config.norm_eps)))))
+        return ops.multiply(scaled, self._floats(name))
+
+    def _linear(self, x: ov.Node, name: str) -> ov.Node:
+        return ops.matmul(x, self._int8(name), False, True)
+
+    def _int8(self, name: str) -> ov.Node:
+        """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
+        weight, scale = quantise(torch.from_numpy(self.weights[name]))
+        as_float = ops.convert(ops.constant(weight.numpy()), np.float32)
+        return ops.multiply(as_float, ops.constant(scale.unsqueeze(1).numpy()))
+
+    def _floats(self, name: str) -> ov.Node:
+        return ops.constant(self.weights[name])
+
+    def _rows(self, x: ov.Node, start: int, stop: int | None) -> ov.Node:
+        end = np.iinfo(np.int64).max if stop is None else stop
+        return ops.slice(x, self._ints([start]), self._ints([end]), self._ints([1]), self._ints([0]))
+
+    @staticmethod
+    def _ints(values: int | list[int]) -> ov.Node:
+        return ops.constant(np.array(values, dtype=np.int64))

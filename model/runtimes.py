@@ -1,0 +1,53 @@
+"""What runs the denoiser: PyTorch anywhere, or OpenVINO on a CPU; and in which number format.
+
+Both answer the same asks (`forwards.Runner`) with the same numbers, up to rounding.
+"""
+
+import importlib.util
+import time
+from typing import Literal
+
+import torch
+
+from ..fim.errors import InputError
+from .denoiser import Denoiser
+from .forwards import ModelRunner, Runner
+
+Runtime = Literal["torch", "openvino"]
+
+
+def fastest_runtime() -> Runtime:
+    """OpenVINO where it is installed (decision 13)."""
+    return "openvino" if importlib.util.find_spec("openvino") else "torch"
+
+
+def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int) -> Runner:
+    """A runner for a float32 model, which it may convert in place. Raises InputError without that runtime.
+
+    n_threads are OpenVINO's; PyTorch's are the process's own.
+    """
+    if runtime == "torch":
+        return ModelRunner(model.to(dtype))
+    try:
+        from .openvino_runner import OpenVinoRunner
+    except ImportError:
+        raise InputError("OpenVINO is not installed: pip install openvino, or choose the runtime torch") from None
+    return OpenVinoRunner(model, dtype, n_threads)
+
+
+def faster_dtype(n_rounds: int = 9) -> torch.dtype:
+    """bfloat16 or float32, whichever multiplies a canvas by a layer faster on this CPU; takes a few milliseconds.
+
+    CPUs without bfloat16 instructions emulate them several times slower. With them a canvas step of nano took 9 ms
+    instead of 18 (two cores of an AMD EPYC with AVX-512 BF16, 2026-11-21).
+    """
+    best_s: dict[torch.dtype, float] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        canvas, layer = torch.ones(32, 256, dtype=dtype), torch.ones(1408, 256, dtype=dtype)
+        times_s = []
+        for _ in range(n_rounds):
+            start_s = time.perf_counter()
+            torch.nn.functional.linear(canvas, layer)
+            times_s.append(time.perf_counter() - start_s)
+        best_s[dtype] = min(times_s)
+    return min(best_s, key=lambda dtype: best_s[dtype])

@@ -1,0 +1,155 @@
+"""The OpenVINO graph computes what the PyTorch model computes, for every kind of ask."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from quicksilver.fim.budget import Budget
+from quicksilver.fim.errors import InputError
+from quicksilver.model import runtimes
+from quicksilver.model.checkpoint import dequantise, quantise
+from quicksilver.model.context_cache import ContextCache, truncated
+from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.denoiser import ContextStates, Denoiser
+from quicksilver.model.forwards import Context, ModelRunner, Rows, Runner, drive
+from quicksilver.model.policies import threshold
+from quicksilver.model.runtimes import runner_of
+from tiny import tiny_denoiser
+
+pytest.importorskip("openvino")
+
+V = 330
+NOTHING = torch.zeros(V, dtype=torch.bool)
+TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
+
+
+def rounded(model: Denoiser) -> Denoiser:
+    """The model with the weights that int8 can hold, so that both runtimes have the same ones."""
+    weights = model.state_dict()
+    model.load_state_dict({k: dequantise(*quantise(w)) if w.ndim == 2 else w for k, w in weights.items()})
+    return model
+
+
+MODEL = rounded(tiny_denoiser(V))
+TORCH = ModelRunner(MODEL)
+OPENVINO = runner_of(MODEL, torch.float32, "openvino", 1)
+
+
+def ids(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randint(0, 300, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def states(run: Runner, *lengths: int) -> ContextStates:
+    """A context read in chunks of these lengths."""
+    past = None
+    for i, n in enumerate(lengths):
+        (reply,) = run([Context(ids(i, 1, n), past)])
+        assert isinstance(reply, ContextStates)
+        past = reply
+    assert past is not None
+    return past
+
+
+def assert_like(got: torch.Tensor, expected: torch.Tensor, share: float = 0.03) -> None:
+    """Near in the mean: activations are rounded to int8, so single numbers are not equal."""
+    assert got.shape == expected.shape
+    error = (got - expected).norm() / expected.norm()
+    assert error < share, float(error)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (2,), (40,), (7, 1), (30, 1, 1), (16, 24)])
+def test_contexts(lengths: tuple[int, ...]):
+    got, expected = states(OPENVINO, *lengths), states(TORCH, *lengths)
+    assert torch.equal(got.tokens, expected.tokens)
+    assert_like(got.copy_keys, expected.copy_keys)
+    for ours, theirs in zip(got.layers, expected.layers, strict=True):
+        assert_like(ours.keys, theirs.keys)
+        assert_like(ours.values, theirs.values)
+        assert_like(ours.raw, theirs.raw)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 8), (4, 8), (3, 5)])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("n_context", [1, 2, 33])
+def test_rows(shape: tuple[int, int], is_causal: bool, n_context: int):
+    tokens = ids(9, *shape)
+    if not is_causal:
+        tokens[:, ::2] = TOKENS.mask
+    past = states(TORCH, n_context)
+    (expected,) = TORCH([Rows(tokens, past, is_causal)])
+    (got,) = OPENVINO([Rows(tokens, past, is_causal)])
+    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert_like(got, expected)
+    assert (got.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.8
+    assert torch.allclose(got.exp().sum(-1), torch.ones(shape), atol=1e-3)
+
+
+def test_asks_do_not_disturb_each_other():
+    """Outputs are copies: a later forward must not write into an earlier answer."""
+    past = states(OPENVINO, 20)
+    first, other = Rows(ids(3, 1, 8), past), Rows(ids(4, 2, 8), past)
+    alone = OPENVINO([first])[0].clone()
+    together = OPENVINO([first, other, Context(ids(5, 1, 3), past)])
+    assert torch.equal(together[0], alone)
+    assert torch.equal(OPENVINO([first])[0], alone)
+
+
+def test_a_context_cut_short_is_the_shorter_context():
+    whole = states(OPENVINO, 20)
+    rows = Rows(ids(3, 1, 8), truncated(whole, 12))
+    (fresh,) = OPENVINO([Context(whole.tokens[:, :12], None)])
+    assert isinstance(fresh, ContextStates)
+    (got,), (expected,) = OPENVINO([rows]), OPENVINO([Rows(rows.tokens, fresh)])
+    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert_like(got, expected, share=0.01)
+
+
+def test_the_loop_and_the_cache_run_on_it():
+    cache = ContextCache(n_chunk=8)
+    context = ids(1, 30).tolist()
+    past, n_cached = drive(OPENVINO, cache.states(context))
+    assert (past.n_tokens, n_cached) == (30, 0)
+    assert drive(OPENVINO, cache.states(context[:-1]))[1] == 29
+    canvas = torch.full((1, 8), TOKENS.mask)
+    result = drive(OPENVINO, denoise(past, canvas, TOKENS, threshold(0.9), Budget()))
+    assert result.ended == "filled"
+    assert not (result.canvas == TOKENS.mask).any()
+
+
+def test_bfloat16_states():
+    run = runner_of(tiny_denoiser(V), torch.bfloat16, "openvino", 1)
+    past = states(run, 16, 3)
+    assert past.layers[0].keys.dtype == torch.bfloat16
+    (got,) = run([Rows(ids(9, 1, 8), past)])
+    (expected,) = TORCH([Rows(ids(9, 1, 8), states(TORCH, 16, 3))])
+    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert_like(got, expected, share=0.1)
+
+
+def test_loading_and_answering_opens_no_socket():
+    """Its wheel brings a telemetry package; nothing may leave the machine."""
+    code = """
+import sys
+seen = []
+sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
+from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.infiller import load_infiller
+infiller = load_infiller(n_threads=1, runtime="openvino")
+hole = Hole(prefix="import ", suffix="", language="python", replaced=(7, 7), multiline=False)
+print(repr(infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False).finish_reason), seen)
+"""
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    finish_reason, _, seen = result.stdout.strip().partition(" ")
+    assert finish_reason in ("'stop'", "'budget'", "'length'")
+    assert seen == "[]"
+
+
+def test_without_openvino(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_runner", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_graph", raising=False)
+    with pytest.raises(InputError, match="pip install openvino"):
+        runner_of(MODEL, torch.float32, "openvino", 1)
+    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    assert runtimes.fastest_runtime() == "torch"
