@@ -38,9 +38,26 @@ def main(argv: Sequence[str]) -> int:
     throughput.add_argument("--folder", type=Path, help="Python files to walk through (default: examples/)")
     throughput.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: built in)")
     throughput.set_defaults(run=_throughput)
+    peers = benchmarks.add_parser("peers", help="against autoregressive models of the same shape, random weights")
+    peers.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    peers.add_argument("--shape", choices=("nano", "base"), default="base", help="layers and widths (base)")
+    peers.add_argument("--context", type=int, default=1024, help="tokens before the hole (1024)")
+    peers.add_argument("--tokens", default="16,32,64", help="completion lengths (16,32,64)")
+    peers.add_argument("--steps", default="4,8", help="of ours, a canvas (4,8)")
+    peers.add_argument("--rounds", type=int, default=5, help="each side's turns (5)")
+    peers.add_argument("--threads", type=int, default=2, help="of each side (2)")
+    peers.set_defaults(run=_peers)
+    soak = benchmarks.add_parser("soak", help="thousands of requests with cancels, kills and evictions")
+    soak.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    soak.add_argument("--requests", type=int, default=10_000, help="how many (10000)")
+    soak.add_argument("--editors", type=int, default=4, help="how many at once (4)")
+    soak.add_argument("--kill-every", type=int, default=2_000, metavar="N", help="kill the engine after N; 0: never")
+    soak.add_argument("--cache-mb", type=int, default=24, help="of the engine (24)")
+    soak.set_defaults(run=_soak)
     options = parser.parse_args(list(argv))
-    if options.model is not None and not options.model.is_dir():
-        raise InputError(f"there is no checkpoint folder {options.model}")
+    model = getattr(options, "model", None)
+    if model is not None and not model.is_dir():
+        raise InputError(f"there is no checkpoint folder {model}")
     for name in ("json", "png"):
         file = getattr(options, name, None)
         if file is not None and not file.parent.is_dir():
@@ -66,18 +83,52 @@ def _latency(options: argparse.Namespace) -> int:
 def _throughput(options: argparse.Namespace) -> int:
     from .throughput import ThroughputPlan, run_throughput
 
-    numbers = [part.strip() for part in options.editors.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 1000 for part in numbers):
-        raise InputError(f"--editors must be numbers from 1 to 1000 with commas between, not {options.editors!r}")
     if not 0.1 <= options.seconds <= 3600:
         raise InputError("--seconds must be from 0.1 to 3600")
     plan = ThroughputPlan(
-        editors=tuple(map(int, numbers)),
+        editors=_numbers(options.editors, "--editors", 1000),
         seconds=options.seconds,
         folder=options.folder,
         model=_resolved(options.model),
     )
     return run_throughput(plan, options.json, options.png)
+
+
+def _peers(options: argparse.Namespace) -> int:
+    from .peers import PeersPlan, run_peers
+
+    if not (16 <= options.context <= 32_768 and 1 <= options.rounds <= 1000 and 1 <= options.threads <= 256):
+        raise InputError("--context must be from 16 to 32768, --rounds from 1 to 1000, --threads from 1 to 256")
+    plan = PeersPlan(
+        shape=options.shape,
+        n_context=options.context,
+        n_tokens=_numbers(options.tokens, "--tokens", 1024),
+        steps=_numbers(options.steps, "--steps", 1024),
+        n_rounds=options.rounds,
+        n_threads=options.threads,
+    )
+    return run_peers(plan, options.json)
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from .soak import SoakPlan, run_soak
+
+    if min(options.requests, options.editors) < 1 or options.kill_every < 0 or options.cache_mb < 0:
+        raise InputError("--requests and --editors must be at least 1, --kill-every and --cache-mb at least 0")
+    plan = SoakPlan(
+        n_requests=options.requests,
+        n_editors=options.editors,
+        n_kill=options.kill_every,
+        cache_mb=options.cache_mb,
+    )
+    return run_soak(plan, options.json)
+
+
+def _numbers(text: str, name: str, most: int) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
+        raise InputError(f"{name} must be numbers from 1 to {most} with commas between, not {text!r}")
+    return tuple(map(int, parts))
 
 
 def _resolved(folder: Path | None) -> Path | None:

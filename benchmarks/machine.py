@@ -8,17 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_VERSIONS = ("quicksilver-lsp", "torch", "pygls", "lsprotocol")
+_VERSIONS = ("quicksilver-lsp", "torch", "openvino", "pygls", "lsprotocol")
 
 
-def machine() -> dict[str, Any]:
-    """System, processor, cores, Python and package versions."""
+def machine(more: Sequence[str] = ()) -> dict[str, Any]:
+    """System, processor, cores, Python and package versions, of more packages too."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _VERSIONS},
+        "versions": {name: _version(name) for name in (*_VERSIONS, *more)},
     }
 
 

@@ -73,6 +73,7 @@ def compare(sides: Sequence[Side], n_context: int, n: int, n_rounds: int, *, is_
     for _ in range(n_rounds + 1):
         context = rng.integers(1, N_IDS_USED, n_context).tolist()
         for side in sides:
+            torch.set_num_threads(side.torch_threads)
             side.forget()
             if is_warm:
                 side.ready(context[:-1])

@@ -20,8 +20,9 @@ from ..model.config import DenoiserConfig
 from ..model.context_cache import ContextCache
 from ..model.denoise import CanvasTokens, denoise
 from ..model.denoiser import Denoiser
-from ..model.forwards import ModelRunner, Work, drive
+from ..model.forwards import Runner, Work, drive
 from ..model.policies import top_k
+from ..model.runtimes import fastest_runtime, runner_of
 
 N_IDS_USED = 1000  # random contexts are made of the first ids, which every vocabulary has
 INIT_STD = 0.02
@@ -30,9 +31,10 @@ MISSING = "peers need {}: pip install transformers llama-cpp-python gguf"
 
 
 class Side(Protocol):
-    """One way to complete."""
+    """One way to complete. torch_threads are what PyTorch shall have meanwhile."""
 
     name: str
+    torch_threads: int
 
     def forget(self) -> None:
         """Empty the cache."""
@@ -69,10 +71,11 @@ def random_tokens(shape: DenoiserConfig) -> CanvasTokens:
 class DiffusionSide:
     """Ours: context cached exactly, canvases of the trained length block by block, so many steps each."""
 
-    def __init__(self, model: Denoiser, n_steps: int) -> None:
+    def __init__(self, model: Denoiser, run: Runner, n_steps: int, torch_threads: int) -> None:
         self.name = f"quicksilver, {n_steps} steps a canvas"
+        self.torch_threads = torch_threads
         self.model, self.n_steps = model, n_steps
-        self.run, self.tokens = ModelRunner(model), random_tokens(model.config)
+        self.run, self.tokens = run, random_tokens(model.config)
         self.cache = ContextCache()
 
     def forget(self) -> None:
@@ -104,8 +107,9 @@ class DiffusionSide:
 class UncachedSide:
     """Diffusion as others do it: at every step the whole text is run again, every token looking at every other."""
 
-    def __init__(self, model: Denoiser, n_steps: int) -> None:
+    def __init__(self, model: Denoiser, n_steps: int, n_threads: int) -> None:
         self.name = f"uncached diffusion, {n_steps} steps"
+        self.torch_threads = n_threads
         self.model, self.n_steps = model, n_steps
         self.tokens = random_tokens(model.config)
 
@@ -135,13 +139,13 @@ class UncachedSide:
 class TransformersSide:
     """A Qwen3 of the same shape in transformers: `generate`, greedy, with a static or a growing cache."""
 
-    def __init__(self, shape: DenoiserConfig, dtype: torch.dtype, *, is_static: bool) -> None:
+    def __init__(self, shape: DenoiserConfig, dtype: torch.dtype, n_threads: int, *, is_static: bool) -> None:
         try:
             from transformers import Qwen3Config, Qwen3ForCausalLM
         except ImportError:
             raise InputError(MISSING.format("transformers")) from None
         self.name = f"transformers, {'static' if is_static else 'dynamic'} cache"
-        self.is_static = is_static
+        self.is_static, self.torch_threads = is_static, n_threads
         self.config = Qwen3Config(
             vocab_size=shape.vocab_size, hidden_size=shape.width, intermediate_size=shape.ffn_width,
             num_hidden_layers=shape.n_layers, num_attention_heads=shape.n_heads,
@@ -190,7 +194,7 @@ class LlamaCppSide:
             from llama_cpp import Llama
         except ImportError:
             raise InputError(MISSING.format("llama-cpp-python")) from None
-        self.name = f"llama.cpp, {weights}"
+        self.name, self.torch_threads = f"llama.cpp, {weights}", 1
         self._folder = tempfile.TemporaryDirectory(prefix="quicksilver-bench-")
         path = Path(self._folder.name) / "random.gguf"
         write_gguf(path, shape, weights)
@@ -272,12 +276,14 @@ def all_sides(
     shape: DenoiserConfig, dtype: torch.dtype, steps: Sequence[int], uncached_steps: Sequence[int], n_threads: int
 ) -> list[Callable[[], Side]]:
     """Makers of every side, ours first."""
+    runtime = fastest_runtime()
+    run = runner_of(random_denoiser(shape, torch.float32), dtype, runtime, n_threads)
     model = random_denoiser(shape, dtype)
     return [
-        *(lambda n=n: DiffusionSide(model, n) for n in steps),
+        *(lambda n=n: DiffusionSide(model, run, n, 1 if runtime == "openvino" else n_threads) for n in steps),
         lambda: LlamaCppSide(shape, "q8_0", n_threads),
         lambda: LlamaCppSide(shape, "bf16", n_threads),
-        lambda: TransformersSide(shape, dtype, is_static=True),
-        lambda: TransformersSide(shape, dtype, is_static=False),
-        *(lambda n=n: UncachedSide(model, n) for n in uncached_steps),
+        lambda: TransformersSide(shape, dtype, n_threads, is_static=True),
+        lambda: TransformersSide(shape, dtype, n_threads, is_static=False),
+        *(lambda n=n: UncachedSide(model, n, n_threads) for n in uncached_steps),
     ]

@@ -18,7 +18,10 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [
 
 @dataclass
 class LayerStates:
-    """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, T, W] before shift."""
+    """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, R, W] before shift.
+
+    The raw part is that of the last R tokens: of all, or only of those that something may follow.
+    """
 
     keys: Tensor
     values: Tensor
@@ -92,7 +95,8 @@ class Attention(nn.Module):
     def branch(self, raw: Tensor, place: Place, states: LayerStates) -> Tensor:
         """What the heads of branches with raw [B, M * n, W] see, [B, M * n, H * E]."""
         b, m, w = raw.shape[0], place.anchors.shape[1], raw.shape[2]
-        before = states.raw.gather(1, place.anchors.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
+        at = place.anchors - (states.keys.shape[2] - states.raw.shape[1])
+        before = states.raw.gather(1, at.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
         previous = torch.cat((before, raw.view(b, m, place.n, w)[:, :, :-1]), dim=2).view(raw.shape)
         q, k, v = self.project(raw, previous, place.cos, place.sin)
         keys = torch.cat((states.keys.to(k.dtype), k), dim=2)

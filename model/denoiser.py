@@ -60,6 +60,29 @@ def rows_of(states: ContextStates) -> list[ContextStates]:
     ]
 
 
+def states_of(keys: Tensor, values: Tensor, raws: Tensor, copy_keys: Tensor, tokens: Tensor) -> ContextStates:
+    """States whose layers are views of keys and values [L, K, T, E] and raws [L, R, W]."""
+    layers = [LayerStates(keys[i : i + 1], values[i : i + 1], raws[i : i + 1]) for i in range(len(keys))]
+    return ContextStates(layers, copy_keys, tokens, stacked=(keys, values))
+
+
+def truncated(states: ContextStates, n: int) -> ContextStates:
+    """The first n tokens' states, as views. Raises ValueError where the raw part of token n is not held."""
+    n_dropped = states.n_tokens - n
+    if not n_dropped:
+        return states
+    if n_dropped >= states.layers[0].raw.shape[1]:
+        raise ValueError(f"states of {states.n_tokens} tokens cannot be cut to {n}: their last raw parts are missing")
+    layers = [LayerStates(s.keys[:, :, :n], s.values[:, :, :n], s.raw[:, :-n_dropped]) for s in states.layers]
+    return ContextStates(layers, states.copy_keys[:, :n], states.tokens[:, :n])
+
+
+def newest(states: ContextStates, n: int) -> ContextStates:
+    """The last n tokens' states, as views."""
+    layers = [LayerStates(s.keys[:, :, -n:], s.values[:, :, -n:], s.raw[:, -n:]) for s in states.layers]
+    return ContextStates(layers, states.copy_keys[:, -n:], states.tokens[:, -n:])
+
+
 class Denoiser(nn.Module):
     """Token ids in, hidden states out; `log_probs` turns hidden states into distributions."""
 

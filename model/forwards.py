@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .blocks import Block, Place, branch_mask, rotary
 from .copy_head import CopyHead
-from .denoiser import ContextStates, Denoiser, canvas_rows_matches
+from .denoiser import ContextStates, Denoiser, canvas_rows_matches, newest
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Context:
-    """New context tokens [1, N] after past. Answered by the states of all of it."""
+    """New context tokens [1, N] after past. Answered by the states of these tokens alone."""
 
     tokens: Tensor
     past: ContextStates | None
@@ -68,7 +68,11 @@ class ModelRunner:
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
         rows = [ask for ask in asks if isinstance(ask, Rows)]
         answers = iter(run_rows(self.model, rows) if rows else [])
-        return [next(answers) if isinstance(ask, Rows) else self.model.context(ask.tokens, ask.past)[1] for ask in asks]
+        return [next(answers) if isinstance(ask, Rows) else self._states(ask) for ask in asks]
+
+    def _states(self, ask: Context) -> ContextStates:
+        _, states = self.model.context(ask.tokens, ask.past)
+        return newest(states, ask.tokens.shape[1])
 
 
 def drive(run: Runner, work: Work[T]) -> T:

@@ -14,7 +14,7 @@ from ..fim.budget import step_ceiling
 from ..fim.errors import InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .checkpoint import Checkpoint, embedded_checkpoint, load
-from .context_cache import ContextCache
+from .context_cache import MAX_BYTES, ContextCache
 from .denoise import CanvasTokens
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
 from .forwards import Ask, Context, Reply
@@ -32,6 +32,7 @@ class DenoisingInfiller:
         dtype: torch.dtype = torch.float32,
         runtime: Runtime = "torch",
         n_threads: int | None = None,
+        cache_bytes: int = MAX_BYTES,
     ) -> None:
         self.checkpoint = checkpoint
         self.dtype = dtype
@@ -41,7 +42,7 @@ class DenoisingInfiller:
         self.n_threads = n_threads or torch.get_num_threads()
         self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
         self.model = checkpoint.model.to(dtype)
-        self.cache = ContextCache()
+        self.cache = ContextCache(cache_bytes)
         self.n_requests = 1
         marks = self.model.config.marks_middle
         self._tokens = {
@@ -200,7 +201,11 @@ def _is_inside_character(text: bytes) -> bool:
 
 
 def load_infiller(
-    checkpoint: Path | None = None, *, n_threads: int | None = None, runtime: Runtime | None = None
+    checkpoint: Path | None = None,
+    *,
+    n_threads: int | None = None,
+    runtime: Runtime | None = None,
+    cache_bytes: int = MAX_BYTES,
 ) -> DenoisingInfiller:
     """Load a checkpoint folder, or the embedded model; runtime None is the fastest there is.
 
@@ -215,4 +220,4 @@ def load_infiller(
     n_threads = torch.get_num_threads()
     if runtime == "openvino":
         torch.set_num_threads(1)  # two pools of threads on the same cores wait for one another
-    return DenoisingInfiller(loaded, dtype, runtime, n_threads)
+    return DenoisingInfiller(loaded, dtype, runtime, n_threads, cache_bytes)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .blocks import LayerStates, branch_mask, rotary
-from .denoiser import ContextStates, Denoiser
+from .blocks import branch_mask, rotary
+from .denoiser import ContextStates, Denoiser, states_of
 from .forwards import Ask, Context, Reply, Rows, mixed
 from .openvino_graph import denoiser_graph
 
@@ -87,22 +87,7 @@ class OpenVinoRunner:
             is_first=torch.arange(n) == 0,
             is_canvas=False,
         )
-        copy_keys = self.copy_head.keys(hidden.unsqueeze(0))
-        raws = raws.to(self.dtype)
-        if past is not None:
-            stacked = stack(past)
-            keys, values = torch.cat((stacked[0], keys), dim=2), torch.cat((stacked[1], values), dim=2)
-            copy_keys = torch.cat((past.copy_keys, copy_keys), dim=1)
-            tokens = torch.cat((past.tokens, tokens), dim=1)
-        layers = [
-            LayerStates(
-                keys[i : i + 1],
-                values[i : i + 1],
-                raws[i : i + 1] if past is None else torch.cat((past.layers[i].raw, raws[i : i + 1]), dim=1),
-            )
-            for i in range(self.config.n_layers)
-        ]
-        return ContextStates(layers, copy_keys, tokens, stacked=(keys, values))
+        return states_of(keys, values, raws.to(self.dtype), self.copy_head.keys(hidden.unsqueeze(0)), tokens)
 
     def _infer(
         self,

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .context_cache import truncated
 from .denoise import CanvasTokens, Prediction, predict, stop_log_probs
-from .denoiser import ContextStates
+from .denoiser import ContextStates, truncated
 from .forwards import Rows, RowsWork
 
 

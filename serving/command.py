@@ -11,8 +11,9 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
@@ -22,6 +23,8 @@ from .wire import one_line
 logger = logging.getLogger(__name__)
 
 LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
+RuntimeName = Literal["torch", "openvino"]
+CACHE_MB = 256
 
 _LOG_BYTES = 1_000_000
 _ERROR_PREFIX = "quicksilver serve: "
@@ -34,6 +37,8 @@ class ServeOptions:
     model: Path | None
     port: int | None
     threads: int | None
+    runtime: RuntimeName | None
+    cache_mb: int
     idle_s: float | None
     detached: bool
     verbose: bool
@@ -49,7 +54,8 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         options = parse_options(argv)
         home = find_home(options.model)
         home.prepare()
-        return _serve(options, home, load or load_checkpoint)
+        real = partial(load_checkpoint, runtime=options.runtime, cache_mb=options.cache_mb)
+        return _serve(options, home, load or real)
     except QuicksilverError as error:
         message = str(error)
     except OSError as error:  # a full disk, a log that cannot be written
@@ -58,11 +64,13 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
     return 2
 
 
-def load_checkpoint(checkpoint: Path | None, n_threads: int | None) -> Infiller[Any]:
-    """The real model. Imports torch. Raises CheckpointError."""
+def load_checkpoint(
+    checkpoint: Path | None, n_threads: int | None, *, runtime: RuntimeName | None = None, cache_mb: int = CACHE_MB
+) -> Infiller[Any]:
+    """The real model. Imports torch. Raises CheckpointError, or InputError for a runtime that is not installed."""
     from ..model.infiller import load_infiller
 
-    return load_infiller(checkpoint, n_threads=n_threads)
+    return load_infiller(checkpoint, n_threads=n_threads, runtime=runtime, cache_bytes=cache_mb * 2**20)
 
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
@@ -71,6 +79,12 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the built-in one)")
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
+    parser.add_argument(
+        "--runtime", choices=get_args(RuntimeName), help="what runs the model (default: the fastest installed)"
+    )
+    parser.add_argument(
+        "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"
+    )
     parser.add_argument(
         "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"
     )
@@ -83,12 +97,16 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         raise InputError(f"--threads must be at least 1, not {found.threads}")
     if not (math.isfinite(found.idle_minutes) and found.idle_minutes >= 0):
         raise InputError(f"--idle-minutes must be a number, 0 or more, not {found.idle_minutes}")
+    if not 0 <= found.cache_mb <= 2**20:
+        raise InputError(f"--cache-mb must be from 0 to {2**20}, not {found.cache_mb}")
     if found.model is not None and not found.model.expanduser().is_dir():
         raise InputError(f"there is no checkpoint folder {found.model}")
     return ServeOptions(
         model=found.model,
         port=found.port,
         threads=found.threads,
+        runtime=found.runtime,
+        cache_mb=found.cache_mb,
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
         verbose=found.verbose,

@@ -2,8 +2,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.model.context_cache import ContextCache, common_prefix, n_bytes
-from quicksilver.model.forwards import ModelRunner, drive
+from quicksilver.model.context_cache import ContextCache
+from quicksilver.model.forwards import ModelRunner, drive, drive_all
+from quicksilver.model.pages import N_PAGE
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()
@@ -59,42 +60,51 @@ def test_long_contexts_are_run_in_parts_and_each_part_is_kept():
     work.close()  # given up after the first part
     assert read(cache, list(range(20)), counting)[1] == 8
     assert counting.parts == [8, 8, 4]
-    assert len(cache) == 1
 
 
-def test_typing_keeps_one_entry_and_other_files_their_own():
-    cache = ContextCache()
-    for n in range(20, 30):
-        read(cache, list(range(n)))
-        read(cache, [9, *range(n)])
-    assert len(cache) == 2
+def test_what_two_contexts_share_is_run_once():
+    counting, cache = Counting(), ContextCache()
+    shared = list(range(100, 100 + 3 * N_PAGE))
+    read(cache, [*shared, 1, 2, 3], counting)
+    assert read(cache, [*shared, 4, 5], counting)[1] == 96
+    assert read(cache, [*shared, 1, 2, 3, 6], counting)[1] == 99
+    assert counting.parts == [99, 2, 1]
 
 
-def test_evicted_and_rebuilt_equals_fresh():
-    _, states = MODEL.context(torch.tensor([list(range(20))]))
-    cache = ContextCache(max_bytes=2 * n_bytes(states) + 1)
-    kept, _ = read(cache, list(range(20)))
-    for first in range(100, 105):
-        read(cache, [first, *range(19)])
-    assert cache.n_bytes <= cache.max_bytes
-    again, n_cached = read(cache, list(range(20)))
+def test_two_requests_that_read_the_same_context_at_the_same_time():
+    cache, run = ContextCache(n_chunk=8), ModelRunner(MODEL)
+    text = list(range(50, 90))
+    (one, _), (other, _) = drive_all(run, [cache.states(text), cache.states([*text, 7])])
+    _, fresh = MODEL.context(torch.tensor([text]))
+    assert_near(one.layers[2].keys, fresh.layers[2].keys)
+    assert_near(other.layers[2].keys[:, :, :40], fresh.layers[2].keys)
+    assert read(cache, [*text, 7])[1] == 41
+
+
+def test_a_context_evicted_while_it_is_read():
+    """The second part finds that the first is gone: it is not stored, and the states are right all the same."""
+    cache, run = ContextCache(n_chunk=40), ModelRunner(MODEL)
+    text = list(range(100, 180))
+    work = cache.states(text)
+    reply = run([next(work)])[0]
+    ask = work.send(reply)
+    cache.clear()
+    with pytest.raises(StopIteration) as end:
+        work.send(run([ask])[0])
+    states, n_cached = end.value.value
+    _, fresh = MODEL.context(torch.tensor([text]))
+    assert_near(states.layers[2].keys, fresh.layers[2].keys)
     assert n_cached == 0
-    assert_near(again.layers[0].keys, kept.layers[0].keys)
+    assert read(cache, text)[1] == 0
 
 
-def test_one_context_beyond_the_cap_still_works():
+def test_without_any_memory_it_still_works():
     cache = ContextCache(max_bytes=1)
     assert read(cache, [1, 2, 3])[0].n_tokens == 3
-    assert len(cache) == 1
+    assert read(cache, [1, 2, 3])[1] == 0
+    assert cache.store.n_bytes == 0
 
 
 def test_an_empty_context_is_refused():
     with pytest.raises(ValueError):
         read(ContextCache(), [])
-
-
-@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
-def test_common_prefix(a, b):
-    n = common_prefix(a, b)
-    assert a[:n] == b[:n]
-    assert n == min(len(a), len(b)) or a[n] != b[n]

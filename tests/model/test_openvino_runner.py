@@ -9,10 +9,11 @@ from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model import runtimes
 from quicksilver.model.checkpoint import dequantise, quantise
-from quicksilver.model.context_cache import ContextCache, truncated
+from quicksilver.model.context_cache import ContextCache
 from quicksilver.model.denoise import CanvasTokens, denoise
-from quicksilver.model.denoiser import ContextStates, Denoiser
+from quicksilver.model.denoiser import ContextStates, Denoiser, truncated
 from quicksilver.model.forwards import Context, ModelRunner, Rows, Runner, drive
+from quicksilver.model.pages import joined
 from quicksilver.model.policies import threshold
 from quicksilver.model.runtimes import runner_of
 from tiny import tiny_denoiser
@@ -46,7 +47,7 @@ def states(run: Runner, *lengths: int) -> ContextStates:
     for i, n in enumerate(lengths):
         (reply,) = run([Context(ids(i, 1, n), past)])
         assert isinstance(reply, ContextStates)
-        past = reply
+        past = joined(past, reply)
     assert past is not None
     return past
 
@@ -97,8 +98,8 @@ def test_asks_do_not_disturb_each_other():
 
 def test_a_context_cut_short_is_the_shorter_context():
     whole = states(OPENVINO, 20)
-    rows = Rows(ids(3, 1, 8), truncated(whole, 12))
-    (fresh,) = OPENVINO([Context(whole.tokens[:, :12], None)])
+    rows = Rows(ids(3, 1, 8), truncated(whole, 19))
+    (fresh,) = OPENVINO([Context(whole.tokens[:, :19], None)])
     assert isinstance(fresh, ContextStates)
     (got,), (expected,) = OPENVINO([rows]), OPENVINO([Rows(rows.tokens, fresh)])
     assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
@@ -137,7 +138,8 @@ from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.infiller import load_infiller
 infiller = load_infiller(n_threads=1, runtime="openvino")
 hole = Hole(prefix="import ", suffix="", language="python", replaced=(7, 7), multiline=False)
-print(repr(infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False).finish_reason), seen)
+completion = infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False)
+print(repr(completion.finish_reason), seen)
 """
     result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     finish_reason, _, seen = result.stdout.strip().partition(" ")
