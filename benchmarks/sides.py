@@ -6,6 +6,7 @@ whatever it predicts.
 """
 
 import copy
+import importlib
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +28,15 @@ from ..model.runtimes import fastest_runtime, runner_of
 N_IDS_USED = 1000  # random contexts are made of the first ids, which every vocabulary has
 INIT_STD = 0.02
 N_BATCH = 512  # context tokens that llama.cpp takes at a time
-MISSING = "peers need {}: pip install transformers llama-cpp-python gguf"
+PACKAGES = "pip install transformers llama-cpp-python gguf"
+
+
+def _library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds is not known here
+    """An optional package. Raises InputError where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise InputError(f"{name} is missing: bench peers needs {PACKAGES}") from None
 
 
 class Side(Protocol):
@@ -140,20 +149,17 @@ class TransformersSide:
     """A Qwen3 of the same shape in transformers: `generate`, greedy, with a static or a growing cache."""
 
     def __init__(self, shape: DenoiserConfig, dtype: torch.dtype, n_threads: int, *, is_static: bool) -> None:
-        try:
-            from transformers import Qwen3Config, Qwen3ForCausalLM
-        except ImportError:
-            raise InputError(MISSING.format("transformers")) from None
+        self.library = _library("transformers")
         self.name = f"transformers, {'static' if is_static else 'dynamic'} cache"
         self.is_static, self.torch_threads = is_static, n_threads
-        self.config = Qwen3Config(
+        self.config = self.library.Qwen3Config(
             vocab_size=shape.vocab_size, hidden_size=shape.width, intermediate_size=shape.ffn_width,
             num_hidden_layers=shape.n_layers, num_attention_heads=shape.n_heads,
             num_key_value_heads=shape.n_kv_heads, head_dim=shape.head_size, max_position_embeddings=shape.n_context,
             tie_word_embeddings=True, rms_norm_eps=shape.norm_eps, eos_token_id=None, bos_token_id=None, pad_token_id=0,
         )  # fmt: skip
         torch.manual_seed(0)
-        self.model: Any = Qwen3ForCausalLM(self.config).eval().to(dtype)
+        self.model = self.library.Qwen3ForCausalLM(self.config).eval().to(dtype)
         self._cached: Any = None
         self._n_max = shape.n_context
 
@@ -178,27 +184,21 @@ class TransformersSide:
         )
         return n
 
-    def _cache(self) -> Any:
-        from transformers import DynamicCache, StaticCache
-
+    def _cache(self) -> object:
         if not self.is_static:
-            return DynamicCache(config=self.config)
-        return StaticCache(config=copy.copy(self.config), max_cache_len=self._n_max)
+            return self.library.DynamicCache(config=self.config)
+        return self.library.StaticCache(config=copy.copy(self.config), max_cache_len=self._n_max)
 
 
 class LlamaCppSide:
     """A Qwen3 of the same shape in llama.cpp, greedy; it finds a cached beginning of the context by itself."""
 
     def __init__(self, shape: DenoiserConfig, weights: str, n_threads: int) -> None:
-        try:
-            from llama_cpp import Llama
-        except ImportError:
-            raise InputError(MISSING.format("llama-cpp-python")) from None
         self.name, self.torch_threads = f"llama.cpp, {weights}", 1
         self._folder = tempfile.TemporaryDirectory(prefix="quicksilver-bench-")
         path = Path(self._folder.name) / "random.gguf"
         write_gguf(path, shape, weights)
-        self.model = Llama(
+        self.model = _library("llama_cpp").Llama(
             str(path), n_ctx=shape.n_context, n_batch=N_BATCH, n_threads=n_threads, n_threads_batch=n_threads,
             verbose=False,
         )  # fmt: skip
@@ -224,13 +224,10 @@ class LlamaCppSide:
 
 def write_gguf(path: Path, shape: DenoiserConfig, weights: str) -> None:
     """Write random weights of a shape as a Qwen3 in GGUF; weights is "q8_0" or "bf16". Raises InputError."""
-    try:
-        from gguf import GGMLQuantizationType, GGUFWriter, quants
-    except ImportError:
-        raise InputError(MISSING.format("gguf")) from None
-    kinds = {"q8_0": GGMLQuantizationType.Q8_0, "bf16": GGMLQuantizationType.BF16}
+    gguf = _library("gguf")
+    kinds = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "bf16": gguf.GGMLQuantizationType.BF16}
     rng = np.random.default_rng(0)
-    writer = GGUFWriter(str(path), "qwen3")
+    writer = gguf.GGUFWriter(str(path), "qwen3")
     writer.add_context_length(shape.n_context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.n_layers)
@@ -246,7 +243,7 @@ def write_gguf(path: Path, shape: DenoiserConfig, weights: str) -> None:
 
     def add_matrix(name: str, n_rows: int, n_columns: int) -> None:
         values = rng.standard_normal((n_rows, n_columns), dtype=np.float32) * INIT_STD
-        writer.add_tensor(name, quants.quantize(values, kinds[weights]), raw_dtype=kinds[weights])
+        writer.add_tensor(name, gguf.quants.quantize(values, kinds[weights]), raw_dtype=kinds[weights])
 
     def add_norm(name: str, size: int) -> None:
         writer.add_tensor(name, np.ones(size, np.float32))

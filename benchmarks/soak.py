@@ -1,8 +1,8 @@
 """A long, rough life for an engine: thousands of requests, many cancelled, the process killed now and then.
 
 Shows whether memory stays flat, whether the engine comes back, and whether every answer is the one that a model without
-any cache gives. Requests take so few steps that no load shortens them, so that answers can be compared; the context cache
-is made so small that contexts are evicted all the time.
+any cache gives. Requests take so few steps that no load shortens them, so that answers can be compared; the context
+cache is made so small that contexts are evicted all the time.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ async def _live(plan: SoakPlan, client: EngineClient) -> Soak:
     return soak
 
 
-def _advancing(turns: Iterator[int], advance: Any) -> Iterator[int]:
+def _advancing(turns: Iterator[int], advance: Callable[[], None]) -> Iterator[int]:
     for turn in turns:
         yield turn
         advance()
@@ -137,9 +137,7 @@ def _requests() -> list[CompletionRequest]:
     files = sorted(EXAMPLES.glob("*.py"))
     if not files:
         raise InputError(f"no Python files in {EXAMPLES}")
-    plain = [
-        replace(hole.request, max_evaluations=STEPS_MIN, drafts=0) for file in files for hole in line_holes(file)
-    ]
+    plain = [replace(hole.request, max_evaluations=STEPS_MIN, drafts=0) for file in files for hole in line_holes(file)]
     return plain + [replace(request, drafts=N_DRAFTS) for request in plain]
 
 

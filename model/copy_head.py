@@ -56,22 +56,22 @@ class CopyHead(nn.Module):
         return F.normalize(self.key(hidden).float(), dim=-1)
 
     def forward(
-        self, hidden: Tensor, copy_keys: Tensor, may_copy: Tensor, matches: Matches | None
+        self, hidden: Tensor, copy_keys: Tensor, may_copy: Tensor | None, matches: Matches | None
     ) -> tuple[Tensor, Tensor]:
         """Log-weights [B, N, T-1] over copied positions and log-odds [B, N] of copying at all.
 
         Weight j points at context token j + 1, which followed the state that key j was made from. may_copy (bool)
-        broadcasts to [B, N, T-1]; a row with nothing to copy gets log-weights of -inf and must not be mixed in.
+        broadcasts to [B, N, T-1], None is true everywhere; a row with nothing to copy gets log-weights of -inf and must
+        not be mixed in.
         """
         queries = F.normalize(self.query(hidden).float(), dim=-1) * self.log_sharpness.exp()
         scores = (queries @ copy_keys[:, :-1].transpose(1, 2)).float()  # also under mixed precision
         gate = self.gate(hidden).squeeze(-1).float()
         if matches is not None:
-            longest = matches.classes.masked_fill(~may_copy, 0).amax(dim=-1, keepdim=True)
+            longest = _kept(matches.classes, may_copy, 0).amax(dim=-1, keepdim=True)
             scores = scores + _rows(self.match_score, matches).gather(-1, matches.classes)
             gate = gate + _rows(self.match_gate, matches).gather(-1, longest).squeeze(-1)
-        scores = scores.masked_fill(~may_copy, float("-inf"))
-        return F.log_softmax(scores, dim=-1), gate
+        return F.log_softmax(_kept(scores, may_copy, float("-inf")), dim=-1), gate
 
     def matches_after(self, tokens: Tensor, n: int) -> Matches | None:
         """Matches of the last n positions of context tokens [B, T]; None for a model that is not told of them."""
@@ -90,6 +90,10 @@ class CopyHead(nn.Module):
         is_open = canvases == self.config.special(Special.MASK)
         lengths, gaps = canvas_matches(canvases, is_open, tokens, before)
         return Matches(classes(lengths.flatten(1, 2)), gaps.flatten(1, 2))
+
+
+def _kept(values: Tensor, may_copy: Tensor | None, otherwise: float) -> Tensor:
+    return values if may_copy is None else values.masked_fill(~may_copy, otherwise)
 
 
 def _rows(table: Tensor, matches: Matches) -> Tensor:

@@ -44,6 +44,14 @@ class CanvasTokens:
         """The ids of tokens that stop the text, [n]."""
         return self.stops.nonzero().squeeze(-1)
 
+    @cached_property
+    def _forbidden_ids(self) -> Tensor:
+        return self.forbidden.nonzero().squeeze(-1)
+
+    def allowed(self, log_probs: Tensor) -> Tensor:
+        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched."""
+        return log_probs.index_fill(-1, self._forbidden_ids, float("-inf"))
+
 
 class Prediction(NamedTuple):
     """The likeliest token and its probability, and the log-probability that the text stops there if not before, at
@@ -92,7 +100,7 @@ def ignore(step: Step) -> None:
 
 def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> RowsWork[Prediction]:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
-    log_probs = (yield Rows(canvas, states)).masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = tokens.allowed((yield Rows(canvas, states)))
     best = log_probs.max(dim=-1)
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
     return Prediction(best.indices, best.values.exp(), stops, 1)

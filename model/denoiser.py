@@ -178,19 +178,18 @@ class Denoiser(nn.Module):
 
         They are those of canvas [B, N] or, without one, of the context's last position (N = 1).
         """
-        may_copy = torch.ones((), dtype=torch.bool, device=hidden.device)
         if canvas is None:
             matches = self.copy_head.matches_after(states.tokens, 1)
         else:
             matches = canvas_rows_matches(self.copy_head, states, canvas)
-        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], may_copy, matches)
+        return self.mixed_log_probs(hidden, states.copy_keys, states.tokens[:, 1:], None, matches)
 
     def mixed_log_probs(
         self,
         hidden: Tensor,
         copy_keys: Tensor,
         followers: Tensor,
-        may_copy: Tensor,
+        may_copy: Tensor | None,
         matches: Matches | None,
     ) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D], vocabulary and copies mixed.

@@ -159,7 +159,7 @@ class Filling:
             row[: len(draft)] = torch.tensor(draft)
             row[len(draft) :] = self.tokens.end
         with self._clock("denoise"):
-            log_probs = (yield Rows(rows, states)).masked_fill(self.tokens.forbidden, float("-inf"))
+            log_probs = self.tokens.allowed((yield Rows(rows, states)))
         self.n_forwards += 1
         likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
         mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]

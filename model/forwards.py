@@ -140,8 +140,7 @@ def mixed(head: CopyHead, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
     if not ask.is_causal:
         if states.n_tokens < 2:
             return plain
-        every = torch.ones((), dtype=torch.bool, device=hidden.device)
-        weights, gate = head(hidden, states.copy_keys, every, canvas_rows_matches(head, states, ask.tokens))
+        weights, gate = head(hidden, states.copy_keys, None, canvas_rows_matches(head, states, ask.tokens))
         if states.followers is None:
             states.followers = _distinct(states.tokens[:, 1:])
         return mix_in(plain, weights, gate, *states.followers)

@@ -16,6 +16,8 @@ from .checkpoint import quantise
 from .config import DenoiserConfig
 from .denoiser import Denoiser
 
+Value = ov.Node | ov.Output  # of a node with one output, or one output of several
+
 INPUTS = ("tokens", "marks", "is_first", "cos", "sin", "mask", "keys", "values", "raws")
 
 
@@ -77,9 +79,10 @@ class _Builder:
         else:
             keys, values, raws = (ops.concat(kept, 0) for kept in new)
             outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type), raws]
-        return ov.Model([ops.result(output) for output in outputs], list(inputs.values()), "denoiser")
+        results = [ops.result(output) for output in outputs]
+        return ov.Model(results, list(inputs.values()), "denoiser")  # pyright: ignore[reportGeneralTypeIssues]
 
-    def _block(self, i: int, x: ov.Node, inputs: Mapping[str, ov.Node], mask: ov.Node) -> tuple[ov.Node, ...]:
+    def _block(self, i: int, x: Value, inputs: Mapping[str, ov.Node], mask: ov.Node) -> tuple[Value, ...]:
         """x after layer i, and its new keys and values [K, S, E] and raws [S, W]."""
         c, name = self.config, f"blocks.{i}."
         h, k, e = c.n_heads, c.n_kv_heads, c.head_size
@@ -94,7 +97,8 @@ class _Builder:
         all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self._ints(0))], 2)
         all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self._ints(0))], 2)
         q = ops.reshape(q, self._ints([1, k, -1, e]), False)  # [1, K, G * S, E]
-        seen = ops.scaled_dot_product_attention(q, all_keys, all_values, mask)
+        scores = ops.matmul(ops.multiply(q, np.float32(e**-0.5)), all_keys, False, True)
+        seen = ops.matmul(ops.softmax(ops.add(scores, mask), -1), all_values, False, False)
         seen = ops.transpose(ops.reshape(seen, self._ints([h, -1, e]), False), self._ints([1, 0, 2]))
         seen = ops.reshape(seen, self._ints([-1, h * e]), False)
         x = ops.add(x, self._linear(seen, name + "attention.out.weight"))
@@ -106,7 +110,7 @@ class _Builder:
     def _layer(self, states: ov.Node, i: int) -> ov.Node:
         return ops.convert(self._rows(states, i, i + 1), np.float32)
 
-    def _rotated(self, x: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
+    def _rotated(self, x: Value, inputs: Mapping[str, ov.Node]) -> ov.Node:
         first, second = ops.split(x, self._ints(-1), 2).outputs()
         cos, sin = inputs["cos"], inputs["sin"]
         return ops.concat(
@@ -117,7 +121,7 @@ class _Builder:
             -1,
         )
 
-    def _norm(self, x: ov.Node, name: str) -> ov.Node:
+    def _norm(self, x: Value, name: str) -> ov.Node:
         mean = ops.reduce_mean(ops.power(x, np.float32(2)), self._ints([-1]), True)
         scaled = ops.multiply(x, ops.divide(np.float32(1), ops.sqrt(ops.add(mean, np.float32(self.config.norm_eps)))))
         return ops.multiply(scaled, self._floats(name))

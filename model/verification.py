@@ -69,7 +69,7 @@ def verify(
         row[1 : len(candidate) + 1] = torch.tensor(candidate, dtype=torch.long)
     rows = rows.to(states.tokens.device)
     log_probs = yield Rows(rows, before, is_causal=True)  # [M, N + 1, V]
-    log_probs = log_probs.masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = tokens.allowed(log_probs)
     ends = stop_log_probs(log_probs, tokens).cpu()  # [M, N + 1]
     chosen = log_probs[:, :-1].gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1).cpu()  # [M, N]
     best = log_probs.argmax(dim=-1).cpu()
@@ -93,7 +93,7 @@ def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens
     filled = torch.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
     before, first = opening(states, tokens)
     rows = torch.cat((torch.full_like(filled[:, :1], first), filled[:, :-1]), dim=1)
-    log_probs = (yield Rows(rows, before, is_causal=True)).masked_fill(tokens.forbidden, float("-inf"))
+    log_probs = tokens.allowed((yield Rows(rows, before, is_causal=True)))
     best = log_probs.max(dim=-1)
     agrees = (best.indices == filled) | (canvas != tokens.mask)
     reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
