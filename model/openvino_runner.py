@@ -9,6 +9,7 @@ Copying, which counts matches and works on integers, stays in PyTorch (`forwards
 
 import copy
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,13 +41,14 @@ class OpenVinoRunner:
             "INFERENCE_PRECISION_HINT": TYPES[dtype],
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
         }
-        core = ov.Core()
-        self._rows, self._context = (
-            core.compile_model(
-                denoiser_graph(model, states_type=getattr(ov.Type, TYPES[dtype]), has_head=has_head), "CPU", settings
-            ).create_infer_request()
-            for has_head in (True, False)
-        )
+        core, states_type = ov.Core(), getattr(ov.Type, TYPES[dtype])
+
+        def compiled(has_head: bool) -> ov.InferRequest:
+            graph = denoiser_graph(model, states_type=states_type, has_head=has_head)
+            return core.compile_model(graph, "CPU", settings).create_infer_request()
+
+        with ThreadPoolExecutor(2) as pool:  # .25 s instead of .4 on two cores
+            self._rows, self._context = pool.map(compiled, (True, False))
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
