@@ -24,6 +24,7 @@ from .copy_head import CopyHead, Matches
 from .matches import context_matches
 
 INIT_STD = 0.02
+N_ROOM = 64  # stacks of states have room for a multiple of it, so that runtimes see few shapes
 
 
 @dataclass
@@ -32,7 +33,7 @@ class ContextStates:
 
     last_matches are the match lengths [B, 1, T - 1] of the last position, once some canvas has needed them; followers
     the distinct tokens that can be copied, with the place of each one among them; stacked the keys and values of all
-    layers in one piece each [L, K, T, E] (of a batch of 1), where a runner wants them so.
+    layers in one piece each [L, K, room_for(T), E] (of a batch of 1, zero beyond T), where they are held so.
     """
 
     layers: list[LayerStates]
@@ -60,10 +61,17 @@ def rows_of(states: ContextStates) -> list[ContextStates]:
     ]
 
 
-def states_of(keys: Tensor, values: Tensor, raws: Tensor, copy_keys: Tensor, tokens: Tensor) -> ContextStates:
-    """States whose layers are views of keys and values [L, K, T, E] and raws [L, R, W]."""
-    layers = [LayerStates(keys[i : i + 1], values[i : i + 1], raws[i : i + 1]) for i in range(len(keys))]
-    return ContextStates(layers, copy_keys, tokens, stacked=(keys, values))
+def room_for(n_tokens: int) -> int:
+    """The number of tokens that a stack for n_tokens has room for."""
+    return -(-n_tokens // N_ROOM) * N_ROOM
+
+
+def states_of(stacked: tuple[Tensor, Tensor], raws: Tensor, copy_keys: Tensor, tokens: Tensor) -> ContextStates:
+    """States whose layers are views of keys and values, both [L, K, room_for(T), E], and raws [L, R, W]."""
+    n = tokens.shape[1]
+    keys, values = stacked
+    layers = [LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raws[i : i + 1]) for i in range(len(keys))]
+    return ContextStates(layers, copy_keys, tokens, stacked=stacked)
 
 
 def truncated(states: ContextStates, n: int) -> ContextStates:

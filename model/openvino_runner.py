@@ -13,16 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .blocks import branch_mask, rotary
-from .denoiser import ContextStates, Denoiser, states_of
+from .blocks import LayerStates, branch_mask, rotary
+from .denoiser import N_ROOM, ContextStates, Denoiser, room_for
 from .forwards import Ask, Context, Reply, Rows, mixed
 from .openvino_graph import denoiser_graph
 
 if TYPE_CHECKING:
     import openvino as ov
 
+ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of new tokens that the runtime sees
 GROUP = 64  # values that share a scale where activations are rounded to int8
 TYPES = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -58,12 +60,11 @@ class OpenVinoRunner:
     def _log_probs(self, ask: Rows) -> Tensor:
         m, n = ask.tokens.shape
         n_context = ask.states.n_tokens
-        is_causal = torch.full((1, m), ask.is_causal)
         mask = None
         if m > 1 or ask.is_causal:
-            mask = branch_mask(torch.full((1, m), n_context - 1), is_causal, n_context, n)
+            mask = branch_mask(torch.full((1, m), n_context - 1), torch.full((1, m), ask.is_causal), n_context, n)
             assert isinstance(mask, Tensor)
-            mask = torch.zeros(mask.shape[2:]).masked_fill_(~mask[0, 0], float("-inf"))
+            mask = mask[0, 0]
         hidden, plain = self._infer(
             self._rows,
             ask.tokens.reshape(-1),
@@ -73,60 +74,77 @@ class OpenVinoRunner:
             is_first=torch.arange(m * n) % n == 0,
             is_canvas=not ask.is_causal,
         )
-        return mixed(self.copy_head, ask, hidden.view(m, n, -1), plain.view(m, n, -1))
+        return mixed(self.copy_head, ask, hidden[: m * n].view(m, n, -1), plain[: m * n].view(m, n, -1))
 
     def _states(self, ask: Context) -> ContextStates:
-        tokens, past = ask.tokens, ask.past
-        n_past, n = 0 if past is None else past.n_tokens, tokens.shape[1]
-        mask = torch.zeros(n, n_past + n)
-        mask[:, n_past:] = torch.full((n, n), float("-inf")).triu_(1)
+        n_past, n = 0 if ask.past is None else ask.past.n_tokens, ask.tokens.shape[1]
         hidden, keys, values, raws = self._infer(
             self._context,
-            tokens[0],
+            ask.tokens[0],
             torch.arange(n_past, n_past + n),
-            mask,
-            past,
+            torch.ones(n, n_past + n, dtype=torch.bool).tril_(n_past),
+            ask.past,
             is_first=torch.arange(n) == 0,
             is_canvas=False,
         )
-        return states_of(keys, values, raws.to(self.dtype), self.copy_head.keys(hidden.unsqueeze(0)), tokens)
+        copy_keys = self.copy_head.keys(hidden[:n].unsqueeze(0))
+        raws = raws[:, :n].to(self.dtype)
+        layers = [
+            LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raws[i : i + 1])
+            for i in range(self.config.n_layers)
+        ]
+        return ContextStates(layers, copy_keys, ask.tokens)
 
     def _infer(
         self,
         request: "ov.InferRequest",
         tokens: Tensor,
         positions: Tensor,
-        mask: Tensor | None,
+        may_look: Tensor | None,
         states: ContextStates | None,
         *,
         is_first: Tensor,
         is_canvas: bool,
     ) -> list[Tensor]:
-        c = self.config
-        n = len(tokens)
-        cos, sin = rotary(positions, c.head_size, c.rope_theta)
-        if states is None:  # the graph wants a context: one token that nobody sees
-            keys = values = torch.zeros(c.n_layers, c.n_kv_heads, 1, c.head_size, dtype=self.dtype)
+        """The outputs for new tokens [S] after states, with room behind; may_look is bool [S, T + S], None everywhere.
+
+        Each number of tokens that the runtime has not seen costs it milliseconds and a megabyte, so it sees few.
+        """
+        c, n = self.config, len(tokens)
+        n_rows = next((size for size in ROWS if size >= n), -(-n // ROWS[-1]) * ROWS[-1])
+        n_context, n_room = 0 if states is None else states.n_tokens, N_ROOM
+        if states is None:
+            keys = values = torch.zeros(c.n_layers, c.n_kv_heads, n_room, c.head_size, dtype=self.dtype)
             raws = torch.zeros(c.n_layers, c.qkv_width)
-            assert mask is not None
-            mask = torch.cat((torch.full((n, 1), float("-inf")), mask), dim=1)
         else:
             keys, values = stack(states)
+            n_room = keys.shape[2]
             raws = torch.cat([layer.raw[0, -1:] for layer in states.layers]).float()
-            if mask is None:
-                mask = torch.zeros(n, states.n_tokens + n)
-        marks = torch.full((n, 1), float(is_canvas))
-        inputs = (tokens, marks, is_first.unsqueeze(1), cos, sin, mask, keys, values, raws)
+        mask = torch.full((n_rows, n_room + n_rows), float("-inf"))
+        mask[n:] = 0.0  # what nobody reads may see anything
+        if may_look is None:
+            mask[:, :n_context] = 0.0
+            mask[:, n_room : n_room + n] = 0.0
+        else:
+            mask[:n, :n_context].masked_fill_(may_look[:, :n_context], 0.0)
+            mask[:n, n_room : n_room + n].masked_fill_(may_look[:, n_context:], 0.0)
+        n_more = n_rows - n
+        cos, sin = rotary(F.pad(positions, (0, n_more)), c.head_size, c.rope_theta)
+        marks = torch.full((n_rows, 1), float(is_canvas))
+        first = F.pad(is_first, (0, n_more), value=True).unsqueeze(1)
+        inputs = (F.pad(tokens, (0, n_more)), marks, first, cos, sin, mask, keys, values, raws)
         request.infer({i: _shared(tensor) for i, tensor in enumerate(inputs)}, share_inputs=True)
         return [_tensor(output) for output in request.output_tensors]
 
 
 def stack(states: ContextStates) -> tuple[Tensor, Tensor]:
-    """Keys and values [L, K, T, E] of all layers, each in one piece; kept with the states."""
+    """Keys and values of all layers in one piece each, with room behind; kept with the states."""
     if states.stacked is None:
+        n = states.n_tokens
+        more = (0, 0, 0, room_for(n) - n)
         states.stacked = (
-            torch.cat([layer.keys for layer in states.layers]),
-            torch.cat([layer.values for layer in states.layers]),
+            F.pad(torch.cat([layer.keys for layer in states.layers]), more),
+            F.pad(torch.cat([layer.values for layer in states.layers]), more),
         )
     return states.stacked
 

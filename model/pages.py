@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .denoiser import ContextStates, states_of
+from .denoiser import ContextStates, room_for, states_of
 
 N_PAGE = 32  # tokens
 N_RAW = 2  # tokens whose q, k and v before shift are read back: the last, and the one before where it is asked again
@@ -184,7 +184,7 @@ class _Memory:
     def read(self, parts: Sequence[tuple[int, int]], tokens: Sequence[int]) -> ContextStates:
         """States of the first n tokens of each page (index, n), one after the other."""
         n_layers, n_heads, _, head_size = self.keys.shape[1:]
-        keys, values = (self.keys.new_empty(n_layers, n_heads, len(tokens), head_size) for _ in range(2))
+        keys, values = (self.keys.new_zeros(n_layers, n_heads, room_for(len(tokens)), head_size) for _ in range(2))
         copy_keys = self.copy_keys.new_empty(1, len(tokens), self.copy_keys.shape[2])
         at = 0
         for index, n in parts:
@@ -193,7 +193,7 @@ class _Memory:
             copy_keys[0, at : at + n] = self.copy_keys[index, :n]
             at += n
         raws = torch.cat([self.raws[index, :, :n] for index, n in parts[-N_RAW:]], dim=1)[:, -N_RAW:]
-        return states_of(keys, values, raws, copy_keys, self.tokens_like.new_tensor([tokens]))
+        return states_of((keys, values), raws, copy_keys, self.tokens_like.new_tensor([tokens]))
 
     def write(self, index: int, at: int, new: ContextStates, start: int, n: int) -> None:
         """Put n tokens' states, from start of new on, into a page from its slot at on."""
@@ -215,12 +215,19 @@ class _Memory:
 def joined(past: ContextStates | None, new: ContextStates) -> ContextStates:
     """The states of past and new tokens together, with the raw part of the last N_RAW tokens."""
     parts = [new] if past is None else [past, new]
-    keys = torch.cat([torch.cat([layer.keys for layer in part.layers]) for part in parts], dim=2)
-    values = torch.cat([torch.cat([layer.values for layer in part.layers]) for part in parts], dim=2)
+    tokens = torch.cat([part.tokens for part in parts], dim=1)
+    layer = new.layers[0].keys
+    shape = (len(new.layers), layer.shape[1], room_for(tokens.shape[1]), layer.shape[3])
+    keys, values = layer.new_zeros(shape), layer.new_zeros(shape)
+    at = 0
+    for part in parts:
+        for i, states in enumerate(part.layers):
+            keys[i, :, at : at + part.n_tokens] = states.keys[0]
+            values[i, :, at : at + part.n_tokens] = states.values[0]
+        at += part.n_tokens
     raws = torch.cat([torch.cat([layer.raw[:, -N_RAW:] for layer in part.layers]) for part in parts], dim=1)
     copy_keys = torch.cat([part.copy_keys for part in parts], dim=1)
-    tokens = torch.cat([part.tokens for part in parts], dim=1)
-    return states_of(keys, values, raws[:, -N_RAW:], copy_keys, tokens)
+    return states_of((keys, values), raws[:, -N_RAW:], copy_keys, tokens)
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
