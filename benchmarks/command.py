@@ -53,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     soak.add_argument("--editors", type=int, default=4, help="how many at once (4)")
     soak.add_argument("--kill-every", type=int, default=2_000, metavar="N", help="kill the engine after N; 0: never")
     soak.add_argument("--cache-mb", type=int, default=24, help="of the engine (24)")
+    soak.add_argument("--runtime", choices=("torch", "openvino"), help="of the engine (default: the fastest)")
+    soak.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the engine (default: the faster)")
     soak.set_defaults(run=_soak)
     options = parser.parse_args(list(argv))
     model = getattr(options, "model", None)
@@ -120,6 +122,8 @@ def _soak(options: argparse.Namespace) -> int:
         n_editors=options.editors,
         n_kill=options.kill_every,
         cache_mb=options.cache_mb,
+        runtime=options.runtime,
+        dtype=options.dtype,
     )
     return run_soak(plan, options.json)
 

@@ -22,14 +22,17 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 
 from ..fim.budget import STEPS_MIN
 from ..fim.errors import EngineBusy, EngineError, InputError
 from ..fim.types import CompletionRequest
 from ..lsp_server.console import open_console
 from ..model.infiller import load_infiller
+from ..model.runtimes import Runtime
 from ..serving.client import EngineClient, default_launch
-from ..serving.home import HOME_VARIABLE, find_home
+from ..serving.home import HOME_VARIABLE, EngineHome, find_home
+from .evaluation import Dtype
 from .machine import machine
 from .progress import progress
 from .throughput import EXAMPLES, line_holes
@@ -49,7 +52,16 @@ class SoakPlan:
     n_editors: int = 4
     n_kill: int = 2_000
     cache_mb: int = 24
+    runtime: Runtime | None = None
+    dtype: Dtype | None = None
     seed: int = 0
+
+    def launch(self, home: EngineHome) -> list[str]:
+        """The command that starts such an engine."""
+        command = [*default_launch(home), "--cache-mb", str(self.cache_mb)]
+        for name, value in (("--runtime", self.runtime), ("--dtype", self.dtype)):
+            command += [] if value is None else [name, value]
+        return command
 
 
 @dataclass
@@ -71,11 +83,11 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
     start_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as folder:
         home = find_home(None, {**os.environ, HOME_VARIABLE: folder})
-        client = EngineClient(home, [*default_launch(home), "--cache-mb", str(plan.cache_mb)])
+        client = EngineClient(home, plan.launch(home))
         soak = asyncio.run(_live(plan, client))
     seconds = time.monotonic() - start_s
     n_answered = sum(texts.total() for texts in soak.answers.values())
-    different = differences(soak)
+    different = differences(soak, plan)
     n_equal = n_answered - sum(row["times"] for row in different)
     result = {
         "benchmark": "soak",
@@ -189,9 +201,10 @@ async def _sample(client: EngineClient, soak: Soak) -> None:
         await asyncio.sleep(SAMPLE_S)
 
 
-def differences(soak: Soak) -> list[dict[str, Any]]:
+def differences(soak: Soak, plan: SoakPlan) -> list[dict[str, Any]]:
     """The answers that a model whose cache is emptied before every request does not give."""
-    infiller = load_infiller()
+    dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
+    infiller = load_infiller(runtime=plan.runtime, dtype=dtype)
     different = []
     with progress("comparing", len(soak.answers)) as advance:
         for request, texts in soak.answers.items():

@@ -205,9 +205,10 @@ def load_infiller(
     *,
     n_threads: int | None = None,
     runtime: Runtime | None = None,
+    dtype: torch.dtype | None = None,
     cache_bytes: int = MAX_BYTES,
 ) -> DenoisingInfiller:
-    """Load a checkpoint folder, or the embedded model; runtime None is the fastest there is.
+    """Load a checkpoint folder, or the embedded model; runtime and dtype None are the fastest there are.
 
     Raises CheckpointError, or InputError for bad threads or a runtime that is not installed.
     """
@@ -216,7 +217,7 @@ def load_infiller(
             raise InputError(f"threads must be at least 1, not {n_threads}")
         torch.set_num_threads(n_threads)
     loaded = load(checkpoint or embedded_checkpoint())
-    dtype, runtime = faster_dtype(), runtime or fastest_runtime()
+    dtype, runtime = dtype or faster_dtype(), runtime or fastest_runtime()
     n_threads = torch.get_num_threads()
     if runtime == "openvino":
         torch.set_num_threads(1)  # two pools of threads on the same cores wait for one another

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
 RuntimeName = Literal["torch", "openvino"]
+DtypeName = Literal["float32", "bfloat16"]
 CACHE_MB = 256
 
 _LOG_BYTES = 1_000_000
@@ -38,6 +39,7 @@ class ServeOptions:
     port: int | None
     threads: int | None
     runtime: RuntimeName | None
+    dtype: DtypeName | None
     cache_mb: int
     idle_s: float | None
     detached: bool
@@ -54,7 +56,7 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         options = parse_options(argv)
         home = find_home(options.model)
         home.prepare()
-        real = partial(load_checkpoint, runtime=options.runtime, cache_mb=options.cache_mb)
+        real = partial(load_checkpoint, runtime=options.runtime, dtype=options.dtype, cache_mb=options.cache_mb)
         return _serve(options, home, load or real)
     except QuicksilverError as error:
         message = str(error)
@@ -65,12 +67,22 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
 
 
 def load_checkpoint(
-    checkpoint: Path | None, n_threads: int | None, *, runtime: RuntimeName | None = None, cache_mb: int = CACHE_MB
+    checkpoint: Path | None,
+    n_threads: int | None,
+    *,
+    runtime: RuntimeName | None = None,
+    dtype: DtypeName | None = None,
+    cache_mb: int = CACHE_MB,
 ) -> Infiller[Any]:
     """The real model. Imports torch. Raises CheckpointError, or InputError for a runtime that is not installed."""
+    import torch
+
     from ..model.infiller import load_infiller
 
-    return load_infiller(checkpoint, n_threads=n_threads, runtime=runtime, cache_bytes=cache_mb * 2**20)
+    number_format = None if dtype is None else getattr(torch, dtype)
+    return load_infiller(
+        checkpoint, n_threads=n_threads, runtime=runtime, dtype=number_format, cache_bytes=cache_mb * 2**20
+    )
 
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
@@ -81,6 +93,9 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
     parser.add_argument(
         "--runtime", choices=get_args(RuntimeName), help="what runs the model (default: the fastest installed)"
+    )
+    parser.add_argument(
+        "--dtype", choices=get_args(DtypeName), help="number format of activations (default: the faster on this CPU)"
     )
     parser.add_argument(
         "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"
@@ -106,6 +121,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         port=found.port,
         threads=found.threads,
         runtime=found.runtime,
+        dtype=found.dtype,
         cache_mb=found.cache_mb,
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
