@@ -40,6 +40,8 @@ from .throughput import EXAMPLES, line_holes
 CANCELLED_SHARE, CANCELLED_AFTER_S = 0.3, 0.08
 BUSY_PAUSE_S = 0.05
 N_DRAFTS = 3
+N_TYPED = 6  # keys at a place
+GOES_ON_SHARE = 0.8  # of the requests: at the next key
 SAMPLE_S = 0.5
 N_SHOWN = 20
 
@@ -145,11 +147,21 @@ def _advancing(turns: Iterator[int], advance: Callable[[], None]) -> Iterator[in
 
 
 def _requests() -> list[CompletionRequest]:
-    """Holes in the middle of every line of the examples: to be filled by canvases alone, and with drafts."""
+    """The middle of every line of the examples and some keys typed there, in a row; canvases alone, then with drafts."""
     files = sorted(EXAMPLES.glob("*.py"))
     if not files:
         raise InputError(f"no Python files in {EXAMPLES}")
-    plain = [replace(hole.request, max_evaluations=STEPS_MIN, drafts=0) for file in files for hole in line_holes(file)]
+    plain = [
+        replace(
+            hole.request,
+            hole=replace(hole.request.hole, prefix=hole.request.hole.prefix + hole.truth[:n_typed]),
+            max_evaluations=STEPS_MIN,
+            drafts=0,
+        )
+        for file in files
+        for hole in line_holes(file)
+        for n_typed in range(min(N_TYPED, len(hole.truth)))
+    ]
     return plain + [replace(request, drafts=N_DRAFTS) for request in plain]
 
 
@@ -161,10 +173,10 @@ async def _edit(
     turns: Iterator[int],
     requests: Sequence[CompletionRequest],
 ) -> None:
-    """Ask at random places, sometimes at the next one, sometimes for nothing."""
+    """Ask at random places, mostly at the next key there, sometimes for nothing."""
     at = rng.randrange(len(requests))
     for turn in turns:
-        at = (at + 1) % len(requests) if rng.random() < 0.5 else rng.randrange(len(requests))
+        at = (at + 1) % len(requests) if rng.random() < GOES_ON_SHARE else rng.randrange(len(requests))
         if plan.n_kill and turn % plan.n_kill == 0:
             await _kill(client, soak)
         work = asyncio.create_task(client.complete(requests[at]))
