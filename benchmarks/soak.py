@@ -147,7 +147,7 @@ def _advancing(turns: Iterator[int], advance: Callable[[], None]) -> Iterator[in
 
 
 def _requests() -> list[CompletionRequest]:
-    """The middle of every line of the examples and some keys typed there, in a row; canvases alone, then with drafts."""
+    """The middle of every line of the examples and some keys typed there, in a row; by canvases, then with drafts."""
     files = sorted(EXAMPLES.glob("*.py"))
     if not files:
         raise InputError(f"no Python files in {EXAMPLES}")
