@@ -45,7 +45,8 @@ class CompletionRequest:
     policy None leaves the choice to the engine. drafts is how many texts found elsewhere in the file or in snippets
     compete with the denoiser's (0: none), mends how many of the best of them compete in a mended form too. lengths is
     how many canvases, each of another likely length, are denoised side by side (the first is of open length). mends and
-    lengths are for single lines. trace asks for one TraceFrame per denoise step.
+    lengths are for single lines. trace asks for one TraceFrame per denoise step. warms asks for nothing but that the
+    context is read ahead of a question to come; the answer is empty.
     """
 
     hole: Hole
@@ -59,6 +60,7 @@ class CompletionRequest:
     mends: int = 0
     lengths: int = 1
     trace: bool = False
+    warms: bool = False
 
     def __post_init__(self) -> None:
         if self.max_evaluations < 1:

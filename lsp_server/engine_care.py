@@ -5,6 +5,7 @@ Owns the pause between failed starts and whether the person was told. It does no
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from ..fim.engine import Engine
@@ -39,6 +40,7 @@ class EngineCare:
         self._rests_until_s = 0.0
         self._last_reason = ""
         self._told = False
+        self._has_worked = False
 
     async def start(self, on_progress: Callable[[str], None] | None = None) -> None:
         """Start the engine now. Raises EngineUnavailable and CheckpointError."""
@@ -48,6 +50,12 @@ class EngineCare:
             self._failed(error)
             raise
         self._worked()
+
+    async def warm(self, request: CompletionRequest) -> None:
+        """Send a request that only warms the engine, if it has answered before; whatever goes wrong is no matter."""
+        if self._has_worked:
+            with suppress(QuicksilverError):
+                await self._engine.complete(request)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask the engine; while it rests, raises EngineUnavailable at once."""
@@ -72,9 +80,11 @@ class EngineCare:
 
     def _worked(self) -> None:
         self._n_failures, self._rests_until_s, self._told = 0, 0.0, False
+        self._has_worked = True
 
     def _failed(self, error: QuicksilverError) -> None:
         self._n_failures += 1
+        self._has_worked = False
         self._last_reason = str(error)
         if self._n_failures >= 2:
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._n_failures - 2, 10))

@@ -5,7 +5,7 @@ questions of the same document, or how the engine is run.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -58,6 +58,16 @@ async def complete_inline(ask: Ask, settings: Settings, engine: Engine, encoding
         reason = f"the model was not sure enough ({sure:.2f}, shown from {needed:.2f})"
         return replace(answer, text="", cause="unsure", reason=reason)
     return answer
+
+
+async def warm_context(
+    document: Document, offset: int, settings: Settings, warm: Callable[[CompletionRequest], Awaitable[None]]
+) -> None:
+    """Have the context of a question that may come read now, so that its answer need not wait for that."""
+    if not settings.enabled:
+        return
+    if why_not(document, offset, invoked=True, known_languages=settings.languages) is None:
+        await warm(replace(_request(find_hole(document, offset), document.uri, False, settings), warms=True))
 
 
 def nothing(ask: Ask, cause: Cause, reason: str) -> Answer:

@@ -46,6 +46,12 @@ def read_inline_completion(params: object) -> InlineCompletionParams:
     return InlineCompletionParams(uri=_uri(fields), position=position, invoked=kind == _INVOKED)
 
 
+def read_warm(params: object) -> tuple[str, Position]:
+    """`quicksilver/warm`: the uri, and where the cursor now is."""
+    fields = _mapping(params, "params")
+    return _uri(fields), _position(fields.get("position"), "position")
+
+
 def read_did_open(params: object) -> Document:
     """`textDocument/didOpen`."""
     item = _mapping(_mapping(params, "params").get("textDocument"), "textDocument")

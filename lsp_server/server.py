@@ -16,12 +16,12 @@ from typing import Any
 
 from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineUnavailable, InputError
-from ..fim.positions import PositionEncoding
+from ..fim.positions import Position, PositionEncoding
 from ..fim.types import Outcome
 from . import params as read
 from .answers import DID_ACCEPT, Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
-from .inline_completion import complete_inline, nothing
+from .inline_completion import complete_inline, nothing, warm_context
 from .progress import EngineProgress
 from .protocol import StrictServer, client_supports_progress, serve_streams, types
 from .sessions import Session, Sessions
@@ -30,6 +30,8 @@ from .settings import Settings, read_settings
 log = logging.getLogger(__name__)
 
 EXPLAIN = "quicksilver/explain"
+WARM = "quicksilver/warm"
+IDLE_S = 0.15  # without an edit or a question, before the context at the last edit is read ahead
 _ENCODINGS: tuple[PositionEncoding, ...] = ("utf-8", "utf-16", "utf-32")
 
 
@@ -69,6 +71,7 @@ class CompletionServer(StrictServer):
         if session is None or session.document is not ask.document:
             answer = self._too_late(ask, session)
         else:
+            session.asked = ask.document
             if ask.invoked:
                 self.care.wake()
             work = complete_inline(ask, self.settings, self.care, self.encoding)
@@ -77,6 +80,14 @@ class CompletionServer(StrictServer):
             answer = found if found is not None and current else self._too_late(ask, session)
         self._note(answer)
         return answer
+
+    async def warm(self, session: Session, offset: int) -> None:
+        """Have the context at offset read, unless a question about this text was asked or something is in flight."""
+        document = session.document
+        if session.is_busy or session.asked is document:
+            return
+        session.asked = document
+        await session.run_newest(warm_context(document, offset, self.settings, self.care.warm))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work in the background until the server ends."""
@@ -184,6 +195,26 @@ def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
         return
     session.stop()
     session.document = document
+    last = change.changes[-1] if change.changes else None
+    if last is not None and last.start is not None:
+        end = document.offset_at(last.start, ls.encoding) + len(last.text)
+        ls.spawn(warm_when_idle(ls, session, document, min(end, len(document.text))))
+
+
+async def warm_when_idle(ls: CompletionServer, session: Session, document: Document, offset: int) -> None:
+    """Read the context at offset, the end of the last edit, ahead, where no other edit and no question comes."""
+    await asyncio.sleep(IDLE_S)
+    if session.document is document:
+        await ls.warm(session, offset)
+
+
+def warm(ls: CompletionServer, place: tuple[str, Position]) -> None:
+    """`quicksilver/warm`: the cursor stands there now, and a question may come."""
+    uri, position = place
+    session = ls.sessions.find(uri)
+    if session is not None and not session.is_busy:
+        session.asked = None
+        ls.spawn(ls.warm(session, session.document.offset_at(position, ls.encoding)))
 
 
 def did_close(ls: CompletionServer, uri: str) -> None:
@@ -222,6 +253,7 @@ def _register(server: CompletionServer) -> None:
         types.TEXT_DOCUMENT_DID_CLOSE: did_close,
         types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
         EXPLAIN: explain,
+        WARM: warm,
     }
     for name, handler in features.items():
         options = (
@@ -238,6 +270,7 @@ def _register(server: CompletionServer) -> None:
             types.TEXT_DOCUMENT_DID_CLOSE: read.read_did_close,
             types.TEXT_DOCUMENT_INLINE_COMPLETION: server.snapshot,
             EXPLAIN: read.read_explain,
+            WARM: read.read_warm,
         }
     )
 

@@ -19,6 +19,7 @@ class Session:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.asked: Document | None = None  # the last text that a question or a warming was about
         self._running: asyncio.Task[Any] | None = None
 
     async def run_newest(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -40,6 +41,11 @@ class Session:
         finally:
             if self._running is task:
                 self._running = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is in flight."""
+        return self._running is not None
 
     def stop(self) -> None:
         """Cancel the question in flight, if there is one."""

@@ -51,6 +51,7 @@ class Answer:
     source: CompletionSource
 
 
+WARMED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
 CANCELLED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
 
 
@@ -89,6 +90,8 @@ class Filling:
             return CANCELLED
         with self._clock("prefill"):
             states, self.n_cached = yield from self.cache.states(self.context)
+        if self.request.warms:
+            return WARMED
         judged = yield from self.judged_drafts(states)
         if judged and judged[0].probability >= SURE:
             return self._from(judged[0], "stop")

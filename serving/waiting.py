@@ -1,6 +1,6 @@
 """Jobs that wait for their turn: a bounded room, and who is next.
 
-Owns the order. Documents take turns: a job of the document with the fewest running jobs goes first, then the one with
+Owns the order. Who wants an answer goes before who only wants a context read. Documents take turns: a job of the document with the fewest running jobs goes first, then the one with
 the earliest deadline, then the one that came first. Knows no threads and no models.
 """
 
@@ -63,6 +63,11 @@ class WaitingRoom:
         n_running: dict[str, int] = {}
         for job in running:
             n_running[job.request.path] = n_running.get(job.request.path, 0) + 1
-        job = min(self._jobs, key=lambda job: (n_running.get(job.request.path, 0), job.deadline_s, job.received_s))
+        job = min(
+            self._jobs,
+            key=lambda job: (
+                job.request.warms, n_running.get(job.request.path, 0), job.deadline_s, job.received_s
+            ),
+        )  # fmt: skip
         self._jobs.remove(job)
         return job

@@ -99,6 +99,7 @@ def encode_request(request: CompletionRequest) -> bytes:
             "mends": request.mends,
             "lengths": request.lengths,
             "trace": request.trace,
+            "warms": request.warms,
         }
     )
 
@@ -119,6 +120,7 @@ def decode_request(data: bytes) -> CompletionRequest:
             mends=fields.take("mends", as_count, 0),
             lengths=fields.take("lengths", as_count, 1),
             trace=fields.take("trace", as_bool, False),
+            warms=fields.take("warms", as_bool, False),
         )
     except InputError:
         raise

@@ -30,6 +30,9 @@ class ScriptedEngine:
             raise EngineUnavailable("the engine cannot start: scripted")
 
     async def complete(self, request):
+        if request.warms:
+            self.record("warmed", request)
+            return self.completion(request)
         self.n_asked += 1
         self.record("asked", request)
         if self.options.unavailable or self.n_asked <= self.options.fail_first:

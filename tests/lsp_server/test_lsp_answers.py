@@ -295,3 +295,38 @@ async def _until(condition, timeout_s=5.0):
 
 def _progress(client):
     return [note["params"]["value"]["kind"] for note in client.notifications if note["method"] == "$/progress"]
+
+
+async def test_the_context_is_read_ahead_when_typing_stops(editor, records):
+    """For people who ask by hand: once the engine has answered, and only after edits that nobody asked about."""
+    async with editor() as client:
+        client.open(URI, "x = \ny = 2\n")
+        await client.complete(URI, (0, 4))
+        client.insert(URI, 2, (0, 4), "a")
+        client.insert(URI, 3, (0, 5), "b")
+        await _until(lambda: records.all("warmed"))
+        client.insert(URI, 4, (0, 6), "c")
+        await client.complete(URI, (0, 7))
+        await asyncio.sleep(0.4)
+        assert [warmed["prefix"] for warmed in records.all("warmed")] == ["x = ab"]
+    assert len(records.all("asked")) == 2
+
+
+async def test_an_editor_can_have_the_context_read_at_its_cursor(editor, records):
+    async with editor() as client:
+        client.open(URI, "x = \ny = 2\n")
+        await client.complete(URI, (0, 4))
+        client.notify("quicksilver/warm", {"textDocument": {"uri": URI}, "position": {"line": 1, "character": 5}})
+        await _until(lambda: records.all("warmed"))
+        client.notify("quicksilver/warm", {"textDocument": {"uri": "file:///other"}, "position": {"line": 1}})
+        client.notify("quicksilver/warm", None)
+        assert (await client.complete(URI, (0, 4))) != []
+    assert [warmed["prefix"] for warmed in records.all("warmed")] == ["x = \ny = 2"]
+
+
+async def test_nothing_is_read_ahead_before_the_engine_has_answered(editor, records):
+    async with editor(options={"start_engine": False}) as client:
+        client.open(URI, "x = \n")
+        client.insert(URI, 2, (0, 4), "a")
+        await asyncio.sleep(0.4)
+    assert records.all("warmed") == []

@@ -53,6 +53,14 @@ def test_the_same_request_again_comes_from_the_cache(infiller):
     assert second.n_cached == second.n_context
 
 
+def test_a_context_read_ahead(infiller):
+    infiller.cache.clear()
+    warmed = infiller.complete(request(warms=True), lambda: False)
+    assert (warmed.text, warmed.steps, warmed.n_cached) == ("", 0, 0)
+    completion = infiller.complete(request(), lambda: False)
+    assert completion.n_cached == completion.n_context == warmed.n_context
+
+
 @pytest.mark.parametrize("prefix", ["", "x", "\ud800", "\x00", "<mask>" * 50, "é漢😀" * 400])
 def test_any_text_is_a_prefix(infiller, prefix):
     infiller.complete(request(prefix=prefix), lambda: False)

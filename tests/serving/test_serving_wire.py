@@ -40,6 +40,7 @@ requests = st.builds(
     max_tokens=st.none() | st.integers(1, 1000),
     policy=st.none() | st.sampled_from(["one", "top-k", "threshold", "all"]),
     trace=st.booleans(),
+    warms=st.booleans(),
 )
 frames = st.builds(
     TraceFrame,
@@ -115,6 +116,7 @@ def _valid() -> dict:
         "max_tokens": None,
         "policy": None,
         "trace": False,
+        "warms": False,
     }
 
 

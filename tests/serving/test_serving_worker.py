@@ -288,6 +288,17 @@ async def test_documents_take_turns_and_deadlines_count(slots, stepping, ask):
     assert stepping.forwards[1:] == [["hurried", "y", "x0"], ["x1", "x2"]]
 
 
+async def test_reading_ahead_waits_for_those_who_want_an_answer(slots, stepping, ask):
+    ahead = replace(ask("ahead", "1"), path="z.py", warms=True, budget_ms=1.0)
+    busy = await begin_all(slots, [ask("busy", "1")])
+    await until(lambda: slots._running)
+    rest = [asyncio.create_task(slots.complete(request)) for request in [ahead, *(ask(f"x{i}", "1") for i in range(3))]]
+    await until(lambda: slots.n_jobs == 5)
+    stepping.gate.set()
+    await asyncio.gather(*busy, *rest)
+    assert stepping.forwards[1:] == [["x0", "x1", "x2"], ["ahead"]]
+
+
 async def test_a_forward_that_fails_together_is_done_one_by_one(slots, stepping, ask):
     stepping.limit = 1
     tasks = await begin_all(slots, [ask("a", "12"), ask("b", "1"), ask("poison", "1")])
