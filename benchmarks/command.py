@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
     latency.add_argument("--cold", type=int, default=2, help="how often the engine is started (2)")
     latency.add_argument("--file", type=Path, help="a Python file to type in (default: one of examples/)")
     latency.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
+    latency.add_argument("--shape", choices=("nano", "base"), help="random weights of this size instead of a model")
+    latency.add_argument("--steps", type=int, default=64, help="most forwards of an answer (64)")
     latency.set_defaults(run=_latency)
     throughput = benchmarks.add_parser("throughput", help="many editors at once: answers, waiting, quality")
     throughput.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
@@ -72,12 +74,18 @@ def _latency(options: argparse.Namespace) -> int:
 
     if not (1 <= options.keys <= 10_000 and 1 <= options.starts <= 100 and 1 <= options.cold <= 100):
         raise InputError("--keys must be from 1 to 10000, --starts and --cold from 1 to 100")
+    if options.shape is not None and options.model is not None:
+        raise InputError("--shape is for random weights, --model for a checkpoint: name one of them")
+    if not 1 <= options.steps <= 1024:
+        raise InputError("--steps must be from 1 to 1024")
     plan = LatencyPlan(
         n_keys=options.keys,
         n_starts=options.starts,
         n_cold=options.cold,
         source=options.file,
         model=_resolved(options.model),
+        shape=options.shape,
+        max_steps=options.steps,
     )
     return run_latency(plan, options.json)
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ _IMPORT = (
     "import time; t = time.perf_counter(); import quicksilver.lsp_server.server; print((time.perf_counter() - t) * 1e3)"
 )
 
+CONTEXT = "new context at a jump of the cursor, engine"
 IMPORT, START = "server: import", "server: start to initialized"
 COLD = "first completion, engine cold"
 KEY, ENGINE, OVERHEAD = "keystroke to answer, warm", "  of it engine", "  of it LSP overhead"
@@ -46,13 +47,18 @@ PREFILL, STEP, STEPS = "  prefill", "  denoise step", "  steps per answer (a cou
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyPlan:
-    """How much is measured; source None is a file of examples/, model None the built-in checkpoint."""
+    """How much is measured; source None is a file of examples/, model None the built-in checkpoint.
+
+    shape: random weights of that size instead of a checkpoint. max_steps: most forwards of an answer.
+    """
 
     n_keys: int = 200
     n_starts: int = 5
     n_cold: int = 2
     source: Path | None = None
     model: Path | None = None
+    shape: str | None = None
+    max_steps: int = 64
 
 
 @dataclass(kw_only=True)
@@ -86,6 +92,10 @@ def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
     document = read_document(EXAMPLE if plan.source is None else plan.source)
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as home:
         environ = {**os.environ, HOME_VARIABLE: home}
+        if plan.shape is not None:
+            from .shapes import write_random
+
+            plan = replace(plan, model=write_random(Path(home), plan.shape))
         report = asyncio.run(_measure(plan, document, environ))
     _print(report)
     if json_file is not None:
@@ -105,7 +115,8 @@ async def _measure(plan: LatencyPlan, document: Document, environ: Mapping[str, 
             samples.by_name[COLD].append(await _cold_ms(plan, document, environ))
         health = await engine.health()
         async with await _server(plan, environ) as client:
-            await client.initialize(options={"budget_ms": 2000})
+            await client.initialize(options={"budget_ms": 2000, "max_steps": plan.max_steps})
+            await _jump(client, document, samples)
             await _type(client, document, plan.n_keys, samples, OVERHEAD)
             await _type(client, _enlarged(document), min(plan.n_keys, LARGE_FILE_KEYS), samples, LARGE)
     finally:
@@ -135,7 +146,7 @@ async def _start_ms(plan: LatencyPlan, environ: Mapping[str, str]) -> float:
 async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, str]) -> float:
     """From the start of a server that has no engine yet to its first answer."""
     async with await _server(plan, environ) as client:
-        await client.initialize(options={"invoked_budget_ms": 10_000})
+        await client.initialize(options={"invoked_budget_ms": 10_000, "max_steps": plan.max_steps})
         client.open(document.uri, document.text)
         await client.complete(document.uri, (document.line_count - 1, 0), timeout_s=120)
         waited_ms = (time.perf_counter() - client.started_s) * 1000
@@ -143,6 +154,17 @@ async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, 
     if "steps" not in facts:
         raise EngineUnavailable(f"no completion came: {facts['reason']}")
     return waited_ms
+
+
+async def _jump(client: HeadlessClient, document: Document, samples: Samples) -> None:
+    """Ask at the ends of lines far apart, where little of the context is cached."""
+    client.open(document.uri, document.text)
+    for line in range(document.line_count // 4, document.line_count - 1, max(1, document.line_count // 12)):
+        end = document.position_at(document.line_end(line), "utf-32")
+        await client.complete(document.uri, (end.line, end.character), timeout_s=120)
+        facts = await client.explain()
+        if "steps" in facts:
+            samples.by_name[CONTEXT].append(facts["timings_ms"]["engine"])
 
 
 async def _type(client: HeadlessClient, document: Document, n_keys: int, samples: Samples, overhead_name: str) -> None:
@@ -189,12 +211,13 @@ def _enlarged(document: Document) -> Document:
 def _report(
     plan: LatencyPlan, document: Document, samples: Samples, engine: Mapping[str, str | int | float]
 ) -> dict[str, Any]:
-    order = (IMPORT, START, COLD, KEY, ENGINE, PREFILL, STEP, STEPS, OVERHEAD, LARGE)
+    order = (IMPORT, START, COLD, CONTEXT, KEY, ENGINE, PREFILL, STEP, STEPS, OVERHEAD, LARGE)
     rows = [
         {
             "name": name.strip(),
             "p50": round(percentile(values, 0.5), 3),
             "p95": round(percentile(values, 0.95), 3),
+            "p99": round(percentile(values, 0.99), 3),
             "n": len(values),
         }
         for name in order
@@ -207,7 +230,7 @@ def _report(
         "engine": dict(engine),
         "file": Path(document.uri).name,
         "keys": {"typed": samples.n_keys, "shown": samples.n_shown},
-        "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold},
+        "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold, "max_steps": plan.max_steps},
         "rows": rows,
     }
 
@@ -218,10 +241,10 @@ def _print(report: Mapping[str, Any]) -> None:
     where = f"{engine['model']} on {device} · {machine['processor']}, {machine['cpus']} CPUs · {report['date']}"
     table = Table(title="quicksilver bench latency", caption=where, title_justify="left", caption_justify="left")
     table.add_column("milliseconds")
-    for name in ("p50", "p95", "n"):
+    for name in ("p50", "p95", "p99", "n"):
         table.add_column(name, justify="right")
     for row in report["rows"]:
-        table.add_row(row["name"], f"{row['p50']:.1f}", f"{row['p95']:.1f}", str(row["n"]))
+        table.add_row(row["name"], f"{row['p50']:.1f}", f"{row['p95']:.1f}", f"{row['p99']:.1f}", str(row["n"]))
     console = open_console()
     console.print(table)
     keys = report["keys"]

@@ -24,9 +24,9 @@ from ..model.denoiser import Denoiser
 from ..model.forwards import Runner, Work, drive
 from ..model.policies import top_k
 from ..model.runtimes import fastest_runtime, runner_of
+from .shapes import INIT_STD, random_denoiser
 
 N_IDS_USED = 1000  # random contexts are made of the first ids, which every vocabulary has
-INIT_STD = 0.02
 N_BATCH = 512  # context tokens that llama.cpp takes at a time
 PACKAGES = "pip install transformers llama-cpp-python gguf"
 
@@ -56,16 +56,6 @@ class Side(Protocol):
     def complete(self, context: Sequence[int], n: int) -> int:
         """Fill in n tokens after context; how many forwards that took."""
         ...
-
-
-def random_denoiser(shape: DenoiserConfig, dtype: torch.dtype) -> Denoiser:
-    """A denoiser of a shape whose every matrix is random (a new one has zeros in the residual stream)."""
-    torch.manual_seed(0)
-    model = Denoiser(shape)
-    for parameter in model.parameters():
-        if parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=INIT_STD)
-    return model.eval().to(dtype)
 
 
 def random_tokens(shape: DenoiserConfig) -> CanvasTokens:

@@ -94,6 +94,7 @@ def _request(hole: Hole, uri: str, invoked: bool, settings: Settings) -> Complet
         path=PurePosixPath(unquote(urlsplit(uri).path)).name,
         budget_ms=settings.invoked_budget_ms if invoked else settings.budget_ms,
         max_tokens=settings.max_tokens,
+        max_evaluations=settings.max_steps,
         policy=settings.policy,
         trace=settings.trace,
     )

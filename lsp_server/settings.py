@@ -23,9 +23,10 @@ class Settings:
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
     min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
-    are). max_tokens: longest answer (None: the engine's choice). languages: LSP language ids answered automatically.
-    policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for `quicksilver/explain`.
-    start_engine: start the engine process when the editor starts, not at the first request. log_level: of the log.
+    are). max_tokens: longest answer (None: the engine's choice). max_steps: most forwards that an answer takes.
+    languages: LSP language ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep
+    the denoise steps for `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at
+    the first request. log_level: of the log.
     """
 
     enabled: bool = True
@@ -33,6 +34,7 @@ class Settings:
     invoked_budget_ms: float = 2000.0
     min_confidence: float = MIN_CONFIDENCE
     max_tokens: int | None = None
+    max_steps: int = 64
     languages: tuple[str, ...] = ("python",)
     policy: PolicyName | None = None
     trace: bool = False
@@ -85,6 +87,12 @@ def _max_tokens(value: object) -> int | None:
     return value
 
 
+def _max_steps(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+        raise ValueError("a whole number from 1 to 1024")
+    return value
+
+
 def _languages(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
         raise ValueError("a list of language ids")
@@ -109,6 +117,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "invoked_budget_ms": _milliseconds,
     "min_confidence": _probability,
     "max_tokens": _max_tokens,
+    "max_steps": _max_steps,
     "languages": _languages,
     "policy": _policy,
     "trace": _boolean,

@@ -1,7 +1,8 @@
 """Jobs that wait for their turn: a bounded room, and who is next.
 
-Owns the order. Who wants an answer goes before who only wants a context read. Documents take turns: a job of the document with the fewest running jobs goes first, then the one with
-the earliest deadline, then the one that came first. Knows no threads and no models.
+Owns the order. Who wants an answer goes before who only wants a context read. Documents take turns: a job of the
+document with the fewest running jobs goes first, then the one with the earliest deadline, then the one that came first.
+Knows no threads and no models.
 """
 
 import threading
