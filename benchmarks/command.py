@@ -49,6 +49,16 @@ def main(argv: Sequence[str]) -> int:
     peers.add_argument("--rounds", type=int, default=5, help="each side's turns (5)")
     peers.add_argument("--threads", type=int, default=2, help="of each side (2)")
     peers.set_defaults(run=_peers)
+    scaling = benchmarks.add_parser("scaling", help="cost by length of context and canvas, random weights")
+    scaling.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    scaling.add_argument("--png", type=Path, metavar="FILE", help="also draw it (needs matplotlib)")
+    scaling.add_argument("--shape", choices=("nano", "base"), default="nano", help="layers and widths (nano)")
+    scaling.add_argument("--contexts", default="1024,2048,4096,8192,16384,32768", help="lengths in tokens")
+    scaling.add_argument("--canvases", default="8,16,32,64,128", help="lengths in tokens")
+    scaling.add_argument("--rounds", type=int, default=7, help="how often each forward is timed (7)")
+    scaling.add_argument("--threads", type=int, default=2, help="of the runtime (2)")
+    scaling.add_argument("--runtime", choices=("torch", "openvino"), help="what runs it (default: the fastest)")
+    scaling.set_defaults(run=_scaling)
     soak = benchmarks.add_parser("soak", help="thousands of requests with cancels, kills and evictions")
     soak.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     soak.add_argument("--requests", type=int, default=10_000, help="how many (10000)")
@@ -118,6 +128,22 @@ def _peers(options: argparse.Namespace) -> int:
         n_threads=options.threads,
     )
     return run_peers(plan, options.json)
+
+
+def _scaling(options: argparse.Namespace) -> int:
+    from .scaling import ScalingPlan, run_scaling
+
+    if not (1 <= options.rounds <= 1000 and 1 <= options.threads <= 256):
+        raise InputError("--rounds must be from 1 to 1000, --threads from 1 to 256")
+    plan = ScalingPlan(
+        shape=options.shape,
+        contexts=_numbers(options.contexts, "--contexts", 2**20),
+        canvases=_numbers(options.canvases, "--canvases", 4096),
+        n_rounds=options.rounds,
+        n_threads=options.threads,
+        runtime=options.runtime,
+    )
+    return run_scaling(plan, options.json, options.png)
 
 
 def _soak(options: argparse.Namespace) -> int:
