@@ -4,6 +4,7 @@ Owns what outlives a request: the model, its layout and the context cache. The w
 no sockets and no editor.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ..fim.budget import step_ceiling
-from ..fim.errors import InputError
+from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
@@ -21,6 +22,10 @@ from .forwards import Ask, Context, Reply
 from .layout import ContextLayout
 from .runtimes import Runtime, faster_dtype, fastest_runtime, runner_of
 from .tokenizer import CodeTokenizer, Special
+
+logger = logging.getLogger(__name__)
+
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate")
 
 
 class DenoisingInfiller:
@@ -93,11 +98,35 @@ class DenoisingInfiller:
         """
         self.n_requests = len(jobs) + n_waiting
         open_jobs = [job for job in jobs if job.completion is None and job.error is None]
-        asks = [job.ask for job in open_jobs]
-        replies = self.run([ask for ask in asks if ask is not None])
-        answers = iter(replies)
-        for job, ask in zip(open_jobs, asks, strict=True):
-            job.go_on(None if ask is None else next(answers))
+        new = [job for job in open_jobs if job.ask is None]
+        asking = [(job, job.ask) for job in open_jobs if job.ask is not None]
+        try:
+            replies = self.run([ask for _, ask in asking])
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._advance_with_less(asking)
+        else:
+            for (job, _), reply in zip(asking, replies, strict=True):
+                job.go_on(reply)
+        for job in new:
+            job.go_on(None)
+
+    def _advance_with_less(self, asking: Sequence[tuple["FillingJob", Ask]]) -> None:
+        """One forward for each job by itself, no context being cached any more; those fail that still want too much."""
+        logger.warning("out of memory with %d requests in a forward: the context cache is emptied", len(asking))
+        self.cache.clear()
+        for job, ask in asking:
+            try:
+                (reply,) = self.run([ask])
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                job.error = EngineError(
+                    "there is not enough memory for this request: close something, or send less text"
+                )
+            else:
+                job.go_on(reply)
 
     def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
         """Fill request.hole, alone. Raises InputError."""
@@ -164,6 +193,14 @@ class FillingJob:
             n_cached=filling.n_cached,
             trace=tuple(filling.tracer.frames),
         )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether error means that memory could not be had, on any device and from any runtime."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in OUT_OF_MEMORY)
 
 
 def canvas_tokens(

@@ -232,7 +232,7 @@ class Worker:
         """Answer with an error; one request's failure must not end the worker."""
         self._free(job)
         self.metrics.note_failure(error)
-        is_told = isinstance(error, InputError | EngineStopping)
+        is_told = isinstance(error, InputError | EngineStopping) or type(error) is EngineError
         job.answer.set_exception(error if is_told else self._note_failure(error))
 
     def _free(self, job: Job) -> None:

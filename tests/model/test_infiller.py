@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model import checkpoint
 from quicksilver.model.candidates import Candidate
@@ -228,3 +228,42 @@ def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
     assert drafts(suffix="\nother") == {"abc + def"}
     assert len(drafts(suffix="\nother", multiline=True)) == 1
     assert len(drafts(suffix=" = ", multiline=True)) > 1
+
+
+class Forgetful:
+    """A runner that has no memory for more than so many tokens in a forward."""
+
+    def __init__(self, run, most: int, message: str = "DefaultCPUAllocator: can't allocate memory") -> None:
+        self.run, self.most, self.message = run, most, message
+
+    def __call__(self, asks):
+        if sum(ask.tokens.numel() for ask in asks) > self.most:
+            raise RuntimeError(self.message)
+        return self.run(asks)
+
+
+def test_out_of_memory_together_then_alone(infiller, monkeypatch):
+    """What does not fit together is done one by one, without a cache."""
+    infiller.cache.clear()
+    monkeypatch.setattr(infiller, "run", Forgetful(infiller.run, 60))
+    jobs = [infiller.begin(request(max_tokens=8, drafts=0), lambda: False) for _ in range(3)]
+    for _ in range(200):
+        infiller.advance(jobs)
+    assert [job.error for job in jobs] == [None] * 3
+    assert len({job.completion.text for job in jobs if job.completion is not None}) == 1
+    assert all(job.completion is not None for job in jobs)
+
+
+def test_out_of_memory_alone_is_said_and_the_next_request_works(infiller, monkeypatch):
+    run = infiller.run
+    monkeypatch.setattr(infiller, "run", Forgetful(run, 2))
+    with pytest.raises(EngineError, match="not enough memory"):
+        infiller.complete(request(), lambda: False)
+    monkeypatch.setattr(infiller, "run", run)
+    assert infiller.complete(request(), lambda: False).finish_reason in {"stop", "length"}
+
+
+def test_another_failure_is_not_taken_for_memory(infiller, monkeypatch):
+    monkeypatch.setattr(infiller, "run", Forgetful(infiller.run, 2, "expected a tensor"))
+    with pytest.raises(RuntimeError, match="expected a tensor"):
+        infiller.complete(request(), lambda: False)
