@@ -208,10 +208,18 @@ class Denoiser(nn.Module):
         if not followers.shape[1]:
             return plain
         weights, gate = self.copy_head(hidden, copy_keys, may_copy, matches)
-        followers = followers.unsqueeze(1).expand(hidden.shape[0], hidden.shape[1], -1)
-        copied = torch.zeros_like(plain).scatter_add_(-1, followers, weights.exp())
-        gate = gate.unsqueeze(-1)
-        return torch.logaddexp(plain + F.logsigmoid(-gate), copied.clamp_min(1e-20).log() + F.logsigmoid(gate))
+        return mixture(plain, weights, gate, followers)
+
+
+def mixture(plain: Tensor, weights: Tensor, gate: Tensor, followers: Tensor) -> Tensor:
+    """Log-probabilities [B, N, V]: those of the vocabulary, plain, mixed with copies.
+
+    weights [B, N, S] are log-weights of copying each of followers [B or 1, S], gate [B, N] the log-odds of copying.
+    """
+    followers = followers.unsqueeze(1).expand(weights.shape)
+    copied = torch.zeros_like(plain).scatter_add_(-1, followers, weights.exp())
+    gate = gate.unsqueeze(-1)
+    return torch.logaddexp(plain + F.logsigmoid(-gate), copied.clamp_min(1e-20).log() + F.logsigmoid(gate))
 
 
 def canvas_rows_matches(head: CopyHead, states: ContextStates, canvas: Tensor) -> Matches | None:

@@ -10,7 +10,7 @@ Knows tensors and no text, no sockets, no clocks.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .blocks import Block, Place, branch_mask, rotary
 from .copy_head import CopyHead
-from .denoiser import ContextStates, Denoiser, canvas_rows_matches, newest
+from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,29 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class ModelRunner:
-    """Answers asks with a denoiser: all rows in one pass, contexts one after the other."""
+    """Answers asks with a denoiser on any device: all rows in one pass, contexts one after the other.
+
+    Tokens may come from another device, and log-probabilities go back there; states stay with the model.
+    """
 
     model: Denoiser
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        device = self.model.embedding.weight.device
         rows = [ask for ask in asks if isinstance(ask, Rows)]
-        answers = iter(run_rows(self.model, rows) if rows else [])
-        return [next(answers) if isinstance(ask, Rows) else self._states(ask) for ask in asks]
+        moved = [replace(ask, tokens=ask.tokens.to(device)) for ask in rows]
+        answers = iter(run_rows(self.model, moved) if rows else [])
+        return [
+            next(answers).to(ask.tokens.device)
+            if isinstance(ask, Rows)
+            else self._states(ask.tokens.to(device), ask.past)
+            for ask in asks
+        ]
 
-    def _states(self, ask: Context) -> ContextStates:
-        _, states = self.model.context(ask.tokens, ask.past)
-        return newest(states, ask.tokens.shape[1])
+    def _states(self, tokens: Tensor, past: ContextStates | None) -> ContextStates:
+        _, states = self.model.context(tokens, past)
+        return newest(states, tokens.shape[1])
 
 
 def drive(run: Runner, work: Work[T]) -> T:
@@ -133,14 +143,17 @@ def _place(model: Denoiser, ask: Rows) -> Place:
 def mixed(head: CopyHead, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
     """Vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave for the rows of ask.
 
-    hidden [M, N, D] are the last hidden states, plain [M, N, V] the vocabulary's own log-probabilities, which are
-    changed. Continuations may copy their own earlier tokens too.
+    hidden [M, N, D] are the last hidden states, plain [M, N, V] the vocabulary's own log-probabilities, which may be
+    changed. Continuations may copy their own earlier tokens too. On a CPU only the columns of tokens that can be copied
+    are touched; elsewhere finding them would make the host wait.
     """
     states, (m, n) = ask.states, ask.tokens.shape
     if not ask.is_causal:
         if states.n_tokens < 2:
             return plain
         weights, gate = head(hidden, states.copy_keys, None, canvas_rows_matches(head, states, ask.tokens))
+        if plain.device.type != "cpu":
+            return mixture(plain, weights, gate, states.tokens[:, 1:])
         if states.followers is None:
             states.followers = _distinct(states.tokens[:, 1:])
         return mix_in(plain, weights, gate, *states.followers)
@@ -149,6 +162,8 @@ def mixed(head: CopyHead, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
     earlier = torch.ones(n, n - 1, dtype=torch.bool, device=tokens.device).tril(-1)
     may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
     weights, gate = head(hidden, keys, may_copy, head.matches_after(tokens, n))
+    if plain.device.type != "cpu":
+        return mixture(plain, weights, gate, tokens[:, 1:])
     return mix_in(plain, weights, gate, *_distinct(tokens[:, 1:]))
 
 

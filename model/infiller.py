@@ -20,7 +20,7 @@ from .denoise import CanvasTokens
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
 from .forwards import Ask, Context, Reply
 from .layout import ContextLayout
-from .runtimes import Runtime, faster_dtype, fastest_runtime, runner_of
+from .runtimes import Runtime, faster_dtype, fastest_device, fastest_runtime, runner_of
 from .tokenizer import CodeTokenizer, Special
 
 logger = logging.getLogger(__name__)
@@ -241,21 +241,40 @@ def load_infiller(
     checkpoint: Path | None = None,
     *,
     n_threads: int | None = None,
+    device: torch.device | None = None,
     runtime: Runtime | None = None,
     dtype: torch.dtype | None = None,
     cache_bytes: int = MAX_BYTES,
 ) -> DenoisingInfiller:
-    """Load a checkpoint folder, or the embedded model; runtime and dtype None are the fastest there are.
+    """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
 
-    Raises CheckpointError, or InputError for bad threads or a runtime that is not installed.
+    A GPU without room for the model is left alone, and the CPU taken, unless device names it. Raises CheckpointError,
+    or InputError for bad threads, a device that is not there or has no room, or a runtime that is not installed.
     """
     if n_threads is not None:
         if n_threads < 1:
             raise InputError(f"threads must be at least 1, not {n_threads}")
         torch.set_num_threads(n_threads)
     loaded = load(checkpoint or embedded_checkpoint())
-    dtype, runtime = dtype or faster_dtype(), runtime or fastest_runtime()
+    place = _moved(loaded.model, device)
+    dtype = dtype or (faster_dtype() if place.type == "cpu" else torch.bfloat16)
+    runtime = runtime or fastest_runtime(place)
     n_threads = torch.get_num_threads()
     if runtime == "openvino":
         torch.set_num_threads(1)  # two pools of threads on the same cores wait for one another
     return DenoisingInfiller(loaded, dtype, runtime, n_threads, cache_bytes)
+
+
+def _moved(model: torch.nn.Module, device: torch.device | None) -> torch.device:
+    """Move model to device (None: the fastest with room); where it is now. Raises InputError."""
+    wanted = device or fastest_device()
+    try:
+        model.to(wanted)
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
+        if device is not None:
+            reason = "it has no room for the model" if is_out_of_memory(error) else "PyTorch cannot use it"
+            raise InputError(f"the device {device} is of no use: {reason}") from error
+        logger.warning("the model does not go to %s (%s): the CPU is taken", wanted, type(error).__name__)
+        wanted = torch.device("cpu")
+        model.to(wanted)
+    return wanted

@@ -15,7 +15,7 @@ from torch import Tensor
 N_MAX = 12  # longer matches count as this long
 BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least BOUNDS[c - 1] long; class 0: none
 N_CLASSES = len(BOUNDS) + 1
-_CLASS_OF = [sum(length >= bound for bound in BOUNDS) for length in range(N_MAX + 1)]
+_CLASS_OF = torch.tensor([sum(length >= bound for bound in BOUNDS) for length in range(N_MAX + 1)])
 N_GAPS = 8  # masked tokens between a match and the position asked; more count as N_GAPS - 1
 
 
@@ -92,4 +92,4 @@ def _by_position(lengths: Tensor) -> Tensor:
 @torch.no_grad()
 def classes(lengths: Tensor) -> Tensor:
     """The class (int64, 0 … N_CLASSES - 1) of each match length."""
-    return torch.tensor(_CLASS_OF, device=lengths.device)[lengths.int()]
+    return _CLASS_OF.to(lengths.device)[lengths.int()]

@@ -16,18 +16,27 @@ from .forwards import ModelRunner, Runner
 Runtime = Literal["torch", "openvino"]
 
 
-def fastest_runtime() -> Runtime:
-    """OpenVINO where it is installed (decision 13)."""
-    return "openvino" if importlib.util.find_spec("openvino") else "torch"
+def fastest_device() -> torch.device:
+    """The GPU where PyTorch has one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fastest_runtime(device: torch.device | None = None) -> Runtime:
+    """PyTorch on a GPU; on the CPU OpenVINO, where it is installed (decision 13)."""
+    on_cpu = device is None or device.type == "cpu"
+    return "openvino" if on_cpu and importlib.util.find_spec("openvino") else "torch"
 
 
 def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int) -> Runner:
-    """A runner for a float32 model, which it may convert in place. Raises InputError without that runtime.
+    """A runner for a float32 model, which it may convert in place, on the device that the model is on.
 
-    n_threads are OpenVINO's; PyTorch's are the process's own.
+    n_threads are OpenVINO's; PyTorch's are the process's own. Raises InputError without that runtime, or where it does
+    not run on the model's device.
     """
     if runtime == "torch":
         return ModelRunner(model.to(dtype))
+    if model.embedding.weight.device.type != "cpu":
+        raise InputError("the runtime openvino is for the CPU: choose torch, or the device cpu")
     try:
         from .openvino_runner import OpenVinoRunner
     except ImportError:

@@ -67,7 +67,6 @@ def verify(
     rows = torch.full((len(candidates), n + 1), first)
     for row, candidate in zip(rows, candidates, strict=True):
         row[1 : len(candidate) + 1] = torch.tensor(candidate, dtype=torch.long)
-    rows = rows.to(states.tokens.device)
     log_probs = yield Rows(rows, before, is_causal=True)  # [M, N + 1, V]
     log_probs = tokens.allowed(log_probs)
     ends = stop_log_probs(log_probs, tokens).cpu()  # [M, N + 1]

@@ -23,6 +23,7 @@ from .wire import one_line
 logger = logging.getLogger(__name__)
 
 LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
+DeviceName = Literal["cpu", "cuda"]
 RuntimeName = Literal["torch", "openvino"]
 DtypeName = Literal["float32", "bfloat16"]
 CACHE_MB = 256
@@ -38,6 +39,7 @@ class ServeOptions:
     model: Path | None
     port: int | None
     threads: int | None
+    device: DeviceName | None
     runtime: RuntimeName | None
     dtype: DtypeName | None
     cache_mb: int
@@ -56,7 +58,13 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         options = parse_options(argv)
         home = find_home(options.model)
         home.prepare()
-        real = partial(load_checkpoint, runtime=options.runtime, dtype=options.dtype, cache_mb=options.cache_mb)
+        real = partial(
+            load_checkpoint,
+            device=options.device,
+            runtime=options.runtime,
+            dtype=options.dtype,
+            cache_mb=options.cache_mb,
+        )
         return _serve(options, home, load or real)
     except QuicksilverError as error:
         message = str(error)
@@ -70,6 +78,7 @@ def load_checkpoint(
     checkpoint: Path | None,
     n_threads: int | None,
     *,
+    device: DeviceName | None = None,
     runtime: RuntimeName | None = None,
     dtype: DtypeName | None = None,
     cache_mb: int = CACHE_MB,
@@ -79,9 +88,13 @@ def load_checkpoint(
 
     from ..model.infiller import load_infiller
 
-    number_format = None if dtype is None else getattr(torch, dtype)
     return load_infiller(
-        checkpoint, n_threads=n_threads, runtime=runtime, dtype=number_format, cache_bytes=cache_mb * 2**20
+        checkpoint,
+        n_threads=n_threads,
+        device=None if device is None else torch.device(device),
+        runtime=runtime,
+        dtype=None if dtype is None else getattr(torch, dtype),
+        cache_bytes=cache_mb * 2**20,
     )
 
 
@@ -91,6 +104,9 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the built-in one)")
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
+    parser.add_argument(
+        "--device", choices=get_args(DeviceName), help="where the model runs (default: a GPU if there is one)"
+    )
     parser.add_argument(
         "--runtime", choices=get_args(RuntimeName), help="what runs the model (default: the fastest installed)"
     )
@@ -120,6 +136,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         model=found.model,
         port=found.port,
         threads=found.threads,
+        device=found.device,
         runtime=found.runtime,
         dtype=found.dtype,
         cache_mb=found.cache_mb,

@@ -1,5 +1,6 @@
 """Several jobs in one pass: what comes out for each is what it would get alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.model.context_cache import ContextCache
 from quicksilver.model.denoise import CanvasTokens, denoise
-from quicksilver.model.denoiser import ContextStates, rows_of
+from quicksilver.model.denoiser import ContextStates, Denoiser, rows_of
 from quicksilver.model.forwards import Context, ModelRunner, Rows, Work, drive, drive_all, run_rows
+from quicksilver.model.pages import joined
 from quicksilver.model.policies import threshold
-from tiny import assert_near, tiny_denoiser
+from tiny import assert_near, tiny_config, tiny_denoiser
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 V = 330
 MODEL = tiny_denoiser(V)
@@ -101,3 +104,26 @@ def test_prefill_and_denoising_share_a_pass():
 def test_an_error_in_work_comes_out():
     with pytest.raises(ValueError, match="at least one token"):
         drive(RUN, ContextCache().states([]))
+
+
+@pytest.mark.parametrize("matches", [False, True])
+def test_asks_go_to_the_models_device_and_answers_come_back(matches: bool):
+    """On a device that is only imagined: shapes and devices are checked, numbers are not."""
+    model = Denoiser(replace(tiny_config(V), copies_matches=matches, marks_middle=True))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                setattr(module, name, torch.nn.Parameter(torch.empty(parameter.shape, device="meta")))
+        run = ModelRunner(model)
+        past = None
+        for n in (12, 1, 5):
+            (new,) = run([Context(torch.zeros(1, n, dtype=torch.long), past)])
+            assert isinstance(new, ContextStates)
+            past = joined(past, new)
+        assert past is not None
+        assert past.n_tokens == 18
+        assert {t.device.type for t in (past.tokens, past.copy_keys, past.layers[0].keys)} == {"meta"}
+        rows = torch.zeros(3, 6, dtype=torch.long)
+        for got in run([Rows(rows, past), Rows(rows, past, is_causal=True)]):
+            assert isinstance(got, torch.Tensor)
+            assert (got.shape, got.device.type) == ((3, 6, V), "cpu")

@@ -6,6 +6,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model import checkpoint
+from quicksilver.model import infiller as infiller_module
 from quicksilver.model.candidates import Candidate
 from quicksilver.model.forwards import drive
 from quicksilver.model.infiller import DenoisingInfiller, load_infiller
@@ -267,3 +268,17 @@ def test_another_failure_is_not_taken_for_memory(infiller, monkeypatch):
     monkeypatch.setattr(infiller, "run", Forgetful(infiller.run, 2, "expected a tensor"))
     with pytest.raises(RuntimeError, match="expected a tensor"):
         infiller.complete(request(), lambda: False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there():
+    with pytest.raises(InputError, match="the device cuda is of no use"):
+        load_infiller(device=torch.device("cuda"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
+    monkeypatch.setattr(infiller_module, "fastest_device", lambda: torch.device("cuda"))
+    completion = load_infiller(runtime="torch", n_threads=1).complete(request(max_tokens=2), lambda: False)
+    assert completion.finish_reason in {"stop", "length"}
+    assert "the CPU is taken" in caplog.text
