@@ -20,7 +20,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..lsp_server.console import open_console
-from ..model.runtimes import faster_dtype
+from ..model.runtimes import faster_dtype, fastest_runtime
 from ..training.recipes import RECIPES
 from .machine import machine
 from .sides import N_IDS_USED, Side, all_sides
@@ -56,7 +56,7 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
         "benchmark": "peers",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(PACKAGES),
-        "plan": vars(plan) | {"dtype": str(dtype).removeprefix("torch.")},
+        "plan": vars(plan) | {"dtype": str(dtype).removeprefix("torch."), "runtime": fastest_runtime()},
         "rows": rows,
     }
     _print(plan, rows)

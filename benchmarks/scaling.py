@@ -21,16 +21,15 @@ from rich.table import Table
 
 from ..fim.errors import InputError
 from ..lsp_server.console import open_console
-from ..model.context_cache import N_CHUNK
-from ..model.denoiser import ContextStates
-from ..model.forwards import Context, Rows, Runner
-from ..model.pages import joined
+from ..model.context_cache import ContextCache
+from ..model.forwards import Rows, Runner, drive
 from ..model.runtimes import Runtime, faster_dtype, fastest_runtime, runner_of
 from ..training.recipes import RECIPES
 from .machine import machine
 from .shapes import random_denoiser
 
 N_IDS_USED = 1000
+MAX_BYTES = 4 * 2**30  # of cached contexts; taken as they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None
     torch.set_num_threads(1 if runtime == "openvino" else plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=max(plan.contexts) + max(plan.canvases))
     run = runner_of(random_denoiser(shape), faster_dtype(), runtime, plan.n_threads)
-    by_context = list(measure_contexts(run, plan))
+    by_context = measure_contexts(run, plan)
     by_canvas = measure_canvases(run, plan)
     result = {
         "benchmark": "scaling",
@@ -74,18 +73,20 @@ def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None
 
 
 def measure_contexts(run: Runner, plan: ScalingPlan) -> list[dict[str, float]]:
-    """For each length of context: reading it all, one more token, one step of a canvas of 32."""
+    """For each length of context: reading it all, one more key (cache and all), one step of a canvas of 32."""
     rows: list[dict[str, float]] = []
-    states, whole_s = None, 0.0
+    cache, text, whole_s = ContextCache(MAX_BYTES), [], 0.0
     for n in sorted(plan.contexts):
+        text = text + ids(n - len(text))[0].tolist()
         start_s = time.perf_counter()
-        states = read(run, states, n)
+        states, _ = drive(run, cache.states(text))
         whole_s += time.perf_counter() - start_s
+        keys = iter(range(N_IDS_USED))
         rows.append(
             {
                 "tokens": n,
                 "whole_ms": round(1000 * whole_s, 1),
-                "key_ms": median_ms(lambda s=states: run([Context(ids(1), s)]), plan.n_rounds),
+                "key_ms": median_ms(lambda t=text, k=keys: drive(run, cache.states([*t, next(k)])), plan.n_rounds),
                 "step_ms": median_ms(lambda s=states: run([Rows(ids(32), s)]), plan.n_rounds),
             }
         )
@@ -94,21 +95,11 @@ def measure_contexts(run: Runner, plan: ScalingPlan) -> list[dict[str, float]]:
 
 def measure_canvases(run: Runner, plan: ScalingPlan) -> list[dict[str, float]]:
     """For each length of canvas: one step after the shortest context."""
-    states = read(run, None, min(plan.contexts))
+    states, _ = drive(run, ContextCache().states(ids(min(plan.contexts))[0].tolist()))
     return [
         {"tokens": n, "step_ms": median_ms(lambda n=n: run([Rows(ids(n), states)]), plan.n_rounds)}
         for n in sorted(plan.canvases)
     ]
-
-
-def read(run: Runner, states: ContextStates | None, n: int) -> ContextStates:
-    """The states of n tokens, going on from states."""
-    while states is None or states.n_tokens < n:
-        n_left = n - (0 if states is None else states.n_tokens)
-        (new,) = run([Context(ids(min(N_CHUNK, n_left)), states)])
-        assert isinstance(new, ContextStates)
-        states = joined(states, new)
-    return states
 
 
 def ids(n: int) -> torch.Tensor:

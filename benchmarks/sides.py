@@ -107,7 +107,7 @@ class UncachedSide:
     """Diffusion as others do it: at every step the whole text is run again, every token looking at every other."""
 
     def __init__(self, model: Denoiser, n_steps: int, n_threads: int) -> None:
-        self.name = f"uncached diffusion, {n_steps} steps"
+        self.name = f"uncached diffusion (torch), {n_steps} steps"
         self.torch_threads = n_threads
         self.model, self.n_steps = model, n_steps
         self.tokens = random_tokens(model.config)

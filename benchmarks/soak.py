@@ -29,7 +29,7 @@ from ..fim.errors import EngineBusy, EngineError, InputError
 from ..fim.types import CompletionRequest
 from ..lsp_server.console import open_console
 from ..model.infiller import load_infiller
-from ..model.runtimes import Runtime
+from ..model.runtimes import Runtime, best_dtype, fastest_runtime
 from ..serving.client import EngineClient, default_launch
 from ..serving.home import HOME_VARIABLE, EngineHome, find_home
 from .evaluation import Dtype
@@ -43,6 +43,8 @@ N_DRAFTS = 3
 N_TYPED = 6  # keys at a place
 GOES_ON_SHARE = 0.8  # of the requests: at the next key
 SAMPLE_S = 0.5
+AFTER_KILL_S = 10.0  # in which a request may still fail for it
+GROWTH_SHARE = 0.1  # of the memory after warming up, over the rest of an engine's life
 N_SHOWN = 20
 
 
@@ -74,6 +76,8 @@ class Soak:
     memory: dict[int, list[float]] = field(default_factory=dict)
     n_cancelled: int = 0
     n_failed: int = 0
+    n_lost: int = 0
+    killed_s: float = float("-inf")
     n_busy: int = 0
     n_killed: int = 0
     n_cached: int = 0
@@ -81,7 +85,11 @@ class Soak:
 
 
 def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
-    """Do it, print what happened, write JSON. Returns 1 where an answer differed, or was lost without a kill."""
+    """Do it, print what happened, write JSON.
+
+    Returns 1 where nothing was answered, an answer differed or was lost without a kill shortly before, or memory grew.
+    """
+    plan = replace(plan, dtype=plan.dtype or _dtype_name(plan.runtime or fastest_runtime()))
     start_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as folder:
         home = find_home(None, {**os.environ, HOME_VARIABLE: folder})
@@ -102,6 +110,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
         "cancelled": soak.n_cancelled,
         "turned_away": soak.n_busy,
         "failed": soak.n_failed,
+        "failed_without_a_kill": soak.n_lost,
         "kills": soak.n_killed,
         "cached_share_of_context": round(soak.n_cached / max(1, soak.n_context), 3),
         "memory_mib": [trend(values) for values in soak.memory.values() if len(values) >= 4],
@@ -110,7 +119,13 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
     open_console().print_json(json.dumps(result))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return int(n_equal < n_answered or soak.n_failed > soak.n_killed * plan.n_editors)
+    grew = any(life["growth"] > GROWTH_SHARE * life["warm"] for life in result["memory_mib"])
+    return int(not n_answered or n_equal < n_answered or soak.n_lost > 0 or grew)
+
+
+def _dtype_name(runtime: Runtime) -> Dtype:
+    """What an engine of that runtime would take here; said once, so that every process takes the same."""
+    return "bfloat16" if best_dtype(torch.device("cpu"), runtime) == torch.bfloat16 else "float32"
 
 
 def trend(values: Sequence[float]) -> dict[str, float]:
@@ -192,6 +207,7 @@ async def _edit(
             await asyncio.sleep(BUSY_PAUSE_S)
         except EngineError:
             soak.n_failed += 1
+            soak.n_lost += time.monotonic() - soak.killed_s > AFTER_KILL_S
         else:
             soak.answers.setdefault(requests[at], Counter())[completion.text] += 1
             soak.n_cached += completion.n_cached
@@ -202,6 +218,7 @@ async def _kill(client: EngineClient, soak: Soak) -> None:
     with suppress(EngineError, ProcessLookupError):
         os.kill((await client.health()).pid, signal.SIGKILL)
         soak.n_killed += 1
+        soak.killed_s = time.monotonic()
 
 
 async def _sample(client: EngineClient, soak: Soak) -> None:

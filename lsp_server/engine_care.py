@@ -5,7 +5,6 @@ Owns the pause between failed starts and whether the person was told. It does no
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from ..fim.engine import Engine
@@ -52,10 +51,17 @@ class EngineCare:
         self._worked()
 
     async def warm(self, request: CompletionRequest) -> None:
-        """Send a request that only warms the engine, if it has answered before; whatever goes wrong is no matter."""
+        """Send a request that only warms the engine, as long as it works; what the engine says is no matter.
+
+        An engine that is gone is not asked again before a question has started it.
+        """
         if self._has_worked:
-            with suppress(QuicksilverError):
+            try:
                 await self._engine.complete(request)
+            except (EngineUnavailable, CheckpointError):
+                self._has_worked = False
+            except QuicksilverError:
+                pass
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask the engine; while it rests, raises EngineUnavailable at once."""

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -82,18 +83,28 @@ class CompletionServer(StrictServer):
         return answer
 
     async def warm(self, session: Session, offset: int) -> None:
-        """Have the context at offset read, unless a question about this text was asked or something is in flight."""
+        """Have the context at offset read, unless a question about this text was asked or the document was closed.
+
+        A newer reading takes the place of an older one; a question does so too.
+        """
         document = session.document
-        if session.is_busy or session.asked is document:
+        if session.is_asking or session.asked is document or self.sessions.find(document.uri) is not session:
             return
         session.asked = document
-        await session.run_newest(warm_context(document, offset, self.settings, self.care.warm))
+        await session.run_newest(warm_context(document, offset, self.settings, self.care.warm), warms=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work in the background until the server ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        """Note a bug by its kind and place: its message may hold source text."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("failed (%s)\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
     def close(self) -> None:
         """Stop everything in flight; the engine stays for other editors."""
@@ -212,7 +223,7 @@ def warm(ls: CompletionServer, place: tuple[str, Position]) -> None:
     """`quicksilver/warm`: the cursor stands there now, and a question may come."""
     uri, position = place
     session = ls.sessions.find(uri)
-    if session is not None and not session.is_busy:
+    if session is not None and not session.is_asking:
         session.asked = None
         ls.spawn(ls.warm(session, session.document.offset_at(position, ls.encoding)))
 

@@ -21,15 +21,16 @@ class Session:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
         self._running: asyncio.Task[Any] | None = None
+        self._warms = False
 
-    async def run_newest(self, work: Coroutine[Any, Any, T]) -> T | None:
+    async def run_newest(self, work: Coroutine[Any, Any, T], *, warms: bool = False) -> T | None:
         """Run work, stopping what ran before; None when a newer call stopped this one.
 
-        Cancelling the awaiting task cancels work too.
+        warms: nobody waits for it. Cancelling the awaiting task cancels work too.
         """
         self.stop()
         task = asyncio.ensure_future(work)
-        self._running = task
+        self._running, self._warms = task, warms
         try:
             return await task
         except asyncio.CancelledError:
@@ -43,9 +44,9 @@ class Session:
                 self._running = None
 
     @property
-    def is_busy(self) -> bool:
-        """Whether something is in flight."""
-        return self._running is not None
+    def is_asking(self) -> bool:
+        """Whether a question is in flight."""
+        return self._running is not None and not self._warms
 
     def stop(self) -> None:
         """Cancel the question in flight, if there is one."""

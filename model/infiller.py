@@ -20,12 +20,14 @@ from .denoise import CanvasTokens
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
 from .forwards import Ask, Context, Reply
 from .layout import ContextLayout
-from .runtimes import Runtime, faster_dtype, fastest_device, fastest_runtime, runner_of
+from .memory import is_out_of_memory
+from .runtimes import Runtime, best_dtype, fastest_device, fastest_runtime, runner_of
 from .tokenizer import CodeTokenizer, Special
 
 logger = logging.getLogger(__name__)
 
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate")
+TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
+N_THREADS = torch.get_num_threads()  # of a process that was told nothing else; runtimes change PyTorch's own number
 
 
 class DenoisingInfiller:
@@ -96,15 +98,12 @@ class DenoisingInfiller:
 
         The more there are, the fewer steps each canvas gets (`fim.budget.step_ceiling`).
         """
-        self.n_requests = len(jobs) + n_waiting
+        self.n_requests = n_waiting + sum(not job.filling.request.warms for job in jobs)
         open_jobs = [job for job in jobs if job.completion is None and job.error is None]
         new = [job for job in open_jobs if job.ask is None]
         asking = [(job, job.ask) for job in open_jobs if job.ask is not None]
-        try:
-            replies = self.run([ask for _, ask in asking])
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+        replies = self._answers([ask for _, ask in asking])
+        if replies is None:
             self._advance_with_less(asking)
         else:
             for (job, _), reply in zip(asking, replies, strict=True):
@@ -112,21 +111,27 @@ class DenoisingInfiller:
         for job in new:
             job.go_on(None)
 
+    def _answers(self, asks: Sequence[Ask]) -> list[Reply] | None:
+        """Replies to asks; None without the memory for them. What the failed forward held is free on return."""
+        try:
+            return self.run(asks)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
     def _advance_with_less(self, asking: Sequence[tuple["FillingJob", Ask]]) -> None:
-        """One forward for each job by itself, no context being cached any more; those fail that still want too much."""
-        logger.warning("out of memory with %d requests in a forward: the context cache is emptied", len(asking))
+        """One forward for each job by itself, all cached contexts given up; those fail that still want too much."""
+        logger.warning("out of memory with %d requests in a forward: cached contexts are given up", len(asking))
         self.cache.clear()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
         for job, ask in asking:
-            try:
-                (reply,) = self.run([ask])
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                job.error = EngineError(
-                    "there is not enough memory for this request: close something, or send less text"
-                )
+            replies = self._answers([ask])
+            if replies is None:
+                job.error = EngineError(TOO_LITTLE_MEMORY)
             else:
-                job.go_on(reply)
+                job.go_on(replies[0])
 
     def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
         """Fill request.hole, alone. Raises InputError."""
@@ -175,7 +180,7 @@ class FillingJob:
         except StopIteration as end:
             self.completion = self._completion(end.value)
         except Exception as error:  # one request's failure is no other's
-            self.error = error
+            self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
 
     def _completion(self, answer: Answer) -> Completion:
         filling, request = self.filling, self.filling.request
@@ -193,14 +198,6 @@ class FillingJob:
             n_cached=filling.n_cached,
             trace=tuple(filling.tracer.frames),
         )
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether error means that memory could not be had, on any device and from any runtime."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    message = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in message for words in OUT_OF_MEMORY)
 
 
 def canvas_tokens(
@@ -251,18 +248,22 @@ def load_infiller(
     A GPU without room for the model is left alone, and the CPU taken, unless device names it. Raises CheckpointError,
     or InputError for bad threads, a device that is not there or has no room, or a runtime that is not installed.
     """
-    if n_threads is not None:
-        if n_threads < 1:
-            raise InputError(f"threads must be at least 1, not {n_threads}")
-        torch.set_num_threads(n_threads)
+    if n_threads is not None and n_threads < 1:
+        raise InputError(f"threads must be at least 1, not {n_threads}")
     loaded = load(checkpoint or embedded_checkpoint())
     place = _moved(loaded.model, device)
-    dtype = dtype or (faster_dtype() if place.type == "cpu" else torch.bfloat16)
-    runtime = runtime or fastest_runtime(place)
-    n_threads = torch.get_num_threads()
-    if runtime == "openvino":
-        torch.set_num_threads(1)  # two pools of threads on the same cores wait for one another
-    return DenoisingInfiller(loaded, dtype, runtime, n_threads, cache_bytes)
+    n_threads = n_threads or N_THREADS
+
+    def made(runtime: Runtime) -> DenoisingInfiller:
+        number_format = dtype or best_dtype(place, runtime)
+        return DenoisingInfiller(loaded, number_format, runtime, n_threads, cache_bytes)
+
+    if runtime is None and fastest_runtime(place) == "openvino":
+        try:
+            return made("openvino")
+        except (InputError, RuntimeError) as error:  # installed, but of no use here
+            logger.warning("OpenVINO cannot run the model (%s): PyTorch does", type(error).__name__)
+    return made(runtime or "torch")
 
 
 def _moved(model: torch.nn.Module, device: torch.device | None) -> torch.device:

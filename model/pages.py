@@ -6,12 +6,16 @@ this follows, and Kwon et al. 2023, "PagedAttention"). Leaves that were not used
 short. Knows token ids and states; does not know who asks for them.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from .denoiser import ContextStates, room_for, states_of
+from .memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
 
 N_PAGE = 32  # tokens
 N_RAW = 2  # tokens whose q, k and v before shift are read back: the last, and the one before where it is asked again
@@ -45,7 +49,6 @@ class PageStore:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.n_evicted = 0
         self._root = Page(index=-1, parent=None)
         self._memory: _Memory | None = None
         self._free: list[int] = []
@@ -86,11 +89,10 @@ class PageStore:
         Does as much as it can: nothing where what comes before was evicted in the meantime or all memory is taken.
         """
         found = self.find(tokens)
-        n_skipped = found.n_tokens - n_before
-        if n_skipped < 0:
+        if found.n_tokens < n_before:
             return
         if self._memory is None:
-            self._memory = _Memory(new, self.max_bytes)
+            self._memory = _allocated(new, self.max_bytes)
             self._free = list(range(self._memory.n_pages))
         page, n_kept = found.path[-1] if found.path else (self._root, N_PAGE)
         at = found.n_tokens
@@ -111,8 +113,8 @@ class PageStore:
             at += n
 
     def clear(self) -> None:
-        """Forget every context."""
-        self._free += [page.index for page in self.pages()]
+        """Forget every context, and give the memory back."""
+        self._memory, self._free = None, []
         self._root.children.clear()
 
     def pages(self) -> Iterator[Page]:
@@ -156,10 +158,21 @@ class PageStore:
             assert oldest.parent is not None
             oldest.parent.children.remove(oldest)
             self._free.append(oldest.index)
-            self.n_evicted += 1
         page = Page(self._free.pop(), parent, used=self._clock)
         parent.children.append(page)
         return page
+
+
+def _allocated(like: ContextStates, max_bytes: int) -> "_Memory":
+    """Memory of max_bytes, or of as much as can be had: half, a quarter …, nothing."""
+    while True:
+        try:
+            return _Memory(like, max_bytes)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or not max_bytes:
+                raise
+        max_bytes //= 2
+        logger.warning("no memory for that many cached contexts: %d MiB are tried", max_bytes // 2**20)
 
 
 class _Memory:

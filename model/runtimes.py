@@ -30,18 +30,32 @@ def fastest_runtime(device: torch.device | None = None) -> Runtime:
 def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int) -> Runner:
     """A runner for a float32 model, which it may convert in place, on the device that the model is on.
 
-    n_threads are OpenVINO's; PyTorch's are the process's own. Raises InputError without that runtime, or where it does
-    not run on the model's device.
+    n_threads are the runtime's; beside OpenVINO PyTorch gets one, as two pools of threads on the same cores wait for
+    one another. Raises InputError without that runtime, or where it does not run on the model's device.
     """
     if runtime == "torch":
+        torch.set_num_threads(n_threads)
         return ModelRunner(model.to(dtype))
     if model.embedding.weight.device.type != "cpu":
         raise InputError("the runtime openvino is for the CPU: choose torch, or the device cpu")
     try:
         from .openvino_runner import OpenVinoRunner
-    except ImportError:
-        raise InputError("OpenVINO is not installed: pip install openvino, or choose the runtime torch") from None
+    except ImportError as error:
+        raise InputError(f"OpenVINO cannot be loaded ({error}): pip install openvino, or the runtime torch") from error
+    torch.set_num_threads(1)
     return OpenVinoRunner(model, dtype, n_threads)
+
+
+def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:
+    """bfloat16 on a GPU and wherever the CPU has instructions for it, else float32."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    if runtime == "torch":
+        return faster_dtype()
+    import openvino as ov
+
+    knows_bfloat16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return torch.bfloat16 if knows_bfloat16 else torch.float32
 
 
 def faster_dtype(n_rounds: int = 9) -> torch.dtype:

@@ -111,7 +111,9 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         "--runtime", choices=get_args(RuntimeName), help="what runs the model (default: the fastest installed)"
     )
     parser.add_argument(
-        "--dtype", choices=get_args(DtypeName), help="number format of activations (default: the faster on this CPU)"
+        "--dtype",
+        choices=get_args(DtypeName),
+        help="number format of what is computed (default: bfloat16 where the machine is fast at it)",
     )
     parser.add_argument(
         "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"

@@ -63,6 +63,8 @@ class WaitingRoom:
         """The job whose turn it is beside those that run."""
         n_running: dict[str, int] = {}
         for job in running:
+            if job.request.warms:
+                continue
             n_running[job.request.path] = n_running.get(job.request.path, 0) + 1
         job = min(
             self._jobs,

@@ -93,7 +93,7 @@ class Worker:
         with self._changed:
             if self._state.status in ("refused", "failed", "stopping"):
                 raise _refusal(self._state)
-            if self._waiting.is_full:
+            if self._waiting.is_full or (request.warms and len(self._waiting)):  # who wants no answer comes last
                 busy = EngineBusy(f"the engine is busy: {len(self._waiting)} requests wait already, ask again later")
                 self.metrics.note_failure(busy)
                 raise busy

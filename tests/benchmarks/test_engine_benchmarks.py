@@ -6,7 +6,7 @@ import pytest
 import torch
 from quicksilver.benchmarks import command, soak
 from quicksilver.benchmarks.peers import compare
-from quicksilver.benchmarks.scaling import exponent, read
+from quicksilver.benchmarks.scaling import ScalingPlan, exponent, measure_contexts
 from quicksilver.benchmarks.shapes import random_denoiser, write_random
 from quicksilver.benchmarks.sides import DiffusionSide, Side, TransformersSide, UncachedSide
 from quicksilver.fim.errors import InputError
@@ -86,9 +86,12 @@ def test_exponents():
     assert exponent(rows[:1], "tokens", "ms") is None
 
 
-def test_contexts_grow_to_the_length_asked():
-    run = ModelRunner(random_denoiser(SHAPE))
-    assert read(run, read(run, None, 10), 17).n_tokens == 17
+def test_each_length_goes_on_from_the_shorter_one():
+    counted.clear()
+    plan = ScalingPlan(contexts=(20, 10), canvases=(4,), n_rounds=2)
+    rows = measure_contexts(Counting(random_denoiser(SHAPE)), plan)
+    assert [row["tokens"] for row in rows] == [10, 20]
+    assert counted == [10, 1, 1, 1, 32, 32, 32, 10, 1, 1, 1, 32, 32, 32]
 
 
 def test_the_trend_of_memory():

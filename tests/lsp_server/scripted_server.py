@@ -30,8 +30,11 @@ class ScriptedEngine:
             raise EngineUnavailable("the engine cannot start: scripted")
 
     async def complete(self, request):
+        if self.options.crash_warm and request.warms:
+            raise RuntimeError(request.hole.prefix)
         if request.warms:
             self.record("warmed", request)
+            await asyncio.sleep(self.options.delay_ms / 1000)
             return self.completion(request)
         self.n_asked += 1
         self.record("asked", request)
@@ -86,6 +89,7 @@ def main() -> int:
     parser.add_argument("--fail-first", type=int, default=0)
     parser.add_argument("--unavailable", action="store_true")
     parser.add_argument("--crash", action="store_true")
+    parser.add_argument("--crash-warm", action="store_true")
     parser.add_argument("--text")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()

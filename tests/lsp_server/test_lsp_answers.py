@@ -330,3 +330,36 @@ async def test_nothing_is_read_ahead_before_the_engine_has_answered(editor, reco
         client.insert(URI, 2, (0, 4), "a")
         await asyncio.sleep(0.4)
     assert records.all("warmed") == []
+
+
+async def test_reading_ahead_for_the_newest_cursor(editor, records):
+    async with editor("--delay-ms", "300") as client:
+        client.open(URI, "x = \ny = 2\n")
+        await client.complete(URI, (0, 4))
+        for line in (0, 1):
+            where = {"line": line, "character": 3}
+            client.notify("quicksilver/warm", {"textDocument": {"uri": URI}, "position": where})
+            await _until(lambda line=line: len(records.all("warmed")) == line + 1)
+    assert [warmed["prefix"] for warmed in records.all("warmed")] == ["x =", "x = \ny ="]
+
+
+async def test_a_closed_document_is_not_read_ahead(editor, records):
+    async with editor() as client:
+        client.open(URI, "x = \n")
+        await client.complete(URI, (0, 4))
+        client.insert(URI, 2, (0, 4), "a")
+        client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+        await asyncio.sleep(0.4)
+    assert records.all("warmed") == []
+
+
+async def test_a_bug_while_reading_ahead_is_logged_without_source(editor):
+    async with editor("--crash-warm") as client:
+        client.open(URI, "hunter2 = \n")
+        await client.complete(URI, (0, 10))
+        client.insert(URI, 2, (0, 10), "1")
+        await asyncio.sleep(0.4)
+        assert await client.complete(URI, (0, 11)) != []
+    log = "\n".join(client.stderr_lines)
+    assert "failed (RuntimeError)" in log and "scripted_server.py" in log
+    assert "hunter2" not in log

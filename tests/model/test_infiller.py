@@ -1,4 +1,6 @@
 import dataclasses
+import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -236,9 +238,13 @@ class Forgetful:
 
     def __init__(self, run, most: int, message: str = "DefaultCPUAllocator: can't allocate memory") -> None:
         self.run, self.most, self.message = run, most, message
+        self.lost: weakref.ref | None = None
 
     def __call__(self, asks):
+        assert self.lost is None or self.lost() is None, "what the failed forward held is still alive"
         if sum(ask.tokens.numel() for ask in asks) > self.most:
+            activations = torch.zeros(1)
+            self.lost = weakref.ref(activations)
             raise RuntimeError(self.message)
         return self.run(asks)
 
@@ -282,3 +288,25 @@ def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
     completion = load_infiller(runtime="torch", n_threads=1).complete(request(max_tokens=2), lambda: False)
     assert completion.finish_reason in {"stop", "length"}
     assert "the CPU is taken" in caplog.text
+
+
+def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for name in ("openvino_runner", "openvino_graph"):
+        monkeypatch.delitem(sys.modules, f"quicksilver.model.{name}", raising=False)
+    monkeypatch.setattr(infiller_module, "best_dtype", lambda device, runtime: torch.float32)
+    monkeypatch.setattr(infiller_module, "fastest_runtime", lambda device: "openvino")
+    assert load_infiller(n_threads=1).runtime == "torch"
+    assert "OpenVINO cannot run the model" in caplog.text
+
+
+def test_one_runtime_after_the_other_keeps_the_threads():
+    """OpenVINO leaves PyTorch one thread; who loads PyTorch's runtime next gets the process's own number back."""
+    before = torch.get_num_threads()
+    try:
+        n = load_infiller(runtime="torch").n_threads
+        assert load_infiller(runtime="openvino").n_threads == n
+        assert torch.get_num_threads() == 1
+        assert load_infiller(runtime="torch").n_threads == n == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)

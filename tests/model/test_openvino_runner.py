@@ -18,8 +18,6 @@ from quicksilver.model.policies import threshold
 from quicksilver.model.runtimes import runner_of
 from tiny import tiny_denoiser
 
-pytest.importorskip("openvino")
-
 V = 330
 NOTHING = torch.zeros(V, dtype=torch.bool)
 TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
@@ -52,11 +50,16 @@ def states(run: Runner, *lengths: int) -> ContextStates:
     return past
 
 
-def assert_like(got: torch.Tensor, expected: torch.Tensor, share: float = 0.03) -> None:
-    """Near in the mean: activations are rounded to int8, so single numbers are not equal."""
+def assert_like(got: torch.Tensor, expected: torch.Tensor, share: float = 0.01) -> None:
+    """Near in the mean; the errors seen are up to .002."""
     assert got.shape == expected.shape
     error = (got - expected).norm() / expected.norm()
     assert error < share, float(error)
+
+
+def centred(log_probs: torch.Tensor) -> torch.Tensor:
+    """Without the mean of each position, which is the same for every model that is not sure of anything."""
+    return log_probs - log_probs.mean(dim=-1, keepdim=True)
 
 
 @pytest.mark.parametrize("lengths", [(1,), (2,), (40,), (7, 1), (30, 1, 1), (16, 24)])
@@ -81,7 +84,7 @@ def test_rows(shape: tuple[int, int], is_causal: bool, n_context: int):
     (expected,) = TORCH([Rows(tokens, past, is_causal)])
     (got,) = OPENVINO([Rows(tokens, past, is_causal)])
     assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
-    assert_like(got, expected)
+    assert_like(centred(got), centred(expected))
     assert (got.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.8
     assert torch.allclose(got.exp().sum(-1), torch.ones(shape), atol=1e-3)
 

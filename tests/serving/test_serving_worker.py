@@ -294,6 +294,8 @@ async def test_reading_ahead_waits_for_those_who_want_an_answer(slots, stepping,
     await until(lambda: slots._running)
     rest = [asyncio.create_task(slots.complete(request)) for request in [ahead, *(ask(f"x{i}", "1") for i in range(3))]]
     await until(lambda: slots.n_jobs == 5)
+    with pytest.raises(EngineBusy):
+        await slots.complete(ahead)  # others wait
     stepping.gate.set()
     await asyncio.gather(*busy, *rest)
     assert stepping.forwards[1:] == [["x0", "x1", "x2"], ["ahead"]]

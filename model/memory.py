@@ -1,0 +1,13 @@
+"""What running out of memory looks like, from any runtime and on any device."""
+
+import torch
+
+MESSAGES = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether error means that memory could not be had."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in MESSAGES)
