@@ -35,6 +35,7 @@ from .verification import Verified, verify
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 N_DRAFT_TOKENS = 256  # that all drafts of a hole may have, padded to the longest: they take time to verify
+STEPS_LINE = 4  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 SURE = 0.8  # a draft this likely is shown without denoising
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
@@ -187,7 +188,9 @@ class Filling:
             return [replace(row, finish_reason="budget") for row in rows]
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         n_left = self.budget.max_evaluations - self.n_forwards
-        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_left, ceiling=self.ceiling)
+        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline
+        n_steps = min(n_left, STEPS_LINE) if is_short else n_left
+        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_steps, ceiling=self.ceiling)
         on_step = ignore
         if self.request.trace:
             on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
@@ -197,6 +200,8 @@ class Filling:
                 decoding.predict if len(canvas) == 1 else predict, rows,
             )  # fmt: skip
         self.n_forwards += result.steps
+        if result.steps == n_steps < n_left and not self.budget.expired():  # as many as it was meant to take
+            result = replace(result, ended="filled")
         return [self._with(row, result, i) for i, row in enumerate(rows)]
 
     def _with(self, row: Row, result: Denoised, i: int) -> Row:

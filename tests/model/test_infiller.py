@@ -10,6 +10,7 @@ from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model import checkpoint
 from quicksilver.model import infiller as infiller_module
 from quicksilver.model.candidates import Candidate
+from quicksilver.model.filling import STEPS_LINE
 from quicksilver.model.forwards import drive
 from quicksilver.model.infiller import DenoisingInfiller, load_infiller
 from quicksilver.model.ranker import Ranker, features
@@ -310,3 +311,13 @@ def test_one_runtime_after_the_other_keeps_the_threads():
         assert load_infiller(runtime="torch").n_threads == n == torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_line_whose_result_is_verified_takes_few_steps(infiller):
+    """Unless the request says how: a policy, no candidates, several lines."""
+    text = TEXTS[0] + "zzz = "
+    few = infiller.complete(request(text, drafts=1, max_tokens=8), lambda: False)
+    many = infiller.complete(request(text, drafts=1, max_tokens=8, policy="one"), lambda: False)
+    alone = infiller.complete(request(text, drafts=0, max_tokens=8, policy="one"), lambda: False)
+    assert few.steps <= STEPS_LINE + 2 < min(many.steps, alone.steps)
+    assert few.finish_reason in {"stop", "length"}

@@ -84,7 +84,7 @@ def test_rows(shape: tuple[int, int], is_causal: bool, n_context: int):
     (expected,) = TORCH([Rows(tokens, past, is_causal)])
     (got,) = OPENVINO([Rows(tokens, past, is_causal)])
     assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
-    assert_like(centred(got), centred(expected))
+    assert_like(centred(got), centred(expected), share=0.0025)  # positions off by one: .003 to .009
     assert (got.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.8
     assert torch.allclose(got.exp().sum(-1), torch.ones(shape), atol=1e-3)
 
