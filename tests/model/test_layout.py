@@ -54,3 +54,26 @@ def test_typing_rarely_moves_the_window():
 def test_line_breaks_look_alike(eol):
     plain = LAYOUT.context(request("a\n    b", "\nc"), 100)
     assert LAYOUT.context(request("a\n    b".replace("\n", eol), "\nc".replace("\n", eol)), 100) == plain
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet="ab_1(. \t\n\r\f\v\x1c\x85\u2028\u3000é😀", max_size=60))
+def test_remembered_tokens_are_the_tokenizers(text):
+    layout = ContextLayout(TOKENIZER)
+    for end in range(len(text) + 1):
+        assert layout.encode(text[:end]) == TOKENIZER.encode(text[:end])
+
+
+def test_only_the_end_of_a_long_text_is_tokenised_again():
+    seen = []
+
+    class Watched:
+        def encode(self, text):
+            seen.append(text)
+            return TOKENIZER.encode(text)
+
+    layout = ContextLayout(Watched())  # type: ignore[arg-type]
+    layout.encode("x = 1\n" * 100 + "y")
+    seen.clear()
+    layout.encode("x = 1\n" * 100 + "y =")
+    assert seen == ["\ny ="]
