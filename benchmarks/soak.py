@@ -42,7 +42,7 @@ BUSY_PAUSE_S = 0.05
 N_DRAFTS = 3
 N_TYPED = 6  # keys at a place
 GOES_ON_SHARE = 0.8  # of the requests: at the next key
-SAMPLE_S = 0.5
+SAMPLE_S, N_SAMPLES = 0.5, 20  # how often memory is noted; shorter lives say nothing of it
 AFTER_KILL_S = 10.0  # in which a request may still fail for it
 GROWTH_SHARE = 0.1  # of the memory after warming up, over the rest of an engine's life
 N_SHOWN = 20
@@ -113,7 +113,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
         "failed_without_a_kill": soak.n_lost,
         "kills": soak.n_killed,
         "cached_share_of_context": round(soak.n_cached / max(1, soak.n_context), 3),
-        "memory_mib": [trend(values) for values in soak.memory.values() if len(values) >= 4],
+        "memory_mib": [trend(values) for values in soak.memory.values() if len(values) >= N_SAMPLES],
         "different": different[:N_SHOWN],
     }
     open_console().print_json(json.dumps(result))
