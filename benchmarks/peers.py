@@ -20,7 +20,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..lsp_server.console import open_console
-from ..model.runtimes import faster_dtype, fastest_runtime
+from ..model.runtimes import best_dtype, fastest_runtime
 from ..training.recipes import RECIPES
 from .machine import machine
 from .sides import N_IDS_USED, Side, all_sides
@@ -44,7 +44,7 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises InputError where a peer is not installed."""
     torch.set_num_threads(plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=plan.n_context + max(plan.n_tokens) + 64)
-    dtype = faster_dtype()
+    dtype = best_dtype(torch.device("cpu"), fastest_runtime())
     sides = [make() for make in all_sides(shape, dtype, plan.steps, plan.steps[-1:], plan.n_threads)]
     rows = [
         row

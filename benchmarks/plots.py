@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
-MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[train]', or leave --plots out"
+MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[train]', or leave --plots or --png out"
 # Okabe and Ito's, which colour-blind readers can tell apart, and two more.
 COLOURS = ("#999999", "#E69F00", "#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#7B4F2E")
 N_COLUMNS = 3
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches. Raises InputError without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(MISSING) from None
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def drawing_folder(folder: Path) -> None:
@@ -105,13 +114,11 @@ Draw = Callable[["Axes", Sequence[Row], Mapping[str, str]], None]
 
 def _by_kind(rows: Sequence[Row], draw: Draw) -> "Figure":
     """One panel per kind of hole, with the same colours for the same decoders."""
-    from matplotlib.figure import Figure
-
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(map(series_of, rows)))}
     n_columns = min(N_COLUMNS, len(kinds))
     n_rows = -(-len(kinds) // n_columns)
-    figure = Figure(figsize=(5.2 * n_columns, 4.2 * n_rows + 0.4), layout="constrained")
+    figure = new_figure(5.2 * n_columns, 4.2 * n_rows + 0.4)
     for i, kind in enumerate(kinds):
         axes = figure.add_subplot(n_rows, n_columns, i + 1)
         draw(axes, [row for row in rows if row["kind"] == kind], colours)

@@ -19,13 +19,13 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..fim.errors import InputError
 from ..lsp_server.console import open_console
 from ..model.context_cache import ContextCache
 from ..model.forwards import Rows, Runner, drive
-from ..model.runtimes import Runtime, faster_dtype, fastest_runtime, runner_of
+from ..model.runtimes import Runtime, best_dtype, fastest_runtime, runner_of
 from ..training.recipes import RECIPES
 from .machine import machine
+from .plots import new_figure
 from .shapes import random_denoiser
 
 N_IDS_USED = 1000
@@ -47,9 +47,9 @@ class ScalingPlan:
 def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None) -> int:
     """Measure, print tables, write JSON and a plot. Raises InputError."""
     runtime = plan.runtime or fastest_runtime()
-    torch.set_num_threads(1 if runtime == "openvino" else plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=max(plan.contexts) + max(plan.canvases))
-    run = runner_of(random_denoiser(shape), faster_dtype(), runtime, plan.n_threads)
+    dtype = best_dtype(torch.device("cpu"), runtime)
+    run = runner_of(random_denoiser(shape), dtype, runtime, plan.n_threads)
     by_context = measure_contexts(run, plan)
     by_canvas = measure_canvases(run, plan)
     result = {
@@ -128,11 +128,7 @@ def exponent(rows: Sequence[Mapping[str, float]], x: str, y: str) -> float | Non
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """Both tables as PNG. Raises InputError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("plots need matplotlib: pip install 'quicksilver-lsp[train]'") from None
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     rows, exponents = result["by_context"], result["exponents"]
     names = {"whole_ms": "whole context", "key_ms": "one more token", "step_ms": "step of 32"}

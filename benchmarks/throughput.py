@@ -26,6 +26,7 @@ from ..lsp_server.source_file import read_document
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
 from .machine import machine, percentile
+from .plots import new_figure
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 N_TRUTH_MIN = 4  # characters
@@ -193,11 +194,7 @@ def _judge(
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Throughput, waiting and quality against the number of editors, as PNG. Raises InputError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("plots need matplotlib: pip install 'quicksilver-lsp[train]'") from None
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = new_figure(12, 3.6)
     speed, wait, quality = figure.subplots(1, 3)
     editors = [row["editors"] for row in rows]
     speed.plot(editors, [row["tokens_per_s"] for row in rows], marker="o", color="#0072B2")

@@ -3,6 +3,7 @@
 Owns the pause between failed starts and whether the person was told. It does not know LSP, or how a process is started.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -10,6 +11,8 @@ from typing import Protocol
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineUnavailable, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
+
+logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
@@ -60,8 +63,8 @@ class EngineCare:
                 await self._engine.complete(request)
             except (EngineUnavailable, CheckpointError):
                 self._has_worked = False
-            except QuicksilverError:
-                pass
+            except QuicksilverError as error:
+                logger.debug("reading ahead failed (%s)", type(error).__name__)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask the engine; while it rests, raises EngineUnavailable at once."""

@@ -31,7 +31,7 @@ class ContextLayout:
     def encode(self, text: str) -> list[int]:
         """What the tokenizer gives for text; only what stands right of its last break is likely to be new.
 
-        2 ms a key less for long files (2-core AMD EPYC, 2026-11-21).
+        A prefix of 7,000 characters took 1.8 ms at every key before (2-core AMD EPYC, 2026-11-21).
         """
         at = last_break(text)
         return [*self._remembered(text[:at]), *self.tokenizer.encode(text[at:])]
