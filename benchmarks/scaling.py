@@ -20,8 +20,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..lsp_server.console import open_console
+from ..model.asks import Rows
 from ..model.context_cache import ContextCache
-from ..model.forwards import Rows, Runner, drive
+from ..model.forwards import Runner, drive
 from ..model.runtimes import Runtime, best_dtype, fastest_runtime, runner_of
 from ..training.recipes import RECIPES
 from .machine import machine

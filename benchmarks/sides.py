@@ -17,11 +17,12 @@ import torch
 
 from ..fim.budget import Budget
 from ..fim.errors import InputError
+from ..model.asks import Work
 from ..model.config import DenoiserConfig
 from ..model.context_cache import ContextCache
 from ..model.denoise import CanvasTokens, denoise
 from ..model.denoiser import Denoiser
-from ..model.forwards import Runner, Work, drive
+from ..model.forwards import Runner, drive
 from ..model.policies import top_k
 from ..model.runtimes import fastest_runtime, runner_of
 from .shapes import INIT_STD, random_denoiser

@@ -62,6 +62,17 @@ class Place:
     n: int
 
 
+@dataclass(frozen=True)
+class Tail:
+    """Where tokens [S] stand that follow a whole context: rotations [S, E / 2], who sees whom (bool [S, T + S], None:
+    all see all), and before [S]: 0 where the context's last token is the one before, 1 + i where token i is."""
+
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor | None
+    before: Tensor
+
+
 class Attention(nn.Module):
     """Grouped-query attention with token shift and QK-norm."""
 
@@ -99,9 +110,20 @@ class Attention(nn.Module):
         before = states.raw.gather(1, at.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
         previous = torch.cat((before, raw.view(b, m, place.n, w)[:, :, :-1]), dim=2).view(raw.shape)
         q, k, v = self.project(raw, previous, place.cos, place.sin)
+        return self._attend_after(states, q, k, v, place.mask)
+
+    def tail(self, raw: Tensor, tail: Tail, states: LayerStates) -> Tensor:
+        """What the heads of tokens with raw [1, S, W] see, [1, S, H * E]."""
+        previous = torch.cat((states.raw[:, -1:].to(raw.dtype), raw), dim=1).index_select(1, tail.before)
+        q, k, v = self.project(raw, previous, tail.cos, tail.sin)
+        return self._attend_after(states, q, k, v, tail.mask)
+
+    def _attend_after(
+        self, states: LayerStates, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Attend | None
+    ) -> Tensor:
         keys = torch.cat((states.keys.to(k.dtype), k), dim=2)
         values = torch.cat((states.values.to(v.dtype), v), dim=2)
-        return self.attend(q, keys, values, place.mask, causal=False)
+        return self.attend(q, keys, values, mask, causal=False)
 
 
 class FeedForward(nn.Module):
@@ -146,11 +168,11 @@ class Block(nn.Module):
         x = x + self.attention.out(self.attention.branch(raw, place, states))
         return x + self.ffn(self.ffn_norm(x))
 
-    def packed(self, x: Tensor, parts: Sequence[tuple[LayerStates, Place]]) -> Tensor:
-        """Run branches of several contexts (batch 1 each), laid end to end in x [1, S, D], part after part."""
+    def packed(self, x: Tensor, parts: Sequence[tuple[LayerStates, Tail]]) -> Tensor:
+        """Run what follows several contexts (batch 1 each), laid end to end in x [1, S, D], part after part."""
         raw = self.attention.qkv(self.attention_norm(x))
-        raws = raw.split([place.anchors.shape[1] * place.n for _, place in parts], dim=1)
-        seen = [self.attention.branch(raw, place, states) for raw, (states, place) in zip(raws, parts, strict=True)]
+        raws = raw.split([len(tail.before) for _, tail in parts], dim=1)
+        seen = [self.attention.tail(raw, tail, states) for raw, (states, tail) in zip(raws, parts, strict=True)]
         x = x + self.attention.out(torch.cat(seen, dim=1))
         return x + self.ffn(self.ffn_norm(x))
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
+from .asks import Context, Work
 from .denoiser import ContextStates
-from .forwards import Context, Work
 from .pages import PageStore, joined
 
 N_CHUNK = 256  # context tokens run at a time: how long others wait, and a cancelled request goes on

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .config import DenoiserConfig
-from .matches import N_CLASSES, N_GAPS, canvas_matches, classes, context_matches
+from .matches import N_CLASSES, N_GAPS, canvas_matches, classes, context_matches, tree_matches
 from .tokenizer import Special
 
 GATE_BIAS = -2.0  # starts at 12 % copying
@@ -20,7 +20,7 @@ MATCH_SCORE, MATCH_GATE = 0.8, 0.3  # what each class of match length starts wit
 
 @dataclass(frozen=True)
 class Matches:
-    """For each of N positions the classes [B, N, T - 1] of its matches in the context, and its gap [B, N] (None: 0)."""
+    """For each of N positions the classes [B, N, S] of its matches with S others, and its gap [B, N] (None: 0)."""
 
     classes: Tensor
     gaps: Tensor | None
@@ -58,14 +58,14 @@ class CopyHead(nn.Module):
     def forward(
         self, hidden: Tensor, copy_keys: Tensor, may_copy: Tensor | None, matches: Matches | None
     ) -> tuple[Tensor, Tensor]:
-        """Log-weights [B, N, T-1] over copied positions and log-odds [B, N] of copying at all.
+        """Log-weights [B, N, S] over tokens that may be copied and log-odds [B, N] of copying at all.
 
-        Weight j points at context token j + 1, which followed the state that key j was made from. may_copy (bool)
-        broadcasts to [B, N, T-1], None is true everywhere; a row with nothing to copy gets log-weights of -inf and must
-        not be mixed in.
+        copy_keys [B, S, C] are those of the positions before these tokens: where a context's tokens are copied, of all
+        but its last. may_copy (bool) broadcasts to [B, N, S], None is true everywhere; a row with nothing to copy gets
+        log-weights of -inf and must not be mixed in.
         """
         queries = F.normalize(self.query(hidden).float(), dim=-1) * self.log_sharpness.exp()
-        scores = (queries @ copy_keys[:, :-1].transpose(1, 2)).float()  # also under mixed precision
+        scores = (queries @ copy_keys.transpose(1, 2)).float()  # also under mixed precision
         gate = self.gate(hidden).squeeze(-1).float()
         if matches is not None:
             longest = _kept(matches.classes, may_copy, 0).amax(dim=-1, keepdim=True)
@@ -79,6 +79,13 @@ class CopyHead(nn.Module):
             return None
         lengths = context_matches(tokens, n, self.config.middle)
         return Matches(classes(lengths), None)
+
+    def matches_in_tree(self, context: Tensor, tokens: Tensor, before: Tensor) -> Matches | None:
+        """Matches [1, S, T - 1 + S] of a tree's tokens, see `matches.tree_matches`; None as for `matches_after`."""
+        if not self.config.copies_matches:
+            return None
+        lengths = tree_matches(context, tokens, before, self.config.middle)
+        return Matches(classes(lengths).unsqueeze(0), None)
 
     def matches_in(self, canvases: Tensor, tokens: Tensor, before: Tensor) -> Matches | None:
         """Matches of canvases [B, M, L], all M * L positions in a row, after positions with match lengths before.

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget
+from .asks import BranchWork, Rows
 from .denoiser import ContextStates
-from .forwards import Rows, RowsWork
 from .policies import UnmaskPolicy, one
 from .row import EndsBy, Row
 
@@ -98,7 +98,7 @@ def ignore(step: Step) -> None:
     """An on_step for callers that do not watch."""
 
 
-def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> RowsWork[Prediction]:
+def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     log_probs = tokens.allowed((yield Rows(canvas, states)))
     best = log_probs.max(dim=-1)
@@ -111,7 +111,7 @@ def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
     return log_probs[..., tokens.stop_ids].logsumexp(dim=-1)
 
 
-Predict = Callable[[ContextStates, Tensor, CanvasTokens], RowsWork[Prediction]]
+Predict = Callable[[ContextStates, Tensor, CanvasTokens], BranchWork[Prediction]]
 
 
 def denoise(
@@ -124,7 +124,7 @@ def denoise(
     on_step: Callable[[Step], None] = ignore,
     predict: Predict = predict,
     rows: Sequence[Row] = (),
-) -> RowsWork[Denoised]:
+) -> BranchWork[Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
     Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.

@@ -207,7 +207,7 @@ class Denoiser(nn.Module):
         plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
         if not followers.shape[1]:
             return plain
-        weights, gate = self.copy_head(hidden, copy_keys, may_copy, matches)
+        weights, gate = self.copy_head(hidden, copy_keys[:, :-1], may_copy, matches)
         return mixture(plain, weights, gate, followers)
 
 

@@ -18,13 +18,13 @@ from torch import Tensor
 from ..fim.budget import Budget, no_ceiling
 from ..fim.drafts import find_drafts
 from ..fim.types import CompletionRequest, CompletionSource, FinishReason
+from .asks import BranchWork, Rows, Work
 from .candidates import Candidate, merged
 from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY
 from .denoise import CanvasTokens, Denoised, denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
-from .forwards import Rows, RowsWork, Work
 from .layout import with_lf
 from .ranker import Judged, Ranker, judge
 from .row import Row
@@ -106,7 +106,7 @@ class Filling:
         rows = yield from self.denoised(states, judged)
         return judged, (yield from self._judge(states, judged, rows))
 
-    def judged_drafts(self, states: ContextStates) -> RowsWork[list[Judged]]:
+    def judged_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
         hole = self.request.hole
         if not self.request.drafts:
@@ -151,7 +151,7 @@ class Filling:
             row.cut()
         return rows
 
-    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> RowsWork[Tensor]:
+    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
 
         One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
@@ -182,7 +182,7 @@ class Filling:
             rows.append(row)
         return rows
 
-    def _filled(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> RowsWork[list[Row]]:
+    def _filled(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> BranchWork[list[Row]]:
         """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to."""
         if self.budget.spent(self.n_forwards):
             return [replace(row, finish_reason="budget") for row in rows]
@@ -218,7 +218,7 @@ class Filling:
             row.finish_reason = "stop"
         return row
 
-    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> RowsWork[Answer]:
+    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
         if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
@@ -237,7 +237,7 @@ class Filling:
         row = next((row for row in rows if self._text_of(row) == best.candidate.text), Row(finish_reason="stop"))
         return self._from(best, row.finish_reason)
 
-    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> RowsWork[list[Judged]]:
+    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[list[Judged]]:
         """Drafts and rows in one list, all verified, the likeliest first."""
         verified = {j.candidate.text: j.verified for j in judged}
         found = merged(
@@ -293,7 +293,7 @@ class Filling:
         is_late = self.budget.spent(self.n_forwards) or would_be_late(self.budget, self._verify_s)
         return not (states.n_tokens < 2 or is_late or self.is_cancelled())
 
-    def _verify(self, states: ContextStates, candidates: list[Candidate]) -> RowsWork[list[Verified]]:
+    def _verify(self, states: ContextStates, candidates: list[Candidate]) -> BranchWork[list[Verified]]:
         before_ms = self.timings_ms["verify"]
         with self._clock("verify"):
             self.n_forwards += 1

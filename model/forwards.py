@@ -1,53 +1,25 @@
-"""Forwards: what work on a hole asks of the model, and how the asks of several jobs become one pass.
+"""Forwards: how what several jobs ask of the model becomes one pass.
 
-Work is a generator: it yields an `Ask`, is sent log-probabilities or states, and returns its result. So the one denoise
-loop, verification and prefill are written as if they had the model for themselves, and whoever drives them decides what
-runs together: `drive` one job alone, `drive_all` several in step. Token-wise layers run over the tokens of all jobs at
-once; attention and copying, which differ in their contexts, job by job, on each one's own cached states, with nothing
-padded or copied.
+The one denoise loop, verification and prefill are written as if they had the model for themselves (`asks`), and whoever
+drives them decides what runs together: `drive` one job alone, `drive_all` several in step. Token-wise layers run over
+the tokens of all jobs at once; attention and copying, which differ in their contexts, job by job, on each one's own
+cached states, with nothing padded.
 
 Knows tensors and no text, no sockets, no clocks.
 """
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .blocks import Block, Place, branch_mask, rotary
+from .asks import Ask, Branches, Context, Laid, Reply, Rows, T, Tree, Work, laid
+from .blocks import Block, Tail, rotary
 from .copy_head import CopyHead
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows [M, N] of tokens that each follow the same context (states of batch 1): canvases or, causal, continuations.
-
-    Answered by log-probabilities [M, N, V]: of what stands at each position of a canvas, of what follows each position
-    of a continuation.
-    """
-
-    tokens: Tensor
-    states: ContextStates
-    is_causal: bool = False
-
-
-@dataclass(frozen=True)
-class Context:
-    """New context tokens [1, N] after past. Answered by the states of these tokens alone."""
-
-    tokens: Tensor
-    past: ContextStates | None
-
-
-Ask = Rows | Context
-Reply = Tensor | ContextStates
-T = TypeVar("T")
-Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
-RowsWork = Generator[Rows, Any, T]
 
 
 class Runner(Protocol):
@@ -69,20 +41,18 @@ class ModelRunner:
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
-        device = self.model.embedding.weight.device
-        rows = [ask for ask in asks if isinstance(ask, Rows)]
-        moved = [replace(ask, tokens=ask.tokens.to(device)) for ask in rows]
-        answers = iter(run_rows(self.model, moved) if rows else [])
+        branches = [ask for ask in asks if not isinstance(ask, Context)]
+        answers = iter(run_branches(self.model, branches) if branches else [])
         return [
-            next(answers).to(ask.tokens.device)
-            if isinstance(ask, Rows)
-            else self._states(ask.tokens.to(device), ask.past)
+            self._states(ask)
+            if isinstance(ask, Context)
+            else next(answers).to(ask.tokens.device if isinstance(ask, Rows) else "cpu")
             for ask in asks
         ]
 
-    def _states(self, tokens: Tensor, past: ContextStates | None) -> ContextStates:
-        _, states = self.model.context(tokens, past)
-        return newest(states, tokens.shape[1])
+    def _states(self, ask: Context) -> ContextStates:
+        _, states = self.model.context(ask.tokens.to(self.model.embedding.weight.device), ask.past)
+        return newest(states, ask.tokens.shape[1])
 
 
 def drive(run: Runner, work: Work[T]) -> T:
@@ -106,76 +76,89 @@ def drive_all(run: Runner, works: Sequence[Work[T]]) -> list[T]:
     return [results[i] for i in range(len(works))]
 
 
-def run_rows(model: Denoiser, asks: Sequence[Rows]) -> list[Tensor]:
-    """Log-probabilities [M, N, V] for each ask, from one pass over the tokens of all."""
-    sizes = [ask.tokens.numel() for ask in asks]
-    hidden = packed_hidden(model, asks)  # [S, D]
+def run_branches(model: Denoiser, asks: Sequence[Branches]) -> list[Tensor]:
+    """The reply to each ask, on the model's device, from one pass over the tokens of all."""
+    device = model.embedding.weight.device
+    lines = [laid(ask).to(device) for ask in asks]
+    hidden = packed_hidden(model, asks, lines)  # [S, D]
     plain = F.log_softmax(model.vocabulary_logits(hidden).float(), dim=-1)
+    sizes = [len(line.tokens) for line in lines]
     return [
-        mixed(model.copy_head, ask, h.view(*ask.tokens.shape, -1), p.view(*ask.tokens.shape, -1))
-        for ask, h, p in zip(asks, hidden.split(sizes), plain.split(sizes), strict=True)
+        mixed(model.copy_head, ask, line, h, p)
+        for ask, line, h, p in zip(asks, lines, hidden.split(sizes), plain.split(sizes), strict=True)
     ]
 
 
-def packed_hidden(model: Denoiser, asks: Sequence[Rows]) -> Tensor:
-    """Hidden states [S, D] of all rows' tokens, laid end to end."""
-    tokens = torch.cat([ask.tokens.view(1, -1) for ask in asks], dim=1)  # [1, S]
-    is_causal = torch.cat([torch.full_like(ask.tokens.view(1, -1), ask.is_causal, dtype=torch.bool) for ask in asks], 1)
-    x = model.branch_inputs(tokens, is_causal)  # [1, S, D]
-    places = [_place(model, ask) for ask in asks]
+def packed_hidden(model: Denoiser, asks: Sequence[Branches], lines: Sequence[Laid]) -> Tensor:
+    """Hidden states [S, D] of all asks' tokens, laid end to end."""
+    tokens = torch.cat([line.tokens for line in lines]).unsqueeze(0)  # [1, S]
+    is_causal = torch.cat([torch.full_like(line.tokens, not line.is_canvas, dtype=torch.bool) for line in lines])
+    x = model.branch_inputs(tokens, is_causal.unsqueeze(0))  # [1, S, D]
+    tails = [_tail(model, line, ask.states.n_tokens) for ask, line in zip(asks, lines, strict=True)]
     for i, block in enumerate(model.blocks):
         assert isinstance(block, Block)
-        x = block.packed(x, [(ask.states.layers[i], place) for ask, place in zip(asks, places, strict=True)])
+        x = block.packed(x, [(ask.states.layers[i], tail) for ask, tail in zip(asks, tails, strict=True)])
     return model.norm(x)[0]
 
 
-def _place(model: Denoiser, ask: Rows) -> Place:
-    m, n = ask.tokens.shape
-    n_context, device = ask.states.n_tokens, ask.tokens.device
-    anchors = torch.full((1, m), n_context - 1, device=device)
-    is_causal = torch.full((1, m), ask.is_causal, device=device)
-    mask = None if m == 1 and not ask.is_causal else branch_mask(anchors, is_causal, n_context, n)
-    positions = torch.arange(n_context, n_context + n, device=device).repeat(m)
-    cos, sin = rotary(positions, model.config.head_size, model.config.rope_theta)
-    return Place(cos, sin, mask, anchors, n)
+def _tail(model: Denoiser, line: Laid, n_context: int) -> Tail:
+    cos, sin = rotary(n_context + line.depths, model.config.head_size, model.config.rope_theta)
+    mask = None if line.sees is None else F.pad(line.sees, (n_context, 0), value=True)
+    return Tail(cos, sin, mask, line.before)
 
 
-def mixed(head: CopyHead, ask: Rows, hidden: Tensor, plain: Tensor) -> Tensor:
-    """Vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave for the rows of ask.
+def mixed(head: CopyHead, ask: Branches, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
+    """The reply to ask: vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave.
 
-    hidden [M, N, D] are the last hidden states, plain [M, N, V] the vocabulary's own log-probabilities, which may be
-    changed. Continuations may copy their own earlier tokens too. On a CPU only the columns of tokens that can be copied
-    are touched; elsewhere finding them would make the host wait.
+    hidden [S, D] are the last hidden states of the ask's tokens, line, plain [S, V] the vocabulary's own
+    log-probabilities, which may be changed. Continuations may copy their own earlier tokens too.
     """
-    states, (m, n) = ask.states, ask.tokens.shape
-    if not ask.is_causal:
-        if states.n_tokens < 2:
-            return plain
-        weights, gate = head(hidden, states.copy_keys, None, canvas_rows_matches(head, states, ask.tokens))
-        if plain.device.type != "cpu":
-            return mixture(plain, weights, gate, states.tokens[:, 1:])
-        if states.followers is None:
-            states.followers = _distinct(states.tokens[:, 1:])
-        return mix_in(plain, weights, gate, *states.followers)
-    keys = torch.cat((states.copy_keys.expand(m, -1, -1), head.keys(hidden)), dim=1)  # [M, T + N, C]
-    tokens = torch.cat((states.tokens.expand(m, -1), ask.tokens), dim=1)
-    earlier = torch.ones(n, n - 1, dtype=torch.bool, device=tokens.device).tril(-1)
-    may_copy = F.pad(earlier, (states.n_tokens, 0), value=True)
-    weights, gate = head(hidden, keys, may_copy, head.matches_after(tokens, n))
+    if isinstance(ask, Tree):
+        return _mixed_tree(head, ask.states, line, hidden, plain)
+    states, shape = ask.states, ask.tokens.shape
+    plain = plain.view(*shape, -1)
+    if states.n_tokens < 2:
+        return plain
+    matches = canvas_rows_matches(head, states, line.tokens.view(shape))
+    weights, gate = head(hidden.view(*shape, -1), states.copy_keys[:, :-1], None, matches)
+    if plain.device.type == "cpu" and states.followers is None:
+        states.followers = _distinct(states.tokens[0, 1:])
+    return _mixture(plain, weights, gate, states.tokens[0, 1:], states.followers)
+
+
+def _mixed_tree(head: CopyHead, states: ContextStates, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
+    hidden, last = hidden.unsqueeze(0), states.n_tokens - 1
+    assert line.sees is not None
+    keys = torch.cat((states.copy_keys[0], head.keys(hidden)[0]))  # [T + S, C]
+    keys = torch.cat((keys[:last], keys[line.before + last]))  # of the place before each token but the first
+    may_copy = F.pad(line.sees, (last, 0), value=True)
+    matches = head.matches_in_tree(states.tokens[0], line.tokens, line.before)
+    weights, gate = head(hidden, keys.unsqueeze(0), may_copy, matches)
+    followers = torch.cat((states.tokens[0, 1:], line.tokens))
+    return _mixture(plain.unsqueeze(0), weights, gate, followers)[0]
+
+
+def _mixture(
+    plain: Tensor, weights: Tensor, gate: Tensor, followers: Tensor, distinct: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """plain [M, N, V] and copies of followers [S] mixed; distinct: those of `_distinct`, where they are known.
+
+    On a CPU only the columns of tokens that can be copied are touched; elsewhere finding them would make the host wait.
+    """
     if plain.device.type != "cpu":
-        return mixture(plain, weights, gate, tokens[:, 1:])
-    return mix_in(plain, weights, gate, *_distinct(tokens[:, 1:]))
+        return mixture(plain, weights, gate, followers.unsqueeze(0))
+    return mix_in(plain, weights, gate, *(distinct or _distinct(followers)))
 
 
 def mix_in(plain: Tensor, weights: Tensor, gate: Tensor, ids: Tensor, places: Tensor) -> Tensor:
     """Mix copies into plain [M, N, V], which is changed, touching only the columns of ids [U].
 
-    Log-weights [M, N, S] say how likely each of S tokens is copied, places [M or 1, S] which of ids it is, gate [M, N]
-    are the log-odds of copying at all.
+    Log-weights [M, N, S] say how likely each of S tokens is copied, places [S] which of ids it is, gate [M, N] are the
+    log-odds of copying at all.
     """
     gate = gate.unsqueeze(-1)
     copied = plain.new_zeros(*plain.shape[:2], len(ids))
-    copied.scatter_add_(-1, places.unsqueeze(1).expand_as(weights), weights.exp())
+    copied.scatter_add_(-1, places.expand_as(weights), weights.exp())
     plain += F.logsigmoid(-gate)
     both = torch.logaddexp(plain[..., ids], copied.clamp_min_(1e-20).log_() + F.logsigmoid(gate))
     plain[..., ids] = both
@@ -183,6 +166,6 @@ def mix_in(plain: Tensor, weights: Tensor, gate: Tensor, ids: Tensor, places: Te
 
 
 def _distinct(tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct ids [U] in tokens [M, S], and the place [M, S] of each token among them."""
+    """The distinct ids [U] in tokens [S], and the place [S] of each token among them."""
     ids, places = tokens.unique(return_inverse=True)
     return ids, places

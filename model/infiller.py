@@ -14,11 +14,11 @@ import torch
 from ..fim.budget import step_ceiling
 from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
+from .asks import Ask, Context, Reply
 from .checkpoint import Checkpoint, embedded_checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoise import CanvasTokens
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
-from .forwards import Ask, Context, Reply
 from .layout import ContextLayout
 from .memory import is_out_of_memory
 from .runtimes import Runtime, best_dtype, fastest_device, fastest_runtime, runner_of

@@ -90,6 +90,35 @@ def _by_position(lengths: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int | None = None) -> Tensor:
+    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree behind a context [T].
+
+    before [S] is the token before each: 0 the context's last, 1 + i token i. Column j < T - 1 is for copying context
+    token j + 1, column T - 1 + s for copying token s, which only those behind it may do. skipped as in
+    `context_matches`.
+    """
+    n_context, n = len(context), len(tokens)
+    text = torch.cat((context, tokens))
+    nothing = n_context + n  # the place before the first
+    place = torch.arange(nothing + 1, device=text.device)
+    earlier = torch.cat((place[:n_context] - 1, before + n_context - 1, place[-1:])).remainder(nothing + 1)
+    if skipped is not None:  # where the text ends that stands up to and with a place
+        is_skipped = F.pad(text == skipped, (0, 1))
+        place = torch.where(is_skipped, earlier, place)
+        earlier = place[earlier]
+    rows, columns = place[n_context:-1], torch.cat((place[: n_context - 1], place[before + n_context - 1]))
+    ids = F.pad(text, (0, 1), value=-1).int()
+    run = torch.ones((n, len(columns)), dtype=torch.bool, device=text.device)
+    count = torch.zeros_like(run, dtype=torch.uint8)
+    for _ in range(N_MAX):
+        run &= (ids[rows].unsqueeze(1) == ids[columns]) & (rows != nothing).unsqueeze(1)
+        count += run
+        rows, columns = earlier[rows], earlier[columns]
+    followers = torch.cat((context[1:], tokens))
+    return count if skipped is None else count.masked_fill(followers == skipped, 0)
+
+
+@torch.no_grad()
 def classes(lengths: Tensor) -> Tensor:
     """The class (int64, 0 … N_CLASSES - 1) of each match length."""
     return _CLASS_OF.to(lengths.device)[lengths.int()]

@@ -18,15 +18,16 @@ from .denoiser import Denoiser
 
 Value = ov.Node | ov.Output  # of a node with one output, or one output of several
 
-INPUTS = ("tokens", "marks", "is_first", "cos", "sin", "mask", "keys", "values", "raws")
+INPUTS = ("tokens", "marks", "before", "cos", "sin", "mask", "keys", "values", "raws")
 
 
 def denoiser_graph(model: Denoiser, *, states_type: ov.Type, has_head: bool) -> ov.Model:
     """The graph of model. Inputs, in the order of INPUTS:
 
-    tokens int64 [S]; marks float32 [S, 1], 1 for tokens of a canvas; is_first bool [S, 1], at the begin of a row;
-    cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys and values, of
-    states_type [L, K, T, E]; raws float32 [L, W], the context's last q, k and v before shift.
+    tokens int64 [S]; marks float32 [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the
+    context's last and 1 + i token i; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of
+    attention; keys and values, of states_type [L, K, T, E]; raws float32 [L, W], the context's last q, k and v before
+    shift.
 
     Outputs: hidden float32 [S, D], after the last norm; then, with has_head, the vocabulary's log-probabilities float32
     [S, V], and else the new keys and values, of states_type [L, K, S, E], and raws float32 [L, S, W].
@@ -50,7 +51,7 @@ class _Builder:
         inputs = {
             "tokens": ops.parameter([dynamic], np.int64),
             "marks": ops.parameter([dynamic, 1], np.float32),
-            "is_first": ops.parameter([dynamic, 1], np.bool_),
+            "before": ops.parameter([dynamic], np.int64),
             "cos": ops.parameter([dynamic, half], np.float32),
             "sin": ops.parameter([dynamic, half], np.float32),
             "mask": ops.parameter([dynamic, dynamic], np.float32),
@@ -87,8 +88,8 @@ class _Builder:
         c, name = self.config, f"blocks.{i}."
         h, k, e = c.n_heads, c.n_kv_heads, c.head_size
         raw = self._linear(self._norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
-        moved = ops.concat([self._rows(raw, -1, None), self._rows(raw, 0, -1)], 0)
-        previous = ops.select(inputs["is_first"], self._rows(inputs["raws"], i, i + 1), moved)
+        all_raws = ops.concat([self._rows(inputs["raws"], i, i + 1), raw], 0)
+        previous = ops.gather(all_raws, inputs["before"], self._ints(0))
         mixed = ops.add(raw, ops.multiply(self._floats(name + "attention.shift"), previous))
         heads = ops.transpose(ops.reshape(mixed, self._ints([-1, h + 2 * k, e]), False), self._ints([1, 0, 2]))
         q, keys, values = ops.variadic_split(heads, self._ints(0), self._ints([h, k, k])).outputs()
@@ -138,9 +139,8 @@ class _Builder:
     def _floats(self, name: str) -> ov.Node:
         return ops.constant(self.weights[name])
 
-    def _rows(self, x: ov.Node, start: int, stop: int | None) -> ov.Node:
-        end = np.iinfo(np.int64).max if stop is None else stop
-        return ops.slice(x, self._ints([start]), self._ints([end]), self._ints([1]), self._ints([0]))
+    def _rows(self, x: ov.Node, start: int, stop: int) -> ov.Node:
+        return ops.slice(x, self._ints([start]), self._ints([stop]), self._ints([1]), self._ints([0]))
 
     @staticmethod
     def _ints(values: int | list[int]) -> ov.Node:

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .blocks import LayerStates, branch_mask, rotary
+from .asks import Ask, Branches, Context, Laid, Reply, laid
+from .blocks import LayerStates, rotary
 from .denoiser import N_ROOM, ContextStates, Denoiser, room_for
-from .forwards import Ask, Context, Reply, Rows, mixed
+from .forwards import mixed
 from .openvino_graph import denoiser_graph
 
 if TYPE_CHECKING:
@@ -54,38 +55,19 @@ class OpenVinoRunner:
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
         """One reply an ask, in their order."""
-        return [self._log_probs(ask) if isinstance(ask, Rows) else self._states(ask) for ask in asks]
+        return [self._states(ask) if isinstance(ask, Context) else self._log_probs(ask) for ask in asks]
 
-    def _log_probs(self, ask: Rows) -> Tensor:
-        m, n = ask.tokens.shape
-        n_context = ask.states.n_tokens
-        mask = None
-        if m > 1 or ask.is_causal:
-            mask = branch_mask(torch.full((1, m), n_context - 1), torch.full((1, m), ask.is_causal), n_context, n)
-            assert isinstance(mask, Tensor)
-            mask = mask[0, 0]
-        hidden, plain = self._infer(
-            self._rows,
-            ask.tokens.reshape(-1),
-            torch.arange(n_context, n_context + n).repeat(m),
-            mask,
-            ask.states,
-            is_first=torch.arange(m * n) % n == 0,
-            is_canvas=not ask.is_causal,
-        )
-        return mixed(self.copy_head, ask, hidden[: m * n].view(m, n, -1), plain[: m * n].view(m, n, -1))
+    def _log_probs(self, ask: Branches) -> Tensor:
+        line = laid(ask)
+        n = len(line.tokens)
+        hidden, plain = self._infer(self._rows, line, ask.states)
+        return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
 
     def _states(self, ask: Context) -> ContextStates:
-        n_past, n = 0 if ask.past is None else ask.past.n_tokens, ask.tokens.shape[1]
-        hidden, keys, values, raws = self._infer(
-            self._context,
-            ask.tokens[0],
-            torch.arange(n_past, n_past + n),
-            torch.ones(n, n_past + n, dtype=torch.bool).tril_(n_past),
-            ask.past,
-            is_first=torch.arange(n) == 0,
-            is_canvas=False,
-        )
+        n = ask.tokens.shape[1]
+        place = torch.arange(n)
+        line = Laid(ask.tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
+        hidden, keys, values, raws = self._infer(self._context, line, ask.past)
         copy_keys = self.copy_head.keys(hidden[:n].unsqueeze(0))
         raws = raws[:, :n].to(self.dtype)
         layers = [
@@ -94,22 +76,12 @@ class OpenVinoRunner:
         ]
         return ContextStates(layers, copy_keys, ask.tokens)
 
-    def _infer(
-        self,
-        request: "ov.InferRequest",
-        tokens: Tensor,
-        positions: Tensor,
-        may_look: Tensor | None,
-        states: ContextStates | None,
-        *,
-        is_first: Tensor,
-        is_canvas: bool,
-    ) -> list[Tensor]:
-        """The outputs for new tokens [S] after states, with room behind; may_look is bool [S, T + S], None everywhere.
+    def _infer(self, request: "ov.InferRequest", line: Laid, states: ContextStates | None) -> list[Tensor]:
+        """The outputs for the tokens of line after states, with room behind.
 
         A number of tokens that the runtime has not seen costs time, and memory for good (docs/log.md): it sees few.
         """
-        c, n = self.config, len(tokens)
+        c, n = self.config, len(line.tokens)
         n_rows = next((size for size in ROWS if size >= n), -(-n // ROWS[-1]) * ROWS[-1])
         n_context, n_room = 0 if states is None else states.n_tokens, N_ROOM
         if states is None:
@@ -121,17 +93,13 @@ class OpenVinoRunner:
             raws = torch.cat([layer.raw[0, -1:] for layer in states.layers]).float()
         mask = torch.full((n_rows, n_room + n_rows), float("-inf"))
         mask[n:] = 0.0  # what nobody reads may see anything
-        if may_look is None:
-            mask[:, :n_context] = 0.0
-            mask[:, n_room : n_room + n] = 0.0
-        else:
-            mask[:n, :n_context].masked_fill_(may_look[:, :n_context], 0.0)
-            mask[:n, n_room : n_room + n].masked_fill_(may_look[:, n_context:], 0.0)
-        n_more = n_rows - n
-        cos, sin = rotary(F.pad(positions, (0, n_more)), c.head_size, c.rope_theta)
-        marks = torch.full((n_rows, 1), float(is_canvas))
-        first = F.pad(is_first, (0, n_more), value=True).unsqueeze(1)
-        inputs = (F.pad(tokens, (0, n_more)), marks, first, cos, sin, mask, keys, values, raws)
+        mask[:, :n_context] = 0.0
+        own = mask[:n, n_room : n_room + n]
+        own.fill_(0.0) if line.sees is None else own.masked_fill_(line.sees, 0.0)
+        more = (0, n_rows - n)
+        cos, sin = rotary(F.pad(n_context + line.depths, more), c.head_size, c.rope_theta)
+        marks = torch.full((n_rows, 1), float(line.is_canvas))
+        inputs = (F.pad(line.tokens, more), marks, F.pad(line.before, more), cos, sin, mask, keys, values, raws)
         request.infer({i: _shared(tensor) for i, tensor in enumerate(inputs)}, share_inputs=True)
         return [_tensor(output) for output in request.output_tensors]
 

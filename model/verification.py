@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from .asks import BranchWork, tree_of
 from .denoise import CanvasTokens, Prediction, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
-from .forwards import Rows, RowsWork
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,24 @@ class Verified:
 
 def verify(
     states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
-) -> RowsWork[list[Verified]]:
-    """Scores of candidates after the context in states (batch 1), in one causal pass over all of them.
+) -> BranchWork[list[Verified]]:
+    """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
     Empty candidates are allowed. Raises ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:
         raise ValueError("verification needs a candidate and a context of at least two tokens")
     before, first = opening(states, tokens)
-    n = max(map(len, candidates))
-    rows = torch.full((len(candidates), n + 1), first)
-    for row, candidate in zip(rows, candidates, strict=True):
-        row[1 : len(candidate) + 1] = torch.tensor(candidate, dtype=torch.long)
-    log_probs = yield Rows(rows, before, is_causal=True)  # [M, N + 1, V]
-    log_probs = tokens.allowed(log_probs)
-    ends = stop_log_probs(log_probs, tokens).cpu()  # [M, N + 1]
-    chosen = log_probs[:, :-1].gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1).cpu()  # [M, N]
-    best = log_probs.argmax(dim=-1).cpu()
+    tree, paths = tree_of(first, candidates, before)
+    log_probs = tokens.allowed((yield tree))  # [S, V]
+    ends, best = stop_log_probs(log_probs, tokens), log_probs.argmax(dim=-1)
     return [
-        Verified(
-            list(candidate), chosen[i, : len(candidate)], ends[i, : len(candidate) + 1], best[i, : len(candidate) + 1]
-        )
-        for i, candidate in enumerate(candidates)
+        Verified(list(candidate), log_probs[path[:-1], list(candidate)], ends[path], best[path])
+        for candidate, path in zip(candidates, paths, strict=True)
     ]
 
 
-def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> RowsWork[Prediction]:
+def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
     """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
 
     Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
@@ -91,8 +83,8 @@ def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens
     drafted = (yield from predict(states, canvas, tokens)).tokens
     filled = torch.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
     before, first = opening(states, tokens)
-    rows = torch.cat((torch.full_like(filled[:, :1], first), filled[:, :-1]), dim=1)
-    log_probs = tokens.allowed((yield Rows(rows, before, is_causal=True)))
+    tree, (path,) = tree_of(first, [filled[0, :-1].tolist()], before)
+    log_probs = tokens.allowed((yield tree)[path].unsqueeze(0))
     best = log_probs.max(dim=-1)
     agrees = (best.indices == filled) | (canvas != tokens.mask)
     reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement

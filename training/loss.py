@@ -45,7 +45,7 @@ def copied_log_probs(
     matches: Matches | None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability [B, N] that copying gives each target, and the log-odds [B, N] of copying at all."""
-    weights, gate = model.copy_head(hidden, copy_keys, may_copy, matches)
+    weights, gate = model.copy_head(hidden, copy_keys[:, :-1], may_copy, matches)
     same = targets.unsqueeze(-1) == tokens[:, 1:].unsqueeze(1)  # [B, N, T - 1]
     return torch.logsumexp(weights.masked_fill(~same | ~may_copy, NOTHING), dim=-1), gate
 

@@ -116,7 +116,7 @@ def test_it_is_what_the_denoiser_predicts(device):
 
     before = context_matches(states.tokens, 1, model.config.middle)
     matches = model.copy_head.matches_in(canvas.unsqueeze(1), states.tokens, before)
-    weights, gate = model.copy_head(hidden, states.copy_keys, torch.ones((), dtype=torch.bool), matches)
+    weights, gate = model.copy_head(hidden, states.copy_keys[:, :-1], torch.ones((), dtype=torch.bool), matches)
     tensors = [
         hidden.flatten(0, 1), model.embedding.weight, forbidden, weights.exp().flatten(0, 1), states.tokens[:, 1:],
         gate.flatten(),

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
+from quicksilver.model.asks import Branches, Context, Rows, Tree, Work, tree_of
 from quicksilver.model.context_cache import ContextCache
 from quicksilver.model.denoise import CanvasTokens, denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser, rows_of
-from quicksilver.model.forwards import Context, ModelRunner, Rows, Work, drive, drive_all, run_rows
+from quicksilver.model.forwards import ModelRunner, drive, drive_all, run_branches
 from quicksilver.model.pages import joined
 from quicksilver.model.policies import threshold
 from tiny import assert_near, tiny_config, tiny_denoiser
@@ -32,31 +33,31 @@ def context(seed: int, n: int) -> ContextStates:
     return states
 
 
-def asks() -> list[Rows]:
+def asks() -> list[Branches]:
     """Canvases and continuations, one row and several, after contexts of different lengths."""
     states = [MODEL.context(ids(seed, 1, n))[1] for seed, n in ((1, 7), (2, 30), (3, 1), (4, 19))]
     return [
         Rows(ids(5, 1, 8), states[0]),
-        Rows(ids(6, 3, 5), states[1], is_causal=True),
+        tree_of(9, [*ids(6, 3, 5).tolist(), [4, 7]], states[1])[0],
         Rows(ids(7, 2, 6), states[1]),
         Rows(ids(8, 1, 4), states[2]),
-        Rows(ids(9, 1, 1), states[3], is_causal=True),
+        Tree((12,), (-1,), states[3]),
     ]
 
 
 @torch.inference_mode()
 def test_packed_equals_alone():
-    together = run_rows(MODEL, asks())
+    together = run_branches(MODEL, asks())
     for ask, got in zip(asks(), together, strict=True):
-        assert_near(got, run_rows(MODEL, [ask])[0])
-        assert got.shape == (*ask.tokens.shape, V)
+        assert_near(got, run_branches(MODEL, [ask])[0])
+        assert got.shape == (*(ask.tokens.shape if isinstance(ask, Rows) else [len(ask.tokens)]), V)
 
 
 @torch.inference_mode()
 def test_a_canvas_gets_what_training_computes():
     for ask in asks():
-        if not ask.is_causal:
-            (got,) = run_rows(MODEL, [ask])
+        if isinstance(ask, Rows):
+            (got,) = run_branches(MODEL, [ask])
             for row, tokens in zip(got, ask.tokens, strict=True):
                 hidden = MODEL.canvas(tokens.view(1, 1, -1), ask.states).squeeze(1)
                 assert_near(row, MODEL.log_probs(hidden, ask.states, tokens.view(1, -1))[0])
@@ -124,6 +125,7 @@ def test_asks_go_to_the_models_device_and_answers_come_back(matches: bool):
         assert past.n_tokens == 18
         assert {t.device.type for t in (past.tokens, past.copy_keys, past.layers[0].keys)} == {"meta"}
         rows = torch.zeros(3, 6, dtype=torch.long)
-        for got in run([Rows(rows, past), Rows(rows, past, is_causal=True)]):
+        tree = Tree((1, 2, 3, 2), (-1, 0, 0, 2), past)
+        for got, shape in zip(run([Rows(rows, past), tree]), ((3, 6, V), (4, V)), strict=True):
             assert isinstance(got, torch.Tensor)
-            assert (got.shape, got.device.type) == ((3, 6, V), "cpu")
+            assert (got.shape, got.device.type) == (shape, "cpu")

@@ -3,7 +3,16 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.model.matches import BOUNDS, N_CLASSES, N_GAPS, N_MAX, canvas_matches, classes, context_matches
+from quicksilver.model.matches import (
+    BOUNDS,
+    N_CLASSES,
+    N_GAPS,
+    N_MAX,
+    canvas_matches,
+    classes,
+    context_matches,
+    tree_matches,
+)
 
 SKIPPED, MASK = 7, 8
 
@@ -50,6 +59,30 @@ def test_rows_of_a_batch_may_have_the_skipped_token_at_different_places():
     together = context_matches(torch.tensor([a, b]), 4, SKIPPED)
     for row, text in zip(together, (a, b), strict=True):
         assert torch.equal(row, context_matches(torch.tensor([text]), 4, SKIPPED)[0])
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts, st.booleans(), st.booleans(), st.data())
+def test_tree_lengths_are_those_counted_by_hand(text, has_mark, in_context, data):
+    n = data.draw(st.integers(1, 9))
+    tokens = data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    parents = [data.draw(st.integers(-1, i - 1)) for i in range(n)]
+    if has_mark:
+        tokens[0] = SKIPPED
+    if in_context:
+        text = [text[0], SKIPPED, *text[1:]] if has_mark else text
+    before = torch.tensor(parents) + 1
+    lengths = tree_matches(torch.tensor(text), torch.tensor(tokens), before, SKIPPED if has_mark else None)
+    assert lengths.shape == (n, len(text) - 1 + n)
+
+    def path(node: int) -> list[int]:
+        whole = text if node < 0 else [*path(parents[node]), tokens[node]]
+        return [t for t in whole if t != SKIPPED]
+
+    for i in range(n):
+        for j, follower in enumerate([*text[1:], *tokens]):
+            end = path(parents[j - len(text) + 1]) if j >= len(text) - 1 else [t for t in text[: j + 1] if t != SKIPPED]
+            assert lengths[i, j] == (0 if follower == SKIPPED else agreement(path(i), end))
 
 
 @settings(deadline=None, max_examples=60)

@@ -8,11 +8,12 @@ import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model import runtimes
+from quicksilver.model.asks import Context, Rows, Tree, tree_of
 from quicksilver.model.checkpoint import dequantise, quantise
 from quicksilver.model.context_cache import ContextCache
 from quicksilver.model.denoise import CanvasTokens, denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser, truncated
-from quicksilver.model.forwards import Context, ModelRunner, Rows, Runner, drive
+from quicksilver.model.forwards import ModelRunner, Runner, drive
 from quicksilver.model.pages import joined
 from quicksilver.model.policies import threshold
 from quicksilver.model.runtimes import runner_of
@@ -74,19 +75,26 @@ def test_contexts(lengths: tuple[int, ...]):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8), (4, 8), (3, 5)])
-@pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("n_context", [1, 2, 33])
-def test_rows(shape: tuple[int, int], is_causal: bool, n_context: int):
+def test_canvases(shape: tuple[int, int], n_context: int):
     tokens = ids(9, *shape)
-    if not is_causal:
-        tokens[:, ::2] = TOKENS.mask
-    past = states(TORCH, n_context)
-    (expected,) = TORCH([Rows(tokens, past, is_causal)])
-    (got,) = OPENVINO([Rows(tokens, past, is_causal)])
+    tokens[:, ::2] = TOKENS.mask
+    check_like_torch(Rows(tokens, states(TORCH, n_context)))
+
+
+@pytest.mark.parametrize("rows", [[[]], [[20, 21, 22]], [[20, 21, 22], [20, 21, 30, 31], [40], [20]]])
+@pytest.mark.parametrize("n_context", [1, 2, 33])
+def test_trees(rows: list[list[int]], n_context: int):
+    check_like_torch(tree_of(50, rows, states(TORCH, n_context))[0])
+
+
+def check_like_torch(ask: Rows | Tree):
+    (expected,) = TORCH([ask])
+    (got,) = OPENVINO([ask])
     assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
     assert_like(centred(got), centred(expected), share=0.0025)  # positions off by one: .003 to .009
     assert (got.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.8
-    assert torch.allclose(got.exp().sum(-1), torch.ones(shape), atol=1e-3)
+    assert torch.allclose(got.exp().sum(-1), torch.ones(got.shape[:-1]), atol=1e-3)
 
 
 def test_asks_do_not_disturb_each_other():

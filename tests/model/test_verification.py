@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
+from quicksilver.model.asks import tree_of
 from quicksilver.model.denoise import CanvasTokens, denoise
-from quicksilver.model.forwards import ModelRunner, Rows, drive, run_rows
+from quicksilver.model.forwards import ModelRunner, drive, run_branches
 from quicksilver.model.policies import threshold
 from quicksilver.model.verification import Verified, opening, predict_verified, verify
 from tiny import assert_near, tiny_denoiser
@@ -35,14 +36,18 @@ def scores(states, candidates, tokens):
 @torch.inference_mode()
 def test_a_continuation_scores_as_if_it_were_context():
     _, states = context()
-    rows = ids(1, 3, 7)
+    rows = ids(1, 4, 6)
     rows[1, 2] = rows[1, 5]  # its own tokens may be copied too
-    rows[2, 1] = rows[2, 6]
-    (got,) = run_rows(MODEL, [Rows(rows, states, is_causal=True)])
-    for row, alone in zip(rows, got, strict=True):
-        for i in range(len(row)):
-            hidden, grown = MODEL.context(torch.cat((states.tokens, row[None, : i + 1]), dim=1))
-            assert_near(alone[i], MODEL.log_probs(hidden[:, -1:], grown)[0, 0])
+    rows[2, 1] = rows[2, 5]
+    rows[3, :3] = rows[2, :3]  # what two begin with stands in the tree once
+    tree, paths = tree_of(11, rows.tolist(), states)
+    assert len(tree.tokens) == 1 + 24 - 3
+    (got,) = run_branches(MODEL, [tree])
+    for row, path in zip(rows, paths, strict=True):
+        for i, node in enumerate(path):
+            followed = torch.cat((states.tokens, torch.tensor([[11]]), row[None, :i]), dim=1)
+            hidden, grown = MODEL.context(followed)
+            assert_near(got[node], MODEL.log_probs(hidden[:, -1:], grown)[0, 0])
 
 
 @torch.inference_mode()
@@ -58,7 +63,8 @@ def test_a_middle_mark_does_not_break_matches():
     assert matches.classes[0, :, 2].tolist() == [3, 0, 0]
     assert matches.classes[0, 1, 3] == 4
     assert matches.classes[0, 2, 4] == 5
-    got = run_rows(model, [Rows(row, states, is_causal=True)])[0][0]
+    tree, _ = tree_of(int(row[0, 0]), [row[0, 1:].tolist()], states)
+    (got,) = run_branches(model, [tree])
     for i in range(3):
         hidden, grown = model.context(tokens[:, : len(text) + 1 + i])
         assert_near(got[i], model.log_probs(hidden[:, -1:], grown)[0, 0])
@@ -96,7 +102,7 @@ def test_first_tokens_and_ends_are_one_distribution():
     firsts = scores(states, [[i] for i in allowed], TOKENS)
     total = sum(float(v.log_probs[0].exp()) for v in firsts) + float(firsts[0].end_log_probs[0].exp())
     before, first = opening(states, TOKENS)
-    masked = run_rows(MODEL, [Rows(torch.tensor([[first]]), before, is_causal=True)])[0][0, 0, 5].exp()
+    masked = run_branches(MODEL, [tree_of(first, [[]], before)[0]])[0][0, 5].exp()
     assert total == pytest.approx(1 - float(masked), abs=1e-4)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from quicksilver.model.asks import Ask, Reply, Rows
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.denoise import CanvasTokens
 from quicksilver.model.denoiser import ContextStates, Denoiser
-from quicksilver.model.forwards import Ask, Reply, Rows
 from quicksilver.model.tokenizer import CodeTokenizer
 
 TEXTS = [
