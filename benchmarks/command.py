@@ -59,6 +59,14 @@ def main(argv: Sequence[str]) -> int:
     scaling.add_argument("--threads", type=int, default=2, help="of the runtime (2)")
     scaling.add_argument("--runtime", choices=("torch", "openvino"), help="what runs it (default: the fastest)")
     scaling.set_defaults(run=_scaling)
+    kernels = benchmarks.add_parser("kernels", help="each kernel against its floor and its PyTorch reference")
+    kernels.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    kernels.add_argument("--png", type=Path, metavar="FILE", help="also draw it (needs matplotlib)")
+    kernels.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
+    kernels.add_argument("--size", action="append", help="nano, base, 7b, or several (default: all; 7b not on a CPU)")
+    kernels.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
+    kernels.add_argument("--rounds", type=int, default=20, help="each side's turns (20)")
+    kernels.set_defaults(run=_kernels)
     soak = benchmarks.add_parser("soak", help="thousands of requests with cancels, kills and evictions")
     soak.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     soak.add_argument("--requests", type=int, default=10_000, help="how many (10000)")
@@ -144,6 +152,26 @@ def _scaling(options: argparse.Namespace) -> int:
         runtime=options.runtime,
     )
     return run_scaling(plan, options.json, options.png)
+
+
+def _kernels(options: argparse.Namespace) -> int:
+    import torch
+
+    from ..kernels.jit import has_triton
+    from .kernels import CONTEXTS, KernelsPlan, run_kernels
+
+    if not 1 <= options.rounds <= 1000:
+        raise InputError("--rounds must be from 1 to 1000")
+    device = options.device or ("cuda" if torch.cuda.is_available() and has_triton() else "cpu")
+    if device == "cuda" and not (torch.cuda.is_available() and has_triton()):
+        raise InputError("--device cuda needs a GPU that torch can use, and Triton")
+    default = tuple(size for size in CONTEXTS if device == "cuda" or size != "7b")
+    sizes = default if options.size is None else tuple(",".join(options.size).replace(" ", "").split(","))
+    if not set(sizes) <= set(CONTEXTS):
+        raise InputError(f"--size must be {', '.join(CONTEXTS)}, with commas between, not {','.join(sizes)!r}")
+    dtype = options.dtype or ("bfloat16" if device == "cuda" else "float32")
+    plan = KernelsPlan(device=device, sizes=tuple(dict.fromkeys(sizes)), dtype=dtype, n_rounds=options.rounds)
+    return run_kernels(plan, options.json, options.png)
 
 
 def _soak(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
 from ..model.runtimes import Runtime, fastest_runtime
+from ..model.stored import embedded_checkpoint
 from ..training import corpus
 from ..training.corpus import Split
 from .answer_log import AnswerLog, Record, code_digest, maker
@@ -187,7 +188,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     chosen = arguments.weights or ("both" if arguments.state else "int8")
     weights: tuple[WeightsName, ...] = ("int8", "fp32") if chosen == "both" else (chosen,)
     setup = Setup(
-        model=arguments.model or checkpoint.embedded_checkpoint(),
+        model=arguments.model or embedded_checkpoint(),
         state=arguments.state,
         dtype=arguments.dtype,
         runtime=arguments.runtime,

@@ -1,4 +1,7 @@
-"""The evaluation's plots as PNG, from the data that `heldout` describes. The only user of matplotlib here."""
+"""The evaluation's plots as PNG, from the data that `heldout` describes, and the tables and plot of `kernels`.
+
+The only user of matplotlib here.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +18,8 @@ MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[train]', or leave
 # Okabe and Ito's, which colour-blind readers can tell apart, and two more.
 COLOURS = ("#999999", "#E69F00", "#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#7B4F2E")
 N_COLUMNS = 3
+KERNEL_COLUMNS = ("kernel", "batch", "context", "µs", "spread", "floor µs", "of floor", "speedup", "error")
+ON_A_GPU = "quicksilver bench kernels --device cuda --size nano,base,7b --json kernels.json"
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -127,3 +132,66 @@ def _by_kind(rows: Sequence[Row], draw: Draw) -> "Figure":
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=6)
     return figure
+
+
+def show_kernels(result: Row) -> None:
+    """Print what `kernels` measured: a table for each size, what failed, and how the floors come about."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from ..lsp_server.console import open_console
+
+    console, plan, rates = open_console(), result["plan"], result["ceilings"]
+    is_reference = result["computed_by"] == "reference"
+    columns = KERNEL_COLUMNS[: -2 if is_reference else None]
+    for size in plan["sizes"]:
+        title = f"quicksilver bench kernels: {size}, {plan['dtype']}, {result['device']}"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for column in columns:
+            table.add_column(column, justify="left" if column == "kernel" else "right", no_wrap=True)
+        for row in (row for row in result["rows"] if row["size"] == size):
+            table.add_row(*_kernel_cells(row)[: len(columns)])
+        console.print(table)
+    for row in (row for row in result["rows"] if row["error"] is not None):
+        console.print(f"{row['kernel']}, {row['size']}, batch {row['n_batch']}: {row['error']}", markup=False)
+    console.print(f"floor: bytes at {rates['gb_per_s']:,.0f} GB/s or FLOPs at {rates['gflop_per_s']:,.0f} GFLOP/s")
+    if is_reference:
+        console.print("These are the PyTorch references, which run without a GPU. The kernels, on one:")
+        console.print(ON_A_GPU, soft_wrap=True)
+
+
+def _kernel_cells(row: Row) -> list[str]:
+    """A row in the order of KERNEL_COLUMNS; the spread lies between the deciles, as a share of the median."""
+    median, share = row["median_us"], row["share_of_floor"]
+    return [
+        row["kernel"], str(row["n_batch"]), "" if row["n_context"] is None else f"{row['n_context']:,}",
+        _short(median), "–" if median is None else f"{(row['p90_us'] - row['p10_us']) / median:.0%}",
+        _short(row["floor_us"]), "–" if share is None else f"{100 * share:.3g} %",
+        _short(row["speedup"]), _short(row["max_error"]),
+    ]  # fmt: skip
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def draw_kernels(result: Row, path: Path) -> None:
+    """Time against floor as PNG, both axes logarithmic; hollow: the reference beside a kernel. Raises InputError."""
+    figure = new_figure(6.4, 4.8)
+    axes = figure.add_subplot()
+    rows = [row for row in result["rows"] if row["median_us"] is not None]
+    names = dict.fromkeys(row["kernel"].partition(" ")[0] for row in rows)
+    for name, colour in zip(names, COLOURS[1:], strict=False):
+        own = [row for row in rows if row["kernel"].partition(" ")[0] == name]
+        kernel = [(row["floor_us"], row["median_us"]) for row in own]
+        axes.scatter(*zip(*kernel, strict=True), s=18, color=colour, label=name)
+        reference = [(row["floor_us"], row["reference_us"]) for row in own if row["reference_us"] is not None]
+        if reference:
+            axes.scatter(*zip(*reference, strict=True), s=18, facecolors="none", edgecolors=colour)
+    floors = sorted(row["floor_us"] for row in rows)
+    for times in (1, 10):
+        axes.plot(floors, [times * floor for floor in floors], color=COLOURS[0], linestyle=":", linewidth=1)
+    axes.set(xlabel="floor, µs", ylabel="time, µs (dotted: floor, ten times it)", xscale="log", yscale="log")
+    axes.legend(fontsize=7)
+    figure.suptitle(f"{result['computed_by']}s, {result['plan']['dtype']}, {result['device']}", fontsize=9)
+    figure.savefig(path, dpi=130)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..fim.errors import InputError
-from ..model.checkpoint import Checkpoint
+from ..model.checkpoint import Checkpoint, weights_of
 from ..model.denoiser import Denoiser
 
 WRAPPERS = ("_orig_mod.", "module.")  # what torch.compile, DDP and AveragedModel put before a parameter's name
@@ -51,7 +51,7 @@ def unquantised(checkpoint: Checkpoint, state: Path) -> Unquantised:
     model.load_state_dict(found[part])
     with state.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    loaded = replace(checkpoint, model=model.eval(), sha256=sha256)
+    loaded = replace(checkpoint, weights=weights_of(model), sha256=sha256)
     return Unquantised(loaded, part, _rounds_to(found[part], rounded))
 
 

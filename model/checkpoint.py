@@ -1,77 +1,106 @@
-"""Checkpoints on disk: config.json, model.safetensors, tokenizer.json, MODEL_CARD.md in one folder.
-
-Matrices are stored as int8 with one scale a row, the rest as float32. config.json carries the SHA-256 of the other two
-files; a folder whose hashes do not match is refused. Never pickle, never remote code.
-"""
+"""Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
 import hashlib
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.numpy import save_file
+from torch import nn
 
 from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
+from .copy_head import CopyHead
 from .denoiser import Denoiser
 from .ranker import Ranker
+from .stored import (
+    CONFIG,
+    FORMAT,
+    SCALE_SUFFIX,
+    TOKENIZER,
+    WEIGHTS,
+    Int8Matrix,
+    StoredCheckpoint,
+    Weights,
+    as_float,
+    quantised,
+    read,
+    read_config,
+    write_config,
+)
 from .tokenizer import CodeTokenizer
-
-FORMAT = "quicksilver-denoiser-1"
-WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
-EMBEDDED = ("base", "nano")  # best first
-SCALE_SUFFIX = ".scale"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its name, the model in float32, its tokenizer, the SHA-256 of its weights, the ranker that
-    was fitted to it, if one was, and the SHA-256 of the weights that it is the mean of, if it is one."""
+    """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the ranker that was
+    fitted to it, if one was, and the SHA-256 of the weights that it is the mean of, if it is one."""
 
     name: str
-    model: Denoiser
+    config: DenoiserConfig
+    weights: Weights
     tokenizer: CodeTokenizer
     sha256: str
     ranker: Ranker | None = None
     averaged_from: tuple[str, ...] = ()
 
+    @cached_property
+    def model(self) -> Denoiser:
+        """The denoiser in float32, made when it is first asked for: a runtime of its own needs none."""
+        model = Denoiser(self.config)
+        model.load_state_dict(_tensors(self.weights), assign=True)
+        return model.eval()
 
-def embedded_checkpoint() -> Path:
-    """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
-    root = Path(__file__).parent / "checkpoints"
-    for name in EMBEDDED:
-        if (root / name / CONFIG).is_file():
-            return root / name
-    raise CheckpointError("no model came with this installation: reinstall, or pass --model FOLDER")
+    def copy_head(self) -> CopyHead:
+        """A copy head of its own, in float32."""
+        return copy_head_of(self.config, self.weights)
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were learnt."""
+        return sum(w.values.size if isinstance(w, Int8Matrix) else w.size for w in self.weights.values())
 
 
-def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Symmetric int8 [R, C] and float32 scales [R] of a matrix [R, C]."""
-    scale = weight.float().abs().amax(dim=1).clamp_min(1e-12) / 127
-    return (weight.float() / scale.unsqueeze(1)).round().to(torch.int8), scale
+def copy_head_of(config: DenoiserConfig, weights: Weights) -> CopyHead:
+    """The copy head among a denoiser's weights, in float32."""
+    head, prefix = CopyHead(config), "copy_head."
+    own = {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}
+    head.load_state_dict(_tensors(own))
+    return head.eval()
 
 
-def dequantise(weight: Tensor, scale: Tensor) -> Tensor:
-    """The float32 matrix of what `quantise` returned."""
-    return weight.float() * scale.unsqueeze(1)
+def weights_of(module: nn.Module) -> Weights:
+    """A module's weights, in float32."""
+    return {key: weight.detach().cpu().float().numpy() for key, weight in module.state_dict().items()}
+
+
+def rounded(weights: Weights) -> Weights:
+    """The same with matrices in int8, as a checkpoint keeps them."""
+    return {
+        key: quantised(weight) if isinstance(weight, np.ndarray) and weight.ndim == 2 else weight
+        for key, weight in weights.items()
+    }
+
+
+def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
+    """Float32 tensors of their own memory."""
+    return {key: torch.tensor(as_float(weight)) for key, weight in weights.items()}
 
 
 def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()) -> None:
     """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    tensors: dict[str, Tensor] = {}
-    for key, weight in model.state_dict().items():
-        if weight.ndim == 2:
-            tensors[key], tensors[key + SCALE_SUFFIX] = quantise(weight)
+    arrays: dict[str, np.ndarray] = {}
+    for key, weight in rounded(weights_of(model)).items():
+        if isinstance(weight, Int8Matrix):
+            arrays[key], arrays[key + SCALE_SUFFIX] = weight
         else:
-            tensors[key] = weight.float().contiguous()
-    save_file(tensors, folder / WEIGHTS)
+            arrays[key] = weight
+    save_file(arrays, folder / WEIGHTS)
     tokenizer.save(folder / TOKENIZER)
     config = {
         "format": FORMAT,
@@ -79,81 +108,37 @@ def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, ave
         "denoiser": asdict(model.config),
         "sha256": {file: _sha256(folder / file) for file in (WEIGHTS, TOKENIZER)},
     }
-    _write_config(folder, config | ({"averaged_from": list(averaged_from)} if averaged_from else {}))
+    write_config(folder, config | ({"averaged_from": list(averaged_from)} if averaged_from else {}))
 
 
-def _write_config(folder: Path, config: dict) -> None:
-    part = folder / (CONFIG + ".part")
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG)
-
-
-def load(folder: Path) -> Checkpoint:
-    """Read a checkpoint and check its hashes. Raises CheckpointError with one line that says what to do."""
-    config, shape = _read_config(folder)
-    for file, expected in config["sha256"].items():
-        path = folder / file
-        if not path.is_file():
-            raise CheckpointError(f"the checkpoint in {folder} lacks {file}: copy it again")
-        if _sha256(path) != expected:
-            raise CheckpointError(f"{path} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
-    tokenizer = CodeTokenizer.load(folder / TOKENIZER)
-    if tokenizer.vocab_size != shape.vocab_size:
-        raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
-    model = Denoiser(shape)
-    try:
-        stored = load_file(folder / WEIGHTS)
-        scales = {k.removesuffix(SCALE_SUFFIX): v for k, v in stored.items() if k.endswith(SCALE_SUFFIX)}
-        weights = {
-            key: dequantise(weight, scales[key]) if key in scales else weight
-            for key, weight in stored.items()
-            if not key.endswith(SCALE_SUFFIX)
-        }
-        model.load_state_dict(weights)
-    except (RuntimeError, OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} does not fit its config: {' '.join(str(error).split())[:200]}"
-        ) from error
+def load(source: Path | StoredCheckpoint) -> Checkpoint:
+    """A folder's checkpoint, or that of a folder read before. Raises CheckpointError with one line for people."""
+    stored = read(source) if isinstance(source, Path) else source
     return Checkpoint(
-        name=str(config["name"]),
-        model=model.eval(),
-        tokenizer=tokenizer,
-        sha256=str(config["sha256"][WEIGHTS]),
-        ranker=_ranker(folder, config),
-        averaged_from=tuple(map(str, config.get("averaged_from", ()))),
+        name=str(stored.config["name"]),
+        config=stored.shape,
+        weights=stored.weights,
+        tokenizer=stored.tokenizer,
+        sha256=stored.sha256,
+        ranker=_ranker(stored),
+        averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
     )
 
 
 def save_ranker(folder: Path, ranker: Ranker) -> None:
     """Put ranker into the config of the checkpoint in folder. Raises CheckpointError where there is none."""
-    config, _ = _read_config(folder)
-    _write_config(folder, config | {"ranker": dict(ranker.weights)})
+    config, _ = read_config(folder)
+    write_config(folder, config | {"ranker": dict(ranker.weights)})
 
 
-def _ranker(folder: Path, config: dict) -> Ranker | None:
-    if config.get("ranker") is None:
+def _ranker(stored: StoredCheckpoint) -> Ranker | None:
+    if stored.config.get("ranker") is None:
         return None
     try:
-        return Ranker(config["ranker"])
+        return Ranker(stored.config["ranker"])
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / CONFIG} has a ranker that this version cannot use: {error}") from error
-
-
-def _read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint in {os.fspath(folder)}: it has no {CONFIG}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise CheckpointError(f"{path} has format {config['format']!r}; this version reads {FORMAT!r}")
-        if set(config["sha256"]) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
-            raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
-        if not isinstance(config.get("averaged_from", []), list):
-            raise CheckpointError(f"{path} does not list what it is averaged from")
-        return config, DenoiserConfig(**config["denoiser"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint's config: {error}") from error
+        path = stored.folder / CONFIG
+        raise CheckpointError(f"{path} has a ranker that this version cannot use: {error}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 
 from .tokenizer import N_SPECIAL, Special
 
+MATCH_BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least MATCH_BOUNDS[c - 1] long; class 0: none
+N_MATCH_CLASSES = len(MATCH_BOUNDS) + 1
+N_MATCH_GAPS = 8  # masked tokens between a match and the position asked; more count as one less than this
 MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
 
 
@@ -61,3 +64,25 @@ class DenoiserConfig:
     def middle(self) -> int | None:
         """The id of the MIDDLE token, if one is used."""
         return self.special(Special.MIDDLE) if self.marks_middle else None
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of a denoiser's weights."""
+        heads, width, c = self.n_heads * self.head_size, self.width, self.copy_size
+        block: dict[str, tuple[int, ...]] = {
+            "attention_norm.weight": (width,),
+            "attention.shift": (self.qkv_width,),
+            "attention.qkv.weight": (self.qkv_width, width),
+            "attention.q_norm.weight": (self.head_size,),
+            "attention.k_norm.weight": (self.head_size,),
+            "attention.out.weight": (width, heads),
+            "ffn_norm.weight": (width,),
+            "ffn.gate_up.weight": (2 * self.ffn_width, width),
+            "ffn.down.weight": (width, self.ffn_width),
+        }
+        shapes = {f"blocks.{i}.{name}": shape for i in range(self.n_layers) for name, shape in block.items()}
+        shapes |= {"canvas_mark": (width,), "embedding.weight": (self.vocab_size, width), "norm.weight": (width,)}
+        head = {"log_sharpness": (), "query.weight": (c, width), "key.weight": (c, width), "gate.weight": (1, width)}
+        head |= {"gate.bias": (1,)}
+        if self.copies_matches:
+            head |= dict.fromkeys(("match_score", "match_gate"), (N_MATCH_CLASSES * N_MATCH_GAPS,))
+        return shapes | {f"copy_head.{name}": shape for name, shape in head.items()}

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .config import DenoiserConfig
-from .matches import N_CLASSES, N_GAPS, canvas_matches, classes, context_matches, tree_matches
+from .config import N_MATCH_CLASSES, N_MATCH_GAPS, DenoiserConfig
+from .matches import canvas_matches, classes, context_matches, tree_matches
 from .tokenizer import Special
 
 GATE_BIAS = -2.0  # starts at 12 % copying
@@ -37,8 +37,8 @@ class CopyHead(nn.Module):
         self.log_sharpness = nn.Parameter(torch.tensor(2.0))
         self.gate = nn.Linear(config.width, 1)
         if config.copies_matches:
-            self.match_score = nn.Parameter(torch.zeros(N_GAPS * N_CLASSES))
-            self.match_gate = nn.Parameter(torch.zeros(N_GAPS * N_CLASSES))
+            self.match_score = nn.Parameter(torch.zeros(N_MATCH_GAPS * N_MATCH_CLASSES))
+            self.match_gate = nn.Parameter(torch.zeros(N_MATCH_GAPS * N_MATCH_CLASSES))
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -47,7 +47,7 @@ class CopyHead(nn.Module):
         self.gate.weight.zero_()
         self.gate.bias.fill_(GATE_BIAS)
         if self.config.copies_matches:
-            length_class = torch.arange(N_CLASSES, dtype=torch.float32).repeat(N_GAPS)
+            length_class = torch.arange(N_MATCH_CLASSES, dtype=torch.float32).repeat(N_MATCH_GAPS)
             self.match_score.copy_(MATCH_SCORE * length_class)
             self.match_gate.copy_(MATCH_GATE * length_class)
 
@@ -104,7 +104,7 @@ def _kept(values: Tensor, may_copy: Tensor | None, otherwise: float) -> Tensor:
 
 
 def _rows(table: Tensor, matches: Matches) -> Tensor:
-    """The row of a table for each position [B, N, N_CLASSES]."""
+    """The row of a table for each position [B, N, N_MATCH_CLASSES]."""
     if matches.gaps is None:  # not by an index: its gradient is slow where all are the same
-        return table[:N_CLASSES].expand(*matches.classes.shape[:2], N_CLASSES)
-    return table.view(N_GAPS, N_CLASSES)[matches.gaps]
+        return table[:N_MATCH_CLASSES].expand(*matches.classes.shape[:2], N_MATCH_CLASSES)
+    return table.view(N_MATCH_GAPS, N_MATCH_CLASSES)[matches.gaps]

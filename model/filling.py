@@ -33,9 +33,10 @@ from .tracing import Tracer
 from .verification import Verified, verify
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
+CANVAS_LINE = 16  # of one line at a time: nearly all end within, longer ones go on, and the answers are the same
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-N_DRAFT_TOKENS = 256  # that all drafts of a hole may have, padded to the longest: they take time to verify
-STEPS_LINE = 4  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
+N_DRAFT_TOKENS = 256  # that all drafts of a hole may have: they take time to verify
+STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 SURE = 0.8  # a draft this likely is shown without denoising
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
@@ -113,13 +114,12 @@ class Filling:
             return []
         hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
         fitting: list[Candidate] = []
-        longest = 0
+        n_tokens = 0
         for draft in find_drafts(hole, [with_lf(snippet) for snippet in self.request.snippets], self.request.drafts):
             tokens = tuple(self.tokenizer.encode(draft.text))
-            padded = max(longest, len(tokens))
-            if len(tokens) <= self.n_open and padded * (len(fitting) + 1) <= N_DRAFT_TOKENS:
+            if len(tokens) <= self.n_open and n_tokens + len(tokens) <= N_DRAFT_TOKENS:
                 fitting.append(Candidate(text=draft.text, tokens=tokens, draft=draft))
-                longest = padded
+                n_tokens += len(tokens)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
@@ -130,7 +130,8 @@ class Filling:
 
         Only the first goes on when it is full.
         """
-        n_canvas = min(self.n_open, self.config.n_canvas)
+        longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
+        n_canvas = min(self.n_open, longest)
         canvases = torch.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
@@ -139,7 +140,7 @@ class Filling:
         rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
-            n_canvas = min(n_left, self.config.n_canvas)
+            n_canvas = min(n_left, longest)
             if self.is_cancelled():
                 rows[0].finish_reason = "cancelled"
                 break

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,14 +16,20 @@ from ..fim.budget import step_ceiling
 from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .asks import Ask, Context, Reply
-from .checkpoint import Checkpoint, embedded_checkpoint, load
+from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoise import CanvasTokens
+from .denoiser import Denoiser
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
+from .head_start import HeadStart
 from .layout import ContextLayout
 from .memory import is_out_of_memory
-from .runtimes import Runtime, best_dtype, fastest_device, fastest_runtime, runner_of
+from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
+from .stored import embedded_checkpoint
 from .tokenizer import CodeTokenizer, Special
+
+if TYPE_CHECKING:
+    from .openvino_compile import CompiledGraphs
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +47,25 @@ class DenoisingInfiller:
         runtime: Runtime = "torch",
         n_threads: int | None = None,
         cache_bytes: int = MAX_BYTES,
+        graphs: "CompiledGraphs | None" = None,
     ) -> None:
+        """graphs: those of the checkpoint, where the runtime openvino has compiled them already."""
         self.checkpoint = checkpoint
+        self.config = checkpoint.config
         self.dtype = dtype
         self.runtime: Runtime = runtime
         self.tokenizer = checkpoint.tokenizer
         self.layout = ContextLayout(self.tokenizer)
-        self.n_threads = n_threads or torch.get_num_threads()
-        self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
-        self.model = checkpoint.model.to(dtype)
+        self.device = torch.device("cpu")
+        if runtime == "openvino":
+            self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graphs)
+        else:
+            self.n_threads = n_threads or torch.get_num_threads()
+            self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
+            self.device = checkpoint.model.embedding.weight.device
         self.cache = ContextCache(cache_bytes)
         self.n_requests = 1
-        marks = self.model.config.marks_middle
+        marks = self.config.marks_middle
         self._tokens = {
             (multiline, at_line_end): canvas_tokens(
                 self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks
@@ -66,21 +80,26 @@ class DenoisingInfiller:
         return self.checkpoint.name
 
     @property
+    def model(self) -> Denoiser:
+        """The denoiser itself, on the CPU or wherever it runs; with a runtime of its own it is made on first use."""
+        return self.checkpoint.model.to(self.dtype)
+
+    @property
     def n_context_max(self) -> int:
         """The longest context of a request; the rest of the trained length is room for the answer's blocks."""
-        n_context = self.model.config.n_context
+        n_context = self.config.n_context
         return n_context - min(N_TOKENS_BLOCK, n_context // 4)
 
     def describe(self) -> Mapping[str, str | int | float]:
         """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
         return {
-            "device": next(self.model.parameters()).device.type,
+            "device": self.device.type,
             "runtime": self.runtime,
             "dtype": str(self.dtype).removeprefix("torch."),
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": self.checkpoint.n_parameters,
             "sha256": self.checkpoint.sha256,
             "context_tokens": self.n_context_max,
-            "canvas_tokens": self.model.config.n_canvas,
+            "canvas_tokens": self.config.n_canvas,
             "threads": self.n_threads,
             "torch": torch.__version__,
         }
@@ -147,7 +166,7 @@ class DenoisingInfiller:
         tokens = self.tokens_for(request.hole)
         context = self.layout.context(request, self.n_context_max)
         return Filling(
-            self.model.config,
+            self.config,
             self.tokenizer,
             self.cache,
             tokens,
@@ -242,21 +261,28 @@ def load_infiller(
     runtime: Runtime | None = None,
     dtype: torch.dtype | None = None,
     cache_bytes: int = MAX_BYTES,
+    head_start: HeadStart | None = None,
 ) -> DenoisingInfiller:
     """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
 
-    A GPU without room for the model is left alone, and the CPU taken, unless device names it. Raises CheckpointError,
-    or InputError for bad threads, a device that is not there or has no room, or a runtime that is not installed.
+    head_start: what was done of it before. A GPU without room for the model is left alone, and the CPU taken, unless
+    device names it. Raises CheckpointError, or InputError for bad threads, a device that is not there or has no room,
+    or a runtime that is not installed or is not for that device.
     """
     if n_threads is not None and n_threads < 1:
         raise InputError(f"threads must be at least 1, not {n_threads}")
-    loaded = load(checkpoint or embedded_checkpoint())
-    place = _moved(loaded.model, device)
-    n_threads = n_threads or N_THREADS
+    loaded = load(head_start.stored if head_start else checkpoint or embedded_checkpoint())
+    cpu = torch.device("cpu")
+    wanted = device or (cpu if runtime == "openvino" else fastest_device())
+    if runtime == "openvino" and wanted != cpu:
+        raise InputError(CPU_ONLY)
+    place = wanted if wanted == cpu else _moved(loaded.model, wanted, is_asked_for=device is not None)
 
     def made(runtime: Runtime) -> DenoisingInfiller:
         number_format = dtype or best_dtype(place, runtime)
-        return DenoisingInfiller(loaded, number_format, runtime, n_threads, cache_bytes)
+        threads = n_threads if runtime == "openvino" else n_threads or N_THREADS
+        graphs = head_start.graphs if head_start else None
+        return DenoisingInfiller(loaded, number_format, runtime, threads, cache_bytes, graphs)
 
     if runtime is None and fastest_runtime(place) == "openvino":
         try:
@@ -266,15 +292,17 @@ def load_infiller(
     return made(runtime or "torch")
 
 
-def _moved(model: torch.nn.Module, device: torch.device | None) -> torch.device:
-    """Move model to device (None: the fastest with room); where it is now. Raises InputError."""
-    wanted = device or fastest_device()
+def _moved(model: torch.nn.Module, wanted: torch.device, *, is_asked_for: bool) -> torch.device:
+    """Move model to the wanted device, or to the CPU where it is of no use; where it is now.
+
+    Raises InputError where a person asked for it.
+    """
     try:
         model.to(wanted)
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        if device is not None:
+        if is_asked_for:
             reason = "it has no room for the model" if is_out_of_memory(error) else "PyTorch cannot use it"
-            raise InputError(f"the device {device} is of no use: {reason}") from error
+            raise InputError(f"the device {wanted} is of no use: {reason}") from error
         logger.warning("the model does not go to %s (%s): the CPU is taken", wanted, type(error).__name__)
         wanted = torch.device("cpu")
         model.to(wanted)

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from .config import MATCH_BOUNDS, N_MATCH_GAPS
+
 N_MAX = 12  # longer matches count as this long
-BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least BOUNDS[c - 1] long; class 0: none
-N_CLASSES = len(BOUNDS) + 1
-_CLASS_OF = torch.tensor([sum(length >= bound for bound in BOUNDS) for length in range(N_MAX + 1)])
-N_GAPS = 8  # masked tokens between a match and the position asked; more count as N_GAPS - 1
+_CLASS_OF = torch.tensor([sum(length >= bound for bound in MATCH_BOUNDS) for length in range(N_MAX + 1)])
 
 
 @torch.no_grad()
@@ -65,7 +64,7 @@ def canvas_matches(canvases: Tensor, is_open: Tensor, tokens: Tensor, before: Te
 
     canvases and is_open (bool, a mask stands there) are [B, M, L], tokens [B, T] the context, before [B, M, T - 1] the
     match lengths of the context position that each canvas follows. A mask agrees with anything and counts for nothing;
-    the gap is the number of masks right before a position, at most N_GAPS - 1.
+    the gap is the number of masks right before a position, at most N_MATCH_GAPS - 1.
     """
     n = canvases.shape[2]
     ahead = F.pad(tokens[:, 1:], (0, n), value=-1).unfold(1, n, 1)[:, :-1].transpose(1, 2)  # [B, L, T - 1]
@@ -77,7 +76,7 @@ def canvas_matches(canvases: Tensor, is_open: Tensor, tokens: Tensor, before: Te
     place = torch.arange(n, device=canvases.device)
     last_known = torch.where(is_open, -1, place).cummax(dim=2).values
     gaps = F.pad(place[:-1] - last_known[..., :-1], (1, 0))
-    return _by_position(lengths), gaps.clamp_max(N_GAPS - 1)
+    return _by_position(lengths), gaps.clamp_max(N_MATCH_GAPS - 1)
 
 
 def _by_position(lengths: Tensor) -> Tensor:
@@ -107,11 +106,11 @@ def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int |
         place = torch.where(is_skipped, earlier, place)
         earlier = place[earlier]
     rows, columns = place[n_context:-1], torch.cat((place[: n_context - 1], place[before + n_context - 1]))
-    ids = F.pad(text, (0, 1), value=-1).int()
+    row_ids, column_ids = (F.pad(text.int(), (0, 1), value=value) for value in (-1, -2))
     run = torch.ones((n, len(columns)), dtype=torch.bool, device=text.device)
     count = torch.zeros_like(run, dtype=torch.uint8)
     for _ in range(N_MAX):
-        run &= (ids[rows].unsqueeze(1) == ids[columns]) & (rows != nothing).unsqueeze(1)
+        run &= row_ids[rows].unsqueeze(1) == column_ids[columns]
         count += run
         rows, columns = earlier[rows], earlier[columns]
     followers = torch.cat((context[1:], tokens))
@@ -120,5 +119,5 @@ def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int |
 
 @torch.no_grad()
 def classes(lengths: Tensor) -> Tensor:
-    """The class (int64, 0 … N_CLASSES - 1) of each match length."""
+    """The class (int64, 0 … N_MATCH_CLASSES - 1) of each match length."""
     return _CLASS_OF.to(lengths.device)[lengths.int()]

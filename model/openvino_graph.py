@@ -9,20 +9,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import openvino as ov
-import torch
 from openvino import opset13 as ops
 
-from .checkpoint import quantise
 from .config import DenoiserConfig
-from .denoiser import Denoiser
+from .stored import Int8Matrix, Weights, as_float, quantised
 
 Value = ov.Node | ov.Output  # of a node with one output, or one output of several
 
 INPUTS = ("tokens", "marks", "before", "cos", "sin", "mask", "keys", "values", "raws")
 
 
-def denoiser_graph(model: Denoiser, *, states_type: ov.Type, has_head: bool) -> ov.Model:
-    """The graph of model. Inputs, in the order of INPUTS:
+def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.Type, has_head: bool) -> ov.Model:
+    """The graph of the denoiser of these weights. Inputs, in the order of INPUTS:
 
     tokens int64 [S]; marks float32 [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the
     context's last and 1 + i token i; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of
@@ -32,16 +30,12 @@ def denoiser_graph(model: Denoiser, *, states_type: ov.Type, has_head: bool) -> 
     Outputs: hidden float32 [S, D], after the last norm; then, with has_head, the vocabulary's log-probabilities float32
     [S, V], and else the new keys and values, of states_type [L, K, S, E], and raws float32 [L, S, W].
     """
-    return _Builder(model, states_type).build(has_head=has_head)
+    return _Builder(config, weights, states_type).build(has_head=has_head)
 
 
 class _Builder:
-    def __init__(self, model: Denoiser, states_type: ov.Type) -> None:
-        self.config: DenoiserConfig = model.config
-        self.weights: Mapping[str, np.ndarray] = {
-            name: weight.detach().float().numpy() for name, weight in model.state_dict().items()
-        }
-        self.states_type = states_type
+    def __init__(self, config: DenoiserConfig, weights: Weights, states_type: ov.Type) -> None:
+        self.config, self.weights, self.states_type = config, weights, states_type
         self._embedding = self._int8("embedding.weight")
 
     def build(self, *, has_head: bool) -> ov.Model:
@@ -132,12 +126,13 @@ class _Builder:
 
     def _int8(self, name: str) -> ov.Node:
         """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
-        weight, scale = quantise(torch.from_numpy(self.weights[name]))
-        as_float = ops.convert(ops.constant(weight.numpy()), np.float32)
-        return ops.multiply(as_float, ops.constant(scale.unsqueeze(1).numpy()))
+        weight = self.weights[name]
+        values, scales = weight if isinstance(weight, Int8Matrix) else quantised(weight)
+        as_float = ops.convert(ops.constant(values), np.float32)
+        return ops.multiply(as_float, ops.constant(scales[:, None]))
 
     def _floats(self, name: str) -> ov.Node:
-        return ops.constant(self.weights[name])
+        return ops.constant(as_float(self.weights[name]))
 
     def _rows(self, x: ov.Node, start: int, stop: int) -> ov.Node:
         return ops.slice(x, self._ints([start]), self._ints([stop]), self._ints([1]), self._ints([0]))

@@ -6,9 +6,7 @@ Rows of several asks run one after the other: on a CPU there is nothing to win b
 Copying, which counts matches and works on integers, stays in PyTorch (`forwards.mixed`).
 """
 
-import copy
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,40 +15,26 @@ from torch import Tensor
 
 from .asks import Ask, Branches, Context, Laid, Reply, laid
 from .blocks import LayerStates, rotary
-from .denoiser import N_ROOM, ContextStates, Denoiser, room_for
+from .config import DenoiserConfig
+from .copy_head import CopyHead
+from .denoiser import N_ROOM, ContextStates, room_for
 from .forwards import mixed
-from .openvino_graph import denoiser_graph
+from .openvino_compile import CompiledGraphs
 
 if TYPE_CHECKING:
     import openvino as ov
 
 ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of new tokens that the runtime sees
-GROUP = 64  # values that share a scale where activations are rounded to int8
-TYPES = {torch.float32: "f32", torch.bfloat16: "bf16"}
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 class OpenVinoRunner:
-    """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in dtype."""
+    """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in the graphs' type."""
 
-    def __init__(self, model: Denoiser, dtype: torch.dtype, n_threads: int) -> None:
-        import openvino as ov
-
-        self.config, self.dtype = model.config, dtype
-        self.copy_head = copy.deepcopy(model.copy_head).float()
-        settings = {
-            "INFERENCE_NUM_THREADS": n_threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": TYPES[dtype],
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
-        }
-        core, states_type = ov.Core(), getattr(ov.Type, TYPES[dtype])
-
-        def compiled(has_head: bool) -> ov.InferRequest:
-            graph = denoiser_graph(model, states_type=states_type, has_head=has_head)
-            return core.compile_model(graph, "CPU", settings).create_infer_request()
-
-        with ThreadPoolExecutor(2) as pool:  # .25 s instead of .4 on two cores
-            self._rows, self._context = pool.map(compiled, (True, False))
+    def __init__(self, config: DenoiserConfig, copy_head: CopyHead, graphs: CompiledGraphs) -> None:
+        self.config, self.copy_head = config, copy_head
+        self.dtype = DTYPES[graphs.states_type]
+        self._branches, self._context = graphs.branches, graphs.context
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
@@ -60,7 +44,7 @@ class OpenVinoRunner:
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)
         n = len(line.tokens)
-        hidden, plain = self._infer(self._rows, line, ask.states)
+        hidden, plain = self._infer(self._branches, line, ask.states)
         return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
 
     def _states(self, ask: Context) -> ContextStates:

@@ -3,17 +3,24 @@
 Both answer the same asks (`forwards.Runner`) with the same numbers, up to rounding.
 """
 
-import importlib.util
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from ..fim.errors import InputError
+from .checkpoint import copy_head_of, weights_of
+from .config import DenoiserConfig
 from .denoiser import Denoiser
 from .forwards import ModelRunner, Runner
+from .head_start import has_openvino
+from .stored import Weights
+
+if TYPE_CHECKING:
+    from .openvino_compile import CompiledGraphs
 
 Runtime = Literal["torch", "openvino"]
+CPU_ONLY = "the runtime openvino is for the CPU: choose torch, or the device cpu"
 
 
 def fastest_device() -> torch.device:
@@ -24,26 +31,43 @@ def fastest_device() -> torch.device:
 def fastest_runtime(device: torch.device | None = None) -> Runtime:
     """PyTorch on a GPU; on the CPU OpenVINO, where it is installed (decision 13)."""
     on_cpu = device is None or device.type == "cpu"
-    return "openvino" if on_cpu and importlib.util.find_spec("openvino") else "torch"
+    return "openvino" if on_cpu and has_openvino() else "torch"
 
 
 def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int) -> Runner:
     """A runner for a float32 model, which it may convert in place, on the device that the model is on.
 
-    n_threads are the runtime's; beside OpenVINO PyTorch gets one, as two pools of threads on the same cores wait for
-    one another. Raises InputError without that runtime, or where it does not run on the model's device.
+    Raises InputError without that runtime, or where it does not run on the model's device.
     """
     if runtime == "torch":
         torch.set_num_threads(n_threads)
         return ModelRunner(model.to(dtype))
     if model.embedding.weight.device.type != "cpu":
-        raise InputError("the runtime openvino is for the CPU: choose torch, or the device cpu")
+        raise InputError(CPU_ONLY)
+    return openvino_runner(model.config, weights_of(model), dtype, n_threads)[0]
+
+
+def openvino_runner(
+    config: DenoiserConfig,
+    weights: Weights,
+    dtype: torch.dtype,
+    n_threads: int | None,
+    graphs: "CompiledGraphs | None" = None,
+) -> tuple[Runner, int]:
+    """A runner on the CPU, and the number of its threads; graphs: those of these weights, where they are compiled.
+
+    PyTorch gets one thread beside it, as two pools of threads on the same cores wait for one another. Raises InputError
+    without OpenVINO.
+    """
     try:
-        from .openvino_runner import OpenVinoRunner
+        from .openvino_compile import compile_graphs
+        from .openvino_runner import DTYPES, OpenVinoRunner
     except ImportError as error:
         raise InputError(f"OpenVINO cannot be loaded ({error}): pip install openvino, or the runtime torch") from error
+    if graphs is None or DTYPES[graphs.states_type] != dtype:
+        graphs = compile_graphs(config, weights, "bf16" if dtype == torch.bfloat16 else "f32", n_threads)
     torch.set_num_threads(1)
-    return OpenVinoRunner(model, dtype, n_threads)
+    return OpenVinoRunner(config, copy_head_of(config, weights), graphs), graphs.n_threads
 
 
 def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:
@@ -52,10 +76,9 @@ def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:
         return torch.bfloat16
     if runtime == "torch":
         return faster_dtype()
-    import openvino as ov
+    from .openvino_compile import fastest_type
 
-    knows_bfloat16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return torch.bfloat16 if knows_bfloat16 else torch.float32
+    return torch.bfloat16 if fastest_type() == "bf16" else torch.float32
 
 
 def faster_dtype(n_rounds: int = 9) -> torch.dtype:

@@ -7,13 +7,13 @@ Knows nothing of runs.
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
+import numpy as np
 
 from ..fim.errors import InputError
 from ..model.checkpoint import Checkpoint
+from ..model.stored import as_float
 
 
-@torch.no_grad()
 def averaged(parts: Sequence[Checkpoint]) -> Checkpoint:
     """The mean of parts, which it changes none of; without a hash until it is written, and without a ranker.
 
@@ -23,15 +23,13 @@ def averaged(parts: Sequence[Checkpoint]) -> Checkpoint:
         raise InputError("an average needs at least two checkpoints")
     first = parts[0]
     for other in parts[1:]:
-        if other.model.config != first.model.config:
+        if other.config != first.config:
             raise InputError("the checkpoints differ in shape: only weights of one shape have a mean")
         if _tokens(other) != _tokens(first):
             raise InputError("the checkpoints differ in their tokenizers: their weights mean different things")
-    model = type(first.model)(first.model.config)
-    states = [part.model.state_dict() for part in parts]
-    model.load_state_dict({name: torch.stack([s[name].float() for s in states]).mean(dim=0) for name in states[0]})
+    weights = {name: np.mean([as_float(part.weights[name]) for part in parts], axis=0) for name in first.weights}
     sources = tuple(part.sha256 for part in parts)
-    return replace(first, model=model.eval(), sha256="", ranker=None, averaged_from=sources)
+    return replace(first, weights=weights, sha256="", ranker=None, averaged_from=sources)
 
 
 def _tokens(checkpoint: Checkpoint) -> list[bytes]:

@@ -1,10 +1,14 @@
+import dataclasses
+import hashlib
 import json
 
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model import checkpoint
-from tiny import tiny_denoiser, tiny_tokenizer
+from quicksilver.model.denoiser import Denoiser
+from safetensors.numpy import load_file, save_file
+from tiny import tiny_config, tiny_denoiser, tiny_tokenizer
 
 
 @pytest.fixture
@@ -75,6 +79,32 @@ def test_weights_of_another_shape_are_refused(folder):
     config = json.loads(path.read_text())
     config["denoiser"]["n_layers"] = 2
     path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("change", [{}, {"copies_matches": False}, {"n_layers": 1, "n_kv_heads": 2}])
+def test_the_shapes_that_a_config_names_are_those_of_its_denoiser(change):
+    model = Denoiser(dataclasses.replace(tiny_config(330), **change))
+    assert model.config.weight_shapes() == {key: tuple(weight.shape) for key, weight in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("fault", ["missing", "more", "no scales", "other scales"])
+def test_weights_that_do_not_fit_are_refused(folder, fault):
+    path = folder / checkpoint.WEIGHTS
+    arrays = load_file(path)
+    if fault == "missing":
+        del arrays["norm.weight"]
+    elif fault == "more":
+        arrays["other.weight"] = arrays["norm.weight"]
+    elif fault == "no scales":
+        del arrays["blocks.0.ffn.down.weight.scale"]
+    else:
+        arrays["blocks.0.ffn.down.weight.scale"] = arrays["norm.weight"][:-1]
+    save_file(arrays, path)
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    config["sha256"][checkpoint.WEIGHTS] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / checkpoint.CONFIG).write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="does not fit"):
         checkpoint.load(folder)
 

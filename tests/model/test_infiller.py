@@ -293,7 +293,7 @@ def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
 
 def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    for name in ("openvino_runner", "openvino_graph"):
+    for name in ("openvino_runner", "openvino_compile", "openvino_graph"):
         monkeypatch.delitem(sys.modules, f"quicksilver.model.{name}", raising=False)
     monkeypatch.setattr(infiller_module, "best_dtype", lambda device, runtime: torch.float32)
     monkeypatch.setattr(infiller_module, "fastest_runtime", lambda device: "openvino")

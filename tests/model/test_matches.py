@@ -3,10 +3,8 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quicksilver.model.config import MATCH_BOUNDS, N_MATCH_CLASSES, N_MATCH_GAPS
 from quicksilver.model.matches import (
-    BOUNDS,
-    N_CLASSES,
-    N_GAPS,
     N_MAX,
     canvas_matches,
     classes,
@@ -96,7 +94,7 @@ def test_canvas_lengths_are_those_counted_by_hand(text, canvas):
         gap = 0
         while gap < p and canvas[p - 1 - gap] == MASK:
             gap += 1
-        assert gaps[0, 0, p] == min(gap, N_GAPS - 1)
+        assert gaps[0, 0, p] == min(gap, N_MATCH_GAPS - 1)
         for j in range(len(text) - 1):
             if j < p:  # laid over the beginning of the context
                 assert lengths[0, 0, p, j] == 0
@@ -124,6 +122,6 @@ def test_canvases_of_one_batch_do_not_touch_each_other():
 
 def test_classes_begin_at_their_bounds():
     lengths = torch.arange(N_MAX + 1, dtype=torch.uint8)
-    expected = [sum(length >= bound for bound in BOUNDS) for length in range(N_MAX + 1)]
+    expected = [sum(length >= bound for bound in MATCH_BOUNDS) for length in range(N_MAX + 1)]
     assert classes(lengths).tolist() == expected
-    assert expected[-1] == N_CLASSES - 1
+    assert expected[-1] == N_MATCH_CLASSES - 1

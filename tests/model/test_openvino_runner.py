@@ -9,7 +9,7 @@ from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model import runtimes
 from quicksilver.model.asks import Context, Rows, Tree, tree_of
-from quicksilver.model.checkpoint import dequantise, quantise
+from quicksilver.model.checkpoint import rounded, weights_of
 from quicksilver.model.context_cache import ContextCache
 from quicksilver.model.denoise import CanvasTokens, denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser, truncated
@@ -17,6 +17,7 @@ from quicksilver.model.forwards import ModelRunner, Runner, drive
 from quicksilver.model.pages import joined
 from quicksilver.model.policies import threshold
 from quicksilver.model.runtimes import runner_of
+from quicksilver.model.stored import Int8Matrix
 from tiny import tiny_denoiser
 
 V = 330
@@ -24,14 +25,15 @@ NOTHING = torch.zeros(V, dtype=torch.bool)
 TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
 
 
-def rounded(model: Denoiser) -> Denoiser:
+def as_kept(model: Denoiser) -> Denoiser:
     """The model with the weights that int8 can hold, so that both runtimes have the same ones."""
-    weights = model.state_dict()
-    model.load_state_dict({k: dequantise(*quantise(w)) if w.ndim == 2 else w for k, w in weights.items()})
+    for key, weight in rounded(weights_of(model)).items():
+        kept = weight.dequantised() if isinstance(weight, Int8Matrix) else weight
+        model.state_dict()[key].copy_(torch.from_numpy(kept))
     return model
 
 
-MODEL = rounded(tiny_denoiser(V))
+MODEL = as_kept(tiny_denoiser(V))
 TORCH = ModelRunner(MODEL)
 OPENVINO = runner_of(MODEL, torch.float32, "openvino", 1)
 
@@ -165,7 +167,8 @@ def test_without_openvino(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_runner", raising=False)
     monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_graph", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_compile", raising=False)
     with pytest.raises(InputError, match="pip install openvino"):
         runner_of(MODEL, torch.float32, "openvino", 1)
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtimes, "has_openvino", lambda: False)
     assert runtimes.fastest_runtime() == "torch"

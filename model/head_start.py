@@ -1,0 +1,51 @@
+"""What an engine does while PyTorch is still being imported: read the checkpoint, and compile it for the CPU.
+
+`import torch` is a second of Python on one core; OpenVINO compiles beside it, without Python's lock, on the other.
+"""
+
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .stored import StoredCheckpoint, read
+
+if TYPE_CHECKING:
+    from .openvino_compile import CompiledGraphs
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class HeadStart:
+    """What is done already: a folder as read, and its graphs."""
+
+    stored: StoredCheckpoint
+    graphs: "CompiledGraphs"
+
+
+class HeadStartWork:
+    """A head start on its way, in a thread of its own."""
+
+    def __init__(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="head-start")
+        self._result = pool.submit(_made, folder, dtype, n_threads)
+        pool.shutdown(wait=False)
+
+    def result(self) -> HeadStart | None:
+        """What came of it, once it has ended; None where it failed: whoever does it again then, says why."""
+        return None if self._result.exception() is not None else self._result.result()
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _made(folder: Path, dtype: Dtype | None, n_threads: int | None) -> HeadStart:
+    stored = read(folder)
+    from .openvino_compile import compile_graphs, fastest_type
+
+    states_type = fastest_type() if dtype is None else "bf16" if dtype == "bfloat16" else "f32"
+    return HeadStart(stored, compile_graphs(stored.shape, stored.weights, states_type, n_threads))

@@ -1,0 +1,148 @@
+"""The files of a checkpoint folder, read and checked: config.json, model.safetensors, tokenizer.json, MODEL_CARD.md.
+
+Matrices are stored as int8 with one scale a row, the rest as float32. config.json carries the SHA-256 of the other two
+files; a folder whose hashes do not match is refused. Never pickle, never remote code. Without PyTorch, so that a
+runtime can begin to compile the weights while PyTorch is still being imported.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from ..fim.errors import CheckpointError
+from .config import DenoiserConfig
+from .tokenizer import CodeTokenizer
+
+FORMAT = "quicksilver-denoiser-1"
+WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
+EMBEDDED = ("base", "nano")  # best first
+SCALE_SUFFIX = ".scale"
+
+
+class Int8Matrix(NamedTuple):
+    """A matrix [R, C] as int8 and a float32 scale a row [R]: row r is values[r] * scales[r]."""
+
+    values: np.ndarray
+    scales: np.ndarray
+
+    def dequantised(self) -> np.ndarray:
+        """The float32 matrix."""
+        return self.values.astype(np.float32) * self.scales[:, None]
+
+
+Weight = np.ndarray | Int8Matrix
+Weights = Mapping[str, Weight]
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file."""
+
+    folder: Path
+    config: Mapping
+    shape: DenoiserConfig
+    weights: Weights
+    tokenizer: CodeTokenizer
+    sha256: str
+
+
+def embedded_checkpoint() -> Path:
+    """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
+    root = Path(__file__).parent / "checkpoints"
+    for name in EMBEDDED:
+        if (root / name / CONFIG).is_file():
+            return root / name
+    raise CheckpointError("no model came with this installation: reinstall, or pass --model FOLDER")
+
+
+def as_float(weight: Weight) -> np.ndarray:
+    """A weight in float32."""
+    return weight.dequantised() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
+
+
+def quantised(matrix: np.ndarray) -> Int8Matrix:
+    """matrix [R, C] rounded to symmetric int8, each row by its own scale."""
+    matrix = matrix.astype(np.float32)
+    scales = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-12)) / np.float32(127)
+    return Int8Matrix(np.rint(matrix / scales[:, None]).astype(np.int8), scales)
+
+
+def read(folder: Path) -> StoredCheckpoint:
+    """Read a folder and check its hashes. Raises CheckpointError with one line that says what to do."""
+    config, shape = read_config(folder)
+    contents: dict[str, bytes] = {}
+    for file, expected in config["sha256"].items():
+        path = folder / file
+        try:
+            contents[file] = path.read_bytes()
+        except FileNotFoundError:
+            raise CheckpointError(f"the checkpoint in {folder} lacks {file}: copy it again") from None
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        if hashlib.sha256(contents[file]).hexdigest() != expected:
+            raise CheckpointError(f"{path} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
+    tokenizer = CodeTokenizer.load(folder / TOKENIZER)
+    if tokenizer.vocab_size != shape.vocab_size:
+        raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
+    try:
+        arrays = load(contents[WEIGHTS])
+        weights: dict[str, Weight] = {
+            key: Int8Matrix(array, arrays[key + SCALE_SUFFIX]) if key + SCALE_SUFFIX in arrays else array
+            for key, array in arrays.items()
+            if not key.endswith(SCALE_SUFFIX)
+        }
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _does_not_fit(folder, error) from error
+    _check_shapes(folder, shape, weights)
+    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+
+
+def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None:
+    wanted = shape.weight_shapes()
+    if wanted.keys() != weights.keys():
+        raise _does_not_fit(folder, f"these are in one of them alone: {sorted(wanted.keys() ^ weights.keys())}")
+    for key, weight in weights.items():
+        found = weight.values.shape if isinstance(weight, Int8Matrix) else weight.shape
+        if found != wanted[key]:
+            raise _does_not_fit(folder, f"{key} is {found}, not {wanted[key]}")
+        if (weight.values.dtype != np.int8) if isinstance(weight, Int8Matrix) else (weight.dtype.kind != "f"):
+            raise _does_not_fit(folder, f"{key} is neither int8 with scales nor floating-point")
+        if isinstance(weight, Int8Matrix) and weight.scales.shape != found[:1]:
+            raise _does_not_fit(folder, f"{key} has {weight.scales.shape} scales for {found[0]} rows")
+
+
+def _does_not_fit(folder: Path, reason: object) -> CheckpointError:
+    return CheckpointError(f"{folder / WEIGHTS} does not fit its config: {' '.join(str(reason).split())[:200]}")
+
+
+def read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
+    """config.json and the denoiser's shape in it. Raises CheckpointError."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint in {os.fspath(folder)}: it has no {CONFIG}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise CheckpointError(f"{path} has format {config['format']!r}; this version reads {FORMAT!r}")
+        if set(config["sha256"]) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
+            raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
+        if not isinstance(config.get("averaged_from", []), list):
+            raise CheckpointError(f"{path} does not list what it is averaged from")
+        return config, DenoiserConfig(**config["denoiser"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint's config: {error}") from error
+
+
+def write_config(folder: Path, config: Mapping) -> None:
+    """Write config.json, whole or not at all."""
+    part = folder / (CONFIG + ".part")
+    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / CONFIG)
