@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     latency.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
     latency.add_argument("--shape", choices=("nano", "base"), help="random weights of this size instead of a model")
     latency.add_argument("--steps", type=int, default=64, help="most forwards of an answer (64)")
+    latency.add_argument("--tokens", type=int, help="most tokens of an answer (default: the engine's choice)")
     latency.set_defaults(run=_latency)
     throughput = benchmarks.add_parser("throughput", help="many editors at once: answers, waiting, quality")
     throughput.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
@@ -96,6 +97,8 @@ def _latency(options: argparse.Namespace) -> int:
         raise InputError("--shape is for random weights, --model for a checkpoint: name one of them")
     if not 1 <= options.steps <= 1024:
         raise InputError("--steps must be from 1 to 1024")
+    if options.tokens is not None and not 1 <= options.tokens <= 1024:
+        raise InputError("--tokens must be from 1 to 1024")
     plan = LatencyPlan(
         n_keys=options.keys,
         n_starts=options.starts,
@@ -104,6 +107,7 @@ def _latency(options: argparse.Namespace) -> int:
         model=_resolved(options.model),
         shape=options.shape,
         max_steps=options.steps,
+        max_tokens=options.tokens,
     )
     return run_latency(plan, options.json)
 

@@ -42,14 +42,15 @@ IMPORT, START = "server: import", "server: start to initialized"
 COLD = "first completion, engine cold"
 KEY, ENGINE, OVERHEAD = "keystroke to answer, warm", "  of it engine", "  of it LSP overhead"
 LARGE = f"  LSP overhead, {LARGE_FILE_LINES:,}-line file"
-PREFILL, STEP, STEPS = "  prefill", "  denoise step", "  steps per answer (a count)"
+PREFILL, DENOISE, VERIFY, STEPS = "  prefill", "  denoise", "  verify", "  forwards per answer (a count)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyPlan:
     """How much is measured; source None is a file of examples/, model None the built-in checkpoint.
 
-    shape: random weights of that size instead of a checkpoint. max_steps: most forwards of an answer.
+    shape: random weights of that size instead of a checkpoint; they never end a line, so max_tokens should say how long
+    answers are (None: the engine's choice). max_steps: most forwards of an answer.
     """
 
     n_keys: int = 200
@@ -59,6 +60,12 @@ class LatencyPlan:
     model: Path | None = None
     shape: str | None = None
     max_steps: int = 64
+    max_tokens: int | None = None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What the server is told of the sizes of answers."""
+        return {"max_steps": self.max_steps, "max_tokens": self.max_tokens}
 
 
 @dataclass(kw_only=True)
@@ -83,8 +90,8 @@ class Samples:
         self.by_name[ENGINE].append(ms["engine"])
         self.by_name[PREFILL].append(ms.get("prefill", 0.0))
         self.by_name[STEPS].append(facts["steps"])
-        if facts["steps"]:
-            self.by_name[STEP].append(ms.get("denoise", 0.0) / facts["steps"])
+        self.by_name[DENOISE].append(ms.get("denoise", 0.0))
+        self.by_name[VERIFY].append(ms.get("verify", 0.0))
 
 
 def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
@@ -115,7 +122,7 @@ async def _measure(plan: LatencyPlan, document: Document, environ: Mapping[str, 
             samples.by_name[COLD].append(await _cold_ms(plan, document, environ))
         health = await engine.health()
         async with await _server(plan, environ) as client:
-            await client.initialize(options={"budget_ms": 2000, "max_steps": plan.max_steps})
+            await client.initialize(options={"budget_ms": 2000, **plan.limits})
             await _jump(client, document, samples)
             await _type(client, document, plan.n_keys, samples, OVERHEAD)
             await _type(client, _enlarged(document), min(plan.n_keys, LARGE_FILE_KEYS), samples, LARGE)
@@ -146,7 +153,7 @@ async def _start_ms(plan: LatencyPlan, environ: Mapping[str, str]) -> float:
 async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, str]) -> float:
     """From the start of a server that has no engine yet to its first answer."""
     async with await _server(plan, environ) as client:
-        await client.initialize(options={"invoked_budget_ms": 10_000, "max_steps": plan.max_steps})
+        await client.initialize(options={"invoked_budget_ms": 10_000, **plan.limits})
         client.open(document.uri, document.text)
         await client.complete(document.uri, (document.line_count - 1, 0), timeout_s=120)
         waited_ms = (time.perf_counter() - client.started_s) * 1000
@@ -211,7 +218,7 @@ def _enlarged(document: Document) -> Document:
 def _report(
     plan: LatencyPlan, document: Document, samples: Samples, engine: Mapping[str, str | int | float]
 ) -> dict[str, Any]:
-    order = (IMPORT, START, COLD, CONTEXT, KEY, ENGINE, PREFILL, STEP, STEPS, OVERHEAD, LARGE)
+    order = (IMPORT, START, COLD, CONTEXT, KEY, ENGINE, PREFILL, DENOISE, VERIFY, STEPS, OVERHEAD, LARGE)
     rows = [
         {
             "name": name.strip(),
@@ -230,7 +237,7 @@ def _report(
         "engine": dict(engine),
         "file": Path(document.uri).name,
         "keys": {"typed": samples.n_keys, "shown": samples.n_shown},
-        "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold, "max_steps": plan.max_steps},
+        "plan": {"keys": plan.n_keys, "starts": plan.n_starts, "cold": plan.n_cold, **plan.limits},
         "rows": rows,
     }
 

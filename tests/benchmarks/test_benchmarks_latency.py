@@ -1,7 +1,7 @@
 """The pure parts of the latency benchmark; the measuring itself runs in tests/lsp_server/test_real_completion.py."""
 
 import pytest
-from quicksilver.benchmarks.latency import ENGINE, KEY, OVERHEAD, STEP, Samples, cut_stretch, percentile
+from quicksilver.benchmarks.latency import DENOISE, ENGINE, KEY, OVERHEAD, VERIFY, Samples, cut_stretch, percentile
 from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 
@@ -35,12 +35,13 @@ def test_percentiles_are_measured_values():
 
 def test_a_key_is_split_into_engine_and_overhead():
     samples = Samples()
-    samples.add_key(10.0, {"text": "x", "steps": 4, "timings_ms": {"engine": 7.0, "denoise": 6.0}}, OVERHEAD)
+    samples.add_key(10.0, {"text": "x", "steps": 4, "timings_ms": {"engine": 7.0, "denoise": 5.0, "verify": 1.5}}, OVERHEAD)
     samples.add_key(1.0, {"text": "", "timings_ms": {"total": 0.5}}, OVERHEAD)
     assert (samples.n_keys, samples.n_shown) == (2, 1)
-    assert {name: samples.by_name[name] for name in (KEY, ENGINE, OVERHEAD, STEP)} == {
+    assert {name: samples.by_name[name] for name in (KEY, ENGINE, OVERHEAD, DENOISE, VERIFY)} == {
         KEY: [10.0],
         ENGINE: [7.0],
         OVERHEAD: [3.0],
-        STEP: [1.5],
+        DENOISE: [5.0],
+        VERIFY: [1.5],
     }
