@@ -9,6 +9,7 @@ import copy
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +21,10 @@ from ..fim.errors import InputError
 from ..model.asks import Work
 from ..model.config import DenoiserConfig
 from ..model.context_cache import ContextCache
-from ..model.denoise import CanvasTokens, denoise
+from ..model.denoise import CanvasTokens, denoise, entropy
 from ..model.denoiser import Denoiser
 from ..model.forwards import Runner, drive
-from ..model.policies import top_k
+from ..model.policies import Scores, top_k
 from ..model.runtimes import fastest_runtime, runner_of
 from .shapes import INIT_STD, random_denoiser
 
@@ -129,9 +130,11 @@ class UncachedSide:
         while bool((text == self.tokens.mask).any()):
             hidden = self.model.canvas(text.unsqueeze(1), first)[:, 0, -n:]
             log_probs = self.model.vocabulary_logits(hidden).float().log_softmax(dim=-1)
-            best = log_probs.masked_fill(self.tokens.forbidden, float("-inf")).max(dim=-1)
+            log_probs = log_probs.masked_fill(self.tokens.forbidden, float("-inf"))
+            best = log_probs.max(dim=-1)
+            scores = Scores(best.values.exp(), partial(entropy, log_probs))
             masked = text[:, -n:] == self.tokens.mask
-            text[:, -n:] = torch.where(policy(best.values.exp(), masked), best.indices, text[:, -n:])
+            text[:, -n:] = torch.where(policy(scores, masked), best.indices, text[:, -n:])
             n_forwards += 1
         return n_forwards
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PolicyName = Literal["one", "top-k", "threshold", "all", "verified"]
+PolicyName = Literal["one", "top-k", "threshold", "entropy", "all", "verified"]
 CompletionSource = Literal["denoiser", "file", "snippet"]
 FinishReason = Literal["stop", "length", "budget", "cancelled"]
 CellState = Literal["masked", "new", "kept"]

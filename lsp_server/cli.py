@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
+from ..fim.types import PolicyName
 
 DISTRIBUTION = "quicksilver-lsp"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -114,7 +115,7 @@ def _add_complete(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument("--json", action="store_true", help="print all facts as JSON")
     parser.add_argument("--trace", action="store_true", help="show the canvas after every step")
     parser.add_argument("--budget-ms", type=float, default=2000.0, help="time for the engine's answer (2000)")
-    parser.add_argument("--policy", choices=("one", "top-k", "threshold", "all"), help="which predictions to commit")
+    parser.add_argument("--policy", choices=get_args(PolicyName), help="which predictions to commit")
     parser.add_argument("--max-tokens", type=int, help="longest answer")
     parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up after this long, all in all (120)")
     _add_model(parser)

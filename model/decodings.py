@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..fim.types import PolicyName
 from .denoise import Predict, predict
-from .policies import UnmaskPolicy, everything, one, threshold, top_k
+from .policies import UnmaskPolicy, entropy_budget, everything, one, threshold, top_k
 from .verification import predict_verified
 
 ANY = 1e-9  # below every probability that is not 0
@@ -23,6 +23,7 @@ DECODINGS: Mapping[PolicyName, Decoding] = {
     "one": Decoding(one),
     "top-k": Decoding(top_k(2)),
     "threshold": Decoding(threshold(0.6)),
+    "entropy": Decoding(entropy_budget(0.5)),
     "all": Decoding(everything),
     "verified": Decoding(threshold(ANY), predict_verified),
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..fim.budget import Budget
 from .asks import BranchWork, Rows
 from .denoiser import ContextStates
-from .policies import UnmaskPolicy, one
+from .policies import Scores, UnmaskPolicy, one
 from .row import EndsBy, Row
 
 
@@ -54,11 +54,11 @@ class CanvasTokens:
 
 
 class Prediction(NamedTuple):
-    """The likeliest token and its probability, and the log-probability that the text stops there if not before, at
-    every position, all [B, L]; and the forwards that it took."""
+    """The likeliest token, how sure it is, and the log-probability that the text stops there if not before, at every
+    position, all [B, L]; and the forwards that it took."""
 
     tokens: Tensor
-    confidence: Tensor
+    scores: Scores
     stop_log_probs: Tensor
     n_forwards: int
 
@@ -103,7 +103,12 @@ def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> Bran
     log_probs = tokens.allowed((yield Rows(canvas, states)))
     best = log_probs.max(dim=-1)
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
-    return Prediction(best.indices, best.values.exp(), stops, 1)
+    return Prediction(best.indices, Scores(best.values.exp(), lambda: entropy(log_probs)), stops, 1)
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropies [...] in nats of log-probabilities [..., V]."""
+    return torch.special.entr(log_probs.exp()).sum(dim=-1)
 
 
 def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
@@ -143,14 +148,14 @@ def denoise(
         if budget.expired() or budget.spent(steps):
             return Denoised(canvas, log_probs, stops, steps, "budget")
         step_start_s = time.monotonic()
-        predicted, confidence, stops_now, n_forwards = yield from predict(states, canvas, tokens)
+        predicted, scores, stops_now, n_forwards = yield from predict(states, canvas, tokens)
         step_s = time.monotonic() - step_start_s
         steps += n_forwards
         is_last = budget.spent(steps) or would_be_late(budget, step_s)
         masked = canvas == tokens.mask
-        committed = masked if is_last else choose(policy, predicted, confidence, masked, tokens)
+        committed = masked if is_last else choose(policy, predicted, scores, masked, tokens)
         stops = torch.where(ends_text(canvas, tokens), stops_now, stops)
-        canvas, log_probs = commit(canvas, log_probs, predicted, confidence, committed, tokens)
+        canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = settle(canvas, log_probs, stops, tokens, rows)
         on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed))
         if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
@@ -163,7 +168,7 @@ def would_be_late(budget: Budget, step_s: float) -> bool:
     return budget.deadline_s is not None and time.monotonic() + step_s > budget.deadline_s
 
 
-def choose(policy: UnmaskPolicy, predicted: Tensor, confidence: Tensor, masked: Tensor, tokens: CanvasTokens) -> Tensor:
+def choose(policy: UnmaskPolicy, predicted: Tensor, scores: Scores, masked: Tensor, tokens: CanvasTokens) -> Tensor:
     """Positions to commit, bool [B, L]: what the policy picks, and the surest one where it picks nothing.
 
     A predicted end is committed only once everything left of it is, and nothing right of it: before, it only says that
@@ -171,9 +176,9 @@ def choose(policy: UnmaskPolicy, predicted: Tensor, confidence: Tensor, masked: 
     """
     ends = masked & (predicted == tokens.end)
     eligible = masked & (ends.cumsum(dim=-1) - ends.long() == 0) & ~(ends & (masked.cumsum(dim=-1) > 1))
-    chosen = policy(confidence, eligible) & eligible
+    chosen = policy(scores, eligible) & eligible
     owed = ~chosen.any(dim=-1, keepdim=True)
-    return chosen | (one(confidence, eligible) & owed)
+    return chosen | (one(scores, eligible) & owed)
 
 
 def commit(

@@ -5,17 +5,27 @@ it owes, so a policy may well choose nothing.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-UnmaskPolicy = Callable[[Tensor, Tensor], Tensor]
-"""(confidence [B, L] in [0, 1], eligible bool [B, L]) → positions to commit, bool [B, L]."""
+
+class Scores(NamedTuple):
+    """How sure the denoiser is at every position: confidence [B, L], the probability of its prediction, and entropy
+    [B, L] of all it might be, in nats, computed when it is asked for."""
+
+    confidence: Tensor
+    entropy: Callable[[], Tensor]
 
 
-def one(confidence: Tensor, eligible: Tensor) -> Tensor:
+UnmaskPolicy = Callable[[Scores, Tensor], Tensor]
+"""(scores, eligible bool [B, L]) → positions to commit, bool [B, L]."""
+
+
+def one(scores: Scores, eligible: Tensor) -> Tensor:
     """The surest position alone."""
-    return top_k(1)(confidence, eligible)
+    return top_k(1)(scores, eligible)
 
 
 def top_k(k: int) -> UnmaskPolicy:
@@ -23,9 +33,9 @@ def top_k(k: int) -> UnmaskPolicy:
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
 
-    def policy(confidence: Tensor, eligible: Tensor) -> Tensor:
-        scores = confidence.masked_fill(~eligible, -1.0)
-        chosen = scores.topk(min(k, scores.shape[-1]), dim=-1).indices
+    def policy(scores: Scores, eligible: Tensor) -> Tensor:
+        confidence = scores.confidence.masked_fill(~eligible, -1.0)
+        chosen = confidence.topk(min(k, confidence.shape[-1]), dim=-1).indices
         return torch.zeros_like(eligible).scatter(-1, chosen, True) & eligible
 
     return policy
@@ -36,12 +46,31 @@ def threshold(confidence_min: float) -> UnmaskPolicy:
     if not 0 < confidence_min <= 1:
         raise ValueError(f"confidence_min must lie in (0, 1], not {confidence_min}")
 
-    def policy(confidence: Tensor, eligible: Tensor) -> Tensor:
-        return eligible & (confidence >= confidence_min)
+    def policy(scores: Scores, eligible: Tensor) -> Tensor:
+        return eligible & (scores.confidence >= confidence_min)
 
     return policy
 
 
-def everything(confidence: Tensor, eligible: Tensor) -> Tensor:
+def entropy_budget(nats: float) -> UnmaskPolicy:
+    """As many of the positions with the least entropy as have at most nats together, the last one not counted.
+
+    The entropy of all but the last bounds what is lost by committing them at once, as if they did not depend on one
+    another (Ben-Hamu et al. 2025, "EB-Sampler"). Always at least one. Raises ValueError for less than 0.
+    """
+    if not nats >= 0:
+        raise ValueError(f"nats must be at least 0, not {nats}")
+
+    def policy(scores: Scores, eligible: Tensor) -> Tensor:
+        entropy = scores.entropy().masked_fill(~eligible, float("inf"))
+        ordered = entropy.sort(dim=-1, stable=True)
+        before = ordered.values.cumsum(dim=-1) - ordered.values
+        before = torch.where(ordered.values.isinf(), float("inf"), before)
+        return torch.zeros_like(eligible).scatter(-1, ordered.indices, before <= nats) & eligible
+
+    return policy
+
+
+def everything(scores: Scores, eligible: Tensor) -> Tensor:
     """All positions at once."""
     return eligible

@@ -13,8 +13,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .asks import BranchWork, tree_of
-from .denoise import CanvasTokens, Prediction, predict, stop_log_probs
+from .denoise import CanvasTokens, Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
+from .policies import Scores
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens
     agrees = (best.indices == filled) | (canvas != tokens.mask)
     reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
     ends = stop_log_probs(log_probs, tokens)
-    return Prediction(best.indices, best.values.exp().where(reached, 0.0), ends, 2)
+    scores = Scores(
+        best.values.exp().where(reached, 0.0), lambda: entropy(log_probs).masked_fill(~reached, float("inf"))
+    )
+    return Prediction(best.indices, scores, ends, 2)
 
 
 def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates, int]:

@@ -35,7 +35,9 @@ def test_percentiles_are_measured_values():
 
 def test_a_key_is_split_into_engine_and_overhead():
     samples = Samples()
-    samples.add_key(10.0, {"text": "x", "steps": 4, "timings_ms": {"engine": 7.0, "denoise": 5.0, "verify": 1.5}}, OVERHEAD)
+    samples.add_key(
+        10.0, {"text": "x", "steps": 4, "timings_ms": {"engine": 7.0, "denoise": 5.0, "verify": 1.5}}, OVERHEAD
+    )
     samples.add_key(1.0, {"text": "", "timings_ms": {"total": 0.5}}, OVERHEAD)
     assert (samples.n_keys, samples.n_shown) == (2, 1)
     assert {name: samples.by_name[name] for name in (KEY, ENGINE, OVERHEAD, DENOISE, VERIFY)} == {

@@ -8,10 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quicksilver.kernels import commit as kernels
 from quicksilver.model import denoise
-from quicksilver.model.policies import threshold
+from quicksilver.model.policies import Scores, threshold
 
 MASK, END, N_IDS = 7, 6, 9
 SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def scores_of(confidence: torch.Tensor) -> Scores:
+    return Scores(confidence, lambda: pytest.fail("a threshold needs no entropy"))
 
 
 @st.composite
@@ -56,7 +60,7 @@ def test_the_reference_is_the_loops_step(step, confidence_min):
     tokens = denoise.CanvasTokens(
         mask=MASK, end=END, forbidden=forbidden, stops=stops, gives_way=torch.zeros_like(stops)
     )
-    chosen = denoise.choose(threshold(confidence_min), predicted, confidence, canvas == MASK, tokens)
+    chosen = denoise.choose(threshold(confidence_min), predicted, scores_of(confidence), canvas == MASK, tokens)
     expected = denoise.commit(canvas, log_probs, predicted, confidence, chosen, tokens)
     n_open = (expected[0] == MASK).sum(dim=-1).int()
     assert_equal(kernels.reference(*step, **names(confidence_min)), (*expected, chosen, n_open))

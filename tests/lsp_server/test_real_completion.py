@@ -101,4 +101,11 @@ def test_doctor_demo_and_bench(environ, tmp_path):
     assert bench.returncode == 0, bench.stderr
     report = json.loads(file.read_text(encoding="utf-8"))
     names = {row["name"] for row in report["rows"]}
-    assert {"server: import", "first completion, engine cold", "prefill", "denoise step", "of it LSP overhead"} <= names
+    assert {
+        "server: import",
+        "first completion, engine cold",
+        "prefill",
+        "denoise",
+        "verify",
+        "of it LSP overhead",
+    } <= names

@@ -2,9 +2,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.model.policies import everything, one, threshold, top_k
+from quicksilver.model.policies import Scores, entropy_budget, everything, one, threshold, top_k
 
 CANVAS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=12)
+
+
+def scores(confidence):
+    """Scores whose entropy is 1 - confidence."""
+    return Scores(confidence, lambda: 1 - confidence)
 
 
 def tensors(cells):
@@ -14,14 +19,14 @@ def tensors(cells):
 @given(CANVAS, st.integers(1, 5), st.floats(0.1, 1))
 def test_only_eligible_positions_are_chosen(cells, k, least):
     confidence, eligible = tensors(cells)
-    for policy in (one, top_k(k), threshold(least), everything):
-        assert not (policy(confidence, eligible) & ~eligible).any()
+    for policy in (one, top_k(k), threshold(least), entropy_budget(least), everything):
+        assert not (policy(scores(confidence), eligible) & ~eligible).any()
 
 
 @given(CANVAS, st.integers(1, 5))
 def test_top_k_takes_the_surest(cells, k):
     confidence, eligible = tensors(cells)
-    chosen = top_k(k)(confidence, eligible)
+    chosen = top_k(k)(scores(confidence), eligible)
     assert int(chosen.sum()) == min(k, int(eligible.sum()))
     left = eligible & ~chosen
     if chosen.any() and left.any():
@@ -30,8 +35,8 @@ def test_top_k_takes_the_surest(cells, k):
 
 def test_threshold_and_everything():
     confidence, eligible = torch.tensor([[0.9, 0.5, 0.95]]), torch.tensor([[True, True, False]])
-    assert threshold(0.8)(confidence, eligible).tolist() == [[True, False, False]]
-    assert everything(confidence, eligible).tolist() == [[True, True, False]]
+    assert threshold(0.8)(scores(confidence), eligible).tolist() == [[True, False, False]]
+    assert everything(scores(confidence), eligible).tolist() == [[True, True, False]]
 
 
 @pytest.mark.parametrize("bad", [0, -1])
@@ -44,3 +49,31 @@ def test_top_k_needs_a_number(bad):
 def test_threshold_needs_a_probability(bad):
     with pytest.raises(ValueError):
         threshold(bad)
+
+
+@given(CANVAS, st.floats(0, 3))
+def test_an_entropy_budget_takes_the_least_uncertain(cells, nats):
+    confidence, eligible = tensors(cells)
+    entropy = 1 - confidence
+    chosen = entropy_budget(nats)(scores(confidence), eligible)
+    assert bool(chosen.any()) == bool(eligible.any())
+    left = eligible & ~chosen
+    if chosen.any():
+        assert float(entropy[chosen].sum() - entropy[chosen].max()) <= nats + 1e-5
+    if chosen.any() and left.any():
+        assert entropy[chosen].max() <= entropy[left].min()
+        assert float(entropy[chosen].sum()) >= nats - 1e-5  # one more would be too many
+
+
+def test_an_entropy_budget_counts_all_but_the_last():
+    confidence = 1 - torch.tensor([[0.3, 0.1, 0.25, 0.9], [0.3, 0.3, 0.3, 0.3]])
+    eligible = torch.ones(2, 4, dtype=torch.bool)
+    chosen = entropy_budget(0.36)(scores(confidence), eligible)
+    assert chosen.tolist() == [[True, True, True, False], [True, True, False, False]]
+    assert entropy_budget(0.0)(scores(confidence), eligible).sum(-1).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan")])
+def test_an_entropy_budget_is_not_negative(bad):
+    with pytest.raises(ValueError):
+        entropy_budget(bad)

@@ -2,12 +2,13 @@
 
 import json
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.types import Completion, CompletionRequest, Hole, TraceCell, TraceFrame
+from quicksilver.fim.types import Completion, CompletionRequest, Hole, PolicyName, TraceCell, TraceFrame
 from quicksilver.serving.wire import (
     EngineHealth,
     decode_completion,
@@ -38,7 +39,7 @@ requests = st.builds(
     budget_ms=st.none() | milliseconds,
     max_evaluations=st.integers(1, 1000),
     max_tokens=st.none() | st.integers(1, 1000),
-    policy=st.none() | st.sampled_from(["one", "top-k", "threshold", "all"]),
+    policy=st.none() | st.sampled_from(get_args(PolicyName)),
     trace=st.booleans(),
     warms=st.booleans(),
 )
@@ -138,7 +139,7 @@ BAD_VALUES = [
     ("max_evaluations", 1.0, "request.max_evaluations must be a whole number"),
     ("max_evaluations", True, "request.max_evaluations must be a whole number"),
     ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
-    ("policy", "greedy", "request.policy must be one of one, top-k, threshold, all, verified, not a string"),
+    ("policy", "greedy", "request.policy must be one of one, top-k, threshold, entropy, all, verified, not a string"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
     ("budget", 1, "request has an unknown key 'budget'"),
 ]
