@@ -16,8 +16,9 @@ from typing import Literal
 import torch
 
 from ..fim.types import CompletionRequest, Hole, PolicyName
+from ..model.asks import never
 from ..model.blocks import LayerStates
-from ..model.denoise import never, stop_log_probs
+from ..model.denoise import stop_log_probs
 from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ..model.forwards import drive

@@ -19,9 +19,10 @@ import torch
 from ..fim.budget import Budget
 from ..fim.errors import InputError
 from ..model.asks import Work
+from ..model.canvas_tokens import CanvasTokens
 from ..model.config import DenoiserConfig
 from ..model.context_cache import ContextCache
-from ..model.denoise import CanvasTokens, denoise, entropy
+from ..model.denoise import denoise, entropy
 from ..model.denoiser import Denoiser
 from ..model.forwards import Runner, drive
 from ..model.policies import Scores, top_k

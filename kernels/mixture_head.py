@@ -40,10 +40,12 @@ MOST_ROWS = 64
 
 
 class Best(NamedTuple):
-    """Per row [N]: the best allowed token (int64) and its log-probability in nats (float32)."""
+    """Per row [N]: the best allowed token (int64), its log-probability in nats, and the logsumexp of the vocabulary's
+    logits, before mixing (both float32)."""
 
     tokens: Tensor
     log_probs: Tensor
+    lse: Tensor
 
 
 def mixture_head(
@@ -74,7 +76,9 @@ def reference(
     hidden: Tensor, table: Tensor, forbidden: Tensor, weights: Tensor, followers: Tensor, gate: Tensor
 ) -> Best:
     """What `mixture_head` computes, in plain PyTorch, over the whole vocabulary, as `Denoiser.mixed_log_probs` does."""
-    log_probs = F.log_softmax(F.linear(hidden, table).float(), dim=-1)  # [N, V]
+    logits = F.linear(hidden, table).float()  # [N, V]
+    lse = logits.logsumexp(dim=-1)
+    log_probs = logits - lse.unsqueeze(-1)
     if followers.shape[1]:
         rows = followers.repeat_interleave(len(hidden) // len(followers), dim=0)  # [N, T]
         copied = torch.zeros_like(log_probs).scatter_add_(-1, rows, weights)
@@ -82,7 +86,7 @@ def reference(
         copied_log_probs = copied.clamp_min(1e-20).log() + F.logsigmoid(gate)
         log_probs = torch.logaddexp(log_probs + F.logsigmoid(-gate), copied_log_probs)
     best = log_probs.masked_fill(forbidden, float("-inf")).max(dim=-1)
-    return Best(best.indices, best.values)
+    return Best(best.indices, best.values, lse)
 
 
 @kernel
@@ -169,7 +173,7 @@ def launch(hidden: Tensor, table: Tensor, forbidden: Tensor, weights: Tensor, fo
     plain = head_stats.launch(hidden, table, forbidden)
     n_batch, n_followers = followers.shape
     if not n_followers:
-        return Best(plain.tokens, plain.log_probs)
+        return Best(plain.tokens, plain.log_probs, plain.lse)
     (n_rows, width), n_ids, device = hidden.shape, table.shape[0], hidden.device
     rows_each = n_rows // n_batch
     masses = torch.zeros((n_rows, n_ids), dtype=torch.int64, device=device)
@@ -193,4 +197,4 @@ def launch(hidden: Tensor, table: Tensor, forbidden: Tensor, weights: Tensor, fo
     _best_of_all[(n_rows,)](
         tops, ids, plain.tokens, plain.log_probs, gate, tokens, log_probs, n_rows, n_parts, block(n_parts), num_warps=1
     )
-    return Best(tokens, log_probs)
+    return Best(tokens, log_probs, plain.lse)

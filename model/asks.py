@@ -3,15 +3,23 @@
 Work is a generator: it yields an `Ask`, is sent the reply, and returns its result. Knows tensors and no text.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .canvas_tokens import CanvasTokens
 from .denoiser import ContextStates
+
+Ended = Literal["filled", "budget", "cancelled"]
+
+
+def never() -> bool:
+    """An is_cancelled for callers that cannot cancel."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,36 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Fill:
+    """Canvases [M, L] to be filled as `denoise` does it with `policies.threshold`, in at most n_steps steps, without
+    early ends; only for runners that `fill`. Answered by `Denoised`.
+
+    is_cancelled and deadline_s (on time.monotonic's clock) are asked every few steps.
+    """
+
+    canvas: Tensor
+    states: ContextStates
+    tokens: CanvasTokens
+    threshold: float
+    n_steps: int
+    is_cancelled: Callable[[], bool] = never
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What a denoise loop comes to: canvas [B, L] (no masks unless cancelled or no step was possible), the
+    log-probability [B, L] of each token when it was committed (0 for given ones and those filled in after an end), that
+    of a stop in its place (-inf for given ones), forwards taken, and why it ended."""
+
+    canvas: Tensor
+    log_probs: Tensor
+    stop_log_probs: Tensor
+    steps: int
+    ended: Ended
+
+
+@dataclass(frozen=True)
 class Context:
     """New context tokens [1, N] after past. Answered by the states of these tokens alone."""
 
@@ -48,11 +86,11 @@ class Context:
 
 
 Branches = Rows | Tree
-Ask = Rows | Tree | Context
-Reply = Tensor | ContextStates
+Ask = Rows | Tree | Fill | Context
+Reply = Tensor | ContextStates | Denoised
 T = TypeVar("T")
 Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
-BranchWork = Generator[Rows | Tree, Any, T]
+BranchWork = Generator[Rows | Tree | Fill, Any, T]
 
 
 @dataclass(frozen=True)
@@ -71,6 +109,14 @@ class Laid:
         """The same on a device."""
         sees = None if self.sees is None else self.sees.to(device)
         return Laid(self.tokens.to(device), self.depths.to(device), self.before.to(device), sees, self.is_canvas)
+
+
+def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context]:
+    """The asks, for a runner that answers no `Fill`. Raises TypeError where there is one."""
+    answered = [ask for ask in asks if not isinstance(ask, Fill)]
+    if len(answered) < len(asks):
+        raise TypeError("this runner fills no whole canvases: they are denoised step by step")
+    return answered
 
 
 def laid(ask: Branches) -> Laid:

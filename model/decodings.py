@@ -13,16 +13,21 @@ ANY = 1e-9  # below every probability that is not 0
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a canvas is filled."""
+    """How a canvas is filled; threshold: that of the policy, where it is one alone, for runners that fill whole."""
 
     policy: UnmaskPolicy
     predict: Predict = predict
+    threshold: float | None = None
+
+
+def _by_threshold(confidence_min: float) -> Decoding:
+    return Decoding(threshold(confidence_min), threshold=confidence_min)
 
 
 DECODINGS: Mapping[PolicyName, Decoding] = {
     "one": Decoding(one),
     "top-k": Decoding(top_k(2)),
-    "threshold": Decoding(threshold(0.6)),
+    "threshold": _by_threshold(0.6),
     "entropy": Decoding(entropy_budget(0.5)),
     "all": Decoding(everything),
     "verified": Decoding(threshold(ANY), predict_verified),

@@ -8,49 +8,17 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..fim.budget import Budget
-from .asks import BranchWork, Rows
+from .asks import BranchWork, Denoised, Rows, never
+from .canvas_tokens import CanvasTokens
 from .denoiser import ContextStates
 from .policies import Scores, UnmaskPolicy, one
-from .row import EndsBy, Row
-
-
-@dataclass(frozen=True, kw_only=True)
-class CanvasTokens:
-    """The vocabulary as the loop sees it: ids of mask and end and, all bool [V], which ids may not be predicted, which
-    stop the text, and which give way.
-
-    A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
-    may end though no single place was a likely end, by the rule ends_by (`row`). middle is what the causal head wants
-    before a hole's text; None where it was taught no such mark.
-    """
-
-    mask: int
-    end: int
-    forbidden: Tensor
-    stops: Tensor
-    gives_way: Tensor
-    ends_by: EndsBy = "likeliest"
-    middle: int | None = None
-
-    @cached_property
-    def stop_ids(self) -> Tensor:
-        """The ids of tokens that stop the text, [n]."""
-        return self.stops.nonzero().squeeze(-1)
-
-    @cached_property
-    def _forbidden_ids(self) -> Tensor:
-        return self.forbidden.nonzero().squeeze(-1)
-
-    def allowed(self, log_probs: Tensor) -> Tensor:
-        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched."""
-        return log_probs.index_fill(-1, self._forbidden_ids, float("-inf"))
+from .row import Row
 
 
 class Prediction(NamedTuple):
@@ -74,24 +42,6 @@ class Step:
     elapsed_ms: float
     canvas: Tensor
     committed: Tensor
-
-
-@dataclass(frozen=True)
-class Denoised:
-    """The loop's result: canvas [B, L] (no masks unless cancelled or no step was possible), the log-probability [B, L]
-    of each token when it was committed (0 for given ones and those filled in after an end), that of a stop in its place
-    (-inf for given ones), forwards taken, and why it ended: "filled", "budget" or "cancelled"."""
-
-    canvas: Tensor
-    log_probs: Tensor
-    stop_log_probs: Tensor
-    steps: int
-    ended: Literal["filled", "budget", "cancelled"]
-
-
-def never() -> bool:
-    """An is_cancelled for callers that cannot cancel."""
-    return False
 
 
 def ignore(step: Step) -> None:

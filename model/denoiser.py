@@ -74,6 +74,18 @@ def states_of(stacked: tuple[Tensor, Tensor], raws: Tensor, copy_keys: Tensor, t
     return ContextStates(layers, copy_keys, tokens, stacked=stacked)
 
 
+def stack(states: ContextStates) -> tuple[Tensor, Tensor]:
+    """Keys and values of all layers in one piece each, with room behind; kept with the states."""
+    if states.stacked is None:
+        n = states.n_tokens
+        more = (0, 0, 0, room_for(n) - n)
+        states.stacked = (
+            F.pad(torch.cat([layer.keys for layer in states.layers]), more),
+            F.pad(torch.cat([layer.values for layer in states.layers]), more),
+        )
+    return states.stacked
+
+
 def truncated(states: ContextStates, n: int) -> ContextStates:
     """The first n tokens' states, as views. Raises ValueError where the raw part of token n is not held."""
     n_dropped = states.n_tokens - n

@@ -18,12 +18,13 @@ from torch import Tensor
 from ..fim.budget import Budget, no_ceiling
 from ..fim.drafts import find_drafts
 from ..fim.types import CompletionRequest, CompletionSource, FinishReason
-from .asks import BranchWork, Rows, Work
+from .asks import BranchWork, Denoised, Fill, Rows, Work
 from .candidates import Candidate, merged
+from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
-from .decodings import DECODINGS, DEFAULT_POLICY
-from .denoise import CanvasTokens, Denoised, denoise, grown, ignore, predict, would_be_late
+from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
+from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
 from .layout import with_lf
 from .ranker import Judged, Ranker, judge
@@ -70,6 +71,7 @@ class Filling:
     context: list[int]
     is_cancelled: Callable[[], bool]
     ceiling: Callable[[], int | None] = no_ceiling
+    fills_whole: bool = False  # whether what runs the model answers `Fill`
     n_forwards: int = 0
     n_cached: int = 0
     timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
@@ -192,18 +194,32 @@ class Filling:
         is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline
         n_steps = min(n_left, STEPS_LINE) if is_short else n_left
         rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_steps, ceiling=self.ceiling)
-        on_step = ignore
-        if self.request.trace:
-            on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
         with self._clock("denoise"):
-            result = yield from denoise(
-                states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
-                decoding.predict if len(canvas) == 1 else predict, rows,
-            )  # fmt: skip
+            if self.fills_whole and decoding.threshold is not None and not self.request.trace:
+                most = min(canvas.shape[1], n_steps, self.ceiling() or n_steps)
+                result = yield Fill(
+                    canvas, states, self.tokens, decoding.threshold, most, self.is_cancelled, rest.deadline_s
+                )
+                assert isinstance(result, Denoised)
+            else:
+                result = yield from self._stepwise(states, canvas, decoding, rest, rows)
         self.n_forwards += result.steps
         if result.steps == n_steps < n_left and not self.budget.expired():  # as many as it was meant to take
             result = replace(result, ended="filled")
         return [self._with(row, result, i) for i, row in enumerate(rows)]
+
+    def _stepwise(
+        self, states: ContextStates, canvas: Tensor, decoding: Decoding, rest: Budget, rows: list[Row]
+    ) -> BranchWork[Denoised]:
+        on_step = ignore
+        if self.request.trace:
+            on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
+        return (
+            yield from denoise(
+                states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
+                decoding.predict if len(canvas) == 1 else predict, rows,
+            )
+        )  # fmt: skip
 
     def _with(self, row: Row, result: Denoised, i: int) -> Row:
         """The row and what its canvas came to, left of the first mask or end."""

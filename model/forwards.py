@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Laid, Reply, Rows, T, Tree, Work, laid
+from .asks import Ask, Branches, Context, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
 from .blocks import Block, Tail, rotary
 from .copy_head import CopyHead
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
@@ -41,6 +41,7 @@ class ModelRunner:
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        asks = no_fill(asks)
         branches = [ask for ask in asks if not isinstance(ask, Context)]
         answers = iter(run_branches(self.model, branches) if branches else [])
         return [

@@ -16,17 +16,17 @@ from ..fim.budget import step_ceiling
 from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .asks import Ask, Context, Reply
+from .canvas_tokens import CanvasTokens, canvas_tokens
 from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
-from .denoise import CanvasTokens
 from .denoiser import Denoiser
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
+from .gpu_runner import GpuRunner
 from .head_start import HeadStart
 from .layout import ContextLayout
 from .memory import is_out_of_memory
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
 from .stored import embedded_checkpoint
-from .tokenizer import CodeTokenizer, Special
 
 if TYPE_CHECKING:
     from .openvino_compile import CompiledGraphs
@@ -175,6 +175,7 @@ class DenoisingInfiller:
             context,
             is_cancelled,
             lambda: step_ceiling(self.n_requests),
+            isinstance(self.run, GpuRunner),
         )
 
 
@@ -217,40 +218,6 @@ class FillingJob:
             n_cached=filling.n_cached,
             trace=tuple(filling.tracer.frames),
         )
-
-
-def canvas_tokens(
-    tokenizer: CodeTokenizer, *, multiline: bool, at_line_end: bool = True, marks_middle: bool = False
-) -> CanvasTokens:
-    """The loop's view of a vocabulary. Without multiline every token with a line break ends the text.
-
-    at_line_end: nothing stands right of the cursor on its line, so that the text ends where a line does.
-    """
-    vocab = torch.arange(tokenizer.vocab_size)
-    end = tokenizer.special(Special.EOM)
-    middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
-    forbidden = (vocab >= tokenizer.n_text) & (vocab != end)
-    texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
-    stops = vocab == end
-    if not multiline:
-        stops = stops | torch.tensor([b"\n" in text for text in texts])
-    gives_way = torch.tensor([not at_line_end and not _is_inside_character(text) for text in texts])
-    if multiline and at_line_end:
-        gives_way = torch.tensor([text.lstrip(b" \t").startswith(b"\n") for text in texts])
-    return CanvasTokens(
-        mask=tokenizer.special(Special.MASK),
-        end=end,
-        forbidden=forbidden,
-        stops=stops,
-        gives_way=gives_way,
-        ends_by="median" if multiline and at_line_end else "likeliest",
-        middle=middle,
-    )
-
-
-def _is_inside_character(text: bytes) -> bool:
-    """Whether text begins with a continuation byte of UTF-8."""
-    return 0x80 <= text[0] < 0xC0 if text else False
 
 
 def load_infiller(

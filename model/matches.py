@@ -8,6 +8,8 @@ that a canvas of nothing but masks sees the whole continuation of an earlier mat
 Integers only, no weights, no gradients. Letters as in `denoiser`: B batch, T context, M canvases, L canvas.
 """
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -120,4 +122,10 @@ def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int |
 @torch.no_grad()
 def classes(lengths: Tensor) -> Tensor:
     """The class (int64, 0 … N_MATCH_CLASSES - 1) of each match length."""
-    return _CLASS_OF.to(lengths.device)[lengths.int()]
+    return _class_of(lengths.device)[lengths.int()]
+
+
+@cache
+def _class_of(device: torch.device) -> Tensor:
+    """The class of every length from 0 to N_MAX, [N_MAX + 1]; copied to a device once, as copying waits for it."""
+    return _CLASS_OF.to(device)

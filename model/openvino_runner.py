@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Laid, Reply, laid
+from .asks import Ask, Branches, Context, Laid, Reply, laid, no_fill
 from .blocks import LayerStates, rotary
 from .config import DenoiserConfig
 from .copy_head import CopyHead
-from .denoiser import N_ROOM, ContextStates, room_for
+from .denoiser import N_ROOM, ContextStates, stack
 from .forwards import mixed
 from .openvino_compile import CompiledGraphs
 
@@ -39,7 +39,7 @@ class OpenVinoRunner:
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
         """One reply an ask, in their order."""
-        return [self._states(ask) if isinstance(ask, Context) else self._log_probs(ask) for ask in asks]
+        return [self._states(ask) if isinstance(ask, Context) else self._log_probs(ask) for ask in no_fill(asks)]
 
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)
@@ -86,18 +86,6 @@ class OpenVinoRunner:
         inputs = (F.pad(line.tokens, more), marks, F.pad(line.before, more), cos, sin, mask, keys, values, raws)
         request.infer({i: _shared(tensor) for i, tensor in enumerate(inputs)}, share_inputs=True)
         return [_tensor(output) for output in request.output_tensors]
-
-
-def stack(states: ContextStates) -> tuple[Tensor, Tensor]:
-    """Keys and values of all layers in one piece each, with room behind; kept with the states."""
-    if states.stacked is None:
-        n = states.n_tokens
-        more = (0, 0, 0, room_for(n) - n)
-        states.stacked = (
-            F.pad(torch.cat([layer.keys for layer in states.layers]), more),
-            F.pad(torch.cat([layer.values for layer in states.layers]), more),
-        )
-    return states.stacked
 
 
 def _shared(tensor: Tensor) -> "ov.Tensor":

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from ..fim.errors import InputError
+from ..kernels.jit import has_triton
 from .checkpoint import copy_head_of, weights_of
 from .config import DenoiserConfig
 from .denoiser import Denoiser
 from .forwards import ModelRunner, Runner
+from .gpu_runner import GpuRunner
 from .head_start import has_openvino
 from .stored import Weights
 
@@ -41,7 +43,9 @@ def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: 
     """
     if runtime == "torch":
         torch.set_num_threads(n_threads)
-        return ModelRunner(model.to(dtype))
+        model = model.to(dtype)
+        on_gpu = model.embedding.weight.is_cuda and has_triton()
+        return GpuRunner(model) if on_gpu else ModelRunner(model)
     if model.embedding.weight.device.type != "cpu":
         raise InputError(CPU_ONLY)
     return openvino_runner(model.config, weights_of(model), dtype, n_threads)[0]

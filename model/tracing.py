@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..fim.types import TraceCell, TraceFrame
-from .denoise import CanvasTokens, Step
+from .canvas_tokens import CanvasTokens
+from .denoise import Step
 from .tokenizer import CodeTokenizer
 
 

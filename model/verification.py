@@ -13,7 +13,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .asks import BranchWork, tree_of
-from .denoise import CanvasTokens, Prediction, entropy, predict, stop_log_probs
+from .canvas_tokens import CanvasTokens
+from .denoise import Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
 from .policies import Scores
 

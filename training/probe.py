@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from ..fim.budget import Budget
-from ..model.denoise import CanvasTokens, denoise
+from ..model.canvas_tokens import CanvasTokens, canvas_tokens
+from ..model.denoise import denoise
 from ..model.denoiser import Denoiser, rows_of
 from ..model.forwards import ModelRunner, drive_all
-from ..model.infiller import canvas_tokens
 from ..model.layout import ContextLayout
 from ..model.policies import threshold
 from ..model.tokenizer import CodeTokenizer

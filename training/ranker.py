@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..fim.errors import InputError
 from ..fim.types import CompletionRequest, Hole
-from ..model.denoise import never
+from ..model.asks import never
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
 from ..model.ranker import Judged, Ranker, features

@@ -7,8 +7,9 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.model.asks import Branches, Context, Rows, Tree, Work, tree_of
+from quicksilver.model.canvas_tokens import CanvasTokens
 from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.denoise import denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser, rows_of
 from quicksilver.model.forwards import ModelRunner, drive, drive_all, run_branches
 from quicksilver.model.pages import joined

@@ -9,9 +9,10 @@ from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model import runtimes
 from quicksilver.model.asks import Context, Rows, Tree, tree_of
+from quicksilver.model.canvas_tokens import CanvasTokens
 from quicksilver.model.checkpoint import rounded, weights_of
 from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.denoise import denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser, truncated
 from quicksilver.model.forwards import ModelRunner, Runner, drive
 from quicksilver.model.pages import joined

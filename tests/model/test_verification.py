@@ -4,7 +4,8 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.model.asks import tree_of
-from quicksilver.model.denoise import CanvasTokens, denoise
+from quicksilver.model.canvas_tokens import CanvasTokens
+from quicksilver.model.denoise import denoise
 from quicksilver.model.forwards import ModelRunner, drive, run_branches
 from quicksilver.model.policies import threshold
 from quicksilver.model.verification import Verified, opening, predict_verified, verify

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import torch
 from quicksilver.model.asks import Ask, Reply, Rows
+from quicksilver.model.canvas_tokens import CanvasTokens
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.denoise import CanvasTokens
 from quicksilver.model.denoiser import ContextStates, Denoiser
 from quicksilver.model.tokenizer import CodeTokenizer
 

@@ -1,0 +1,78 @@
+"""A vocabulary as the denoise loop sees it: what may be predicted, and what ends a text. Knows ids and no text, but for
+how they are found.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from .row import EndsBy
+from .tokenizer import CodeTokenizer, Special
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanvasTokens:
+    """The vocabulary as the loop sees it: ids of mask and end and, all bool [V], which ids may not be predicted, which
+    stop the text, and which give way.
+
+    A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
+    may end though no single place was a likely end, by the rule ends_by (`row`). middle is what the causal head wants
+    before a hole's text; None where it was taught no such mark.
+    """
+
+    mask: int
+    end: int
+    forbidden: Tensor
+    stops: Tensor
+    gives_way: Tensor
+    ends_by: EndsBy = "likeliest"
+    middle: int | None = None
+
+    @cached_property
+    def stop_ids(self) -> Tensor:
+        """The ids of tokens that stop the text, [n]."""
+        return self.stops.nonzero().squeeze(-1)
+
+    @cached_property
+    def _forbidden_ids(self) -> Tensor:
+        return self.forbidden.nonzero().squeeze(-1)
+
+    def allowed(self, log_probs: Tensor) -> Tensor:
+        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched."""
+        return log_probs.index_fill(-1, self._forbidden_ids, float("-inf"))
+
+
+def canvas_tokens(
+    tokenizer: CodeTokenizer, *, multiline: bool, at_line_end: bool = True, marks_middle: bool = False
+) -> CanvasTokens:
+    """The loop's view of a vocabulary. Without multiline every token with a line break ends the text.
+
+    at_line_end: nothing stands right of the cursor on its line, so that the text ends where a line does.
+    """
+    vocab = torch.arange(tokenizer.vocab_size)
+    end = tokenizer.special(Special.EOM)
+    middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
+    forbidden = (vocab >= tokenizer.n_text) & (vocab != end)
+    texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
+    stops = vocab == end
+    if not multiline:
+        stops = stops | torch.tensor([b"\n" in text for text in texts])
+    gives_way = torch.tensor([not at_line_end and not _is_inside_character(text) for text in texts])
+    if multiline and at_line_end:
+        gives_way = torch.tensor([text.lstrip(b" \t").startswith(b"\n") for text in texts])
+    return CanvasTokens(
+        mask=tokenizer.special(Special.MASK),
+        end=end,
+        forbidden=forbidden,
+        stops=stops,
+        gives_way=gives_way,
+        ends_by="median" if multiline and at_line_end else "likeliest",
+        middle=middle,
+    )
+
+
+def _is_inside_character(text: bytes) -> bool:
+    """Whether text begins with a continuation byte of UTF-8."""
+    return 0x80 <= text[0] < 0xC0 if text else False

@@ -1,0 +1,193 @@
+"""Whole loops, with and without kernels, against the step-by-step loop: same canvases, same scores, same steps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from quicksilver.fim.budget import Budget
+from quicksilver.model.asks import Context, Denoised, Fill, Rows
+from quicksilver.model.canvas_loop import Buffers, CanvasLoop
+from quicksilver.model.canvas_tokens import CanvasTokens
+from quicksilver.model.denoise import denoise
+from quicksilver.model.denoiser import ContextStates, Denoiser
+from quicksilver.model.forwards import ModelRunner, drive
+from quicksilver.model.gpu_runner import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, captured, parts
+from quicksilver.model.policies import threshold
+from tiny import assert_near, tiny_config, tiny_denoiser
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+V = 330
+MODEL = tiny_denoiser(V, copies_matches=True, marks_middle=True)
+MASK, END = MODEL.config.vocab_size - 1, 5
+NOTHING = torch.zeros(V, dtype=torch.bool)
+
+
+def mask_of(model: Denoiser) -> int:
+    from quicksilver.model.tokenizer import Special
+
+    return model.config.special(Special.MASK)
+
+
+def rules(model: Denoiser = MODEL, n_stops: int = 9) -> CanvasTokens:
+    forbidden = torch.arange(V) >= V - 8
+    stops = (torch.arange(V) == END) | (torch.arange(V) % (V // n_stops) == 7)
+    return CanvasTokens(mask=mask_of(model), end=END, forbidden=forbidden, stops=stops & ~forbidden, gives_way=NOTHING)
+
+
+def ids(seed: int, *shape: int, n: int = 12) -> torch.Tensor:
+    return torch.randint(10, 10 + n, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def context(n: int, seed: int = 0, model: Denoiser = MODEL) -> ContextStates:
+    """States of n tokens, of which many stood there before."""
+    (states,) = ModelRunner(model)([Context(ids(seed, 1, n), None)])
+    assert isinstance(states, ContextStates)
+    return states
+
+
+def eagerly(run: Callable[[], None]) -> Callable[[], None]:
+    return run
+
+
+def expected(ask: Fill, model: Denoiser = MODEL) -> Denoised:
+    policy, budget = threshold(ask.threshold), Budget(max_evaluations=ask.n_steps)
+    return drive(ModelRunner(model), denoise(ask.states, ask.canvas, ask.tokens, policy, budget))
+
+
+def check(got: object, wanted: Denoised) -> None:
+    assert isinstance(got, Denoised)
+    assert torch.equal(got.canvas, wanted.canvas)
+    assert_near(got.log_probs, wanted.log_probs)
+    ends = wanted.stop_log_probs > -1e30
+    assert torch.equal(got.stop_log_probs > -1e30, ends)
+    assert_near(got.stop_log_probs[ends].exp(), wanted.stop_log_probs[ends].exp())  # differences of near numbers
+    assert (got.steps, got.ended) == (wanted.steps, wanted.ended)
+
+
+def canvas_of(model: Denoiser, n_rows: int, n: int, seed: int | None = None) -> torch.Tensor:
+    canvas = torch.full((n_rows, n), mask_of(model))
+    if seed is not None:  # a draft in which some tokens are open
+        given = torch.rand(n_rows, n, generator=torch.Generator().manual_seed(seed)) < 0.4
+        canvas = torch.where(given, ids(seed, n_rows, n), canvas)
+    return canvas
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 4, 7, 16])
+@pytest.mark.parametrize("confidence_min", [0.02, 0.5, 1.0])
+@pytest.mark.parametrize("n_context", [2, 31, 32, 60])
+def test_one_canvas(n_steps: int, confidence_min: float, n_context: int):
+    ask = Fill(canvas_of(MODEL, 1, 11), context(n_context), rules(), confidence_min, n_steps)
+    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    check(got, expected(ask))
+
+
+@pytest.mark.parametrize("changes", [{}, {"copies_matches": True}, {"marks_middle": True}])
+def test_every_kind_of_model(changes: dict[str, bool]):
+    model = tiny_denoiser(V, seed=3, **changes)
+    ask = Fill(canvas_of(model, 2, 9, seed=1), context(40, model=model), rules(model), 0.1, 5)
+    (got,) = GpuRunner(model, eagerly)([ask])
+    check(got, expected(ask, model))
+
+
+def test_several_jobs_fill_their_canvases_side_by_side():
+    run, tokens = GpuRunner(MODEL, eagerly), rules()
+    asks = [
+        Fill(canvas_of(MODEL, rows, n, seed), context(length, seed), tokens, 0.05, 3)
+        for seed, (rows, n, length) in enumerate([(1, 16, 50), (3, 7, 9), (1, 1, 33), (2, 12, 64), (4, 16, 20)])
+    ]
+    seen = []
+    run._launch_of = lambda key, loop, n, *, is_end, f=run._launch_of: (
+        seen.append(key[:2])
+        or f(  # type: ignore[method-assign]
+            key, loop, n, is_end=is_end
+        )
+    )
+    rows = Rows(canvas_of(MODEL, 1, 5), context(12))
+    got = run([asks[0], rows, *asks[1:]])
+    assert set(seen) == {(8, 16), (4, 16)}  # 1 + 3 + 1 + 2 rows, then 4
+    for ask, reply in zip(asks, [got[0], *got[2:]], strict=True):
+        check(reply, expected(ask))
+    (alone,) = ModelRunner(MODEL)([rows])
+    assert isinstance(got[1], torch.Tensor) and isinstance(alone, torch.Tensor)
+    assert_near(got[1], alone)
+
+
+def test_a_loop_used_again_keeps_nothing():
+    run, tokens = GpuRunner(MODEL, eagerly), rules()
+    asks = [
+        Fill(canvas_of(MODEL, 2, 16, 1), context(60, 1), tokens, 0.1, 4),
+        Fill(canvas_of(MODEL, 1, 6), context(8), tokens, 0.1, 4),
+    ]
+    for ask in (*asks, *reversed(asks)):
+        check(run([ask])[0], expected(ask))
+
+
+def test_what_does_not_fit_is_denoised_step_by_step():
+    run = GpuRunner(MODEL, eagerly)
+    one_token = Fill(canvas_of(MODEL, 1, 6), context(1), rules(), 0.1, 3)
+    many = Fill(canvas_of(MODEL, MOST_ROWS + 1, 6, 2), context(20), rules(), 0.1, 3)
+    for ask, got in zip((one_token, many), run([one_token, many]), strict=True):
+        check(got, expected(ask))
+
+
+def test_a_cancelled_loop_ends_between_two_launches():
+    ask = Fill(canvas_of(MODEL, 1, 16), context(30), rules(n_stops=1), 1.0, 16, is_cancelled=lambda: True)
+    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    assert isinstance(got, Denoised)
+    assert (got.ended, got.steps) == ("cancelled", STEPS_AT_A_TIME)
+    assert (got.canvas == ask.tokens.mask).any()
+
+
+def test_a_deadline_fills_what_is_open():
+    ask = Fill(canvas_of(MODEL, 1, 16), context(30), rules(n_stops=1), 1.0, 16, deadline_s=0.0)
+    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    assert isinstance(got, Denoised)
+    assert (got.ended, got.steps) == ("budget", STEPS_AT_A_TIME + 1)
+    assert not (got.canvas == ask.tokens.mask).any()
+
+
+def test_no_rules_take_the_place_of_others():
+    """Loops are told apart by their rules' address: it must not be given to other rules."""
+    run = GpuRunner(MODEL, eagerly)
+    for n_stops in (1, 40, 3, 25):
+        ask = Fill(canvas_of(MODEL, 1, 12), context(25), rules(n_stops=n_stops), 0.05, 4)
+        check(run([ask])[0], expected(ask))
+
+
+def test_parts():
+    assert list(parts(3)) == [(3, True)]
+    assert list(parts(9)) == [(4, False), (4, False), (1, True)]
+
+
+@pytest.mark.parametrize("matches", [False, True])
+def test_a_step_never_waits_for_the_device(matches: bool):
+    """With tensors that are only imagined, whatever would need a value raises."""
+    config = replace(tiny_config(V), copies_matches=matches)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = Denoiser(config)
+        tokens = rules(model)
+        tokens.__dict__["stop_ids"] = torch.zeros(3, dtype=torch.long)  # found once, on the host
+        loop = CanvasLoop(model, Buffers(model, 2, 64), tokens, 0.5, 2, 16)
+        loop.begin()
+        loop.run(3, is_end=True)
+        assert loop.result().canvas.shape == (2, 16)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_graphs_on_a_gpu(dtype: torch.dtype):
+    model = tiny_denoiser(V, copies_matches=True, marks_middle=True)
+    run, plain = GpuRunner(model.to("cuda", dtype), captured), ModelRunner(model)
+    (states,) = plain([Context(ids(0, 1, 50), None)])
+    assert isinstance(states, ContextStates)
+    tokens = rules(model)
+    for n_rows, n_steps in ((1, 3), (2, 6), (1, 3)):
+        ask = Fill(canvas_of(model, n_rows, 14, n_rows), states, tokens, 0.1, n_steps)
+        (got,) = run([ask])
+        assert isinstance(got, Denoised)
+        assert not (got.canvas == tokens.mask).any()
+        if dtype == torch.float32:
+            policy, budget = threshold(0.1), Budget(max_evaluations=n_steps)
+            check(got, drive(plain, denoise(states, ask.canvas, tokens, policy, budget)))
