@@ -1,12 +1,25 @@
 """Candidates: the texts that compete for one hole, whatever they came from.
 
-Knows token ids and where a text came from; knows no tensors and no model.
+Knows token ids and where a text came from; knows no model.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-from ..fim.drafts import Draft
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..fim.drafts import Draft, find_drafts
+from ..fim.types import Hole
+from .layout import with_lf
+from .tokenizer import CodeTokenizer
+
+if TYPE_CHECKING:
+    from .canvas_tokens import CanvasTokens
+    from .verification import Verified
+
+N_DRAFT_TOKENS = 256  # that all drafts of a hole may have: they take time to verify
+N_CUTS = 2  # earlier ends of a candidate that compete with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +33,41 @@ class Candidate:
     n_canvases: int = 0
     canvas_log_prob: float = 0.0
     is_cut: bool = False
+
+
+def drafts_for(
+    hole: Hole, snippets: Sequence[str], n: int, n_tokens_max: int, tokenizer: CodeTokenizer
+) -> list[Candidate]:
+    """At most n drafts of at most n_tokens_max tokens each, the most promising first."""
+    hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
+    fitting: list[Candidate] = []
+    n_tokens = 0
+    for draft in find_drafts(hole, [with_lf(snippet) for snippet in snippets], n):
+        tokens = tuple(tokenizer.encode(draft.text))
+        if len(tokens) <= n_tokens_max and n_tokens + len(tokens) <= N_DRAFT_TOKENS:
+            fitting.append(Candidate(text=draft.text, tokens=tokens, draft=draft))
+            n_tokens += len(tokens)
+    return fitting
+
+
+def with_cuts(
+    candidates: Sequence[Candidate], verified: Sequence[Verified], tokens: CanvasTokens, tokenizer: CodeTokenizer
+) -> tuple[list[Candidate], list[Verified]]:
+    """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
+    scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
+    parts: list[Candidate] = []
+    for candidate, whole in zip(candidates, verified, strict=True):
+        for n in whole.likelier_ends(N_CUTS, tokens):
+            text = tokenizer.decode(candidate.tokens[:n])
+            if text.endswith("\ufffd") or text in scores:  # half a character, or known already
+                continue
+            draft = candidate.draft and replace(candidate.draft, text=text, n_after=0)
+            log_prob = candidate.canvas_log_prob * n / len(candidate.tokens)
+            part = replace(candidate, text=text, tokens=candidate.tokens[:n], draft=draft, canvas_log_prob=log_prob)
+            parts.append(replace(part, is_cut=True))
+            scores[text] = whole.upto(n)
+    found = merged([*candidates, *parts])
+    return found, [scores[c.text] for c in found]
 
 
 def merged(candidates: Iterable[Candidate]) -> list[Candidate]:

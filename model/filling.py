@@ -16,17 +16,15 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget, no_ceiling
-from ..fim.drafts import find_drafts
 from ..fim.types import CompletionRequest, CompletionSource, FinishReason
 from .asks import BranchWork, Denoised, Fill, Rows, Work
-from .candidates import Candidate, merged
+from .candidates import Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
-from .layout import with_lf
 from .ranker import Judged, Ranker, judge
 from .row import Row
 from .tokenizer import CodeTokenizer
@@ -36,10 +34,8 @@ from .verification import Verified, verify
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
 CANVAS_LINE = 16  # of one line at a time: nearly all end within, longer ones go on, and the answers are the same
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-N_DRAFT_TOKENS = 256  # that all drafts of a hole may have: they take time to verify
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 SURE = 0.8  # a draft this likely is shown without denoising
-N_CUTS = 2  # earlier ends of a candidate that compete with it
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
@@ -111,21 +107,14 @@ class Filling:
 
     def judged_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
-        hole = self.request.hole
-        if not self.request.drafts:
+        request = self.request
+        if not request.drafts:
             return []
-        hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
-        fitting: list[Candidate] = []
-        n_tokens = 0
-        for draft in find_drafts(hole, [with_lf(snippet) for snippet in self.request.snippets], self.request.drafts):
-            tokens = tuple(self.tokenizer.encode(draft.text))
-            if len(tokens) <= self.n_open and n_tokens + len(tokens) <= N_DRAFT_TOKENS:
-                fitting.append(Candidate(text=draft.text, tokens=tokens, draft=draft))
-                n_tokens += len(tokens)
+        fitting = drafts_for(request.hole, request.snippets, request.drafts, self.n_open, self.tokenizer)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
-        return judge(*self._with_cuts(fitting, verified), self.ranker)
+        return judge(*with_cuts(fitting, verified, self.tokens, self.tokenizer), self.ranker)
 
     def denoised(self, states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
         """What canvases turn into: the one of masks and open length first, then those of set length and mended drafts.
@@ -274,28 +263,8 @@ class Filling:
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
-        found, scores = self._with_cuts(found, [verified[c.text] for c in found])
+        found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.tokenizer)
         return judge(found, scores, self.ranker)
-
-    def _with_cuts(
-        self, candidates: list[Candidate], verified: list[Verified]
-    ) -> tuple[list[Candidate], list[Verified]]:
-        """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
-        scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
-        parts: list[Candidate] = []
-        for candidate, whole in zip(candidates, verified, strict=True):
-            for n in whole.likelier_ends(N_CUTS, self.tokens):
-                text = self.tokenizer.decode(candidate.tokens[:n])
-                if text.endswith("\ufffd") or text in scores:  # half a character, or known already
-                    continue
-                draft = candidate.draft and replace(candidate.draft, text=text, n_after=0)
-                log_prob = candidate.canvas_log_prob * n / len(candidate.tokens)
-                tokens = candidate.tokens[:n]
-                part = replace(candidate, text=text, tokens=tokens, draft=draft, canvas_log_prob=log_prob)
-                parts.append(replace(part, is_cut=True))
-                scores[text] = whole.upto(n)
-        found = merged([*candidates, *parts])
-        return found, [scores[c.text] for c in found]
 
     def _kept(self, row: Row) -> list[int]:
         """The row's tokens up to the first one that ends the text."""

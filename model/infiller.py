@@ -21,6 +21,7 @@ from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoiser import Denoiser
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
+from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStart
 from .layout import ContextLayout
@@ -107,6 +108,12 @@ class DenoisingInfiller:
     def tokens_for(self, hole: Hole) -> CanvasTokens:
         """The denoise loop's view of the vocabulary for a hole."""
         return self._tokens[hole.multiline, hole.suffix.lstrip(" \t")[:1] in ("", "\n", "\r")]
+
+    def rehearse(self) -> None:
+        """Complete a hole, so that whatever is compiled on first use is compiled before anyone waits for it."""
+        hole = Hole(prefix="x = ", suffix="\n", language="python", replaced=(4, 4), multiline=False)
+        self.complete(CompletionRequest(hole=hole, path="", drafts=1), lambda: False)
+        self.cache.clear()
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""
@@ -256,7 +263,14 @@ def load_infiller(
             return made("openvino")
         except (InputError, RuntimeError) as error:  # installed, but of no use here
             logger.warning("OpenVINO cannot run the model (%s): PyTorch does", type(error).__name__)
-    return made(runtime or "torch")
+    infiller = made(runtime or "torch")
+    if isinstance(infiller.run, GpuRunner):
+        try:
+            infiller.rehearse()
+        except Exception as error:  # whatever Triton or CUDA graphs have to say: there is another way
+            logger.warning("kernels do not run on this GPU (%s: %s): PyTorch alone does", type(error).__name__, error)
+            infiller.run = ModelRunner(infiller.model)
+    return infiller
 
 
 def _moved(model: torch.nn.Module, wanted: torch.device, *, is_asked_for: bool) -> torch.device:
