@@ -43,6 +43,9 @@ COLD = "first completion, engine cold"
 KEY, ENGINE, OVERHEAD = "keystroke to answer, warm", "  of it engine", "  of it LSP overhead"
 LARGE = f"  LSP overhead, {LARGE_FILE_LINES:,}-line file"
 PREFILL, DENOISE, VERIFY, STEPS = "  prefill", "  denoise", "  verify", "  forwards per answer (a count)"
+PARTS = {"queue": "  waiting in the engine's queue", "transport": "  to the engine and back", "trim": "  trimming"}
+CONTEXTS = (256, 512, 1024, 2048)  # tokens
+N_CONTEXTS = 5  # requests of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,8 @@ class Samples:
         self.by_name[STEPS].append(facts["steps"])
         self.by_name[DENOISE].append(ms.get("denoise", 0.0))
         self.by_name[VERIFY].append(ms.get("verify", 0.0))
+        for part, name in PARTS.items():
+            self.by_name[name].append(ms.get(part, 0.0))
 
 
 def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
@@ -124,6 +129,7 @@ async def _measure(plan: LatencyPlan, document: Document, environ: Mapping[str, 
         async with await _server(plan, environ) as client:
             await client.initialize(options={"budget_ms": 2000, **plan.limits})
             await _jump(client, document, samples)
+            await _read_contexts(client, document, samples)
             await _type(client, document, plan.n_keys, samples, OVERHEAD)
             await _type(client, _enlarged(document), min(plan.n_keys, LARGE_FILE_KEYS), samples, LARGE)
     finally:
@@ -174,6 +180,31 @@ async def _jump(client: HeadlessClient, document: Document, samples: Samples) ->
             samples.by_name[CONTEXT].append(facts["timings_ms"]["engine"])
 
 
+async def _read_contexts(client: HeadlessClient, document: Document, samples: Samples) -> None:
+    """Ask at the end of texts that nobody has read yet, as long as the model's context takes them."""
+    n_chars_per_token = 4.0
+    for wanted in CONTEXTS:
+        for number in range(-1, N_CONTEXTS):  # the first one tells how long a text must be
+            n_chars = int(wanted * n_chars_per_token)
+            text = f"# {wanted} {number}\n" + (document.text * (n_chars // len(document.text) + 1))[:n_chars]
+            new = Document(uri=f"{document.uri}-{wanted}-{number}.py", version=1, language=document.language, text=text)
+            client.open(new.uri, new.text)
+            end = new.position_at(len(text), "utf-32")
+            await client.complete(new.uri, (end.line, end.character), timeout_s=120)
+            facts = await client.explain()
+            if facts.get("n_context", 0) < (0.5 if number < 0 else 0.93) * wanted:
+                return  # more than the model takes
+            if number < 0:
+                n_chars_per_token *= wanted / facts["n_context"]
+            else:
+                samples.by_name[context_of(wanted)].append(facts["timings_ms"]["engine"])
+
+
+def context_of(n_tokens: int) -> str:
+    """The name of requests with about so many tokens of context."""
+    return f"{n_tokens:,} tokens of context, none cached, engine"
+
+
 async def _type(client: HeadlessClient, document: Document, n_keys: int, samples: Samples, overhead_name: str) -> None:
     """Take a stretch of the file out and type it again, waiting for the answer to every key."""
     without, offset, typed = cut_stretch(document, n_keys)
@@ -218,7 +249,10 @@ def _enlarged(document: Document) -> Document:
 def _report(
     plan: LatencyPlan, document: Document, samples: Samples, engine: Mapping[str, str | int | float]
 ) -> dict[str, Any]:
-    order = (IMPORT, START, COLD, CONTEXT, KEY, ENGINE, PREFILL, DENOISE, VERIFY, STEPS, OVERHEAD, LARGE)
+    order = (
+        *(IMPORT, START, COLD, *map(context_of, CONTEXTS), CONTEXT),
+        *(KEY, ENGINE, PREFILL, DENOISE, VERIFY, STEPS, OVERHEAD, *PARTS.values(), LARGE),
+    )
     rows = [
         {
             "name": name.strip(),

@@ -1,7 +1,21 @@
 """The pure parts of the latency benchmark; the measuring itself runs in tests/lsp_server/test_real_completion.py."""
 
+from typing import Any
+
 import pytest
-from quicksilver.benchmarks.latency import DENOISE, ENGINE, KEY, OVERHEAD, VERIFY, Samples, cut_stretch, percentile
+from quicksilver.benchmarks.latency import (
+    DENOISE,
+    ENGINE,
+    KEY,
+    N_CONTEXTS,
+    OVERHEAD,
+    VERIFY,
+    Samples,
+    _read_contexts,
+    context_of,
+    cut_stretch,
+    percentile,
+)
 from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 
@@ -47,3 +61,30 @@ def test_a_key_is_split_into_engine_and_overhead():
         DENOISE: [5.0],
         VERIFY: [1.5],
     }
+
+
+async def test_contexts_are_as_long_as_their_rows_say():
+    """Asked of a client that counts four and a half characters a token, and whose model takes 900 of them."""
+
+    class Client:
+        def __init__(self):
+            self.text, self.n_context = "", []
+
+        def open(self, uri, text):
+            self.text = text
+
+        async def complete(self, uri, position, timeout_s):
+            self.n_context.append(min(900, int(len(self.text) / 4.5)))
+
+        async def explain(self):
+            return {"steps": 1, "n_context": self.n_context[-1], "timings_ms": {"engine": float(self.n_context[-1])}}
+
+    client: Any = Client()
+    samples = Samples()
+    document = Document(uri="file:///a.py", version=1, language="python", text="x = 1\n" * 50)
+    await _read_contexts(client, document, samples)
+    assert set(samples.by_name) == {context_of(256), context_of(512)}
+    for wanted in (256, 512):
+        values = samples.by_name[context_of(wanted)]
+        assert len(values) == N_CONTEXTS
+        assert all(abs(n - wanted) < 0.05 * wanted for n in values)
