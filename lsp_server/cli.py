@@ -146,8 +146,8 @@ def _lsp(options: argparse.Namespace) -> int:
     from .quick_import import collector_paused
 
     with collector_paused():
-        from .server import run_stdio
         from .shared_engine import shared_engine
+        from .stdio import run_stdio
     return run_stdio(shared_engine(_model(options)), _version())
 
 

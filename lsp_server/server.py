@@ -1,14 +1,11 @@
-"""`quicksilver lsp`: the handlers of the language server and its life over stdio.
+"""`quicksilver lsp`: the handlers of the language server. Its life over stdio is in stdio.py.
 
 Owns which message does what. It does not know how an answer is made (inline_completion.py), how messages are read
 (protocol.py, params.py), or torch. Logs go to stderr and hold lengths and timings, never source text.
 """
 
 import asyncio
-import gc
 import logging
-import os
-import sys
 import time
 import traceback
 import uuid
@@ -24,7 +21,7 @@ from .answers import DID_ACCEPT, Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import complete_inline, nothing, warm_context
 from .progress import EngineProgress
-from .protocol import StrictServer, client_supports_progress, serve_streams, types
+from .protocol import StrictServer, client_supports_progress, types
 from .sessions import Session, Sessions
 from .settings import Settings, read_settings
 
@@ -284,26 +281,3 @@ def _register(server: CompletionServer) -> None:
             WARM: read.read_warm,
         }
     )
-
-
-def run_stdio(engine: ManagedEngine, version: str) -> int:
-    """Serve one editor over stdin and stdout until it ends. Returns the exit code."""
-    server = CompletionServer(engine, version)
-    # What is here now stays: collections while people type need not walk it, nor the one when the interpreter ends
-    # (0.12 s of CPU less at `exit`; 2-core AMD EPYC, 2026-11-21).
-    gc.freeze()
-    return asyncio.run(_serve(server, _private_stdout()))
-
-
-def _private_stdout() -> int:
-    """The client's stream for this server alone: whatever else prints to stdout reaches stderr."""
-    stdout_fd = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return stdout_fd
-
-
-async def _serve(server: CompletionServer, stdout_fd: int) -> int:
-    try:
-        return await serve_streams(server, sys.stdin.fileno(), stdout_fd)
-    finally:
-        server.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from quicksilver.fim.errors import EngineUnavailable
 from quicksilver.fim.types import Completion, TraceCell, TraceFrame
 from quicksilver.lsp_server.cli import log_to_stderr
-from quicksilver.lsp_server.server import run_stdio
+from quicksilver.lsp_server.stdio import run_stdio
 
 
 class ScriptedEngine:
