@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from quicksilver.model.forwards import ModelRunner, drive
 from quicksilver.model.gpu_runner import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, captured, parts
 from quicksilver.model.policies import threshold
 from tiny import assert_near, tiny_config, tiny_denoiser
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 V = 330
 MODEL = tiny_denoiser(V, copies_matches=True, marks_middle=True)
@@ -160,18 +162,32 @@ def test_parts():
     assert list(parts(9)) == [(4, False), (4, False), (1, True)]
 
 
+class OneDevice(TorchDispatchMode):
+    """Fails where an operation takes or makes a tensor on another device: copies that a graph cannot hold."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
+        assert {t.device.type for t in tensors} <= {"meta"}, func
+        return result
+
+
 @pytest.mark.parametrize("matches", [False, True])
 def test_a_step_never_waits_for_the_device(matches: bool):
-    """With tensors that are only imagined, whatever would need a value raises."""
+    """On a device without values whatever asks for one raises, and nothing comes from the host or goes there."""
     config = replace(tiny_config(V), copies_matches=matches)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model = Denoiser(config)
-        tokens = rules(model)
-        tokens.__dict__["stop_ids"] = torch.zeros(3, dtype=torch.long)  # found once, on the host
-        loop = CanvasLoop(model, Buffers(model, 2, 64), tokens, 0.5, 2, 16)
-        loop.begin()
+    model, rules_of_host = Denoiser(config).to("meta"), rules(Denoiser(config))
+    fields = {name: getattr(rules_of_host, name).to("meta") for name in ("forbidden", "stops", "gives_way")}
+    tokens = replace(rules_of_host, **fields)
+    tokens.__dict__["stop_ids"] = torch.zeros(3, dtype=torch.long, device="meta")  # found once, on the host
+    loop = CanvasLoop(model, Buffers(model, 2, 64), tokens, 0.5, 2, 16)
+    loop.run(1, is_end=True)  # as before a capture
+    loop.begin()
+    with OneDevice():
         loop.run(3, is_end=True)
-        assert loop.result().canvas.shape == (2, 16)
+    assert loop.result().canvas.shape == (2, 16)
+    with pytest.raises(RuntimeError):
+        bool((loop.canvas == 1).any())
 
 
 @pytest.mark.gpu
