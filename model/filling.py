@@ -123,6 +123,8 @@ class Filling:
         """
         longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
         n_canvas = min(self.n_open, longest)
+        if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
+            n_canvas = min(self.n_open, self.config.n_canvas)
         canvases = torch.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:

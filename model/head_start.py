@@ -3,8 +3,9 @@
 `import torch` is a second of Python on one core; OpenVINO compiles beside it, without Python's lock, on the other.
 """
 
+import contextlib
 import importlib.util
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,13 +30,19 @@ class HeadStartWork:
     """A head start on its way, in a thread of its own."""
 
     def __init__(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
-        pool = ThreadPoolExecutor(1, thread_name_prefix="head-start")
-        self._result = pool.submit(_made, folder, dtype, n_threads)
-        pool.shutdown(wait=False)
+        self._result: HeadStart | None = None
+        # A daemon: a process that is told to end need not wait for it.
+        self._thread = threading.Thread(target=self._work, args=(folder, dtype, n_threads), daemon=True)
+        self._thread.start()
 
     def result(self) -> HeadStart | None:
         """What came of it, once it has ended; None where it failed: whoever does it again then, says why."""
-        return None if self._result.exception() is not None else self._result.result()
+        self._thread.join()
+        return self._result
+
+    def _work(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
+        with contextlib.suppress(Exception):
+            self._result = _made(folder, dtype, n_threads)
 
 
 def has_openvino() -> bool:

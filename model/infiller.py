@@ -23,7 +23,7 @@ from .denoiser import Denoiser
 from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
-from .head_start import HeadStart
+from .head_start import HeadStartWork
 from .layout import ContextLayout
 from .memory import is_out_of_memory
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
@@ -110,9 +110,11 @@ class DenoisingInfiller:
         return self._tokens[hole.multiline, hole.suffix.lstrip(" \t")[:1] in ("", "\n", "\r")]
 
     def rehearse(self) -> None:
-        """Complete a hole, so that whatever is compiled on first use is compiled before anyone waits for it."""
+        """Do once what is compiled on first use, before anyone waits for it. Raises what a GPU's kernels raise."""
         hole = Hole(prefix="x = ", suffix="\n", language="python", replaced=(4, 4), multiline=False)
-        self.complete(CompletionRequest(hole=hole, path="", drafts=1), lambda: False)
+        if isinstance(self.run, GpuRunner):
+            self.run.rehearse(self.tokens_for(hole))
+        self.complete(CompletionRequest(hole=hole, path="", drafts=1, budget_ms=None), lambda: False)
         self.cache.clear()
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
@@ -235,33 +237,34 @@ def load_infiller(
     runtime: Runtime | None = None,
     dtype: torch.dtype | None = None,
     cache_bytes: int = MAX_BYTES,
-    head_start: HeadStart | None = None,
+    head_start: HeadStartWork | None = None,
 ) -> DenoisingInfiller:
     """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
 
-    head_start: what was done of it before. A GPU without room for the model is left alone, and the CPU taken, unless
-    device names it. Raises CheckpointError, or InputError for bad threads, a device that is not there or has no room,
-    or a runtime that is not installed or is not for that device.
+    head_start: what is done of it already, waited for where it is of use. A GPU without room for the model is left
+    alone, and the CPU taken, unless device names it. Raises CheckpointError, or InputError for bad threads, a device
+    that is not there or has no room, or a runtime that is not installed or is not for that device.
     """
     if n_threads is not None and n_threads < 1:
         raise InputError(f"threads must be at least 1, not {n_threads}")
-    loaded = load(head_start.stored if head_start else checkpoint or embedded_checkpoint())
     cpu = torch.device("cpu")
     wanted = device or (cpu if runtime == "openvino" else fastest_device())
     if runtime == "openvino" and wanted != cpu:
         raise InputError(CPU_ONLY)
+    begun = head_start.result() if head_start and wanted == cpu else None
+    loaded = load(begun.stored if begun else checkpoint or embedded_checkpoint())
     place = wanted if wanted == cpu else _moved(loaded.model, wanted, is_asked_for=device is not None)
 
     def made(runtime: Runtime) -> DenoisingInfiller:
         number_format = dtype or best_dtype(place, runtime)
         threads = n_threads if runtime == "openvino" else n_threads or N_THREADS
-        graphs = head_start.graphs if head_start else None
+        graphs = begun.graphs if begun else None
         return DenoisingInfiller(loaded, number_format, runtime, threads, cache_bytes, graphs)
 
     if runtime is None and fastest_runtime(place) == "openvino":
         try:
             return made("openvino")
-        except (InputError, RuntimeError) as error:  # installed, but of no use here
+        except Exception as error:  # installed, but of no use here
             logger.warning("OpenVINO cannot run the model (%s): PyTorch does", type(error).__name__)
     infiller = made(runtime or "torch")
     if isinstance(infiller.run, GpuRunner):

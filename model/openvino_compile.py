@@ -38,7 +38,7 @@ def compile_graphs(
     n_threads None: what OMP_NUM_THREADS says, or as many as OpenVINO finds right.
     """
     said = os.environ.get("OMP_NUM_THREADS", "")
-    if n_threads is None and said.isdigit() and int(said):
+    if n_threads is None and said.isdecimal() and int(said):
         n_threads = int(said)
     settings: dict[str, str | int] = {
         "PERFORMANCE_HINT": "LATENCY",

@@ -82,6 +82,8 @@ class Ranker:
     def probability(self, of: Mapping[str, float]) -> float:
         """The probability for a candidate with these features."""
         score = sum(self.weights[name] * value for name, value in of.items())
+        if math.isnan(score):  # of a model whose numbers are broken
+            return 0.0
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 

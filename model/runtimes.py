@@ -3,7 +3,9 @@
 Both answer the same asks (`forwards.Runner`) with the same numbers, up to rounding.
 """
 
+import importlib
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -63,15 +65,16 @@ def openvino_runner(
     PyTorch gets one thread beside it, as two pools of threads on the same cores wait for one another. Raises InputError
     without OpenVINO.
     """
-    try:
-        from .openvino_compile import compile_graphs
-        from .openvino_runner import DTYPES, OpenVinoRunner
-    except ImportError as error:
-        raise InputError(f"OpenVINO cannot be loaded ({error}): pip install openvino, or the runtime torch") from error
-    if graphs is None or DTYPES[graphs.states_type] != dtype:
-        graphs = compile_graphs(config, weights, "bf16" if dtype == torch.bfloat16 else "f32", n_threads)
+    module = _openvino()
+    from .openvino_runner import DTYPES, OpenVinoRunner
+
+    if graphs is not None and DTYPES[graphs.states_type] == dtype:
+        compiled = graphs
+    else:
+        states_type = "bf16" if dtype == torch.bfloat16 else "f32"
+        compiled: CompiledGraphs = module.compile_graphs(config, weights, states_type, n_threads)
     torch.set_num_threads(1)
-    return OpenVinoRunner(config, copy_head_of(config, weights), graphs), graphs.n_threads
+    return OpenVinoRunner(config, copy_head_of(config, weights), compiled), compiled.n_threads
 
 
 def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:
@@ -80,9 +83,15 @@ def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:
         return torch.bfloat16
     if runtime == "torch":
         return faster_dtype()
-    from .openvino_compile import fastest_type
+    return torch.bfloat16 if _openvino().fastest_type() == "bf16" else torch.float32
 
-    return torch.bfloat16 if fastest_type() == "bf16" else torch.float32
+
+def _openvino() -> ModuleType:
+    """Our module that imports OpenVINO. Raises InputError where it cannot."""
+    try:
+        return importlib.import_module(".openvino_compile", __package__)
+    except Exception as error:  # it is not there, or what is there is broken
+        raise InputError(f"OpenVINO cannot be loaded ({error}): pip install openvino, or the runtime torch") from error
 
 
 def faster_dtype(n_rounds: int = 9) -> torch.dtype:

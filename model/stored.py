@@ -106,6 +106,8 @@ def read(folder: Path) -> StoredCheckpoint:
 
 
 def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None:
+    if shape.n_layers > len(weights):  # a damaged config must not cost time and memory
+        raise _does_not_fit(folder, f"there are no weights for {shape.n_layers:,} layers")
     wanted = shape.weight_shapes()
     if wanted.keys() != weights.keys():
         raise _does_not_fit(folder, f"these are in one of them alone: {sorted(wanted.keys() ^ weights.keys())}")
@@ -113,10 +115,16 @@ def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None
         found = weight.values.shape if isinstance(weight, Int8Matrix) else weight.shape
         if found != wanted[key]:
             raise _does_not_fit(folder, f"{key} is {found}, not {wanted[key]}")
-        if (weight.values.dtype != np.int8) if isinstance(weight, Int8Matrix) else (weight.dtype.kind != "f"):
-            raise _does_not_fit(folder, f"{key} is neither int8 with scales nor floating-point")
-        if isinstance(weight, Int8Matrix) and weight.scales.shape != found[:1]:
-            raise _does_not_fit(folder, f"{key} has {weight.scales.shape} scales for {found[0]} rows")
+        if not isinstance(weight, Int8Matrix):
+            numbers, is_right = weight, weight.dtype.kind == "f"
+        else:
+            numbers = weight.scales
+            is_right = len(found) == 2 and weight.values.dtype == np.int8 and numbers.dtype == np.float32
+            is_right = is_right and numbers.shape == found[:1]
+        if not is_right:
+            raise _does_not_fit(folder, f"{key} is neither an int8 matrix with float32 scales nor floating-point")
+        if not np.isfinite(numbers).all():
+            raise _does_not_fit(folder, f"{key} has values that are no numbers")
 
 
 def _does_not_fit(folder: Path, reason: object) -> CheckpointError:
@@ -132,7 +140,8 @@ def read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {config['format']!r}; this version reads {FORMAT!r}")
-        if set(config["sha256"]) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
+        hashes = config["sha256"]
+        if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
             raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
         if not isinstance(config.get("averaged_from", []), list):
             raise CheckpointError(f"{path} does not list what it is averaged from")

@@ -51,7 +51,8 @@ class ServeOptions:
 
 
 def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
-    """Run an engine until it ends; returns the exit code: 0, or 2 after one line that says what is wrong.
+    """Run an engine until it ends; returns the exit code: 0; 2 after one line that says what is wrong with options,
+    home or checkpoint; 1 where the model cannot be loaded for another reason.
 
     load makes the Infiller from a checkpoint folder (None: the built-in one) and a number of threads (None: its own
     choice).
@@ -105,7 +106,7 @@ def load_checkpoint(
             runtime=runtime,
             dtype=None if dtype is None else getattr(torch, dtype),
             cache_bytes=cache_mb * 2**20,
-            head_start=None if head_start is None else head_start.result(),
+            head_start=head_start,
         )
 
 
@@ -157,6 +158,8 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         raise InputError(f"--idle-minutes must be a number, 0 or more, not {found.idle_minutes}")
     if not 0 <= found.cache_mb <= 2**20:
         raise InputError(f"--cache-mb must be from 0 to {2**20}, not {found.cache_mb}")
+    if found.runtime == "openvino" and found.device == "cuda":
+        raise InputError("the runtime openvino is for the CPU: choose --runtime torch, or --device cpu")
     if found.model is not None and not found.model.expanduser().is_dir():
         raise InputError(f"there is no checkpoint folder {found.model}")
     return ServeOptions(

@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 
+import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
@@ -56,6 +57,7 @@ def test_a_missing_file_is_named(folder, file):
         {"format": "other"},
         {"denoiser": {"width": 3}},
         {"sha256": {}},
+        {"sha256": ["model.safetensors", "tokenizer.json"]},
         {"sha256": {"../../etc/passwd": "0"}},
         {"name": 5},
     ],
@@ -89,18 +91,29 @@ def test_the_shapes_that_a_config_names_are_those_of_its_denoiser(change):
     assert model.config.weight_shapes() == {key: tuple(weight.shape) for key, weight in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("fault", ["missing", "more", "no scales", "other scales"])
+@pytest.mark.parametrize(
+    "fault", ["missing", "more", "no scales", "other scales", "coarse scales", "no numbers", "int8 vector"]
+)
 def test_weights_that_do_not_fit_are_refused(folder, fault):
     path = folder / checkpoint.WEIGHTS
-    arrays = load_file(path)
+    arrays, scale = load_file(path), "blocks.0.ffn.down.weight.scale"
     if fault == "missing":
         del arrays["norm.weight"]
     elif fault == "more":
         arrays["other.weight"] = arrays["norm.weight"]
     elif fault == "no scales":
-        del arrays["blocks.0.ffn.down.weight.scale"]
+        del arrays[scale]
+    elif fault == "coarse scales":
+        arrays[scale] = arrays[scale].astype(np.float16)
+    elif fault == "no numbers":
+        arrays[scale] = arrays[scale] * np.float32("nan")
+    elif fault == "int8 vector":
+        arrays["norm.weight"], arrays["norm.weight.scale"] = (
+            arrays["norm.weight"].astype(np.int8),
+            arrays["norm.weight"],
+        )
     else:
-        arrays["blocks.0.ffn.down.weight.scale"] = arrays["norm.weight"][:-1]
+        arrays[scale] = arrays["norm.weight"][:-1]
     save_file(arrays, path)
     config = json.loads((folder / checkpoint.CONFIG).read_text())
     config["sha256"][checkpoint.WEIGHTS] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -13,7 +13,7 @@ from quicksilver.model.canvas_tokens import CanvasTokens
 from quicksilver.model.denoise import denoise
 from quicksilver.model.denoiser import ContextStates, Denoiser
 from quicksilver.model.forwards import ModelRunner, drive
-from quicksilver.model.gpu_runner import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, captured, parts
+from quicksilver.model.gpu_runner import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, parts
 from quicksilver.model.policies import threshold
 from tiny import assert_near, tiny_config, tiny_denoiser
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -48,7 +48,10 @@ def context(n: int, seed: int = 0, model: Denoiser = MODEL) -> ContextStates:
     return states
 
 
-def eagerly(run: Callable[[], None]) -> Callable[[], None]:
+def rehearsed(run: Callable[[], None]) -> Callable[[], None]:
+    """Like a capture, which runs the steps on what stands there before they are run again."""
+    run()
+    run()
     return run
 
 
@@ -80,7 +83,7 @@ def canvas_of(model: Denoiser, n_rows: int, n: int, seed: int | None = None) -> 
 @pytest.mark.parametrize("n_context", [2, 31, 32, 60])
 def test_one_canvas(n_steps: int, confidence_min: float, n_context: int):
     ask = Fill(canvas_of(MODEL, 1, 11), context(n_context), rules(), confidence_min, n_steps)
-    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    (got,) = GpuRunner(MODEL, rehearsed)([ask])
     check(got, expected(ask))
 
 
@@ -88,26 +91,19 @@ def test_one_canvas(n_steps: int, confidence_min: float, n_context: int):
 def test_every_kind_of_model(changes: dict[str, bool]):
     model = tiny_denoiser(V, seed=3, **changes)
     ask = Fill(canvas_of(model, 2, 9, seed=1), context(40, model=model), rules(model), 0.1, 5)
-    (got,) = GpuRunner(model, eagerly)([ask])
+    (got,) = GpuRunner(model, rehearsed)([ask])
     check(got, expected(ask, model))
 
 
 def test_several_jobs_fill_their_canvases_side_by_side():
-    run, tokens = GpuRunner(MODEL, eagerly), rules()
+    run, tokens = GpuRunner(MODEL, rehearsed), rules()
     asks = [
         Fill(canvas_of(MODEL, rows, n, seed), context(length, seed), tokens, 0.05, 3)
         for seed, (rows, n, length) in enumerate([(1, 16, 50), (3, 7, 9), (1, 1, 33), (2, 12, 64), (4, 16, 20)])
     ]
-    seen = []
-    run._launch_of = lambda key, loop, n, *, is_end, f=run._launch_of: (
-        seen.append(key[:2])
-        or f(  # type: ignore[method-assign]
-            key, loop, n, is_end=is_end
-        )
-    )
     rows = Rows(canvas_of(MODEL, 1, 5), context(12))
     got = run([asks[0], rows, *asks[1:]])
-    assert set(seen) == {(8, 16), (4, 16)}  # 1 + 3 + 1 + 2 rows, then 4
+    assert sorted(shape.n_rows for shape in run._loops) == [4, 8]  # eleven rows
     for ask, reply in zip(asks, [got[0], *got[2:]], strict=True):
         check(reply, expected(ask))
     (alone,) = ModelRunner(MODEL)([rows])
@@ -116,7 +112,7 @@ def test_several_jobs_fill_their_canvases_side_by_side():
 
 
 def test_a_loop_used_again_keeps_nothing():
-    run, tokens = GpuRunner(MODEL, eagerly), rules()
+    run, tokens = GpuRunner(MODEL, rehearsed), rules()
     asks = [
         Fill(canvas_of(MODEL, 2, 16, 1), context(60, 1), tokens, 0.1, 4),
         Fill(canvas_of(MODEL, 1, 6), context(8), tokens, 0.1, 4),
@@ -125,17 +121,49 @@ def test_a_loop_used_again_keeps_nothing():
         check(run([ask])[0], expected(ask))
 
 
-def test_what_does_not_fit_is_denoised_step_by_step():
-    run = GpuRunner(MODEL, eagerly)
-    one_token = Fill(canvas_of(MODEL, 1, 6), context(1), rules(), 0.1, 3)
-    many = Fill(canvas_of(MODEL, MOST_ROWS + 1, 6, 2), context(20), rules(), 0.1, 3)
+def test_more_rows_than_a_loop_has_and_contexts_of_one_token():
+    """Also where ends could settle early: a whole loop has none, and neither has what takes its place."""
+    tokens = replace(rules(), gives_way=torch.arange(V) % 3 == 0)
+    run = GpuRunner(MODEL, rehearsed)
+    many = Fill(canvas_of(MODEL, 2 * MOST_ROWS + 1, 6, 2), context(20), tokens, 0.1, 3)
+    one_token = Fill(canvas_of(MODEL, 1, 6), context(1), tokens, 0.1, 3)
     for ask, got in zip((one_token, many), run([one_token, many]), strict=True):
-        check(got, expected(ask))
+        check(got, expected(replace(ask, tokens=replace(tokens, gives_way=NOTHING))))
+    assert sorted(shape.n_rows for shape in run._loops) == [1, MOST_ROWS]
+
+
+def test_a_loop_that_cannot_be_captured_is_denoised_step_by_step(caplog: pytest.LogCaptureFixture):
+    def broken(run: Callable[[], None]) -> Callable[[], None]:
+        raise RuntimeError("out of resource: shared memory")
+
+    run = GpuRunner(MODEL, broken)
+    ask = Fill(canvas_of(MODEL, 2, 6), context(20), rules(), 0.1, 3)
+    for _ in range(2):
+        check(run([ask])[0], expected(ask))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]  # once
+
+
+def test_no_memory_is_no_broken_loop():
+    def broken(run: Callable[[], None]) -> Callable[[], None]:
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        GpuRunner(MODEL, broken)([Fill(canvas_of(MODEL, 1, 6), context(20), rules(), 0.1, 3)])
+
+
+def test_a_rehearsal_notices_kernels_that_compute_something_else(monkeypatch: pytest.MonkeyPatch):
+    GpuRunner(MODEL, rehearsed).rehearse(rules())
+    for wrong in (lambda p: p + 0.1, lambda p: p * float("nan")):
+        run, whole = GpuRunner(MODEL, rehearsed), CanvasLoop.predict
+        with monkeypatch.context() as patch:
+            patch.setattr(CanvasLoop, "predict", lambda loop, w=wrong, f=whole: (f(loop)[0], w(f(loop)[1]), f(loop)[2]))
+            with pytest.raises(RuntimeError, match="differ"):
+                run.rehearse(rules())
 
 
 def test_a_cancelled_loop_ends_between_two_launches():
     ask = Fill(canvas_of(MODEL, 1, 16), context(30), rules(n_stops=1), 1.0, 16, is_cancelled=lambda: True)
-    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    (got,) = GpuRunner(MODEL, rehearsed)([ask])
     assert isinstance(got, Denoised)
     assert (got.ended, got.steps) == ("cancelled", STEPS_AT_A_TIME)
     assert (got.canvas == ask.tokens.mask).any()
@@ -143,15 +171,28 @@ def test_a_cancelled_loop_ends_between_two_launches():
 
 def test_a_deadline_fills_what_is_open():
     ask = Fill(canvas_of(MODEL, 1, 16), context(30), rules(n_stops=1), 1.0, 16, deadline_s=0.0)
-    (got,) = GpuRunner(MODEL, eagerly)([ask])
+    (got,) = GpuRunner(MODEL, rehearsed)([ask])
     assert isinstance(got, Denoised)
     assert (got.ended, got.steps) == ("budget", STEPS_AT_A_TIME + 1)
     assert not (got.canvas == ask.tokens.mask).any()
 
 
+def test_a_deadline_is_one_requests_alone():
+    tokens = rules(n_stops=1)
+    late = Fill(canvas_of(MODEL, 1, 16), context(30), tokens, 1.0, 16, deadline_s=0.0)
+    calm = Fill(canvas_of(MODEL, 1, 16), context(31, 1), tokens, 1.0, 16)
+    first, second = GpuRunner(MODEL, rehearsed)([late, calm])
+    assert isinstance(first, Denoised)
+    assert (first.ended, first.steps) == ("budget", STEPS_AT_A_TIME + 1)
+    check(second, expected(calm))
+    part = expected(replace(late, n_steps=STEPS_AT_A_TIME + 1))
+    assert torch.equal(first.canvas, part.canvas)
+    assert_near(first.log_probs, part.log_probs)
+
+
 def test_no_rules_take_the_place_of_others():
     """Loops are told apart by their rules' address: it must not be given to other rules."""
-    run = GpuRunner(MODEL, eagerly)
+    run = GpuRunner(MODEL, rehearsed)
     for n_stops in (1, 40, 3, 25):
         ask = Fill(canvas_of(MODEL, 1, 12), context(25), rules(n_stops=n_stops), 0.05, 4)
         check(run([ask])[0], expected(ask))
@@ -195,10 +236,11 @@ def test_a_step_never_waits_for_the_device(matches: bool):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_graphs_on_a_gpu(dtype: torch.dtype):
     model = tiny_denoiser(V, copies_matches=True, marks_middle=True)
-    run, plain = GpuRunner(model.to("cuda", dtype), captured), ModelRunner(model)
+    run, plain = GpuRunner(model.to("cuda", dtype)), ModelRunner(model)
     (states,) = plain([Context(ids(0, 1, 50), None)])
     assert isinstance(states, ContextStates)
     tokens = rules(model)
+    run.rehearse(tokens)
     for n_rows, n_steps in ((1, 3), (2, 6), (1, 3)):
         ask = Fill(canvas_of(model, n_rows, 14, n_rows), states, tokens, 0.1, n_steps)
         (got,) = run([ask])

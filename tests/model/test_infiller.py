@@ -1,5 +1,6 @@
 import dataclasses
 import sys
+import types
 import weakref
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model import checkpoint
+from quicksilver.model import filling as filling_module
 from quicksilver.model import infiller as infiller_module
 from quicksilver.model.candidates import Candidate
 from quicksilver.model.filling import STEPS_LINE
@@ -291,14 +293,36 @@ def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
     assert "the CPU is taken" in caplog.text
 
 
-def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "openvino", None)
+@pytest.mark.parametrize("broken", [None, types.ModuleType("openvino")])
+def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog, broken):
+    monkeypatch.setitem(sys.modules, "openvino", broken)
     for name in ("openvino_runner", "openvino_compile", "openvino_graph"):
         monkeypatch.delitem(sys.modules, f"quicksilver.model.{name}", raising=False)
-    monkeypatch.setattr(infiller_module, "best_dtype", lambda device, runtime: torch.float32)
     monkeypatch.setattr(infiller_module, "fastest_runtime", lambda device: "openvino")
     assert load_infiller(n_threads=1).runtime == "torch"
     assert "OpenVINO cannot run the model" in caplog.text
+    with pytest.raises(InputError, match="pip install openvino"):
+        load_infiller(n_threads=1, runtime="openvino")
+
+
+@pytest.mark.parametrize("n", [15, 16, 17, 19, 21, 24])
+def test_a_line_may_have_all_the_tokens_that_were_asked_for(infiller, n):
+    """Canvases of lines are short, and a rest too short for another canvas is no reason to leave it out."""
+    sizes = []
+    whole = filling_module.denoise
+
+    def counting(states, canvas, *more):
+        sizes.append(canvas.shape[1])
+        return whole(states, canvas, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filling_module, "denoise", counting)
+        patch.setattr(filling_module.Row, "end", lambda row: None)
+        patch.setattr(infiller, "config", dataclasses.replace(infiller.config, n_canvas=24))
+        endless = {key: dataclasses.replace(v, stops=v.stops & False) for key, v in infiller._tokens.items()}
+        patch.setattr(infiller, "_tokens", endless)
+        infiller.complete(request(max_tokens=n), lambda: False)
+    assert sum(sizes) == n
 
 
 def test_one_runtime_after_the_other_keeps_the_threads():

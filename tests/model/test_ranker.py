@@ -42,6 +42,11 @@ def test_without_a_ranker_the_causal_heads_probability_decides():
     assert judged[0].probability == pytest.approx(math.exp(-0.6))
 
 
+def test_numbers_that_are_none_are_no_reason_to_be_sure():
+    ranker = Ranker(dict.fromkeys(features([Candidate(text="", tokens=())], [Verified.nothing()])[0], 1.0))
+    assert ranker.probability(dict.fromkeys(ranker.weights, math.nan)) == 0.0
+
+
 def test_weights_move_the_probability_the_way_their_feature_says():
     flat = dict.fromkeys(NAMES, 0.0)
     both = [DRAFT, CANVAS], [verified(-1.0, -2.0), verified(-0.1)]
