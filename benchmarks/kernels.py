@@ -109,10 +109,10 @@ def head_work(at: Setting) -> Work:
 
 
 def mixture_work(at: Setting) -> Work:
-    """Bytes: as the head, 4 a weight, 8 a follower, 4 a gate, 12 a row of output. FLOPs: the product, 1 a weight."""
+    """Bytes: as the head, 4 a weight, 8 a follower, 4 a gate, 16 a row of output. FLOPs: the product, 1 a weight."""
     (inputs, n_bytes, flops), n = head_work(at), at.b * at.model.n_canvas
     weights, followers = (3 * torch.randn(n, at.t)).softmax(-1), torch.randint(at.model.vocab_size, (at.b, at.t))
-    n_more = 4 * n * at.t + 8 * at.b * at.t + 4 * n - 8 * n  # two statistics less than the head
+    n_more = 4 * n * at.t + 8 * at.b * at.t  # a gate more than the head, and a statistic less
     return Work((*inputs, weights, followers, torch.randn(n)), n_bytes + n_more, flops + n * at.t)
 
 

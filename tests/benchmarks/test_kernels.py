@@ -33,8 +33,8 @@ def setting(t=33, dtype=torch.float32):
         # 16 tokens of 96 thrice, 96 + 24 parameters; 16 * 6 cosines and sines
         ("norm_rope", 4 * (3 * 1536 + 120) + 4 * 192, 16 * (96 * 2 + 72 * 7)),
         ("head_stats", 4 * (768 + 4800) + 100 + 320, 153_600),
-        # 16 * 33 weights of 4, 2 * 33 followers of 8, 16 gates of 4, outputs of 8 + 4
-        ("mixture_head", 4 * (768 + 4800) + 100 + 2112 + 528 + 64 + 192, 153_600 + 528),
+        # 16 * 33 weights of 4, 2 * 33 followers of 8, 16 gates of 4, outputs of 8 + 4 + 4
+        ("mixture_head", 4 * (768 + 4800) + 100 + 2112 + 528 + 64 + 256, 153_600 + 528),
         ("int8_matmul qkv", 4 * (768 + 1536) + 4608 + 384, 147_456),
         ("int8_matmul out", 4 * (768 + 768) + 2304 + 192, 73_728),
         ("int8_matmul up", 4 * (768 + 2048) + 6144 + 512, 196_608),
