@@ -11,7 +11,7 @@ from quicksilver.benchmarks.shapes import random_denoiser, write_random
 from quicksilver.benchmarks.sides import DiffusionSide, Side, TransformersSide, UncachedSide
 from quicksilver.fim.errors import InputError
 from quicksilver.model import checkpoint
-from quicksilver.model.asks import Tree
+from quicksilver.model.asks import Context, Rows
 from quicksilver.model.forwards import ModelRunner
 from tiny import tiny_config
 
@@ -20,7 +20,7 @@ SHAPE = tiny_config(1200)
 
 class Counting(ModelRunner):
     def __call__(self, asks):
-        counted.append(sum(ask.tokens.numel() for ask in asks if not isinstance(ask, Tree)))
+        counted.append(sum(ask.tokens.numel() for ask in asks if isinstance(ask, Rows | Context)))
         return super().__call__(asks)
 
 
