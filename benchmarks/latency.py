@@ -67,8 +67,8 @@ class LatencyPlan:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What the server is told of the sizes of answers."""
-        return {"max_steps": self.max_steps, "max_tokens": self.max_tokens}
+        """What the server is told of answers: how large, and that each key is a question to the engine."""
+        return {"max_steps": self.max_steps, "max_tokens": self.max_tokens, "reuse": False}
 
 
 @dataclass(kw_only=True)

@@ -41,7 +41,8 @@ class Answer:
 
     range is where text goes (start, end), in the units that were negotiated. cause sorts the reasons. timings_ms:
     "total" from arrival to answer = "engine" (in the engine) + "transport" (to it and back, waiting for its start
-    included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and "denoise".
+    included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and "denoise". is_reused: this
+    is what is left of an earlier answer that the person has begun to type; completion is that one's.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Answer:
     text: str = ""
     range: tuple[Position, Position] | None = None
     completion: Completion | None = None
+    is_reused: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
     def items(self) -> list[dict[str, Any]]:
@@ -70,6 +72,7 @@ class Answer:
             "cause": self.cause,
             "reason": self.reason,
             "text": self.text,
+            "reused": self.is_reused,
             "range": None if self.range is None else range_to_json(self.range),
             "timings_ms": {name: round(ms, 3) for name, ms in self.timings_ms.items()},
         }

@@ -4,9 +4,11 @@ Owns the order of these steps, their timings and what an empty answer says. It d
 questions of the same document, or how the engine is run.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +18,7 @@ from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
 from ..fim.positions import PositionEncoding
+from ..fim.reuse import Shown, typed_through
 from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole
 from .answers import Answer, Ask, Cause
@@ -29,8 +32,14 @@ PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
 
 
-async def complete_inline(ask: Ask, settings: Settings, engine: Engine, encoding: PositionEncoding) -> Answer:
-    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception."""
+async def complete_inline(
+    ask: Ask, settings: Settings, engine: Engine, encoding: PositionEncoding, last: LastShown | None = None
+) -> Answer:
+    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception.
+
+    last is what the document's latest question was answered with. Where the person is typing just that, what is left of
+    it is the answer, at once.
+    """
     if not settings.enabled:
         return nothing(ask, "off", "completion is switched off in the settings")
     document = ask.document
@@ -39,6 +48,10 @@ async def complete_inline(ask: Ask, settings: Settings, engine: Engine, encoding
     reason = why_not(document, ask.offset, invoked=ask.invoked, known_languages=settings.languages)
     if reason is not None:
         return nothing(ask, "gated", reason)
+    if last is not None and settings.reuse and not ask.invoked:
+        left = typed_through(last.shown, document, ask.offset)
+        if left is not None and left.strip():
+            return _reused(ask, document, left, last.answer, encoding)
     hole = find_hole(document, ask.offset)
     started_s = time.perf_counter()
     try:
@@ -58,6 +71,38 @@ async def complete_inline(ask: Ask, settings: Settings, engine: Engine, encoding
         reason = f"the model was not sure enough ({sure:.2f}, shown from {needed:.2f})"
         return replace(answer, text="", cause="unsure", reason=reason)
     return answer
+
+
+@dataclass(frozen=True)
+class LastShown:
+    """The latest text that was shown in a document, and the engine's answer that it came from."""
+
+    shown: Shown
+    answer: Answer
+
+
+def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown | None:
+    """What is shown once a question has this answer, before which something else was; None where it is nothing that
+    could be typed: no text, or one that takes the place of another."""
+    if answer.is_reused:
+        return before
+    if ask.document is None or not answer.text or answer.range is None or answer.range[0] != answer.range[1]:
+        return None
+    return LastShown(Shown(ask.document, ask.offset, answer.text), answer)
+
+
+def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
+    here = document.position_at(ask.offset, encoding)
+    total_ms = (time.perf_counter() - ask.received_s) * 1000
+    return replace(
+        before,
+        id=ask.id,
+        version=document.version,
+        text=text,
+        range=(here, here),
+        is_reused=True,
+        timings_ms={"engine": 0.0, "lsp": total_ms, "total": total_ms},
+    )
 
 
 async def warm_context(

@@ -19,7 +19,7 @@ from ..fim.types import Outcome
 from . import params as read
 from .answers import DID_ACCEPT, Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
-from .inline_completion import complete_inline, nothing, warm_context
+from .inline_completion import complete_inline, last_shown, nothing, warm_context
 from .progress import EngineProgress
 from .protocol import StrictServer, client_supports_progress, types
 from .sessions import Session, Sessions
@@ -72,10 +72,12 @@ class CompletionServer(StrictServer):
             session.asked = ask.document
             if ask.invoked:
                 self.care.wake()
-            work = complete_inline(ask, self.settings, self.care, self.encoding)
+            work = complete_inline(ask, self.settings, self.care, self.encoding, session.shown)
             found = await session.run_newest(work)
             current = session.document is ask.document
             answer = found if found is not None and current else self._too_late(ask, session)
+            if found is not None and current:
+                session.shown = last_shown(ask, found, session.shown)
         self._note(answer)
         return answer
 

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ..fim.document import Document
+from .inline_completion import LastShown
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ class Session:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
+        self.shown: LastShown | None = None  # what the latest question was answered with
         self._running: asyncio.Task[Any] | None = None
         self._warms = False
 

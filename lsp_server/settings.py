@@ -23,16 +23,18 @@ class Settings:
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
     min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
-    are). max_tokens: longest answer (None: the engine's choice). max_steps: most forwards that an answer takes.
-    languages: LSP language ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep
-    the denoise steps for `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at
-    the first request. log_level: of the log.
+    are). reuse: while a person types what is shown, show what is left of it instead of asking again. max_tokens:
+    longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages: LSP language
+    ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for
+    `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first request.
+    log_level: of the log.
     """
 
     enabled: bool = True
     budget_ms: float = 300.0
     invoked_budget_ms: float = 2000.0
     min_confidence: float = MIN_CONFIDENCE
+    reuse: bool = True
     max_tokens: int | None = None
     max_steps: int = 64
     languages: tuple[str, ...] = ("python",)
@@ -116,6 +118,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "budget_ms": _milliseconds,
     "invoked_budget_ms": _milliseconds,
     "min_confidence": _probability,
+    "reuse": _boolean,
     "max_tokens": _max_tokens,
     "max_steps": _max_steps,
     "languages": _languages,

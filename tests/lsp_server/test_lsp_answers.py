@@ -187,6 +187,7 @@ async def test_automatic_requests_are_gated_and_have_the_shorter_budget(editor, 
 
 async def test_settings_are_taken_and_bad_ones_are_told(editor, records):
     options = {"budget_ms": "fast", "invoked_budget_ms": 750, "max_tokens": 9, "policy": "all", "model": "/etc"}
+    options["reuse"] = False
     async with editor(options=options) as client:
         client.open(URI, "value = \n")
         await client.complete(URI, (0, 8))
@@ -200,6 +201,23 @@ async def test_settings_are_taken_and_bad_ones_are_told(editor, records):
     assert len(messages) == 2
     assert any("budget_ms must be" in message for message in messages)
     assert any("'model'" in message for message in messages)
+
+
+async def test_while_a_shown_text_is_typed_the_engine_is_not_asked(editor, records):
+    async with editor(options={"min_confidence": 0}) as client:
+        client.open(URI, "value = \n")
+        (item,) = await client.complete(URI, (0, 8), invoked=False)
+        text = item["insertText"]
+        assert len(text) > 2
+        for n in (1, 2):
+            client.insert(URI, n + 1, (0, 7 + n), text[n - 1])
+            (left,) = await client.complete(URI, (0, 8 + n), invoked=False)
+            assert left["insertText"] == text[n:]
+            assert (await client.explain())["reused"] is True
+        assert len(records.all("asked")) == 1
+        client.insert(URI, 4, (0, 10), "§")
+        await client.complete(URI, (0, 11), invoked=False)
+        assert len(records.all("asked")) == 2
 
 
 async def test_switched_off(editor, records):

@@ -17,6 +17,7 @@ from quicksilver.lsp_server.inline_completion import (
     PREFIX_JUMP_CHARS,
     clip,
     complete_inline,
+    last_shown,
 )
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, read_settings
@@ -121,7 +122,7 @@ REQUEST = CompletionRequest(hole=Hole(prefix="x = ", suffix="", language="python
 
 
 class FailingEngine:
-    confidence = 1.0
+    confidence, text = 1.0, "1"
 
     def __init__(self):
         self.error: Exception | None = None
@@ -135,7 +136,13 @@ class FailingEngine:
         if self.error is not None:
             raise self.error
         return Completion(
-            text="1", range=(8, 8), confidence=self.confidence, finish_reason="stop", steps=1, n_tokens=1, model="fake"
+            text=self.text,
+            range=(8, 8),
+            confidence=self.confidence,
+            finish_reason="stop",
+            steps=1,
+            n_tokens=1,
+            model="fake",
         )
 
 
@@ -250,3 +257,26 @@ def test_a_frame_shows_masks_new_and_kept_and_one_end():
 
 def test_nothing_that_a_terminal_acts_on_is_shown():
     assert visible("a\r\nb\tc\x1b[31m\x00\u202e") == "a⏎b    c�[31m��"
+
+
+async def test_typing_what_is_shown_asks_no_engine():
+    engine, encoding = FailingEngine(), "utf-16"
+    engine.text = "foo()"
+    first = ask("x = \n", 4)
+    answer = await complete_inline(replace(first, invoked=False), Settings(min_confidence=0), engine, encoding)
+    assert answer.text == "foo()"
+    before = last_shown(first, answer, None)
+    engine.error = EngineUnavailable("nobody may be asked")
+    typed = replace(ask("x = " + answer.text[0] + "\n", 5), id="2", invoked=False)
+    left = await complete_inline(typed, Settings(), engine, encoding, before)
+    assert (left.text, left.cause, left.is_reused, left.id) == (answer.text[1:], "answered", True, "2")
+    assert left.explain()["reused"] is True
+    assert left.items()[0]["range"] == {"start": {"line": 0, "character": 5}, "end": {"line": 0, "character": 5}}
+    assert last_shown(typed, left, before) is before
+    for other, settings in (
+        (replace(typed, invoked=True), Settings()),  # who asks by hand wants another answer
+        (typed, Settings(reuse=False)),
+        (replace(ask("x = ?\n", 5), invoked=False), Settings()),
+    ):
+        assert (await complete_inline(other, settings, engine, encoding, before)).cause == "engine"
+    assert last_shown(first, replace(answer, text=""), before) is None

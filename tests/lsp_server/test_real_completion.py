@@ -74,7 +74,7 @@ async def test_an_engine_killed_between_two_keystrokes_is_back_for_the_second(en
     engine = EngineClient(find_home(None, environ))
     uri = "file:///tmp/killed.py"
     async with await HeadlessClient.start(server_command(), environ) as client:
-        await client.initialize(options={"budget_ms": 60_000})
+        await client.initialize(options={"budget_ms": 60_000, "reuse": False})
         client.open(uri, SOURCE)
         await client.complete(uri, CURSOR, invoked=False, timeout_s=120)
         first = await client.explain()
