@@ -24,8 +24,8 @@ from .copy_head import Matches
 from .denoise import commit, ends_text, first_stops
 from .denoiser import ContextStates, Denoiser, stack
 from .matches import canvas_matches, classes, context_matches
+from .pages import N_PAGE
 
-N_PAGE = 32  # tokens
 NO_TOKEN = -1
 
 

@@ -54,10 +54,6 @@ class Checkpoint:
         model.load_state_dict(_tensors(self.weights), assign=True)
         return model.eval()
 
-    def copy_head(self) -> CopyHead:
-        """A copy head of its own, in float32."""
-        return copy_head_of(self.config, self.weights)
-
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""

@@ -32,7 +32,7 @@ from .tracing import Tracer
 from .verification import Verified, verify
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
-CANVAS_LINE = 16  # of one line at a time: nearly all end within, longer ones go on, and the answers are the same
+CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 SURE = 0.8  # a draft this likely is shown without denoising

@@ -3,8 +3,8 @@
 `import torch` is a second of Python on one core; OpenVINO compiles beside it, without Python's lock, on the other.
 """
 
-import contextlib
 import importlib.util
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from .stored import StoredCheckpoint, read
 
 if TYPE_CHECKING:
     from .openvino_compile import CompiledGraphs
+
+logger = logging.getLogger(__name__)
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -41,8 +43,10 @@ class HeadStartWork:
         return self._result
 
     def _work(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
-        with contextlib.suppress(Exception):
+        try:
             self._result = _made(folder, dtype, n_threads)
+        except Exception as error:  # it is done again without a head start, and says what is wrong then
+            logger.info("no head start (%s)", type(error).__name__)
 
 
 def has_openvino() -> bool:

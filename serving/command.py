@@ -114,7 +114,7 @@ def load_checkpoint(
 def _no_collections() -> Iterator[None]:
     """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
 
-    Importing PyTorch takes .83 s instead of .94, and later collections need not look at a million objects.
+    Importing PyTorch takes .83 s instead of .94, and later collections need not look at what it made.
     """
     gc.disable()
     try:
