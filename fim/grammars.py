@@ -1,0 +1,41 @@
+"""Tree-sitter grammars by LSP language id, imported when they are first wanted.
+
+Owns which wheel parses which language. It does not know what a tree is read for.
+"""
+
+from functools import cache
+from importlib import import_module
+
+from tree_sitter import Language, Parser
+
+# LSP language id: the grammar's package and its function.
+GRAMMARS = {
+    "python": ("tree_sitter_python", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "javascriptreact": ("tree_sitter_javascript", "language"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "typescriptreact": ("tree_sitter_typescript", "language_tsx"),
+    "go": ("tree_sitter_go", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "php": ("tree_sitter_php", "language_php"),
+    "shellscript": ("tree_sitter_bash", "language"),
+}
+
+
+@cache
+def grammar(language: str) -> Language | None:
+    """The grammar of a language, by LSP language id; None where there is none."""
+    if language not in GRAMMARS:
+        return None
+    package, function = GRAMMARS[language]
+    return Language(getattr(import_module(package), function)())
+
+
+@cache
+def parser(language: str) -> Parser | None:
+    """A parser of a language, the same one each time; None where there is no grammar. For one thread at a time."""
+    known = grammar(language)
+    return None if known is None else Parser(known)
