@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..fim.errors import InputError
+from .replay_command import add_replay_arguments
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +61,9 @@ def main(argv: Sequence[str]) -> int:
     scaling.add_argument("--threads", type=int, default=2, help="of the runtime (2)")
     scaling.add_argument("--runtime", choices=("torch", "openvino"), help="what runs it (default: the fastest)")
     scaling.set_defaults(run=_scaling)
+    add_replay_arguments(
+        benchmarks.add_parser("replay", help="people type real code again, with the server beside them")
+    )
     kernels = benchmarks.add_parser("kernels", help="each kernel against its floor and its PyTorch reference")
     kernels.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     kernels.add_argument("--png", type=Path, metavar="FILE", help="also draw it (needs matplotlib)")
@@ -77,6 +81,12 @@ def main(argv: Sequence[str]) -> int:
     soak.add_argument("--runtime", choices=("torch", "openvino"), help="of the engine (default: the fastest)")
     soak.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the engine (default: the faster)")
     soak.set_defaults(run=_soak)
+    indexing = benchmarks.add_parser("indexing", help="a large workspace: time, memory, keystrokes meanwhile")
+    indexing.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    indexing.add_argument("--files", type=int, default=5_000, help="of the workspace that is made (5000)")
+    indexing.add_argument("--keys", type=int, default=40, help="to type in each phase (40)")
+    indexing.add_argument("--rounds", type=int, default=3, help="each phase's turns (3)")
+    indexing.set_defaults(run=_indexing)
     options = parser.parse_args(list(argv))
     model = getattr(options, "model", None)
     if model is not None and not model.is_dir():
@@ -192,6 +202,15 @@ def _soak(options: argparse.Namespace) -> int:
         dtype=options.dtype,
     )
     return run_soak(plan, options.json)
+
+
+def _indexing(options: argparse.Namespace) -> int:
+    from .indexing import IndexingPlan, run_indexing
+
+    if not (2 <= options.files <= 50_000 and 1 <= options.keys <= 1000 and 1 <= options.rounds <= 100):
+        raise InputError("--files must be from 2 to 50000, --keys from 1 to 1000, --rounds from 1 to 100")
+    plan = IndexingPlan(n_files=options.files, n_keys=options.keys, n_rounds=options.rounds)
+    return run_indexing(plan, options.json)
 
 
 def _numbers(text: str, name: str, most: int) -> tuple[int, ...]:

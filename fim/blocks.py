@@ -1,12 +1,17 @@
 """Indented blocks, read from lines of text: which line opens the block that the cursor stands in.
 
-Owns rules on indentation, block keywords and brackets. It does not know syntax trees, documents or completions.
+Owns rules on indentation, block keywords and brackets. A syntax tree, where there is one, tells strings and comments
+from code; in languages other than Python it also tells the token that opens a block. It does not know documents or
+completions.
 """
 
 import re
 from dataclasses import dataclass
 
 from .line_scan import CLOSER_OF, LINE_BREAK, in_triple_quotes, scan_line
+from .literals import literal_at
+from .syntax import Syntax
+from .syntax_kinds import BLOCK_WORDS, CLOSER_OF_TOKEN
 
 TAB_WIDTH = 8  # as Python's own tokenizer counts
 MAX_CHARS_ABOVE = 16_000  # a docstring or an argument list longer than this is not looked through
@@ -14,6 +19,7 @@ MAX_CHARS_ABOVE = 16_000  # a docstring or an argument list longer than this is 
 _BLOCK_KEYWORD = re.compile(
     r"\s*(?:async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b",
 )
+_LABEL = re.compile(r"\s*(?:case\b|default\s*:)")
 _DOCSTRING_START = re.compile(r"\s*[rRuU]?(\"\"\"|''')")
 _SHORT_DOCSTRING = re.compile(r"\s*[rRuU]?('[^'\\]+'|\"[^\"\\]+\")\s*$")
 _NEXT_CODE = re.compile(r"(?:\r\n|\n|\r)([ \t\f]*)(?=\S)")
@@ -46,15 +52,33 @@ def lines_above(prefix: str) -> list[str]:
     return lines
 
 
-def block_opener(prefix: str, language: str) -> BlockOpener | None:
+def block_opener(prefix: str, language: str, syntax: Syntax | None = None) -> BlockOpener | None:
     """The line above the cursor, or the cursor's own, that has just opened a block; None when there is none.
 
     Blank lines, comment lines and (Python) the docstring between the opener and the cursor do not count. In a
-    comment or a triple-quoted string nothing opens a block.
+    comment or a triple-quoted string nothing opens a block. syntax is that of the document, whose text begins with
+    prefix.
     """
+    if syntax is not None and literal_at(syntax, len(prefix)) is not None:
+        return None
     python = language == "python"
+    if syntax is not None and not python:
+        return _opener_by_token(syntax, len(prefix))
     opener = _opener_above(lines_above(prefix), python)
-    return None if opener is None or (python and in_triple_quotes(prefix)) else opener
+    return None if opener is None or (python and syntax is None and in_triple_quotes(prefix)) else opener
+
+
+def _opener_by_token(syntax: Syntax, offset: int) -> BlockOpener | None:
+    """The block that the last token left of offset opens: a bracket, a word like `then`, or a label's colon."""
+    found = syntax.token_before(offset)
+    if found is None:
+        return None
+    token, start = found
+    line = lines_above(syntax.text[max(0, start - MAX_CHARS_ABOVE) : start + len(token)])[-1]
+    if token in CLOSER_OF_TOKEN:
+        return BlockOpener(indent_of(line), CLOSER_OF_TOKEN[token])
+    is_opener = token in BLOCK_WORDS.get(syntax.language, ()) or (token == ":" and _LABEL.match(line))
+    return BlockOpener(indent_of(line), "") if is_opener else None
 
 
 def _opener_above(lines: list[str], python: bool) -> BlockOpener | None:

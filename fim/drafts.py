@@ -5,13 +5,12 @@ for the hole; the more of them agree, the better. Drafts are guesses: the engine
 Owns the search. It does not know models.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from .analogies import find_analogies
 from .blocks import indent_of
-from .types import Hole
+from .types import DraftSource, Hole, Offer
 
 N_MATCH_MAX = 80  # characters before the cursor that are compared
 N_AFTER_MAX = 40  # characters after the hole that are compared
@@ -20,8 +19,7 @@ N_PLACES_MAX = 64  # occurrences of one seed that are looked at, the nearest fir
 N_BRIDGE_MAX = 240  # characters within which a draft must meet the text right of the cursor
 BRIDGE_KEYS = (8, 4, 2)  # how much of that text it must meet, the most first; all but the first on the same line
 N_LINES_MAX = 12
-
-DraftSource = Literal["file", "snippet"]
+N_CHARS_MAX = 2_000  # of a draft: more than any answer has tokens for; what stands in longer lines is none
 
 
 @dataclass(frozen=True)
@@ -40,21 +38,32 @@ class Draft:
     n_changed: int = 0
 
 
-def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 6) -> list[Draft]:
-    """At most n_max different drafts; [] where nothing agrees.
+def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 6, offers: Sequence[Offer] = ()) -> list[Draft]:
+    """At most n_max different drafts, offers among them; [] where nothing agrees.
 
     Literal ones first, the best agreeing ahead: the text left of the cursor is searched from its end, then the text
-    right of the hole, then snippets from the last. Up to a third of the places are kept for the rest of a line that
-    lines of the same shape suggest.
+    right of the hole, then snippets from the last; offers were found so elsewhere. Up to a third of the places are kept
+    for the rest of a line that lines of the same shape suggest.
     """
     analogies = _analogies(hole, n_max // 3)
-    literal = {draft.text: draft for draft in _literal(hole, snippets, n_max - len(analogies))}
+    sent = [Draft(o.text, o.source, o.n_before, o.n_after) for o in offers if _fits(o, hole)]
+    found = best_of([*_literal(hole, snippets, n_max - len(analogies)), *sent])
+    literal = {draft.text: draft for draft in found[: n_max - len(analogies)]}
     for analogy in analogies:
         same = literal.get(analogy.text)
         literal[analogy.text] = (
             analogy if same is None else replace(same, n_shape=analogy.n_shape, n_changed=analogy.n_changed)
         )
     return list(literal.values())
+
+
+def offered(drafts: Iterable[Draft]) -> tuple[Offer, ...]:
+    """Drafts from other files as the engine is sent them; those that it finds by itself are left out."""
+    return tuple(
+        Offer(text=draft.text, source=draft.source, n_before=draft.n_before, n_after=draft.n_after)
+        for draft in drafts
+        if draft.source == "open file" or draft.source == "workspace"
+    )
 
 
 def _analogies(hole: Hole, n_max: int) -> list[Draft]:
@@ -67,18 +76,30 @@ def _analogies(hole: Hole, n_max: int) -> list[Draft]:
 
 def _literal(hole: Hole, snippets: Sequence[str], n_max: int) -> list[Draft]:
     """At most n_max different texts that stood after the same characters, the best agreeing first."""
-    best: dict[str, Draft] = {}
+    found: list[Draft] = []
     for seed in SEEDS:
         wanted = hole.prefix[-seed:]
         if len(wanted) < seed or (seed == SEEDS[-1] and not wanted.strip()):
             continue
-        for draft in _drafts_with(hole, snippets, wanted):
-            kept = best.get(draft.text)
-            if kept is None or _rank(draft) > _rank(kept):
-                best[draft.text] = draft
-        if len(best) >= n_max:
+        found = best_of([*found, *_drafts_with(hole, snippets, wanted)])
+        if len(found) >= n_max:
             break
-    return sorted(best.values(), key=_rank, reverse=True)[:n_max]
+    return found[:n_max]
+
+
+def _fits(offer: Offer, hole: Hole) -> bool:
+    """Whether an offer can fill a hole at all: it is not blank, and one line where one line is wanted."""
+    return bool(offer.text.strip()) and (hole.multiline or "\n" not in offer.text)
+
+
+def best_of(drafts: Iterable[Draft]) -> list[Draft]:
+    """Each different text once, where it agrees best, the best agreeing first."""
+    best: dict[str, Draft] = {}
+    for draft in drafts:
+        kept = best.get(draft.text)
+        if kept is None or _rank(draft) > _rank(kept):
+            best[draft.text] = draft
+    return sorted(best.values(), key=_rank, reverse=True)
 
 
 def _rank(draft: Draft) -> tuple[int, bool]:
@@ -93,14 +114,20 @@ def _drafts_with(hole: Hole, snippets: Sequence[str], wanted: str) -> Iterator[D
         *((s, "snippet", _places_after(s, wanted)) for s in reversed(snippets)),
     ]
     for text, source, places in searched:
-        for place in places:
-            draft = _continuation(hole, text, place)
-            if draft is not None and draft.strip():
-                n_after = _n_equal(text[place + len(draft) : place + len(draft) + N_AFTER_MAX], hole.suffix)
-                n_before = _n_equal(
-                    text[max(0, place - N_MATCH_MAX) : place][::-1], hole.prefix[: -N_MATCH_MAX - 1 : -1]
-                )
-                yield Draft(draft, source, n_before, n_after)
+        yield from (draft for place in places if (draft := draft_at(hole, text, place, source)))
+
+
+def draft_at(hole: Hole, text: str, place: int, source: DraftSource) -> Draft | None:
+    """What follows place in text as a draft for the hole; None where it is blank or does not meet what is right of it.
+
+    text and hole have LF as their only line break.
+    """
+    found = _continuation(hole, text, place)
+    if found is None or not found.strip():
+        return None
+    end = place + len(found)
+    n_before = _n_equal(text[max(0, place - N_MATCH_MAX) : place][::-1], hole.prefix[: -N_MATCH_MAX - 1 : -1])
+    return Draft(found, source, n_before, _n_equal(text[end : end + N_AFTER_MAX], hole.suffix[:N_AFTER_MAX]))
 
 
 def _places_before(text: str, wanted: str, end: int) -> Iterator[int]:
@@ -125,7 +152,11 @@ def _places_after(text: str, wanted: str) -> Iterator[int]:
 
 def _n_equal(a: str, b: str) -> int:
     """The number of leading characters that two texts share."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
 
 
 def _continuation(hole: Hole, text: str, place: int) -> str | None:
@@ -133,11 +164,13 @@ def _continuation(hole: Hole, text: str, place: int) -> str | None:
     right = hole.suffix.split("\n", 1)[0].rstrip()
     end = _line_end(text, place)
     if right:
-        at = _bridge(text, place, end, right, hole.multiline)
+        at = _bridge(text, place, min(end, place + N_CHARS_MAX), right, hole.multiline)
         return text[place:at] if at >= 0 else None
     if not hole.multiline:
-        return text[place:end].rstrip()
+        return text[place:end].rstrip() if end <= place + N_CHARS_MAX else None
     end = _block_end(text, place)
+    if end > place + N_CHARS_MAX:
+        return None
     below = next((line for line in hole.suffix[:N_BRIDGE_MAX].split("\n") if line.strip()), "")
     at = text.find("\n" + below, place, end) if below else -1
     return text[place : at if at >= 0 else end].rstrip()
@@ -159,8 +192,10 @@ def _bridge(text: str, place: int, line_end: int, right: str, multiline: bool) -
 
 
 def _line_end(text: str, start: int) -> int:
-    end = text.find("\n", start)
-    return len(text) if end < 0 else end
+    """The end of the line that start stands in; or some place too far away to matter."""
+    far = start + N_CHARS_MAX + 1
+    end = text.find("\n", start, far)
+    return min(len(text), far) if end < 0 else end
 
 
 def _block_end(text: str, start: int) -> int:

@@ -1,15 +1,21 @@
 """Whether a completion is wanted at all: one plain reason to stay silent, or none.
 
-Owns the rules that need no model: binary, secret and oversized documents, unknown languages, a cursor inside a word.
-It does not know settings files, editors or scores. No reason quotes the document's text.
+Owns the rules that need no model: binary, secret and oversized documents, unknown languages, and places where a person
+who only types wants to be left alone. It does not know settings files, editors or scores. No reason quotes the
+document's text.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from urllib.parse import unquote
 
+from .cursor_class import CursorClass, class_at
 from .document import Document
-from .line_scan import is_word_character
+from .line_scan import CLOSERS, is_word_character
+from .syntax import Syntax
+from .typing_rhythm import Rhythm
 
 MAX_DOCUMENT_CHARS = 5_000_000
 MAX_LINE_CHARS = 10_000
@@ -23,6 +29,38 @@ SECRET_NAMES = (
 )  # fmt: skip
 SECRET_FOLDERS = frozenset({".ssh", ".gnupg", ".aws"})
 
+_CLOSING_SIGNS = CLOSERS | frozenset("\"'`:;,")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cursor in a document, and what is known around it."""
+
+    document: Document
+    offset: int
+    line: int
+    known_languages: Collection[str]
+    syntax: Syntax | None
+    rhythm: Rhythm | None
+
+    @cached_property
+    def left(self) -> str:
+        """The cursor's line up to the cursor."""
+        return self.document.text[self.document.line_start(self.line) : self.offset]
+
+    @cached_property
+    def right(self) -> str:
+        """The cursor's line from the cursor on."""
+        return self.document.text[self.offset : self.document.line_end(self.line)]
+
+    @cached_property
+    def cursor_class(self) -> CursorClass | None:
+        """The class of the place; None without a tree."""
+        return None if self.syntax is None else class_at(self.syntax, self.offset)
+
+
+Rule = Callable[[Place], str | None]
+
 
 def why_not(
     document: Document,
@@ -30,28 +68,20 @@ def why_not(
     *,
     invoked: bool = False,
     known_languages: Collection[str] = KNOWN_LANGUAGES,
+    syntax: Syntax | None = None,
+    rhythm: Rhythm | None = None,
+    off: Collection[str] = (),
 ) -> str | None:
     """A one-line reason to offer nothing at offset, or None when a completion is welcome.
 
-    invoked: a person asked for it, so a cursor inside a word and an unknown language are no reasons; the rules on
-    secret, binary and oversized documents hold all the same. Raises InputError outside the text.
+    invoked: a person asked for it, so only the rules on secret, binary and oversized documents hold (SAFETY_RULES).
+    syntax is the document's, rhythm that of its latest edits; a rule that needs one stays silent without it. off names
+    the rules among GATING_RULES that do not count. Raises InputError outside the text.
     """
-    line = document.line_of(offset)
-    if is_secret(document.uri):
-        return "the file looks like one that holds secrets"
-    if len(document.text) > MAX_DOCUMENT_CHARS:
-        return f"the document is longer than {MAX_DOCUMENT_CHARS:,} characters"
-    if "\0" in document.text:
-        return "the document is binary: it holds NUL characters"
-    if document.line_end(line) - document.line_start(line) > MAX_LINE_CHARS:
-        return f"the line is longer than {MAX_LINE_CHARS:,} characters"
-    if invoked:
-        return None
-    if document.language not in known_languages:
-        return f"the model does not know the language {document.language!r}"
-    if is_word_character(document.text[offset : offset + 1]):
-        return "the cursor is in front of a word character"
-    return None
+    place = Place(document, offset, document.line_of(offset), known_languages, syntax, rhythm)
+    polite = () if invoked else tuple(rule for name, rule in GATING_RULES if name not in off)
+    reasons = (rule(place) for rule in SAFETY_RULES + polite)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def is_secret(uri: str) -> bool:
@@ -62,3 +92,60 @@ def is_secret(uri: str) -> bool:
 def _names_secret(path: str) -> bool:
     *folders, name = path.replace("\\", "/").lower().split("/")
     return any(fnmatchcase(name, pattern) for pattern in SECRET_NAMES) or not SECRET_FOLDERS.isdisjoint(folders)
+
+
+def _secret(place: Place) -> str | None:
+    return "the file looks like one that holds secrets" if is_secret(place.document.uri) else None
+
+
+def _long_document(place: Place) -> str | None:
+    too_long = len(place.document.text) > MAX_DOCUMENT_CHARS
+    return f"the document is longer than {MAX_DOCUMENT_CHARS:,} characters" if too_long else None
+
+
+def _binary(place: Place) -> str | None:
+    return "the document is binary: it holds NUL characters" if "\0" in place.document.text else None
+
+
+def _long_line(place: Place) -> str | None:
+    too_long = place.document.line_end(place.line) - place.document.line_start(place.line) > MAX_LINE_CHARS
+    return f"the line is longer than {MAX_LINE_CHARS:,} characters" if too_long else None
+
+
+def _language(place: Place) -> str | None:
+    language = place.document.language
+    return None if language in place.known_languages else f"the model does not know the language {language!r}"
+
+
+def _word_right(place: Place) -> str | None:
+    """What is typed there changes a word that stands already."""
+    return "the cursor is in front of a word character" if is_word_character(place.right[:1]) else None
+
+
+def _indentation(place: Place) -> str | None:
+    """What is typed there moves a line. A line of closing brackets alone is no line to move: an item may come."""
+    right = place.right.strip()
+    is_inside = bool(right) and not place.left.strip() and not set(right) <= _CLOSING_SIGNS
+    return "the cursor stands in the indentation of a line" if is_inside else None
+
+
+def _deletions(place: Place) -> str | None:
+    """Whoever takes text away does not want it back."""
+    in_burst = place.rhythm is not None and place.rhythm.in_deletion_burst
+    return "text is being deleted" if in_burst else None
+
+
+def _prose(place: Place) -> str | None:
+    """Sentences are what a small model of code is worst at, and what a reader is disturbed by most."""
+    in_prose = place.cursor_class in ("comment", "docstring")
+    return f"the cursor stands in a {place.cursor_class}" if in_prose else None
+
+
+SAFETY_RULES: tuple[Rule, ...] = (_secret, _long_document, _binary, _long_line)
+GATING_RULES: tuple[tuple[str, Rule], ...] = (
+    ("language", _language),
+    ("word-right", _word_right),
+    ("indentation", _indentation),
+    ("deletions", _deletions),
+    ("prose", _prose),
+)

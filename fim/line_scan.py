@@ -8,8 +8,11 @@ import re
 from dataclasses import dataclass
 
 CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
-CLOSERS = frozenset(CLOSER_OF.values())
+OPENER_OF = {closer: opener for opener, closer in CLOSER_OF.items()}
+CLOSERS = frozenset(OPENER_OF)
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+N_CHARS_WORD = 100  # of a word that are read at most
 
 _TOKEN = re.compile(r"\\.|\"\"\"|'''|[\"'#()\[\]{}]")
 _TRIPLE_QUOTES = re.compile(r"\"\"\"|'''")
@@ -83,6 +86,21 @@ def _counts_as_open(text: str) -> bool:
         elif quote == match.group():
             quote = ""
     return bool(quote)
+
+
+def word_before(text: str) -> str:
+    """The word, or the end of a long one, that text ends with; "" without one."""
+    tail = text[: -N_CHARS_WORD - 1 : -1]
+    return tail[: _word_length(tail)][::-1]
+
+
+def word_after(text: str) -> str:
+    """The word, or the beginning of a long one, that text begins with; "" without one."""
+    return text[: _word_length(text[:N_CHARS_WORD])]
+
+
+def _word_length(text: str) -> int:
+    return next((i for i, character in enumerate(text) if not is_word_character(character)), len(text))
 
 
 def is_word_character(character: str) -> bool:

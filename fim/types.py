@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 PolicyName = Literal["one", "top-k", "threshold", "entropy", "all", "verified"]
-CompletionSource = Literal["denoiser", "file", "snippet"]
+OfferSource = Literal["open file", "workspace"]
+DraftSource = Literal["file", "open file", "workspace", "snippet"]
+CompletionSource = Literal["denoiser", "file", "open file", "workspace", "snippet"]
 FinishReason = Literal["stop", "length", "budget", "cancelled"]
 CellState = Literal["masked", "new", "kept"]
 MAX_CANDIDATES = 16
+MAX_OFFERS = 32
+MAX_OFFER_CHARS = 4_096
 OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
 
 
@@ -36,17 +40,39 @@ class Hole:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A text for the hole that whoever asks found in another file: where, and how many characters agree there.
+
+    n_before characters left of it are those left of the cursor, n_after right of it are those right of the hole, the
+    text with LF as its only line break. Raises ValueError for a text of more than MAX_OFFER_CHARS or a negative number.
+    """
+
+    text: str
+    source: OfferSource
+    n_before: int
+    n_after: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.text) > MAX_OFFER_CHARS:
+            raise ValueError(f"an offer may have at most {MAX_OFFER_CHARS} characters, not {len(self.text)}")
+        if self.n_before < 0 or self.n_after < 0:
+            raise ValueError(f"an offer's characters that agree are 0 or more, not {self.n_before}, {self.n_after}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompletionRequest:
     """What the engine is asked: a hole, its surroundings and what the answer may cost.
 
     path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last.
     max_tokens None leaves the length to the engine, which also caps it by what its model can hold.
     budget_ms counts from the moment the engine receives the request; None means no deadline.
-    policy None leaves the choice to the engine. drafts is how many texts found elsewhere in the file or in snippets
-    compete with the denoiser's (0: none), mends how many of the best of them compete in a mended form too. lengths is
-    how many canvases, each of another likely length, are denoised side by side (the first is of open length). mends and
-    lengths are for single lines. trace asks for one TraceFrame per denoise step. warms asks for nothing but that the
-    context is read ahead of a question to come; the answer is empty.
+    policy None leaves the choice to the engine. drafts is how many texts found elsewhere compete with the denoiser's
+    (0: none): those that the engine finds in the file and in snippets, and offers, at most MAX_OFFERS, which were found
+    in other files. mends is how many of the best of them compete in a mended form too. lengths is how many canvases,
+    each of another likely length, are denoised side by side (the first is of open length). mends and lengths are for
+    single lines. n_alternatives is how many of the candidates that were not chosen the answer may hold. trace asks for
+    one TraceFrame per denoise step. warms asks for nothing but that the context is read ahead of a question to come;
+    the answer is empty.
     """
 
     hole: Hole
@@ -59,6 +85,8 @@ class CompletionRequest:
     drafts: int = 6
     mends: int = 0
     lengths: int = 1
+    offers: tuple[Offer, ...] = ()
+    n_alternatives: int = 0
     trace: bool = False
     warms: bool = False
 
@@ -67,9 +95,11 @@ class CompletionRequest:
             raise ValueError(f"max_evaluations must be at least 1, not {self.max_evaluations}")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
-        for name, at_least in (("drafts", 0), ("mends", 0), ("lengths", 1)):
+        for name, at_least in (("drafts", 0), ("mends", 0), ("lengths", 1), ("n_alternatives", 0)):
             if not at_least <= getattr(self, name) <= MAX_CANDIDATES:
                 raise ValueError(f"{name} must be from {at_least} to {MAX_CANDIDATES}, not {getattr(self, name)}")
+        if len(self.offers) > MAX_OFFERS:
+            raise ValueError(f"there may be at most {MAX_OFFERS} offers, not {len(self.offers)}")
         if self.budget_ms is not None and not self.budget_ms >= 0:
             raise ValueError(f"budget_ms must be a number of milliseconds, not {self.budget_ms}")
 
@@ -95,12 +125,28 @@ class TraceFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """A verified candidate that was not chosen: its text, the ranker's probability, where it came from, its tokens, and
+    how likely its beginnings are right, as in `Completion`."""
+
+    text: str
+    confidence: float
+    source: CompletionSource
+    n_tokens: int
+    prefixes: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion:
     """An answer of the engine.
 
     text fills hole.replaced (range). confidence is the probability, in [0, 1], that the text is what the author would
     write: the ranker's where candidates were verified, else what the marginals gave to text and end when each token was
-    committed. source says where the text came from: the denoiser, or a verified draft from the same file or a snippet.
+    committed. source says where the text came from: the denoiser, or a verified draft from the same file, from an open
+    file, from another file of the workspace or from a snippet. prefixes: wherever a word of the text ends, how many
+    characters that is and the probability that all of them are right, shorter ones first and never less likely than
+    longer ones; () where the text was not verified. alternatives are other texts, verified too, not blank, all
+    different, the likeliest first, at most as many as were asked for.
     finish_reason: "stop" (the text ended), "length" (the canvas was full first), "budget" (time or evaluations ran out;
     the open positions took the last prediction), "cancelled". steps counts forwards over canvases and candidates;
     n_tokens the tokens of the text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (all of it, in the
@@ -119,6 +165,8 @@ class Completion:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     n_context: int = 0
     n_cached: int = 0
+    prefixes: tuple[tuple[int, float], ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
     trace: tuple[TraceFrame, ...] = ()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..fim.document import Document
 from ..fim.positions import Position
+from ..fim.showing import Showing
 from ..fim.types import Completion
 
 DID_ACCEPT = "quicksilver.didAccept"
@@ -39,10 +40,11 @@ class Ask:
 class Answer:
     """What the editor is told. text "" means that nothing is shown, and reason says why in one line.
 
-    range is where text goes (start, end), in the units that were negotiated. cause sorts the reasons. timings_ms:
-    "total" from arrival to answer = "engine" (in the engine) + "transport" (to it and back, waiting for its start
-    included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and "denoise". is_reused: this
-    is what is left of an earlier answer that the person has begun to type; completion is that one's.
+    showing is what was chosen of completion. range is where text goes (start, end), in the units that were negotiated.
+    cause sorts the reasons. timings_ms: "total" from arrival to answer = "engine" (in the engine) + "transport" (to it
+    and back, waiting for its start included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and
+    "denoise". is_reused: this is what is left of an earlier answer that the person has begun to type; completion is
+    that one's.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Answer:
     reason: str | None = None
     text: str = ""
     range: tuple[Position, Position] | None = None
+    showing: Showing | None = None
     completion: Completion | None = None
     is_reused: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict)
@@ -76,7 +79,11 @@ class Answer:
             "range": None if self.range is None else range_to_json(self.range),
             "timings_ms": {name: round(ms, 3) for name, ms in self.timings_ms.items()},
         }
-        return facts if self.completion is None else facts | completion_to_json(self.completion)
+        if self.completion is not None:
+            facts |= completion_to_json(self.completion)
+        if self.showing is not None:
+            facts |= {"confidence": self.showing.probability, "source": self.showing.source, "cut": self.showing.is_cut}
+        return facts
 
 
 class Answers:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,6 +50,7 @@ class HeadlessClient:
         self.requests_seen: list[str] = []
         self.stderr_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._expected: dict[str, asyncio.Future[Any]] = {}
         self._last_id = 0
         self._readers = [asyncio.create_task(self._read_messages()), asyncio.create_task(self._read_log())]
 
@@ -77,6 +79,7 @@ class HeadlessClient:
         *,
         encodings: Sequence[str] | None = ("utf-32",),
         options: Mapping[str, Any] | None = None,
+        root: Path | None = None,
         progress: bool = False,
         timeout_s: float = 30.0,
     ) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class HeadlessClient:
             capabilities["general"] = {"positionEncodings": list(encodings)}
         params = {
             "processId": os.getpid(),
-            "rootUri": None,
+            "rootUri": None if root is None else root.as_uri(),
             "capabilities": capabilities,
             "initializationOptions": options,
         }
@@ -101,12 +104,14 @@ class HeadlessClient:
 
     def insert(self, uri: str, version: int, position: tuple[int, int], text: str) -> None:
         """`textDocument/didChange` that types text at position (line, character)."""
-        where = _position(position)
-        change = {"range": {"start": where, "end": where}, "text": text}
-        self.notify(
-            "textDocument/didChange",
-            {"textDocument": {"uri": uri, "version": version}, "contentChanges": [change]},
-        )
+        self.replace(uri, version, (position, position), text)
+
+    def replace(self, uri: str, version: int, where: tuple[tuple[int, int], tuple[int, int]], text: str) -> None:
+        """`textDocument/didChange` that puts text where the range (start, end) was."""
+        start, end = map(_position, where)
+        changes = [{"range": {"start": start, "end": end}, "text": text}]
+        params = {"textDocument": {"uri": uri, "version": version}, "contentChanges": changes}
+        self.notify("textDocument/didChange", params)
 
     async def complete(
         self, uri: str, position: tuple[int, int], *, invoked: bool = True, timeout_s: float = 30.0
@@ -141,6 +146,11 @@ class HeadlessClient:
             answer.set_exception(self._ended())
         self.send(encode({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}))
         return self._last_id, answer
+
+    def expect(self, method: str) -> asyncio.Future[Any]:
+        """The parameters of the next notification of that method."""
+        self._expected[method] = asyncio.get_running_loop().create_future()
+        return self._expected[method]
 
     def notify(self, method: str, params: object) -> None:
         """Send a notification."""
@@ -199,6 +209,9 @@ class HeadlessClient:
             self.requests_seen.append(message["method"])
             self.send(encode({"jsonrpc": "2.0", "id": message["id"], "result": None}))
         elif "method" in message:
+            expected = self._expected.pop(message["method"], None)
+            if expected is not None and not expected.done():
+                expected.set_result(message.get("params"))
             self.notifications.append(message)
         else:
             self._settle(message)

@@ -17,10 +17,15 @@ from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
+from ..fim.parse_errors import errors_before, new_errors
+from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
 from ..fim.reuse import Shown, typed_through
+from ..fim.showing import Showing, choose, whole
+from ..fim.syntax import Syntax
 from ..fim.trim import trim
-from ..fim.types import Completion, CompletionRequest, Hole
+from ..fim.types import Completion, CompletionRequest, Hole, Offer
+from ..fim.typing_rhythm import Rhythm
 from .answers import Answer, Ask, Cause
 from .settings import Settings
 
@@ -30,32 +35,55 @@ from .settings import Settings
 MAX_PREFIX_CHARS = 24_576
 PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
+N_ALTERNATIVES = 12  # that compete with the likeliest candidate for what is shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What is known around a question besides its document.
+
+    syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
+    answered with: where the person is typing just that, what is left of it is the answer, at once. snippets are texts
+    from other files, most useful last; offers finds drafts there.
+    """
+
+    syntax: Syntax | None = None
+    rhythm: Rhythm | None = None
+    last: LastShown | None = None
+    snippets: tuple[str, ...] = ()
+    offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
+
+
+NOTHING_AROUND = Surroundings()
 
 
 async def complete_inline(
-    ask: Ask, settings: Settings, engine: Engine, encoding: PositionEncoding, last: LastShown | None = None
+    ask: Ask,
+    settings: Settings,
+    engine: Engine,
+    encoding: PositionEncoding,
+    around: Surroundings = NOTHING_AROUND,
 ) -> Answer:
-    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception.
-
-    last is what the document's latest question was answered with. Where the person is typing just that, what is left of
-    it is the answer, at once.
-    """
+    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception."""
     if not settings.enabled:
         return nothing(ask, "off", "completion is switched off in the settings")
     document = ask.document
     if document is None:
         return nothing(ask, "closed", "the editor has not opened this document")
-    reason = why_not(document, ask.offset, invoked=ask.invoked, known_languages=settings.languages)
+    reason = why_not(
+        document, ask.offset, invoked=ask.invoked, known_languages=settings.languages, syntax=around.syntax,
+        rhythm=around.rhythm, off=settings.without,
+    )  # fmt: skip
     if reason is not None:
         return nothing(ask, "gated", reason)
-    if last is not None and settings.reuse and not ask.invoked:
-        left = typed_through(last.shown, document, ask.offset)
+    if around.last is not None and settings.reuse and not ask.invoked:
+        left = typed_through(around.last.shown, document, ask.offset)
         if left is not None and left.strip():
-            return _reused(ask, document, left, last.answer, encoding)
-    hole = find_hole(document, ask.offset)
+            return _reused(ask, document, left, around.last.answer, encoding)
+    hole = find_hole(document, ask.offset, around.syntax, settings.without)
     started_s = time.perf_counter()
     try:
-        completion = await engine.complete(_request(hole, document.uri, ask.invoked, settings))
+        completion = await engine.complete(_request(hole, document.uri, ask.invoked, settings, around))
     except EngineBusy as error:
         return nothing(ask, "busy", str(error))
     except CheckpointError as error:
@@ -63,14 +91,35 @@ async def complete_inline(
     except (EngineError, InputError) as error:
         return nothing(ask, "engine", str(error))
     answered_s = time.perf_counter()
-    text = trim(hole, completion.text, document.eol)
-    trimmed_s = time.perf_counter()
-    answer = _answer(ask, document, hole, text, completion, encoding, (started_s, answered_s, trimmed_s))
-    if text and not ask.invoked and completion.confidence < settings.min_confidence:
+    showing = _showing(ask, document, hole, completion, settings, around.syntax)
+    clock_s = (started_s, answered_s, time.perf_counter())
+    answer = _answer(ask, document, hole, showing, completion, encoding, clock_s)
+    if showing is None and not ask.invoked and completion.text.strip():
         sure, needed = completion.confidence, settings.min_confidence
-        reason = f"the model was not sure enough ({sure:.2f}, shown from {needed:.2f})"
-        return replace(answer, text="", cause="unsure", reason=reason)
+        reason = f"the model was not sure enough of anything (of all {sure:.2f}, shown from {needed:.2f})"
+        return replace(answer, cause="unsure", reason=reason)
     return answer
+
+
+def _showing(
+    ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
+) -> Showing | None:
+    """What of a completion is shown: all of it to who asked by hand, else what is sure enough."""
+    off = settings.without
+
+    def trimmed(text: str) -> str:
+        return trim(hole, text, "\n", syntax, off)
+
+    if ask.invoked or "choice" in off:
+        found = whole(completion, trimmed)
+        return found if ask.invoked or (found and found.probability >= settings.min_confidence) else None
+    n_before = None if syntax is None or "parse-errors" in off else errors_before(syntax, hole)
+
+    def breaks_syntax(text: str) -> bool:
+        return n_before is not None and syntax is not None and new_errors(syntax, hole, text, n_before) > 0
+
+    found = replace(completion, alternatives=()) if "alternatives" in off else completion
+    return choose(found, trimmed, settings.min_confidence, breaks_syntax, may_cut="cuts" not in off)
 
 
 @dataclass(frozen=True)
@@ -106,13 +155,19 @@ def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: P
 
 
 async def warm_context(
-    document: Document, offset: int, settings: Settings, warm: Callable[[CompletionRequest], Awaitable[None]]
+    document: Document,
+    offset: int,
+    settings: Settings,
+    warm: Callable[[CompletionRequest], Awaitable[None]],
+    around: Surroundings,
 ) -> None:
     """Have the context of a question that may come read now, so that its answer need not wait for that."""
     if not settings.enabled:
         return
     if why_not(document, offset, invoked=True, known_languages=settings.languages) is None:
-        await warm(replace(_request(find_hole(document, offset), document.uri, False, settings), warms=True))
+        hole = find_hole(document, offset, around.syntax, settings.without)
+        request = _request(hole, document.uri, False, settings, around)
+        await warm(replace(request, warms=True))
 
 
 def nothing(ask: Ask, cause: Cause, reason: str) -> Answer:
@@ -133,14 +188,18 @@ def clip(hole: Hole) -> Hole:
     return replace(hole, prefix=hole.prefix[start:], suffix=hole.suffix[:MAX_SUFFIX_CHARS])
 
 
-def _request(hole: Hole, uri: str, invoked: bool, settings: Settings) -> CompletionRequest:
+def _request(hole: Hole, uri: str, invoked: bool, settings: Settings, around: Surroundings) -> CompletionRequest:
+    hole = clip(hole)
     return CompletionRequest(
-        hole=clip(hole),
+        hole=hole,
         path=PurePosixPath(unquote(urlsplit(uri).path)).name,
+        snippets=around.snippets,
         budget_ms=settings.invoked_budget_ms if invoked else settings.budget_ms,
         max_tokens=settings.max_tokens,
         max_evaluations=settings.max_steps,
         policy=settings.policy,
+        offers=around.offers(hole),
+        n_alternatives=0 if invoked or "choice" in settings.without else N_ALTERNATIVES,
         trace=settings.trace,
     )
 
@@ -149,12 +208,13 @@ def _answer(
     ask: Ask,
     document: Document,
     hole: Hole,
-    text: str,
+    showing: Showing | None,
     completion: Completion,
     encoding: PositionEncoding,
     clock_s: tuple[float, float, float],
 ) -> Answer:
-    start, end = hole.replaced
+    shown = "" if showing is None else showing.text.replace("\n", document.eol)
+    text, (start, end) = portable(hole, shown) if shown else ("", hole.replaced)
     answer = Answer(
         id=ask.id,
         uri=ask.uri,
@@ -163,6 +223,7 @@ def _answer(
         reason=None if text else "the model had nothing to add here",
         text=text,
         range=(document.position_at(start, encoding), document.position_at(end, encoding)),
+        showing=showing,
         completion=completion,
     )
     return replace(answer, timings_ms=_timings_ms(ask, completion, clock_s))

@@ -87,6 +87,48 @@ def read_explain(params: object) -> str | None:
     return None if answer_id is None else _string(answer_id, "id")
 
 
+def read_did_save(params: object) -> str:
+    """`textDocument/didSave`: the uri."""
+    return _uri(_mapping(params, "params"))
+
+
+def read_watched_files(params: object) -> tuple[str, ...]:
+    """`workspace/didChangeWatchedFiles`: the uris of the files that changed, came or went."""
+    changes = _mapping(params, "params").get("changes")
+    if not isinstance(changes, list):
+        raise InputError("changes must be a list")
+    return tuple(_string(_mapping(change, "changes[]").get("uri"), "changes[].uri") for change in changes)
+
+
+def read_folder_changes(params: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`workspace/didChangeWorkspaceFolders`: the uris of the folders that came and of those that went."""
+    event = _mapping(_mapping(params, "params").get("event"), "event")
+    return _folder_uris(event.get("added"), "event.added"), _folder_uris(event.get("removed"), "event.removed")
+
+
+def read_folders(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """`initialize`: the uris of the workspace's folders; what is malformed is no folder."""
+    folders = params.get("workspaceFolders")
+    try:
+        return _folder_uris(folders, "workspaceFolders") if folders else (_string(params.get("rootUri"), "rootUri"),)
+    except InputError:
+        return ()
+
+
+def watches_files(params: Mapping[str, Any]) -> bool:
+    """`initialize`: whether the client can be asked to tell of changed files."""
+    found: object = params
+    for name in ("capabilities", "workspace", "didChangeWatchedFiles", "dynamicRegistration"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found is True
+
+
+def _folder_uris(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"{name} must be a list")
+    return tuple(_string(_mapping(folder, f"{name}[]").get("uri"), f"{name}[].uri") for folder in value)
+
+
 def _change(change: object) -> TextChange:
     fields = _mapping(change, "contentChanges[]")
     text = _string(fields.get("text"), "contentChanges[].text")

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..fim.errors import InputError
@@ -58,12 +58,14 @@ class StrictProtocol(LanguageServerProtocol):
     """A LanguageServerProtocol that is fed one JSON value at a time through `receive`.
 
     readers: for a method, what turns its raw parameters into the value that the feature gets; it raises InputError.
+    client_said: the parameters of `initialize` as they came.
     """
 
     def __init__(self, server: LanguageServer, converter: Converter) -> None:
         super().__init__(server, converter)
         self.readers: dict[str, Reader] = {}
         self.stopped = asyncio.Event()
+        self.client_said: Mapping[str, Any] = {}
         self._initialized = False
         for method in _REPLACED:
             self.fm.builtin_features.pop(method, None)
@@ -117,8 +119,12 @@ class StrictProtocol(LanguageServerProtocol):
 
     def _structure(self, method: str, msg_id: int | str | None, message: dict[str, Any]) -> object:
         reader = self.readers.get(method)
+        if method == types.INITIALIZE:
+            reduced = _reduced(message)
+            self.client_said = message["params"]
+            return self.structure_message(reduced)
         if reader is None:
-            return self.structure_message(_reduced(message) if method == types.INITIALIZE else message)
+            return self.structure_message(message)
         params = reader(message.get("params"))
         if msg_id is None:
             return JsonRPCNotification(method=method, jsonrpc=self.VERSION, params=params)

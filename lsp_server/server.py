@@ -14,22 +14,24 @@ from typing import Any
 
 from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineUnavailable, InputError
-from ..fim.positions import Position, PositionEncoding
+from ..fim.positions import PositionEncoding
 from ..fim.types import Outcome
 from . import params as read
 from .answers import DID_ACCEPT, Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
-from .inline_completion import complete_inline, last_shown, nothing, warm_context
+from .inline_completion import Surroundings, complete_inline, last_shown, nothing
 from .progress import EngineProgress
 from .protocol import StrictServer, client_supports_progress, types
+from .reading_ahead import cursor_moved, read_when_idle
 from .sessions import Session, Sessions
 from .settings import Settings, read_settings
+from .workspace import Workspace
+from .workspace_handlers import FEATURES, READERS, start_workspace
 
 log = logging.getLogger(__name__)
 
 EXPLAIN = "quicksilver/explain"
 WARM = "quicksilver/warm"
-IDLE_S = 0.15  # without an edit or a question, before the context at the last edit is read ahead
 _ENCODINGS: tuple[PositionEncoding, ...] = ("utf-8", "utf-16", "utf-32")
 
 
@@ -44,6 +46,8 @@ class CompletionServer(StrictServer):
         self.sessions = Sessions()
         self.answers = Answers()
         self.shows_progress = False
+        self.folders: list[str] = []  # of the workspace, as uris
+        self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
         self._tasks: set[asyncio.Task[None]] = set()
         _register(self)
 
@@ -72,8 +76,10 @@ class CompletionServer(StrictServer):
             session.asked = ask.document
             if ask.invoked:
                 self.care.wake()
-            work = complete_inline(ask, self.settings, self.care, self.encoding, session.shown)
-            found = await session.run_newest(work)
+            around = self.surroundings(session, ask.offset)
+            work = complete_inline(ask, self.settings, self.care, self.encoding, around)
+            with self.project.question():
+                found = await session.run_newest(work)
             current = session.document is ask.document
             answer = found if found is not None and current else self._too_late(ask, session)
             if found is not None and current:
@@ -81,16 +87,15 @@ class CompletionServer(StrictServer):
         self._note(answer)
         return answer
 
-    async def warm(self, session: Session, offset: int) -> None:
-        """Have the context at offset read, unless a question about this text was asked or the document was closed.
-
-        A newer reading takes the place of an older one; a question does so too.
-        """
-        document = session.document
-        if session.is_asking or session.asked is document or self.sessions.find(document.uri) is not session:
-            return
-        session.asked = document
-        await session.run_newest(warm_context(document, offset, self.settings, self.care.warm), warms=True)
+    def surroundings(self, session: Session, offset: int) -> Surroundings:
+        """What is known around the cursor in an open document."""
+        without = self.settings.without
+        return Surroundings(
+            syntax=None if "syntax" in without else session.syntax(),
+            rhythm=session.rhythm,
+            last=session.shown,
+            snippets=self.project.snippets_for(session.document, offset, off=without),
+        )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work in the background until the server ends."""
@@ -107,6 +112,7 @@ class CompletionServer(StrictServer):
 
     def close(self) -> None:
         """Stop everything in flight; the engine stays for other editors."""
+        self.project.close()
         self.sessions.close_all()
         for task in list(self._tasks):
             task.cancel()
@@ -163,7 +169,8 @@ def _first_known(capabilities: types.ClientCapabilities) -> PositionEncoding:
 
 
 def initialized(ls: CompletionServer, _: types.InitializedParams) -> None:
-    """Start the engine in the background."""
+    """Start the engine, and the look at the workspace, in the background."""
+    start_workspace(ls)
     if ls.settings.start_engine and ls.settings.enabled:
         ls.spawn(start_engine(ls))
 
@@ -188,6 +195,7 @@ async def start_engine(ls: CompletionServer) -> None:
 def did_open(ls: CompletionServer, document: Document) -> None:
     """Keep a document."""
     ls.sessions.open(document)
+    ls.project.opened(document)
 
 
 def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
@@ -201,35 +209,28 @@ def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
         document = session.document.with_changes(change.changes, version, ls.encoding)
     except InputError as error:
         log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
-        ls.sessions.close(change.uri)
+        did_close(ls, change.uri)
         return
-    session.stop()
-    session.document = document
+    n_inserted = sum(len(each.text) for each in change.changes)
+    session.change(document, n_inserted, len(session.document.text) + n_inserted - len(document.text))
+    offset = _edited_at(document, change, ls.encoding)
+    ls.project.changed(document, offset)
+    if offset is not None:
+        ls.spawn(read_when_idle(ls, session, document, offset))
+
+
+def _edited_at(document: Document, change: read.DidChangeParams, encoding: PositionEncoding) -> int | None:
+    """The offset at the end of the last edit; None where that was the whole text."""
     last = change.changes[-1] if change.changes else None
-    if last is not None and last.start is not None:
-        end = document.offset_at(last.start, ls.encoding) + len(last.text)
-        ls.spawn(warm_when_idle(ls, session, document, min(end, len(document.text))))
-
-
-async def warm_when_idle(ls: CompletionServer, session: Session, document: Document, offset: int) -> None:
-    """Read the context at offset, the end of the last edit, ahead, where no other edit and no question comes."""
-    await asyncio.sleep(IDLE_S)
-    if session.document is document:
-        await ls.warm(session, offset)
-
-
-def warm(ls: CompletionServer, place: tuple[str, Position]) -> None:
-    """`quicksilver/warm`: the cursor stands there now, and a question may come."""
-    uri, position = place
-    session = ls.sessions.find(uri)
-    if session is not None and not session.is_asking:
-        session.asked = None
-        ls.spawn(ls.warm(session, session.document.offset_at(position, ls.encoding)))
+    if last is None or last.start is None:
+        return None
+    return min(document.offset_at(last.start, encoding) + len(last.text), len(document.text))
 
 
 def did_close(ls: CompletionServer, uri: str) -> None:
     """Forget a document."""
     ls.sessions.close(uri)
+    ls.project.closed(uri)
 
 
 async def inline_completion(ls: CompletionServer, ask: Ask) -> dict[str, Any]:
@@ -263,7 +264,8 @@ def _register(server: CompletionServer) -> None:
         types.TEXT_DOCUMENT_DID_CLOSE: did_close,
         types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
         EXPLAIN: explain,
-        WARM: warm,
+        WARM: cursor_moved,
+        **FEATURES,
     }
     for name, handler in features.items():
         options = (
@@ -281,5 +283,6 @@ def _register(server: CompletionServer) -> None:
             types.TEXT_DOCUMENT_INLINE_COMPLETION: server.snapshot,
             EXPLAIN: read.read_explain,
             WARM: read.read_warm,
+            **READERS,
         }
     )

@@ -6,10 +6,13 @@ read from disk.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ..fim.document import Document
+from ..fim.syntax import Syntax, parsed
+from ..fim.typing_rhythm import Rhythm
 from .inline_completion import LastShown
 
 T = TypeVar("T")
@@ -22,8 +25,22 @@ class Session:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
         self.shown: LastShown | None = None  # what the latest question was answered with
+        self.rhythm = Rhythm()
+        self._syntax: Syntax | None = None
         self._running: asyncio.Task[Any] | None = None
         self._warms = False
+
+    def change(self, document: Document, n_inserted: int, n_deleted: int) -> None:
+        """Take over the next version of the document; what runs for the older one is stopped."""
+        self.stop()
+        self.document = document
+        self.rhythm = self.rhythm.after(n_inserted, n_deleted, time.monotonic())
+
+    def syntax(self) -> Syntax | None:
+        """The document's tree; None where there is none."""
+        if self._syntax is None or self._syntax.text is not self.document.text:
+            self._syntax = parsed(self.document.text, self.document.language, self._syntax)
+        return self._syntax
 
     async def run_newest(self, work: Coroutine[Any, Any, T], *, warms: bool = False) -> T | None:
         """Run work, stopping what ran before; None when a newer call stopped this one.

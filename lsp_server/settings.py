@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
+from ..fim.rules import RULES
 from ..fim.types import PolicyName
 
 # Of ranked rest-of-line answers on 1,000 holes of the valid split, 57 % were at least this sure, and 50 % of those were
 # exactly right; at 0.05 it was 72 % and 42 %, at 0.2 40 % and 65 % (first nano, cross-validated, 2026-11-21).
 MIN_CONFIDENCE = 0.1
+MAX_GLOBS, MAX_GLOB_CHARS = 200, 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POLICIES: tuple[str, ...] = get_args(PolicyName)
 
@@ -27,7 +29,9 @@ class Settings:
     longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages: LSP language
     ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for
     `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first request.
-    log_level: of the log.
+    log_level: of the log. workspace: show the model texts from other files of the workspace too. exclude: globs, as in
+    a .gitignore at the workspace's root, of files that are left out. max_workspace_files: the most that are indexed.
+    without: rules and sources that are left out, by name, to see what they are good for (`bench replay --ablate`).
     """
 
     enabled: bool = True
@@ -42,6 +46,10 @@ class Settings:
     trace: bool = False
     start_engine: bool = True
     log_level: str | None = None
+    workspace: bool = True
+    exclude: tuple[str, ...] = ()
+    max_workspace_files: int = 20_000
+    without: tuple[str, ...] = ()
 
 
 def read_settings(options: object) -> tuple[Settings, list[str]]:
@@ -101,6 +109,27 @@ def _languages(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _globs(value: object) -> tuple[str, ...]:
+    """Patterns match paths below a workspace's root: they name nothing outside."""
+    if not isinstance(value, list) or len(value) > MAX_GLOBS:
+        raise ValueError(f"a list of at most {MAX_GLOBS} globs")
+    if not all(isinstance(glob, str) and 0 < len(glob) <= MAX_GLOB_CHARS for glob in value):
+        raise ValueError(f"a list of globs, each of at most {MAX_GLOB_CHARS} characters")
+    return tuple(value)
+
+
+def _max_files(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100_000:
+        raise ValueError("a whole number from 0 to 100000")
+    return value
+
+
+def _rules(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(name in RULES for name in value):
+        raise ValueError(f"a list of names among {', '.join(RULES)}")
+    return tuple(value)
+
+
 def _policy(value: object) -> str | None:
     if value is not None and value not in POLICIES:
         raise ValueError(f"one of {', '.join(POLICIES)}, or null")
@@ -126,6 +155,10 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "trace": _boolean,
     "start_engine": _boolean,
     "log_level": _log_level,
+    "workspace": _boolean,
+    "exclude": _globs,
+    "max_workspace_files": _max_files,
+    "without": _rules,
 }
 
 assert set(_CHECKS) == {field.name for field in fields(Settings)}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..fim.drafts import Draft, find_drafts
-from ..fim.types import Hole
-from .layout import with_lf
+from ..fim.line_breaks import with_lf
+from ..fim.types import CompletionRequest, CompletionSource
 from .tokenizer import CodeTokenizer
 
 if TYPE_CHECKING:
@@ -34,15 +34,21 @@ class Candidate:
     canvas_log_prob: float = 0.0
     is_cut: bool = False
 
+    @property
+    def source(self) -> CompletionSource:
+        """Where the text came from; what a canvas arrived at too is the denoiser's."""
+        return "denoiser" if self.draft is None or self.n_canvases else self.draft.source
 
-def drafts_for(
-    hole: Hole, snippets: Sequence[str], n: int, n_tokens_max: int, tokenizer: CodeTokenizer
-) -> list[Candidate]:
-    """At most n drafts of at most n_tokens_max tokens each, the most promising first."""
+
+def drafts_for(request: CompletionRequest, n_tokens_max: int, tokenizer: CodeTokenizer) -> list[Candidate]:
+    """The request's drafts of at most n_tokens_max tokens each, the most promising first."""
+    hole = request.hole
     hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
+    snippets = [with_lf(snippet) for snippet in request.snippets]
+    offers = [replace(offer, text=with_lf(offer.text)) for offer in request.offers]
     fitting: list[Candidate] = []
     n_tokens = 0
-    for draft in find_drafts(hole, [with_lf(snippet) for snippet in snippets], n):
+    for draft in find_drafts(hole, snippets, request.drafts, offers):
         tokens = tuple(tokenizer.encode(draft.text))
         if len(tokens) <= n_tokens_max and n_tokens + len(tokens) <= N_DRAFT_TOKENS:
             fitting.append(Candidate(text=draft.text, tokens=tokens, draft=draft))

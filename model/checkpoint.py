@@ -1,10 +1,11 @@
 """Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .copy_head import CopyHead
 from .denoiser import Denoiser
+from .prefixes import PrefixRanker
 from .ranker import Ranker
 from .stored import (
     CONFIG,
@@ -33,11 +35,13 @@ from .stored import (
 )
 from .tokenizer import CodeTokenizer
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the ranker that was
-    fitted to it, if one was, and the SHA-256 of the weights that it is the mean of, if it is one."""
+    """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
+    were fitted to it, if they were, and the SHA-256 of the weights that it is the mean of, if it is one."""
 
     name: str
     config: DenoiserConfig
@@ -45,6 +49,7 @@ class Checkpoint:
     tokenizer: CodeTokenizer
     sha256: str
     ranker: Ranker | None = None
+    prefix_ranker: PrefixRanker | None = None
     averaged_from: tuple[str, ...] = ()
 
     @cached_property
@@ -116,25 +121,27 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         weights=stored.weights,
         tokenizer=stored.tokenizer,
         sha256=stored.sha256,
-        ranker=_ranker(stored),
+        ranker=_fitted(stored, "ranker", Ranker),
+        prefix_ranker=_fitted(stored, "prefix_ranker", PrefixRanker),
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
     )
 
 
-def save_ranker(folder: Path, ranker: Ranker) -> None:
-    """Put ranker into the config of the checkpoint in folder. Raises CheckpointError where there is none."""
+def save_rankers(folder: Path, ranker: Ranker, prefix_ranker: PrefixRanker | None = None) -> None:
+    """Put rankers into the config of the checkpoint in folder. Raises CheckpointError where there is none."""
     config, _ = read_config(folder)
-    write_config(folder, config | {"ranker": dict(ranker.weights)})
+    both = {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights) if prefix_ranker else None}
+    write_config(folder, config | both)
 
 
-def _ranker(stored: StoredCheckpoint) -> Ranker | None:
-    if stored.config.get("ranker") is None:
+def _fitted(stored: StoredCheckpoint, name: str, kind: Callable[[Mapping[str, float]], T]) -> T | None:
+    if stored.config.get(name) is None:
         return None
     try:
-        return Ranker(stored.config["ranker"])
+        return kind(stored.config[name])
     except (ValueError, TypeError) as error:
         path = stored.folder / CONFIG
-        raise CheckpointError(f"{path} has a ranker that this version cannot use: {error}") from error
+        raise CheckpointError(f"{path} has a {name} that this version cannot use: {error}") from error
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget, no_ceiling
-from ..fim.types import CompletionRequest, CompletionSource, FinishReason
+from ..fim.types import CompletionRequest, FinishReason
+from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer
 from .asks import BranchWork, Denoised, Fill, Rows, Work
 from .candidates import Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
@@ -25,6 +26,7 @@ from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
+from .prefixes import PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge
 from .row import Row
 from .tokenizer import CodeTokenizer
@@ -39,21 +41,6 @@ SURE = 0.8  # a draft this likely is shown without denoising
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a request comes to."""
-
-    text: str
-    n_tokens: int
-    confidence: float
-    finish_reason: FinishReason
-    source: CompletionSource
-
-
-WARMED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
-CANCELLED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
-
-
 @dataclass
 class Filling:
     """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
@@ -63,6 +50,7 @@ class Filling:
     cache: ContextCache
     tokens: CanvasTokens
     ranker: Ranker | None
+    prefix_ranker: PrefixRanker | None
     request: CompletionRequest
     context: list[int]
     is_cancelled: Callable[[], bool]
@@ -94,7 +82,7 @@ class Filling:
             return WARMED
         judged = yield from self.judged_drafts(states)
         if judged and judged[0].probability >= SURE:
-            return self._from(judged[0], "stop")
+            return self._from(judged, "stop")
         rows = yield from self.denoised(states, judged)
         return (yield from self._chosen(states, judged, rows))
 
@@ -110,7 +98,7 @@ class Filling:
         request = self.request
         if not request.drafts:
             return []
-        fitting = drafts_for(request.hole, request.snippets, request.drafts, self.n_open, self.tokenizer)
+        fitting = drafts_for(request, self.n_open, self.tokenizer)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
@@ -232,18 +220,21 @@ class Filling:
         if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
             sure = math.exp(min(0.0, free.log_prob)) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
-                return self._from(judged[0], "stop")
+                return self._from(judged, "stop")
             self._trace(free.tokens)
+            text = self.tokenizer.decode(free.tokens)
             return Answer(
-                text=self.tokenizer.decode(free.tokens),
+                text=text,
                 n_tokens=len(free.tokens),
                 confidence=sure,
                 finish_reason=free.finish_reason,
                 source="denoiser",
+                alternatives=alternatives(judged, text, self.request.n_alternatives),
             )
-        best = (yield from self._judge(states, judged, rows))[0]
-        row = next((row for row in rows if self._text_of(row) == best.candidate.text), Row(finish_reason="stop"))
-        return self._from(best, row.finish_reason)
+        judged = yield from self._judge(states, judged, rows)
+        best = judged[0].candidate.text
+        row = next((row for row in rows if self._text_of(row) == best), Row(finish_reason="stop"))
+        return self._from(judged, row.finish_reason)
 
     def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[list[Judged]]:
         """Drafts and rows in one list, all verified, the likeliest first."""
@@ -289,17 +280,11 @@ class Filling:
         self._verify_s = (self.timings_ms["verify"] - before_ms) / 1000
         return verified
 
-    def _from(self, judged: Judged, finish_reason: FinishReason) -> Answer:
-        candidate = judged.candidate
-        self._trace(candidate.tokens)
-        is_draft = candidate.draft is not None and not candidate.n_canvases
-        return Answer(
-            text=candidate.text,
-            n_tokens=len(candidate.tokens),
-            confidence=judged.probability,
-            finish_reason=finish_reason,
-            source=candidate.draft.source if candidate.draft and is_draft else "denoiser",
-        )
+    def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
+        self._trace(judged[0].candidate.tokens)
+        left = self.request.hole.prefix.rpartition("\n")[2]
+        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, left)
+        return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:
         """Let the trace end with what was chosen."""

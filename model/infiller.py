@@ -15,12 +15,13 @@ import torch
 from ..fim.budget import step_ceiling
 from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
+from .answer import CANCELLED, Answer
 from .asks import Ask, Context, Reply
 from .canvas_tokens import CanvasTokens, canvas_tokens
 from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoiser import Denoiser
-from .filling import CANCELLED, N_TOKENS_BLOCK, Answer, Filling
+from .filling import N_TOKENS_BLOCK, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
@@ -180,6 +181,7 @@ class DenoisingInfiller:
             self.cache,
             tokens,
             self.checkpoint.ranker,
+            self.checkpoint.prefix_ranker,
             request,
             context,
             is_cancelled,
@@ -222,9 +224,11 @@ class FillingJob:
             n_tokens=answer.n_tokens,
             model=self.model,
             source=answer.source,
+            prefixes=answer.prefixes,
             timings_ms=filling.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
             n_context=len(filling.context),
             n_cached=filling.n_cached,
+            alternatives=answer.alternatives,
             trace=tuple(filling.tracer.frames),
         )
 

@@ -8,6 +8,7 @@ Windows move in coarse jumps: while the user types, only the end of the context 
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ..fim.line_breaks import with_lf
 from ..fim.types import CompletionRequest
 from .tokenizer import CodeTokenizer, Special
 
@@ -98,8 +99,3 @@ def last_break(text: str) -> int:
 def _jumps(excess: int, jump: int) -> int:
     """The smallest multiple of jump that is at least excess; 0 if nothing is in excess."""
     return max(0, -(-excess // jump)) * jump
-
-
-def with_lf(text: str) -> str:
-    """Text with LF as its only line break."""
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -19,11 +19,13 @@ SHORT = -8.0  # log-probability from which on less makes no difference
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate, its verification, and the ranker's probability (the causal head's, where there is no ranker)."""
+    """A candidate, its verification, and the ranker's probability (the causal head's, where there is no ranker); for
+    its beginnings, how many characters and how likely they are right (`prefixes`)."""
 
     candidate: Candidate
     verified: Verified
     probability: float
+    prefixes: tuple[tuple[int, float], ...] = ()
 
 
 def features(candidates: Sequence[Candidate], verified: Sequence[Verified]) -> list[dict[str, float]]:
@@ -66,6 +68,11 @@ def _features(candidate: Candidate, verified: Verified, best: float, surest: int
     }
 
 
+def logistic(score: float) -> float:
+    """The probability for log-odds; 0 for those of a model whose numbers are broken."""
+    return 0.0 if math.isnan(score) else 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
+
+
 @dataclass(frozen=True)
 class Ranker:
     """Weights by feature name. Raises ValueError for names that no feature has, or weights that are not finite."""
@@ -81,10 +88,7 @@ class Ranker:
 
     def probability(self, of: Mapping[str, float]) -> float:
         """The probability for a candidate with these features."""
-        score = sum(self.weights[name] * value for name, value in of.items())
-        if math.isnan(score):  # of a model whose numbers are broken
-            return 0.0
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
+        return logistic(sum(self.weights[name] * value for name, value in of.items()))
 
 
 def judge(candidates: Sequence[Candidate], verified: Sequence[Verified], ranker: Ranker | None) -> list[Judged]:

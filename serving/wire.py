@@ -8,17 +8,20 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from ..fim.errors import InputError
 from ..fim.types import (
+    Alternative,
     CellState,
     Completion,
     CompletionRequest,
     CompletionSource,
     FinishReason,
     Hole,
+    Offer,
+    OfferSource,
     PolicyName,
     TraceCell,
     TraceFrame,
@@ -98,6 +101,8 @@ def encode_request(request: CompletionRequest) -> bytes:
             "drafts": request.drafts,
             "mends": request.mends,
             "lengths": request.lengths,
+            "offers": [asdict(offer) for offer in request.offers],
+            "n_alternatives": request.n_alternatives,
             "trace": request.trace,
             "warms": request.warms,
         }
@@ -119,6 +124,8 @@ def decode_request(data: bytes) -> CompletionRequest:
             drafts=fields.take("drafts", as_count, 6),
             mends=fields.take("mends", as_count, 0),
             lengths=fields.take("lengths", as_count, 1),
+            offers=fields.take("offers", list_of(_as_offer), ()),
+            n_alternatives=fields.take("n_alternatives", as_count, 0),
             trace=fields.take("trace", as_bool, False),
             warms=fields.take("warms", as_bool, False),
         )
@@ -145,6 +152,8 @@ def encode_completion(completion: Completion) -> bytes:
             "timings_ms": dict(completion.timings_ms),
             "n_context": completion.n_context,
             "n_cached": completion.n_cached,
+            "prefixes": list(completion.prefixes),
+            "alternatives": [asdict(alternative) for alternative in completion.alternatives],
             "trace": [_frame_value(frame) for frame in completion.trace],
         }
     )
@@ -165,6 +174,8 @@ def decode_completion(data: bytes) -> Completion:
         timings_ms=fields.take("timings_ms", mapping_of(as_number), {}),
         n_context=fields.take("n_context", as_count, 0),
         n_cached=fields.take("n_cached", as_count, 0),
+        prefixes=fields.take("prefixes", list_of(_as_prefix), ()),
+        alternatives=fields.take("alternatives", list_of(_as_alternative), ()),
         trace=fields.take("trace", list_of(_as_frame), ()),
     )
     fields.finish()
@@ -215,6 +226,37 @@ def _as_hole(value: object, where: str) -> Hole:
     )
     fields.finish()
     return hole
+
+
+def _as_offer(value: object, where: str) -> Offer:
+    fields = Fields(value, where)
+    offer = Offer(
+        text=fields.take("text", as_text),
+        source=fields.take("source", one_of(get_args(OfferSource))),
+        n_before=fields.take("n_before", as_count),
+        n_after=fields.take("n_after", as_count, 0),
+    )
+    fields.finish()
+    return offer
+
+
+def _as_alternative(value: object, where: str) -> Alternative:
+    fields = Fields(value, where)
+    alternative = Alternative(
+        text=fields.take("text", as_text),
+        confidence=fields.take("confidence", as_number),
+        source=fields.take("source", one_of(get_args(CompletionSource))),
+        n_tokens=fields.take("n_tokens", as_count),
+        prefixes=fields.take("prefixes", list_of(_as_prefix), ()),
+    )
+    fields.finish()
+    return alternative
+
+
+def _as_prefix(value: object, where: str) -> tuple[int, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"{where} must be a pair of numbers")
+    return as_count(value[0], where), as_number(value[1], where)
 
 
 def _frame_value(frame: TraceFrame) -> dict[str, object]:

@@ -14,6 +14,7 @@ from . import corpus, corpus_steps, run_step
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
+PREFIX_HOLES = 3  # for every hole that the ranker is fitted to: cheaper ones
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,6 +137,7 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 
     from ..model import checkpoint
     from ..model.infiller import load_infiller
+    from .prefixes import fit_prefixes
     from .ranker import fit_to
 
     if arguments.holes < 1 or arguments.seed < 0:
@@ -143,12 +145,19 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     infiller = load_infiller(arguments.checkpoint)
     documents = corpus.read(arguments.folder / "corpus", "valid")
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("holes", total=arguments.holes)
+        task = progress.add_task("candidates", total=arguments.holes)
+        then = progress.add_task("beginnings", total=PREFIX_HOLES * arguments.holes)
         ranker = fit_to(
             infiller, documents, arguments.holes, arguments.seed, lambda done: progress.update(task, completed=done)
         )
-    checkpoint.save_ranker(arguments.checkpoint, ranker)
-    print(f"{arguments.checkpoint}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in ranker.weights.items()))
+        infiller.checkpoint = replace(infiller.checkpoint, ranker=ranker)
+        prefix_ranker = fit_prefixes(
+            infiller, documents, PREFIX_HOLES * arguments.holes, arguments.seed,
+            lambda done: progress.update(then, completed=done),
+        )  # fmt: skip
+    checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
+    for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):
+        print(f"{arguments.checkpoint}, {name}: " + ", ".join(f"{key} {value:+.2f}" for key, value in weights.items()))
 
 
 def make_average(arguments: argparse.Namespace) -> None:

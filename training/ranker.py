@@ -4,13 +4,15 @@ Holes are cut from the validation packages, never from held-out ones; every cand
 Logistic regression with a little weight decay, by L-BFGS: small, convex, the same result every time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ..fim.draft_pool import DraftPool
+from ..fim.drafts import offered
 from ..fim.errors import InputError
 from ..fim.types import CompletionRequest, Hole
 from ..model.asks import never
@@ -23,6 +25,8 @@ from .cuts import cut
 HOLE_MIX = (0.3, 0.4, 0.2, 0.1)  # characters, rest of line, lines, block
 N_MENDS, N_LENGTHS = 2, 4  # so that candidates of every kind are seen
 WEIGHT_DECAY = 1e-3
+OFFER_SHARE = 0.5  # of the holes: for these the package's other files are searched too; in use there may be none
+N_OFFERS = 6
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
     """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
     if not documents:
         raise InputError("there are no documents to fit a ranker on")
-    rng = np.random.default_rng((seed, 77))
+    rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
+    pools = _pools(documents)
     sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
     made = 0
     while made < n:
@@ -62,10 +67,23 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
             replaced=(start, end),
             multiline="\n" in truth or (not at_line_end and rng.random() < 0.5),  # in use nobody knows
         )
-        yield Cut(
-            CompletionRequest(hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS), truth
+        is_offered = offer_rng.random() < OFFER_SHARE
+        found = pools[document.package].find(hole, N_OFFERS, skip=document.path) if is_offered else []
+        request = CompletionRequest(
+            hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS, offers=offered(found)
         )
+        yield Cut(request, truth)
         made += 1
+
+
+def _pools(documents: Sequence[Document]) -> dict[str, DraftPool]:
+    """The files of each package, as the other files of a workspace are searched in use."""
+    pools: dict[str, DraftPool] = {document.package: DraftPool() for document in documents}
+    for document in documents:
+        pools[document.package].put(document.path, document.text, "workspace")
+    for pool in pools.values():
+        pool.refresh()
+    return pools
 
 
 def examples(infiller: DenoisingInfiller, of: Cut) -> list[Example]:
@@ -85,12 +103,17 @@ def _labelled(judged: Sequence[Judged], truth: str) -> list[Example]:
 
 def fit(data: Sequence[Example]) -> Ranker:
     """The ranker that makes data likeliest. Raises InputError where nothing, or everything, is right."""
-    right = sum(example.is_right for example in data)
-    if not 0 < right < len(data):
-        raise InputError(f"{right} of {len(data)} candidates are right: a ranker cannot be fitted to that")
-    names = list(data[0].features)
-    x = torch.tensor([[example.features[name] for name in names] for example in data], dtype=torch.float64)
-    y = torch.tensor([float(example.is_right) for example in data], dtype=torch.float64)
+    return Ranker(regression([example.features for example in data], [example.is_right for example in data]))
+
+
+def regression(rows: Sequence[Mapping[str, float]], labels: Sequence[bool]) -> dict[str, float]:
+    """The weights, by feature name, that make labels likeliest. Raises InputError where all labels are the same."""
+    right = sum(labels)
+    if not 0 < right < len(labels):
+        raise InputError(f"{right} of {len(labels)} candidates are right: a ranker cannot be fitted to that")
+    names = list(rows[0])
+    x = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
+    y = torch.tensor(labels, dtype=torch.float64)
     weights = torch.zeros(len(names), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
 
@@ -101,7 +124,7 @@ def fit(data: Sequence[Example]) -> Ranker:
         return value
 
     optimizer.step(loss)  # type: ignore[arg-type]
-    return Ranker({name: round(float(w), 4) for name, w in zip(names, weights.detach(), strict=True)})
+    return {name: round(float(w), 4) for name, w in zip(names, weights.detach(), strict=True)}
 
 
 def fit_to(

@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.drafts import find_drafts
-from quicksilver.fim.types import Hole
+from quicksilver.fim.drafts import N_CHARS_MAX, Draft, draft_at, find_drafts, offered
+from quicksilver.fim.types import Hole, Offer
 
 FILE = """class Shop:
     def open(self):
@@ -64,6 +64,50 @@ def test_a_draft_of_several_lines_ends_with_its_block_or_before_the_line_below()
     assert block == 'info("opening %s", self.name)\n        self.doors.unlock()\n        self.is_open = True'
     bridged = find_drafts(hole(prefix, "\n        self.is_open = True\n", multiline=True))[0].text
     assert bridged == 'info("opening %s", self.name)\n        self.doors.unlock()'
+
+
+def offer(text: str, n_before: int, n_after: int = 0) -> Offer:
+    return Offer(text=text, source="workspace", n_before=n_before, n_after=n_after)
+
+
+def test_offers_stand_among_the_files_own_by_how_much_agrees():
+    at = hole("a = width\nthe area = height\nthis area = ")
+    own = find_drafts(at)
+    assert (own[0].text, own[0].n_before) == ("height", len(" area = "))
+    found = find_drafts(at, offers=[offer("depth", 40), offer("length", 0)])
+    assert [(d.text, d.source) for d in found[:2]] == [("depth", "workspace"), ("height", "file")]
+    assert "length" in texts(found)
+    assert texts(find_drafts(at, n_max=1, offers=[offer("depth", 40)])) == ["depth"]
+
+
+@pytest.mark.parametrize(("n_before", "source"), [(7, "file"), (8, "file"), (9, "workspace")])
+def test_the_same_text_in_two_places_counts_where_it_agrees_best(n_before, source):
+    at = hole("the area = height\nthis area = ")
+    (found,) = [d for d in find_drafts(at, offers=[offer("height", n_before, 1)]) if d.text == "height"]
+    assert (found.source, found.n_before) == (source, max(8, n_before))
+
+
+def test_an_offer_of_several_lines_or_none_is_not_for_one_line():
+    assert find_drafts(hole("q"), offers=[offer("a\nb", 9), offer(" \n", 9)]) == []
+    assert texts(find_drafts(hole("q", multiline=True), offers=[offer("a\nb", 9), offer(" \n", 9)])) == ["a\nb"]
+
+
+def test_only_drafts_from_other_files_are_offered():
+    drafts = [Draft(s, s, 5, 1) for s in ("file", "open file", "workspace", "snippet")]
+    assert [(o.text, o.source, o.n_before, o.n_after) for o in offered(drafts)] == [
+        ("open file", "open file", 5, 1), ("workspace", "workspace", 5, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("multiline", [False, True])
+def test_what_stands_in_a_very_long_line_is_no_draft(multiline):
+    for n, is_found in ((N_CHARS_MAX, True), (N_CHARS_MAX + 1, False), (10 * N_CHARS_MAX, False)):
+        text = "data = " + "x" * n + "\n"
+        assert (draft_at(hole("data = ", "\n", multiline), text, 7, "file") is not None) == is_found
+        assert (draft_at(hole("data = ", "\n", multiline), text[:-1], 7, "file") is not None) == is_found
+    far = "data = " + "x" * 10 * N_CHARS_MAX + ")"
+    assert draft_at(hole("data = ", ")", multiline), far, 7, "file") is None
+    assert draft_at(hole("data = ", ")", multiline), "data = xx)" + far, 7, "file") == Draft("xx", "file", 7, 1)
 
 
 @pytest.mark.parametrize("prefix", ["", "x", "   ", "\n\n\n", "no such thing"])

@@ -4,6 +4,7 @@ import pytest
 from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.gating import MAX_DOCUMENT_CHARS, MAX_LINE_CHARS, why_not
+from quicksilver.fim.typing_rhythm import Rhythm
 
 
 def open_document(text: str, language: str = "python") -> Document:
@@ -42,3 +43,9 @@ def test_a_reason_does_not_quote_the_text() -> None:
 def test_a_cursor_outside_is_refused() -> None:
     with pytest.raises(InputError, match="outside"):
         why_not(open_document("ab"), 3)
+
+
+def test_without_a_tree_or_a_rhythm_their_rules_are_silent() -> None:
+    assert why_not(open_document("# the "), 6) is None
+    assert why_not(open_document("x = "), 4, rhythm=Rhythm(n_deletions=1)) is None
+    assert why_not(open_document("x = "), 4, rhythm=Rhythm(n_deletions=2)) is not None

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.hole import cut_hole, find_hole
+from quicksilver.fim.hole import N_LINES_LONG, cut_hole, find_hole
 from quicksilver.fim.positions import PositionEncoding
+from quicksilver.fim.syntax import parsed
 from quicksilver.fim.types import Hole
 
 ENCODINGS: tuple[PositionEncoding, ...] = get_args(PositionEncoding)
@@ -95,5 +96,16 @@ def test_a_range_outside_is_refused(start: int, end: int) -> None:
 
 
 def test_an_opener_far_above_is_still_found_in_a_long_document() -> None:
-    text = "x = 1\n" * 20_000 + "def f():\n    "
+    text = "x = 1\n" * 7_000 + "def f():\n    "
     assert find_hole(open_document(text), len(text)).multiline
+
+
+@pytest.mark.parametrize("with_tree", [False, True])
+def test_long_documents_have_no_block_holes(with_tree: bool) -> None:
+    def is_block(n_lines: int, off: tuple[str, ...] = ()) -> bool:
+        text = "x = 1\n" * (n_lines - 2) + "def f():\n    "
+        return find_hole(open_document(text), len(text), parsed(text, "python") if with_tree else None, off).multiline
+
+    assert is_block(N_LINES_LONG - 1)
+    assert not is_block(N_LINES_LONG)
+    assert is_block(N_LINES_LONG, off=("short-document",))

@@ -4,15 +4,20 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quicksilver.fim.around import Around
 from quicksilver.fim.document import Document
 from quicksilver.fim.hole import cut_hole, find_hole
-from quicksilver.fim.trim import drop_repeated_rest, drop_trailing_blank, trim
+from quicksilver.fim.repeats import drop_repeated_rest
+from quicksilver.fim.syntax import parsed
+from quicksilver.fim.trim import drop_trailing_blank, trim
 from quicksilver.fim.types import Hole
 
 PIECES = [
     "def f(a):", "return a", "x = ", "x", "ab", "a + b", " ", "  ", "    ", "\t", "[", "]", "(", ")", "{", "}", '"""',
     "'''", "'", '"', "#", ":", ",", "\\", "\n", "\n    ", "\r\n", "\r", "é", "😀", "\x00", "\u202e", "\u2028", "\ud83d",
 ]  # fmt: skip
+# The rules that take something from an answer's start or change its indentation; all others only shorten it.
+AT_THE_START = ("leading-blank", "begun-word", "indent-style")
 texts = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 eols = st.sampled_from(["\n", "\r\n", "\r"])
 
@@ -24,6 +29,11 @@ def holes(draw: st.DrawFn) -> Hole:
     if draw(st.booleans()):
         return find_hole(document, len(prefix))
     return cut_hole(document, len(prefix), len(prefix), draw(st.booleans()))
+
+
+def around(left: str, right: str) -> Around:
+    document = Document("file:///home/ada/cart.py", 1, "python", left + right)
+    return Around(cut_hole(document, len(left), len(left), multiline=False))
 
 
 @settings(max_examples=500)
@@ -50,7 +60,7 @@ def test_line_breaks_are_the_documents(hole: Hole, text: str, eol: str) -> None:
 @settings(max_examples=300)
 @given(holes(), texts)
 def test_an_answer_is_what_the_engine_wrote_with_its_end_taken_off(hole: Hole, text: str) -> None:
-    trimmed = trim(hole, text)
+    trimmed = trim(hole, text, off=AT_THE_START)
     cleaned = text.replace("\r\n", "\n").replace("\r", "\n")
     for character in set(cleaned) - set(trimmed):
         if character in "\x00\u202e\u2028\ud83d":
@@ -74,14 +84,14 @@ def test_no_character_appears_that_neither_side_has_seen(hole: Hole, text: str) 
 
 @given(texts, texts, texts)
 def test_only_a_tail_that_the_rest_begins_with_is_dropped(left: str, text: str, right: str) -> None:
-    kept = drop_repeated_rest(left, text, right)
+    kept = drop_repeated_rest(around(left, right), text)
     assert text.startswith(kept)
     assert right.startswith(text[len(kept) :])
 
 
 @given(texts, texts)
 def test_dropping_blanks_drops_nothing_else(text: str, right: str) -> None:
-    kept = drop_trailing_blank(text, right)
+    kept = drop_trailing_blank(around("", right), text)
     assert text.startswith(kept) and not text[len(kept) :].strip()
 
 
@@ -89,3 +99,11 @@ def test_a_long_answer_with_long_surroundings_is_quick_enough_to_finish() -> Non
     document = Document("file:///home/ada/cart.py", 1, "python", "f" + "(" * 4_000 + ")" * 4_000)
     hole = find_hole(document, 4_001)
     assert trim(hole, "x" + ")" * 200) == "x"
+
+
+def test_five_million_characters_on_one_line_are_quick_enough_to_finish() -> None:
+    text = "x = [" + "'é', " * 1_000_000 + "\n"
+    document = Document("file:///home/ada/cart.py", 1, "python", text)
+    for offset in (5, len(text) // 2, len(text) - 1):
+        hole = find_hole(document, offset)
+        assert trim(hole, "'value', 'other'", "\n", parsed(text, "python")).startswith("'value'")

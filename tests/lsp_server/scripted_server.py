@@ -13,6 +13,7 @@ from quicksilver.fim.errors import EngineUnavailable
 from quicksilver.fim.types import Completion, TraceCell, TraceFrame
 from quicksilver.lsp_server.cli import log_to_stderr
 from quicksilver.lsp_server.stdio import run_stdio
+from quicksilver.serving.wire import encode_request
 
 
 class ScriptedEngine:
@@ -77,6 +78,8 @@ class ScriptedEngine:
             "max_tokens": request.max_tokens,
             "policy": request.policy,
             "path": request.path,
+            "snippets": list(request.snippets),
+            "all": encode_request(request).decode("utf-8", "surrogatepass"),
         }
         with self.options.record.open("a", encoding="utf-8") as file:
             file.write(json.dumps(facts) + "\n")

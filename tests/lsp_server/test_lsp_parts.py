@@ -15,6 +15,7 @@ from quicksilver.lsp_server.inline_completion import (
     MAX_PREFIX_CHARS,
     MAX_SUFFIX_CHARS,
     PREFIX_JUMP_CHARS,
+    Surroundings,
     clip,
     complete_inline,
     last_shown,
@@ -268,7 +269,7 @@ async def test_typing_what_is_shown_asks_no_engine():
     before = last_shown(first, answer, None)
     engine.error = EngineUnavailable("nobody may be asked")
     typed = replace(ask("x = " + answer.text[0] + "\n", 5), id="2", invoked=False)
-    left = await complete_inline(typed, Settings(), engine, encoding, before)
+    left = await complete_inline(typed, Settings(), engine, encoding, Surroundings(last=before))
     assert (left.text, left.cause, left.is_reused, left.id) == (answer.text[1:], "answered", True, "2")
     assert left.explain()["reused"] is True
     assert left.items()[0]["range"] == {"start": {"line": 0, "character": 5}, "end": {"line": 0, "character": 5}}
@@ -278,5 +279,6 @@ async def test_typing_what_is_shown_asks_no_engine():
         (typed, Settings(reuse=False)),
         (replace(ask("x = ?\n", 5), invoked=False), Settings()),
     ):
-        assert (await complete_inline(other, settings, engine, encoding, before)).cause == "engine"
+        again = await complete_inline(other, settings, engine, encoding, Surroundings(last=before))
+        assert again.cause == "engine"
     assert last_shown(first, replace(answer, text=""), before) is None

@@ -188,7 +188,8 @@ async def test_a_server_that_cannot_start_is_one_clear_error():
 def test_the_server_imports_no_torch_and_little_else():
     script = (
         "import sys, quicksilver.lsp_server.server, quicksilver.lsp_server.shared_engine, quicksilver.lsp_server.cli\n"
-        "heavy = {'torch', 'transformers', 'numpy', 'rich', 'starlette', 'uvicorn', 'tree_sitter', 'tokenizers'}\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'rich', 'starlette', 'uvicorn', 'tokenizers'}\n"
+        "heavy |= {'tree_sitter_python', 'sqlite3', 'pathspec'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
-from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.fim.types import CompletionRequest, Hole, Offer
 from quicksilver.model import checkpoint
 from quicksilver.model import filling as filling_module
 from quicksilver.model import infiller as infiller_module
@@ -137,6 +137,80 @@ def test_drafts_compete_and_the_answer_says_where_it_came_from(infiller):
     denoised = with_ranker(infiller, unsure).complete(request(prefix=prefix), lambda: False)
     assert denoised.source == "denoiser"
     assert with_ranker(infiller, sure).complete(request(prefix=prefix, drafts=0), lambda: False).source == "denoiser"
+
+
+def likes(**weights: float) -> Ranker:
+    none = dict.fromkeys(features([Candidate(text="", tokens=())], [Verified.nothing()])[0], 0.0)
+    return Ranker(none | weights)
+
+
+def offer(text: str, n_before: int = 60, **more: Any) -> Offer:
+    return Offer(**{"text": text, "source": "workspace", "n_before": n_before, "n_after": 1} | more)
+
+
+def test_offers_compete_and_the_answer_says_where_it_came_from(infiller):
+    prefix = "def area(width, height):\n    return width * height\n\n\ndef volume(width, height):\n    return wid"
+    model = with_ranker(infiller, likes(before=4.0, bias=-3.0))
+    asked = request(prefix=prefix, offers=(offer("th * 3", 80), offer("th * 4", source="open file")), n_alternatives=9)
+    best = model.complete(asked, lambda: False)
+    assert (best.text, best.source) == ("th * 3", "workspace")
+    assert [(a.text, a.source) for a in best.alternatives[:2]] == [("th * 4", "open file"), ("th * height", "file")]
+    own = model.complete(request(prefix=prefix, offers=(offer("th * height"),)), lambda: False)
+    assert (own.text, own.source) == ("th * height", "workspace")  # where it agrees best
+    equal = model.complete(request(prefix=prefix, offers=(offer("th * height", n_before=1),)), lambda: False)
+    assert equal.source == "file"
+
+
+def drafts_of(infiller: DenoisingInfiller, asked: CompletionRequest) -> list[str]:
+    filling = infiller.filling(asked, lambda: False)
+    states, _ = drive(infiller.run, filling.cache.states(filling.context))
+    judged = drive(infiller.run, filling.judged_drafts(states))
+    return [j.candidate.text for j in judged if not j.candidate.is_cut]
+
+
+def test_with_offers_no_more_drafts_are_verified(infiller):
+    offers = tuple(offer(f"value_{i}", n_before=10 + i) for i in range(20))
+    asked = request("q", offers=offers, drafts=3)
+    assert set(drafts_of(infiller, asked)) == {"value_19", "value_18", "value_17"}
+    assert drafts_of(infiller, dataclasses.replace(asked, drafts=0)) == []
+
+
+def test_offers_that_cannot_fill_the_hole_are_no_candidates(infiller):
+    offers = (offer("a\r\n    b"), offer("  "), offer(""), offer("x" * 4000))
+    assert drafts_of(infiller, request("q", offers=offers)) == []
+    assert drafts_of(infiller, request("q", offers=offers, multiline=True)) == ["a\n    b"]
+
+
+def test_alternatives_are_the_other_candidates_the_likeliest_first(infiller):
+    places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
+    asked = request(places + "size = ", suffix=" * 2\n", multiline=True)
+    alone = infiller.complete(asked, lambda: False)
+    assert alone.alternatives == ()
+    for n in (1, 3, 16):
+        among = infiller.complete(dataclasses.replace(asked, n_alternatives=n), lambda: False)
+        assert (among.text, among.steps, among.confidence) == (alone.text, alone.steps, alone.confidence)
+        texts = [a.text for a in among.alternatives]
+        assert len(texts) <= n
+        assert len({among.text, *texts}) == len(texts) + 1
+        assert all(text.strip() for text in texts)
+        sure = [among.confidence, *(a.confidence for a in among.alternatives)]
+        assert sure == sorted(sure, reverse=True)
+        assert all(
+            a.n_tokens == len(infiller.tokenizer.encode(a.text)) for a in among.alternatives if "*" not in a.text
+        )
+    assert len(texts) >= 3
+
+
+def test_only_verified_texts_are_alternatives(infiller):
+    """Without time to verify what was denoised, it is the answer or nothing; drafts were verified before."""
+    places = "".join(f"size = {name}\n" for name in ("width", "height"))
+    asked = request(places + "size = ", n_alternatives=9)
+    short = dataclasses.replace(asked, max_evaluations=2)  # one for drafts, one for the canvas
+    unsure = with_ranker(infiller, likes(bias=-30.0))
+    completion = unsure.complete(short, lambda: False)
+    assert completion.source == "denoiser"
+    assert {a.source for a in completion.alternatives} == {"file"}
+    assert unsure.complete(dataclasses.replace(short, drafts=0), lambda: False).alternatives == ()
 
 
 def test_drafts_have_the_models_line_breaks(infiller):

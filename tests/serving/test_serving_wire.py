@@ -8,7 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.types import Completion, CompletionRequest, Hole, PolicyName, TraceCell, TraceFrame
+from quicksilver.fim.types import (
+    MAX_CANDIDATES,
+    MAX_OFFER_CHARS,
+    MAX_OFFERS,
+    Alternative,
+    Completion,
+    CompletionRequest,
+    CompletionSource,
+    Hole,
+    Offer,
+    OfferSource,
+    PolicyName,
+    TraceCell,
+    TraceFrame,
+)
 from quicksilver.serving.wire import (
     EngineHealth,
     decode_completion,
@@ -31,6 +45,7 @@ holes = st.builds(
     replaced=st.tuples(counts, counts).map(lambda pair: (min(pair), max(pair))),
     multiline=st.booleans(),
 )
+offers = st.builds(Offer, text=any_text, source=st.sampled_from(get_args(OfferSource)), n_before=counts, n_after=counts)
 requests = st.builds(
     CompletionRequest,
     hole=holes,
@@ -40,6 +55,8 @@ requests = st.builds(
     max_evaluations=st.integers(1, 1000),
     max_tokens=st.none() | st.integers(1, 1000),
     policy=st.none() | st.sampled_from(get_args(PolicyName)),
+    offers=st.lists(offers, max_size=3).map(tuple),
+    n_alternatives=st.integers(0, MAX_CANDIDATES),
     trace=st.booleans(),
     warms=st.booleans(),
 )
@@ -51,6 +68,13 @@ frames = st.builds(
         st.builds(TraceCell, text=any_text, state=st.sampled_from(["masked", "new", "kept"])), max_size=3
     ).map(tuple),
 )
+alternatives = st.builds(
+    Alternative,
+    text=any_text,
+    confidence=st.floats(0, 1),
+    source=st.sampled_from(get_args(CompletionSource)),
+    n_tokens=counts,
+)
 completions = st.builds(
     Completion,
     text=any_text,
@@ -60,9 +84,11 @@ completions = st.builds(
     steps=counts,
     n_tokens=counts,
     model=any_text,
+    source=st.sampled_from(get_args(CompletionSource)),
     timings_ms=st.dictionaries(any_text, milliseconds, max_size=3),
     n_context=counts,
     n_cached=counts,
+    alternatives=st.lists(alternatives, max_size=3).map(tuple),
     trace=st.lists(frames, max_size=2).map(tuple),
 )
 
@@ -121,6 +147,7 @@ def _valid() -> dict:
     }
 
 
+OFFER = {"text": "a", "source": "workspace", "n_before": 3}
 BAD_VALUES = [
     ("hole", None, "request.hole must be a JSON object, not null"),
     ("hole.prefix", 3, "request.hole.prefix must be a string, not 3"),
@@ -140,6 +167,17 @@ BAD_VALUES = [
     ("max_evaluations", True, "request.max_evaluations must be a whole number"),
     ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
     ("policy", "greedy", "request.policy must be one of one, top-k, threshold, entropy, all, verified, not a string"),
+    ("offers", {}, "request.offers must be a list, not an object"),
+    ("offers", ["x"], "request.offers[0] must be a JSON object, not a string"),
+    ("offers", [OFFER | {"source": "file"}], "request.offers[0].source must be one of open file, workspace"),
+    ("offers", [OFFER | {"text": 1}], "request.offers[0].text must be a string, not 1"),
+    ("offers", [OFFER | {"n_before": -1}], "request.offers[0].n_before must be a whole number, 0 or more, not -1"),
+    ("offers", [OFFER | {"n_shape": 1}], "request.offers[0] has an unknown key 'n_shape'"),
+    ("offers", [OFFER, {"text": "a", "source": "workspace"}], "request.offers[1].n_before is missing"),
+    ("offers", [OFFER | {"text": "a" * (MAX_OFFER_CHARS + 1)}], "an offer may have at most 4096 characters, not 4097"),
+    ("offers", [OFFER] * (MAX_OFFERS + 1), "there may be at most 32 offers, not 33"),
+    ("n_alternatives", -1, "request.n_alternatives must be a whole number, 0 or more, not -1"),
+    ("n_alternatives", MAX_CANDIDATES + 1, "n_alternatives must be from 0 to 16, not 17"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
     ("budget", 1, "request has an unknown key 'budget'"),
 ]
@@ -155,6 +193,31 @@ def test_bad_value_is_one_clear_line(key, bad, message):
         decode_request(json.dumps(value).encode())
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_offer_of_the_largest_size_and_the_largest_number_of_them_pass():
+    value = _valid() | {"offers": [OFFER | {"text": "a" * MAX_OFFER_CHARS}] * MAX_OFFERS}
+    assert len(decode_request(json.dumps(value).encode()).offers) == MAX_OFFERS
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"confidence": -1}, "completion.alternatives[0].confidence must be a finite number"),
+        ({"source": "elsewhere"}, "completion.alternatives[0].source must be one of denoiser, file, open file"),
+        ({"trace": []}, "completion.alternatives[0] has an unknown key 'trace'"),
+    ],
+)
+def test_bad_alternative_is_one_clear_line(bad, message):
+    completion = Completion(
+        text="", range=(0, 0), confidence=0, finish_reason="stop", steps=1, n_tokens=0, model="m",
+        alternatives=(Alternative(text="a", confidence=0.5, source="workspace", n_tokens=1),),
+    )  # fmt: skip
+    value = json.loads(encode_completion(completion))
+    value["alternatives"][0] |= bad
+    with pytest.raises(InputError) as caught:
+        decode_completion(json.dumps(value).encode())
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

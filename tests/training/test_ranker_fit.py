@@ -32,6 +32,19 @@ def test_holes_are_what_was_taken_out():
         next(holes([], 1, 0))
 
 
+def test_for_some_holes_the_packages_other_files_are_searched_and_no_others():
+    other = Document("q", "a.py", "def area(width, height):\n    return width * 42\n")
+    cuts = list(holes([*DOCUMENTS, other], 80, 3))
+    offers = [offer for cut in cuts for offer in cut.request.offers]
+    assert 0 < sum(bool(cut.request.offers) for cut in cuts) < len(cuts)
+    assert {offer.source for offer in offers} == {"workspace"}
+    assert not any("42" in offer.text for offer in offers)
+    texts = {document.path: document.text for document in DOCUMENTS}
+    for cut in cuts:
+        elsewhere = [text for path, text in texts.items() if path != cut.request.path]
+        assert all(any(offer.text in text for text in elsewhere) for offer in cut.request.offers)
+
+
 def test_the_fit_finds_the_weights_that_made_the_data():
     rng = np.random.default_rng(0)
     truth = {"bias": -1.0, "draft": 2.0, "gap": 0.7}
@@ -58,7 +71,7 @@ def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
     seen = []
     ranker = fit_to(load_infiller(tmp_path), DOCUMENTS, 12, 0, seen.append)
     assert seen == list(range(1, 13))
-    checkpoint.save_ranker(tmp_path, ranker)
+    checkpoint.save_rankers(tmp_path, ranker)
     loaded = checkpoint.load(tmp_path)
     assert loaded.ranker == ranker
     config = (tmp_path / "config.json").read_text()

@@ -1,0 +1,195 @@
+"""What a replay rebuilds: blocks that are taken out of real files, and the keys that a person would type for each.
+
+Owns the choice of blocks and the keys; knows no time, no server and no completion. An editor indents new lines by
+itself, so indentation costs nothing and counts for nothing, unless it is not what the editor would have put there.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..fim.errors import InputError
+from .syntax import block_bodies, parses
+
+N_LINES_MIN, N_LINES_MAX = 2, 12
+N_CHARS_FILE = (400, 200_000)
+SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", ".git", ".venv", "site-packages"})
+_OPENERS = (":", "(", "[", "{")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A press of a key that writes: where the block then ends (characters), and how many presses it stands for.
+
+    A line break brings its line's indentation along; it costs more presses where the editor would indent otherwise.
+    """
+
+    end: int
+    n_presses: int = 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """A file of a package, and the part of it that is typed again: text[start:end], which begins after indentation.
+
+    root is the package's folder, path the file's path in it.
+    """
+
+    root: Path
+    path: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def prefix(self) -> str:
+        """What stands above and left of the block."""
+        return self.text[: self.start]
+
+    @property
+    def target(self) -> str:
+        """The text that is typed."""
+        return self.text[self.start : self.end]
+
+    @property
+    def suffix(self) -> str:
+        """What stands below it."""
+        return self.text[self.end :]
+
+    @property
+    def name(self) -> str:
+        """Names the block in reports and seeds."""
+        return f"{self.root.name}/{self.path}:{self.start}"
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys that write the target, in order."""
+        return tuple(_keys(self.prefix, self.target))
+
+    @cached_property
+    def weights(self) -> tuple[int, ...]:
+        """How many characters that count stand in target[:n], for every n: all but indentation."""
+        counted, total, at_start = [0], 0, False
+        for character in self.target:
+            at_start = character == "\n" or (at_start and character in " \t")
+            total += character == "\n" or not at_start
+            counted.append(total)
+        return tuple(counted)
+
+    def n_presses(self, start: int, end: int) -> int:
+        """The presses that typing target[start:end] takes."""
+        return sum(key.n_presses for key in self.keys if start < key.end <= end)
+
+
+def _keys(prefix: str, target: str) -> Iterator[Key]:
+    step = 4
+    at = 0
+    while at < len(target):
+        if target[at] != "\n":
+            at += 1
+            yield Key(at)
+            continue
+        line_end = at + 1
+        while line_end < len(target) and target[line_end] in " \t":
+            line_end += 1
+        is_blank = line_end == len(target) or target[line_end] == "\n"
+        above = (prefix + target[:at]).rstrip().rsplit("\n", 1)[-1]
+        offered = width_of(above) + (step if above.endswith(_OPENERS) else 0)
+        wanted = offered if is_blank else line_end - at - 1
+        yield Key(line_end, 1 + -(-abs(wanted - offered) // step))
+        at = line_end
+
+
+def width_of(line: str) -> int:
+    """The characters of a line's indentation."""
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def find_blocks(paths: Sequence[Path], n_files: int, n_blocks: int, seed: int) -> list[Block]:
+    """Up to n_blocks blocks of each of up to n_files Python files under paths, drawn with seed; packages take turns.
+
+    A file's blocks are in turn a body of a def, class, if, for, while or with, and lines between any two line breaks,
+    of N_LINES_MIN to N_LINES_MAX lines; they do not overlap. Raises InputError where there is nothing to type.
+    """
+    chance = random.Random(f"{seed}:files")
+    by_root: dict[Path, list[Path]] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}")
+        for root, file in _files(path.resolve()):
+            by_root.setdefault(root, []).append(file)
+    for files in by_root.values():
+        chance.shuffle(files)
+    blocks: list[Block] = []
+    n_taken = 0
+    while n_taken < n_files and any(by_root.values()):
+        for root, files in by_root.items():
+            found = _first_with_blocks(root, files, n_blocks, seed)
+            blocks += found
+            n_taken += bool(found)
+            if n_taken == n_files:
+                break
+    if not blocks:
+        raise InputError("there is no Python file with a block to type")
+    return blocks
+
+
+def _files(path: Path) -> Iterator[tuple[Path, Path]]:
+    """(package, file) for every Python file; a folder's packages are the folders in it that hold an __init__.py."""
+    if path.is_file():
+        yield path.parent, path
+        return
+    inner = sorted(each.parent for each in path.glob("*/__init__.py"))
+    packages = inner if inner and not (path / "__init__.py").exists() else [path]
+    for package in packages:
+        for file in sorted(package.rglob("*.py")):
+            if file.is_file() and not file.is_symlink() and SKIPPED_FOLDERS.isdisjoint(file.relative_to(path).parts):
+                yield package, file
+
+
+def _first_with_blocks(root: Path, files: list[Path], n_blocks: int, seed: int) -> list[Block]:
+    """The blocks of the first of files that has any; takes the files it looked at off the list."""
+    while files:
+        file = files.pop()
+        try:
+            text = file.read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        is_fit = N_CHARS_FILE[0] <= len(text) <= N_CHARS_FILE[1] and "\r" not in text and "\t" not in text
+        if is_fit and parses(text):
+            path = file.relative_to(root).as_posix()
+            spans = _drawn_spans(text, n_blocks, random.Random(f"{seed}:{root.name}/{path}"))
+            if spans:
+                return [Block(root, path, text, start, end) for start, end in spans]
+    return []
+
+
+def _drawn_spans(text: str, n_blocks: int, chance: random.Random) -> list[tuple[int, int]]:
+    bodies = list(block_bodies(text, N_LINES_MIN, N_LINES_MAX))
+    chance.shuffle(bodies)
+    spans: list[tuple[int, int]] = []
+    for i in range(4 * n_blocks):
+        if len(spans) == n_blocks:
+            break
+        span = bodies.pop() if i % 2 == 0 and bodies else _some_lines(text, chance)
+        if span is not None and not _overlaps(span, spans) and text[span[0] : span[1]].strip():
+            spans.append(span)
+    return sorted(spans)
+
+
+def _some_lines(text: str, chance: random.Random) -> tuple[int, int] | None:
+    """Whole lines, from the first one's code on; None where the draw met a blank line."""
+    starts = [0, *(i + 1 for i, character in enumerate(text) if character == "\n")]
+    first = chance.randrange(len(starts))
+    last = min(first + chance.randint(N_LINES_MIN, N_LINES_MAX), len(starts) - 1)
+    lines = text[starts[first] : starts[last]].split("\n")
+    if not lines[0].strip() or last - first < N_LINES_MIN:
+        return None
+    whole = "\n".join(lines).rstrip()
+    return starts[first] + width_of(lines[0]), starts[first] + len(whole)
+
+
+def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in spans)

@@ -1,0 +1,92 @@
+"""The command line of `quicksilver bench replay`. It does not know how anything is replayed."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..fim.errors import InputError
+
+if TYPE_CHECKING:
+    from .replay import Variant
+
+GATES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+LATENCIES_MS = (5.0, 50.0, 100.0, 200.0, 400.0, 800.0)
+POLICIES = ("strict", "words", "fix")
+
+
+def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
+    """The arguments of `replay`, and what runs it."""
+    replay.add_argument(
+        "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="Python files, or folders of packages"
+    )
+    replay.add_argument("--files", type=int, default=40, help="how many files, drawn evenly from the packages (40)")
+    replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
+    replay.add_argument("--seeds", type=int, default=3, help="how many people type each block (3)")
+    replay.add_argument("--policy", choices=POLICIES, default="words", help="what is accepted (words)")
+    replay.add_argument(
+        "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
+    )
+    replay.add_argument("--floors", action="store_true", help="also without model: none, words, copied lines, oracles")
+    replay.add_argument("--policies", action="store_true", help="also with every way of accepting")
+    replay.add_argument("--gates", action="store_true", help="also with other least confidences")
+    replay.add_argument("--latencies", action="store_true", help="also with answers that take a fixed time")
+    replay.add_argument("--ablate", action="store_true", help="also without each rule and each source of context")
+    replay.add_argument(
+        "--memory", type=Path, metavar="FOLDER", help="keep the engine's answers there (same model only)"
+    )
+    replay.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
+    )
+    replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    replay.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
+    replay.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from .replay import ReplayPlan, run_replay
+
+    limits = (("--files", options.files, 10_000), ("--blocks", options.blocks, 100), ("--seeds", options.seeds, 100))
+    for name, value, most in limits:
+        if not 1 <= value <= most:
+            raise InputError(f"{name} must be from 1 to {most}")
+    if options.report is not None:
+        from .plots import drawing_folder
+
+        drawing_folder(options.report)
+    plan = ReplayPlan(
+        paths=tuple(options.paths),
+        n_files=options.files,
+        n_blocks=options.blocks,
+        seeds=tuple(range(1, options.seeds + 1)),
+        policy=options.policy,
+        mode=options.mode,
+        variants=tuple(_variants(options)),
+        memory=options.memory,
+        model=None if options.model is None else options.model.resolve(),
+    )
+    return run_replay(plan, options.report, options.json)
+
+
+def _variants(options: argparse.Namespace) -> "list[Variant]":
+    from .replay import Variant
+    from .replay_floors import FLOORS
+
+    variants = [Variant(name="default")]
+    if options.policies:
+        variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
+    if options.gates:
+        variants += [Variant(name=f"gate {gate:g}", settings={"min_confidence": gate}) for gate in GATES]
+    if options.latencies:
+        variants += [Variant(name=f"{ms:g} ms", fixed_ms=ms) for ms in LATENCIES_MS]
+    if options.ablate:
+        variants += ablations()
+    if options.floors:
+        variants += [Variant(name=f"floor: {name}", floor=name) for name in FLOORS]
+    return variants
+
+
+def ablations() -> "list[Variant]":
+    """The product without one thing each."""
+    from .replay import Variant
+
+    return [Variant(name="without reuse", settings={"reuse": False})]

@@ -1,0 +1,43 @@
+"""What kind of place a cursor stands at: in a comment, behind a dot, at the start of a block.
+
+Owns the classes. Around the cursor it goes by tokens and characters rather than by the nodes above them, which are
+often errors in code that is being typed. It does not know documents, holes, or what follows from a class.
+"""
+
+import re
+from typing import Literal
+
+from .blocks import block_opener, lines_above
+from .line_scan import word_before
+from .literals import literal_at
+from .syntax import Syntax
+from .syntax_kinds import MEMBER_TOKEN, MEMBER_TOKENS
+
+CursorClass = Literal[
+    "comment", "docstring", "string", "after-dot", "identifier", "block-start", "blank-line", "code"
+]  # fmt: skip
+
+_NUMBER_DOT = re.compile(r"(?<!\w)\d+\.$")
+N_CHARS_READ = 200  # of the cursor's line: longer names and numbers are not told from other code
+
+
+def class_at(syntax: Syntax, offset: int) -> CursorClass:
+    """The class of a place between two characters, the first of these that fits.
+
+    In a comment, a docstring or another string; right behind a token that leads to a member; in a name or at its end;
+    where a block has been opened and nothing written into it, on the opener's own line or on a blank one below; on a
+    line with nothing left of the cursor; in other code.
+    """
+    literal = literal_at(syntax, offset)
+    if literal is not None:
+        return literal
+    prefix = syntax.text[:offset]
+    left = lines_above(prefix)[-1][-N_CHARS_READ:]
+    if left.endswith(MEMBER_TOKENS.get(syntax.language, MEMBER_TOKEN)) and not _NUMBER_DOT.search(left):
+        return "after-dot"
+    word = word_before(left)
+    if word and not word[0].isdecimal():
+        return "identifier"
+    if block_opener(prefix, syntax.language, syntax) is not None:
+        return "block-start"
+    return "code" if left.strip() else "blank-line"

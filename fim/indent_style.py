@@ -1,0 +1,70 @@
+"""Tabs or spaces: what a document indents with, and an answer's lines indented likewise.
+
+Owns that rule, the only one that changes characters and does not just take some away. Columns are `blocks.py`'s.
+"""
+
+import re
+from functools import reduce
+from math import gcd
+
+from .around import Around
+from .block_end import lines_in_strings
+from .blocks import lines_above
+from .line_scan import LINE_BREAK
+
+N_LINES_READ = 200  # on either side of the cursor
+N_CHARS_READ = 16_000
+DEFAULT_UNIT = 4
+
+_INDENT = re.compile(r"[ \t]*")
+
+
+def with_document_indent(around: Around, text: str) -> str:
+    """Text whose lines are indented as the document's are; as it is where those mix tabs and spaces, or say nothing.
+
+    In a document with tabs four spaces of text are a level, or two if four do not fit. In one with spaces a tab is.
+    """
+    if "\n" not in text and not text[:1].isspace():
+        return text
+    unit = indent_unit(around)
+    if unit is None:
+        return text
+    lines = text.split("\n")
+    first = 1 if around.left.strip() else 0
+    in_string = lines_in_strings(lines)
+    wanted = [i for i in range(first, len(lines)) if not in_string[i] and lines[i].strip()]
+    if unit == "\t":
+        level = _level([_indent(lines[i]) for i in wanted])
+        unit_from, unit_to = " " * level, "\t"
+    else:
+        unit_from, unit_to = "\t", unit
+    for i in wanted:
+        indent = _indent(lines[i])
+        lines[i] = (indent.replace(unit_from, unit_to) if unit_from else indent) + lines[i][len(indent) :]
+    return "\n".join(lines)
+
+
+def indent_unit(around: Around) -> str | None:
+    """One level of the document's indentation around the cursor: a tab or some spaces; None where it is mixed."""
+    above = [*lines_above(around.hole.prefix)[-N_LINES_READ:-1], around.left]
+    below = LINE_BREAK.split(around.hole.suffix[:N_CHARS_READ])[1 : N_LINES_READ + 1]
+    indents = [_indent(line) for line in (*above, *below)]
+    tabs = [indent for indent in indents if "\t" in indent]
+    spaces = [len(indent) for indent in indents if len(indent) > 1 and "\t" not in indent]
+    if tabs and not spaces and all(not indent.strip("\t") for indent in tabs):
+        return "\t"
+    if not spaces or tabs:
+        return None
+    unit = reduce(gcd, spaces)
+    return " " * (unit if unit in (2, 4, 8) else DEFAULT_UNIT)
+
+
+def _indent(line: str) -> str:
+    found = _INDENT.match(line)
+    return found.group() if found else ""
+
+
+def _level(indents: list[str]) -> int:
+    """How many spaces of these indentations are one level; 0 where that cannot be told."""
+    widths = [indent.count(" ") for indent in indents]
+    return next((level for level in (4, 2) if all(width % level == 0 for width in widths)), 0)

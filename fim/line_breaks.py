@@ -1,0 +1,6 @@
+"""Line breaks as the engine reads them: LF alone. Knows text only."""
+
+
+def with_lf(text: str) -> str:
+    """Text with LF as its only line break."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -1,0 +1,113 @@
+"""Whether a place lies in a comment or a string, by the tree and, where a string was never closed, by its line.
+
+Owns that question. It does not know what is completed there.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Literal
+
+from tree_sitter import Node
+
+from .line_scan import in_triple_quotes
+from .syntax import Syntax, enclosing
+from .syntax_kinds import (
+    COMMENTS,
+    INTERPOLATIONS,
+    LINE_COMMENT,
+    LINE_COMMENTS,
+    NO_BLOCK_COMMENTS,
+    QUOTE,
+    QUOTES,
+    STRING_CONTENTS,
+    STRINGS,
+)
+
+LiteralKind = Literal["comment", "docstring", "string"]
+
+MAX_LINE_CHARS = 10_000  # of the cursor's line, left of the cursor
+_TRIPLE_QUOTED = re.compile(rb"[a-zA-Z]{0,2}(\"\"\"|''')")
+
+
+def literal_at(syntax: Syntax, offset: int) -> LiteralKind | None:
+    """What the place between two characters lies in; None in code, and in the code that a string interpolates.
+
+    A docstring is any string in triple quotes that is a statement of its own. Behind a closing quote is outside, at the
+    end of a line comment inside.
+    """
+    byte = syntax.byte_at(offset)
+    node = syntax.leaf_at(byte - 1)
+    while node is not None:
+        if node.is_named and node.start_byte < byte:
+            if node.type in INTERPOLATIONS and byte < node.end_byte:
+                return None
+            kind = _kind(syntax, node, byte)
+            if kind is not None:
+                return kind
+        node = node.parent
+    if not syntax.tree.root_node.has_error:
+        return None
+    return _unclosed(syntax, offset)
+
+
+def _kind(syntax: Syntax, node: Node, byte: int) -> LiteralKind | None:
+    """What node says of a place that it holds, or ends at."""
+    if node.type in COMMENTS:
+        text = syntax.data[node.start_byte : node.end_byte]
+        is_closed = text.endswith((b"*/", b"-->", b"\n"))
+        return "comment" if byte < node.end_byte or not is_closed else None
+    if node.type in STRING_CONTENTS and enclosing(node, STRINGS) is None:
+        return "string"
+    if node.type in STRINGS and byte < node.end_byte:
+        return "docstring" if _is_docstring(syntax, node) else "string"
+    return None
+
+
+def _is_docstring(syntax: Syntax, node: Node) -> bool:
+    is_statement = node.parent is not None and (node.parent.type in ("expression_statement", "block", "module"))
+    return is_statement and _TRIPLE_QUOTED.match(syntax.data, node.start_byte) is not None
+
+
+def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
+    """What a broken tree does not show: a string or a comment that is still open at offset."""
+    text = syntax.text
+    if syntax.language == "python" and in_triple_quotes(text[:offset]):
+        return "docstring"
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset), offset - MAX_LINE_CHARS - 1) + 1
+    opened = _opened(text[start:offset], syntax.language)
+    if opened is not None and not _is_read(syntax, start + opened[1]):
+        return opened[0]
+    if syntax.language in NO_BLOCK_COMMENTS:
+        return None
+    at = text.rfind("/*", 0, offset)
+    return "comment" if at > text.rfind("*/", 0, offset) and not _is_read(syntax, at) else None
+
+
+def _is_read(syntax: Syntax, offset: int) -> bool:
+    """Whether the grammar made sense of the character at offset, as part of something that is no error."""
+    node = syntax.leaf_at(syntax.byte_at(offset))
+    return enclosing(node, STRINGS | COMMENTS) is not None or (
+        node is not None and not node.is_error and not (node.parent is not None and node.parent.is_error)
+    )
+
+
+def _opened(left: str, language: str) -> tuple[LiteralKind, int] | None:
+    """The string or comment that a line leaves open, and the column where it begins; None without one."""
+    quote, begins = "", 0
+    for match in _tokens(language).finditer(left):
+        token = match.group()
+        if quote:
+            quote = "" if token == quote else quote
+        elif token in QUOTES.get(language, QUOTE):
+            quote, begins = token, match.start()
+        elif not token.startswith("\\"):
+            return "comment", match.start()
+    return ("string", begins) if quote else None
+
+
+@cache
+def _tokens(language: str) -> re.Pattern[str]:
+    quotes, comment = QUOTES.get(language, QUOTE), LINE_COMMENTS.get(language, LINE_COMMENT)
+    return re.compile(rf"\\.|[{quotes}]|{comment}")

@@ -1,0 +1,49 @@
+"""How many new parse errors an answer brings: what candidates are ranked by first, and answers marked by.
+
+Owns the comparison. Code that is being typed is seldom whole, so an answer is held against the better of two readings
+of the document: as it stands, and with the cursor's line blank. It does not know scores or trimming.
+"""
+
+from .around import count_brackets, line_left, line_rest
+from .line_scan import CLOSER_OF, LINE_BREAK
+from .syntax import Syntax
+from .types import Hole
+
+
+def new_errors(syntax: Syntax, hole: Hole, text: str, n_before: int | None = None) -> int:
+    """How many errors and missing tokens the document has more with text in the hole than before; negative for fewer.
+
+    syntax is that of the document as it stands. Brackets that the cursor's line and text leave open, with nothing right
+    of the cursor, may be closed later: they are no errors. n_before spares the reading of the document without text
+    (`errors_before`) to whoever compares several texts. A document that cannot be parsed has no errors.
+    """
+    n_before = errors_before(syntax, hole) if n_before is None else n_before
+    filled = syntax.with_edit(*hole.replaced, text)
+    if filled is None:
+        return 0
+    n_filled = filled.n_errors
+    closers = _closers(hole, text) if n_filled > n_before else ""
+    if closers:
+        end = hole.replaced[0] + len(text)
+        closed = filled.with_edit(end, end, closers)
+        n_filled = n_filled if closed is None else min(n_filled, closed.n_errors)
+    return n_filled - n_before
+
+
+def errors_before(syntax: Syntax, hole: Hole) -> int:
+    """The errors of the document with the hole empty, or with the cursor's line blank, whichever are fewer."""
+    start, end = hole.replaced
+    emptied = syntax.with_edit(start, end, "")
+    n = 0 if emptied is None else emptied.n_errors
+    if n == 0:
+        return 0
+    blank = syntax.with_edit(start - len(line_left(hole.prefix)), end + len(line_rest(hole.suffix)), "")
+    return n if blank is None else min(n, blank.n_errors)
+
+
+def _closers(hole: Hole, text: str) -> str:
+    """What closes the brackets that the cursor's line and text leave open; "" with text right of the cursor."""
+    if line_rest(hole.suffix).strip():
+        return ""
+    openers = count_brackets(LINE_BREAK.split(line_left(hole.prefix) + text)).openers
+    return "".join(CLOSER_OF[opener] for opener in reversed(openers))

@@ -1,0 +1,18 @@
+"""Everything that can be left out of a completion, by name: for ablations, and for whoever likes one of them not."""
+
+from .gating import GATING_RULES
+from .hole import HOLE_RULES
+from .snippets import SOURCES
+from .trim import TRIM_RULES
+
+# Sources of context and drafts, and how what is shown is chosen: by expected gain among beginnings of all candidates
+# (else the likeliest candidate, whole), without new parse errors; syntax: all that trees are read for.
+OTHERS = ("offers", "choice", "cuts", "alternatives", "parse-errors", "syntax")
+
+RULES = (
+    *(name for name, _ in GATING_RULES),
+    *(name for name, _ in HOLE_RULES),
+    *(name for name, _ in TRIM_RULES),
+    *SOURCES,
+    *OTHERS,
+)

@@ -1,0 +1,252 @@
+"""Which files of a workspace may be read, and how they are read without ever leaving it.
+
+Owns the walk and safe reading: every part of a path is opened by itself, below its folder, and must not be a link, so
+that nothing between a walk and a read leads out of the root. It does not know what files are read for. Rules of ignore
+files are in ignore_rules.py.
+"""
+
+import errno
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from .gating import is_secret
+from .ignore_rules import IGNORE_FILES, IgnoreRules
+
+LANGUAGE_BY_SUFFIX = {
+    ".py": "python", ".pyi": "python", ".pyw": "python", ".js": "javascript", ".mjs": "javascript",
+    ".cjs": "javascript", ".jsx": "javascriptreact", ".ts": "typescript", ".mts": "typescript", ".cts": "typescript",
+    ".tsx": "typescriptreact", ".go": "go", ".rs": "rust", ".java": "java", ".c": "c", ".h": "c", ".cc": "cpp",
+    ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".php": "php", ".sh": "shellscript",
+    ".bash": "shellscript",
+}  # fmt: skip
+# Beside these, every folder and file whose name starts with a dot, and folders with a pyvenv.cfg.
+SKIPPED_FOLDERS = frozenset(
+    {"node_modules", "bower_components", "__pycache__", "site-packages", "venv", "build", "dist", "target", "out"}
+)
+MAX_FOLDER_ENTRIES = 20_000  # of one folder that are looked at
+MAX_LINE_CHARS, MAX_MEAN_LINE_CHARS = 4_000, 250  # beyond, a file counts as generated
+_PRIVATE_KEY = "PRIVATE KEY-----"
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not hold us up
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkLimits:
+    """Where a walk ends: files, bytes of one file, bytes of all, seconds of work (pauses between folders are free)."""
+
+    max_files: int = 20_000
+    max_file_bytes: int = 500_000
+    max_total_bytes: int = 64_000_000
+    max_work_s: float = 20.0
+
+
+@dataclass(frozen=True, order=True)
+class SourceFile:
+    """A file of a workspace: root is an absolute, real folder, path what follows it, with slashes."""
+
+    root: str
+    path: str
+
+    @property
+    def absolute(self) -> str:
+        """The whole path."""
+        return f"{self.root.rstrip('/')}/{self.path}"
+
+    @property
+    def folder(self) -> str:
+        """The path of its folder below the root, "" for the root."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def language(self) -> str | None:
+        """The LSP language id by the name's ending, None for a file that is not read."""
+        return LANGUAGE_BY_SUFFIX.get(PurePosixPath(self.path).suffix.lower())
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells one state of a file from another: time of change in nanoseconds, size in bytes."""
+
+    mtime_ns: int
+    size: int
+
+
+def real_root(folder: str) -> str | None:
+    """The real path of a workspace folder; None where there is none, or for a home folder or what holds one.
+
+    A home folder holds other people's texts, mail and keys beside code: it is no workspace.
+    """
+    path = os.path.realpath(folder)
+    home = os.path.realpath(Path("~").expanduser())
+    if not Path(path).is_dir() or f"{home}/".startswith(f"{path.rstrip('/')}/"):
+        return None
+    return path
+
+
+def walk(
+    root: str,
+    exclude: Sequence[str] = (),
+    limits: WalkLimits | None = None,
+    clock_s: Callable[[], float] = time.perf_counter,
+) -> Iterator[list[tuple[SourceFile, Stamp]]]:
+    """The files of one folder after another, those near the root first; a folder that cannot be read is empty.
+
+    Files that may not be read do not appear: ignored, excluded, secret, hidden, links, not source code, too large.
+    """
+    limits = limits or WalkLimits()
+    n_files = n_bytes = 0
+    left_s = limits.max_work_s
+    waiting = deque([("", IgnoreRules.above(root, exclude))])
+    while waiting and left_s > 0:
+        started_s = clock_s()
+        found, folders = _look_into(root, *waiting.popleft())
+        waiting.extend(folders)
+        kept: list[tuple[SourceFile, Stamp]] = []
+        for file, seen in found:
+            fits = n_files < limits.max_files and n_bytes + seen.size <= limits.max_total_bytes
+            if fits and seen.size <= limits.max_file_bytes:
+                n_files, n_bytes = n_files + 1, n_bytes + seen.size
+                kept.append((file, seen))
+        left_s -= clock_s() - started_s
+        yield kept
+
+
+def is_welcome(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
+    """Whether a walk would meet this file, if it is there and its folder is not full; a link is never welcome."""
+    rules, folder = IgnoreRules.above(file.root, exclude), ""
+    *folders, name = file.path.split("/")
+    for part in folders:
+        rules = _rules_inside(file.root, folder, rules)
+        folder = f"{folder}/{part}".lstrip("/")
+        absolute = f"{file.root.rstrip('/')}/{folder}"
+        if _is_skipped_folder(part, absolute) or rules.ignores(absolute, is_folder=True):
+            return False
+    rules = _rules_inside(file.root, folder, rules)
+    return _may_be_read(file, name, rules) and not _is_linked(file)
+
+
+def read_source(file: SourceFile, max_bytes: int) -> tuple[str, Stamp] | None:
+    """The text of a file and the state that it was read in; None for what is no text, generated, or not to be had.
+
+    No part of the path below the root may be a link. A text with a private key in it is not to be had either.
+    """
+    with suppress(OSError, UnicodeDecodeError), _opened(file.root, file.path, _FILE_FLAGS) as fd:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode) or before.st_size > max_bytes:
+            return None
+        data = _read_all(fd, max_bytes + 1)
+        if len(data) > max_bytes or b"\0" in data:
+            return None
+        text = data.decode("utf-8-sig")
+        return None if _is_generated(text) or _PRIVATE_KEY in text else (text, _stamp(before))
+    return None
+
+
+def stamp_of(file: SourceFile) -> Stamp | None:
+    """The present state of a regular file that no link leads to; None where there is none."""
+    with suppress(OSError), _opened(file.root, file.path, _FILE_FLAGS) as fd:
+        info = os.fstat(fd)
+        return _stamp(info) if stat.S_ISREG(info.st_mode) else None
+    return None
+
+
+_Found = list[tuple[SourceFile, Stamp]]
+
+
+def _look_into(root: str, folder: str, rules: IgnoreRules) -> tuple[_Found, list[tuple[str, IgnoreRules]]]:
+    """The files of one folder that may be read, and its folders, each by name in order."""
+    files: _Found = []
+    folders: list[tuple[str, IgnoreRules]] = []
+    rules = _rules_inside(root, folder, rules)
+    prefix = f"{folder}/" if folder else ""
+    with suppress(OSError), _opened(root, folder, _FOLDER_FLAGS) as fd, os.scandir(fd) as entries:
+        for entry in sorted(islice(entries, MAX_FOLDER_ENTRIES), key=lambda entry: entry.name):
+            file = SourceFile(root, prefix + entry.name)
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    skipped = _is_skipped_folder(entry.name, file.absolute)
+                    if not skipped and not rules.ignores(file.absolute, is_folder=True):
+                        folders.append((file.path, rules))
+                elif entry.is_file(follow_symlinks=False) and _may_be_read(file, entry.name, rules):
+                    files.append((file, _stamp(entry.stat(follow_symlinks=False))))
+    return files, folders
+
+
+def _rules_inside(root: str, folder: str, rules: IgnoreRules) -> IgnoreRules:
+    """The rules that hold in a folder: those around it and its own ignore files."""
+    for name in IGNORE_FILES:
+        path = f"{folder}/{name}" if folder else name
+        with suppress(OSError), _opened(root, path, _FILE_FLAGS) as fd:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                absolute = f"{root.rstrip('/')}/{folder}".rstrip("/")
+                rules = rules.with_file(absolute, _read_all(fd, IgnoreRules.MAX_BYTES + 1))
+    return rules
+
+
+def _is_skipped_folder(name: str, absolute: str) -> bool:
+    if name.startswith(".") or name in SKIPPED_FOLDERS or not name.isprintable():
+        return True
+    return Path(absolute, "pyvenv.cfg").exists()
+
+
+def _may_be_read(file: SourceFile, name: str, rules: IgnoreRules) -> bool:
+    if file.language is None or name.startswith(".") or not name.isprintable():
+        return False
+    return not is_secret(file.absolute) and not rules.ignores(file.absolute, is_folder=False)
+
+
+def _is_linked(file: SourceFile) -> bool:
+    """Whether a link stands somewhere on the path below the root; a file that is not there (yet) is none."""
+    try:
+        with _opened(file.root, file.path, _FILE_FLAGS):
+            return False
+    except OSError as error:
+        return error.errno != errno.ENOENT
+
+
+@contextmanager
+def _opened(root: str, path: str, flags: int) -> Iterator[int]:
+    """A descriptor of path below root, without following a link. Raises OSError."""
+    fd = os.open(root, _FOLDER_FLAGS)
+    try:
+        *folders, last = path.split("/")
+        for part in folders:
+            fd = _step(fd, part, _FOLDER_FLAGS)
+        if last:
+            fd = _step(fd, last, flags)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _step(fd: int, name: str, flags: int) -> int:
+    """From a folder's descriptor to one of what it holds; the folder's is closed where that works."""
+    if name in ("", ".", ".."):
+        raise OSError(errno.ELOOP, "not a name")
+    below = os.open(name, flags, dir_fd=fd)
+    os.close(fd)
+    return below
+
+
+def _read_all(fd: int, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    while max_bytes > 0 and (part := os.read(fd, min(max_bytes, 1 << 20))):
+        parts.append(part)
+        max_bytes -= len(part)
+    return b"".join(parts)
+
+
+def _stamp(info: os.stat_result) -> Stamp:
+    return Stamp(info.st_mtime_ns, info.st_size)
+
+
+def _is_generated(text: str) -> bool:
+    lines = text.split("\n")
+    return max(map(len, lines)) > MAX_LINE_CHARS or len(text) > MAX_MEAN_LINE_CHARS * len(lines) + 2_000

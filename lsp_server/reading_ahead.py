@@ -1,0 +1,57 @@
+"""Reading ahead: the engine reads a document's context before anyone asks, so that the answer need not wait for it.
+
+Owns when that happens: where typing stops, where the cursor goes, and when other snippets were chosen. It does not know
+what a context holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..fim.document import Document
+from ..fim.positions import Position
+from .inline_completion import warm_context
+from .sessions import Session
+
+if TYPE_CHECKING:
+    from .server import CompletionServer
+
+IDLE_S = 0.15  # without an edit or a question, before the context at the last edit is read ahead
+
+
+async def read_ahead(ls: CompletionServer, session: Session, offset: int) -> None:
+    """Have the context at offset read, unless a question about this text was asked or the document was closed.
+
+    A newer reading takes the place of an older one; a question does so too.
+    """
+    document = session.document
+    if session.is_asking or session.asked is document or ls.sessions.find(document.uri) is not session:
+        return
+    session.asked = document
+    around = ls.surroundings(session, offset)
+    await session.run_newest(warm_context(document, offset, ls.settings, ls.care.warm, around), warms=True)
+
+
+async def read_when_idle(ls: CompletionServer, session: Session, document: Document, offset: int) -> None:
+    """Read the context at offset, the end of the last edit, ahead, where no other edit and no question comes."""
+    await asyncio.sleep(IDLE_S)
+    if session.document is document:
+        await read_ahead(ls, session, offset)
+
+
+def read_again(ls: CompletionServer, document: Document, offset: int) -> None:
+    """The document has other snippets now: what was read of its context is of little use."""
+    session = ls.sessions.find(document.uri)
+    if session is not None and session.document is document and not session.is_asking:
+        session.asked = None
+        ls.spawn(read_ahead(ls, session, offset))
+
+
+def cursor_moved(ls: CompletionServer, place: tuple[str, Position]) -> None:
+    """`quicksilver/warm`: the cursor stands there now, and a question may come."""
+    uri, position = place
+    session = ls.sessions.find(uri)
+    if session is not None and not session.is_asking:
+        session.asked = None
+        ls.spawn(read_ahead(ls, session, session.document.offset_at(position, ls.encoding)))

@@ -1,0 +1,138 @@
+"""Prefixes: how likely the beginning of a candidate is right, at every place where a word of it ends.
+
+A whole line is seldom sure, its next word often is. A logistic regression over what is known of a candidate up to such
+a place, fitted beside the ranker on the same packages, gives the probability that the text so far is what the author
+writes; whoever shows the text can then cut it where that falls too low (`fim.showing`). Without one, the causal head's
+own probability of the tokens takes its place.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..fim.line_scan import is_word_character
+from .ranker import Judged, logistic
+from .tokenizer import CodeTokenizer
+
+Prefixes = tuple[tuple[int, float], ...]
+"""(characters, probability that they are right), shorter ones first."""
+
+SHORT_WORD = 12  # characters up to which a text that begins inside a word is likely to be the rest of it
+LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a candidate where a word ends: after n_tokens of its tokens, which are its first n_chars."""
+
+    n_tokens: int
+    n_chars: int
+
+
+def places(judged: Judged, tokenizer: CodeTokenizer) -> list[Place]:
+    """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
+    text, tokens = judged.candidate.text, judged.candidate.tokens
+    found: list[Place] = []
+    data = b""
+    for i, token in enumerate(tokens, 1):
+        data += tokenizer.bytes_of(token)
+        n = len(text) if i == len(tokens) else len(data.decode("utf-8", "ignore"))
+        cuts_word = is_word_character(text[n - 1 : n]) and is_word_character(text[n : n + 1])
+        if text[:n].strip() and not cuts_word and not (found and found[-1].n_chars == n):
+            found.append(Place(i, n))
+    return found
+
+
+def features(judged: Judged, place: Place, rivals: Sequence[Judged], left: str) -> dict[str, float]:
+    """What the regression sees of a candidate up to a place; rivals are all candidates, left the line so far."""
+    candidate, draft = judged.candidate, judged.candidate.draft
+    log_probs = judged.verified.log_probs[: place.n_tokens].tolist()
+    total = sum(log_probs)
+    start = candidate.text[: place.n_chars]
+    agreeing = [rival.probability for rival in rivals if rival.candidate.text.startswith(start)]
+    p = min(1 - LEAST, max(LEAST, judged.probability))
+    rank = math.log(p / (1 - p)) / 3
+    is_whole = place.n_tokens == len(candidate.tokens)
+    in_word = is_word_character(left[-1:])
+    n_before, n_shape = (draft.n_before, draft.n_shape) if draft else (0, 0)
+    return {
+        "bias": 1.0,
+        "log_prob": total / 5,
+        "likely": max(total, -1.0),
+        "prob": math.exp(min(0.0, total)),
+        "worst_log_prob": min(log_probs),
+        "first_log_prob": log_probs[0],
+        "mean_log_prob": total / len(log_probs),
+        "mean_prob": sum(math.exp(min(0.0, x)) for x in log_probs) / len(log_probs),
+        "rank": rank,
+        "agreeing": sum(agreeing),
+        "agreeing_share": sum(agreeing) / (sum(rival.probability for rival in rivals) + LEAST),
+        "agreeing_count": len(agreeing) / len(rivals),
+        "log_rivals": math.log1p(len(rivals)),
+        "draft": float(draft is not None),
+        "canvas": float(candidate.n_canvases > 0),
+        "both": float(draft is not None and candidate.n_canvases > 0),
+        "log_before": math.log1p(n_before),
+        "before": n_before / 20,
+        "log_shape": math.log1p(n_shape),
+        "log_length": math.log1p(place.n_chars),
+        "log_tokens": math.log1p(place.n_tokens),
+        "whole": float(is_whole),
+        "whole_rank": rank * is_whole,
+        "in_word": float(in_word),
+        "in_short_word": float(in_word and place.n_chars < SHORT_WORD),
+        "blank_line": float(not left.strip()),
+    }
+
+
+@dataclass(frozen=True)
+class PrefixRanker:
+    """Weights by feature name. Raises ValueError for names that no feature has, or weights that are not finite."""
+
+    weights: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if set(self.weights) != set(FEATURES):
+            raise ValueError(f"a prefix ranker needs weights for {', '.join(sorted(FEATURES))}")
+        if not all(isinstance(w, int | float) and math.isfinite(w) for w in self.weights.values()):
+            raise ValueError("a prefix ranker's weights must be finite numbers")
+
+    def probability(self, of: Mapping[str, float]) -> float:
+        """The probability for a prefix with these features."""
+        return logistic(sum(self.weights[name] * value for name, value in of.items()))
+
+
+FEATURES = (
+    "bias", "log_prob", "likely", "prob", "worst_log_prob", "first_log_prob", "mean_log_prob", "mean_prob", "rank",
+    "agreeing", "agreeing_share", "agreeing_count", "log_rivals", "draft", "canvas", "both", "log_before", "before",
+    "log_shape", "log_length", "log_tokens", "whole", "whole_rank", "in_word", "in_short_word", "blank_line",
+)  # fmt: skip
+
+
+def with_prefixes(
+    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, left: str
+) -> list[Judged]:
+    """The same candidates with the probabilities of their prefixes; left is the cursor's line up to the cursor.
+
+    A longer prefix never counts as likelier than a shorter one.
+    """
+    return [
+        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, tokenizer, left)))) for each in judged
+    ]
+
+
+def _probable(
+    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, left: str
+) -> Iterator[tuple[int, float]]:
+    for place in places(judged, tokenizer):
+        if ranker is None:
+            yield place.n_chars, math.exp(min(0.0, float(judged.verified.log_probs[: place.n_tokens].sum())))
+        else:
+            yield place.n_chars, ranker.probability(features(judged, place, rivals, left))
+
+
+def _falling(prefixes: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:
+    least = 1.0
+    for n_chars, probability in prefixes:
+        least = min(least, probability)
+        yield n_chars, round(least, 4)

@@ -1,0 +1,89 @@
+"""Fits the prefix ranker of a checkpoint: how likely the beginning of a candidate is right.
+
+The holes are those of typing: the cursor stands anywhere in a line, the rest of it and some lines below are yet to be
+written. Every place where a word of a candidate ends is one example.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..fim.document import Document as OpenDocument
+from ..fim.errors import InputError
+from ..fim.hole import find_hole
+from ..fim.types import CompletionRequest
+from ..model.asks import never
+from ..model.forwards import drive
+from ..model.infiller import DenoisingInfiller
+from ..model.prefixes import PrefixRanker, features, places
+from ..model.ranker import Judged
+from .corpus import Document
+from .ranker import Cut, regression
+
+N_LINES_MAX = 6
+
+
+@dataclass(frozen=True)
+class PrefixExample:
+    """A candidate up to some place: its features, and whether all of that is right."""
+
+    features: dict[str, float]
+    is_right: bool
+
+
+def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
+    """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
+    if not documents:
+        raise InputError("there are no documents to fit a prefix ranker on")
+    rng = np.random.default_rng((seed, 78))
+    sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
+    made = 0
+    while made < n:
+        document = documents[int(rng.choice(len(documents), p=sizes / sizes.sum()))]
+        lines = document.text.split("\n")
+        at = int(rng.integers(len(lines)))
+        if not lines[at].strip():
+            continue
+        indent = len(lines[at]) - len(lines[at].lstrip())
+        start = sum(len(line) + 1 for line in lines[:at]) + int(rng.integers(indent, len(lines[at])))
+        last = min(len(lines), at + int(rng.integers(1, N_LINES_MAX + 1)))
+        end = sum(len(line) + 1 for line in lines[:last]) - 1
+        text = document.text[:start] + document.text[end:]
+        hole = find_hole(OpenDocument(f"file:///{document.path}", 1, "python", text), start)
+        name = document.path.rsplit("/", 1)[-1]
+        yield Cut(CompletionRequest(hole=hole, path=name, budget_ms=None), document.text[start:end])
+        made += 1
+
+
+def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]:
+    """The places of all candidates of one hole, as the infiller's own ranker judges them."""
+    drafts, everything = drive(infiller.run, infiller.filling(of.request, never).candidates())
+    left = of.request.hole.prefix.rsplit("\n", 1)[-1]
+    return [*_examples(infiller, drafts, left, of.truth), *_examples(infiller, everything, left, of.truth)]
+
+
+def _examples(infiller: DenoisingInfiller, judged: Sequence[Judged], left: str, truth: str) -> list[PrefixExample]:
+    return [
+        PrefixExample(features(each, place, judged, left), truth.startswith(each.candidate.text[: place.n_chars]))
+        for each in judged
+        for place in places(each, infiller.tokenizer)
+    ]
+
+
+def fit_prefixes(
+    infiller: DenoisingInfiller,
+    documents: Sequence[Document],
+    n_holes: int,
+    seed: int,
+    on_hole: Callable[[int], None],
+) -> PrefixRanker:
+    """Draw holes, gather the places of their candidates and fit. on_hole hears how many holes are done.
+
+    Raises InputError where nothing, or everything, is right.
+    """
+    data: list[PrefixExample] = []
+    for i, of in enumerate(typing_holes(documents, n_holes, seed)):
+        data += prefix_examples(infiller, of)
+        on_hole(i + 1)
+    return PrefixRanker(regression([example.features for example in data], [example.is_right for example in data]))
