@@ -86,7 +86,12 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
 
 
 def ablations() -> "list[Variant]":
-    """The product without one thing each."""
+    """The product without one rule, or one source of context, each."""
+    from ..fim.rules import RULES
     from .replay import Variant
 
-    return [Variant(name="without reuse", settings={"reuse": False})]
+    return [
+        Variant(name="without reuse", settings={"reuse": False}),
+        Variant(name="without workspace", settings={"workspace": False}),
+        *(Variant(name=f"without {name}", settings={"without": [name]}) for name in RULES),
+    ]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+WIDTH = 150  # of the tables, also where there is no terminal
+
 KEPT = ("characters_saved", "keys_saved", "time_saved", "accepted_of_shown", "accepted_of_seen", "exact")
 HEADINGS = (
     "variant", "chars\nsaved", "keys\nsaved", "time\nsaved", "wrong\n/1,000", "shown", "kept of\nshown",
@@ -98,6 +100,7 @@ def thinned(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[fl
 def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str) -> None:
     """Print everything to stdout."""
     console = open_console()
+    console.width = max(console.width, WIDTH)
     first = next(iter(rows.values()))
     console.print(_table(f"quicksilver bench replay: {first['blocks']} blocks typed", HEADINGS, _kept_rows(rows)))
     console.print(_table("what it cost, what was wrong", COST_HEADINGS, _cost_rows(rows)))

@@ -7,7 +7,8 @@ often errors in code that is being typed. It does not know documents, holes, or 
 import re
 from typing import Literal
 
-from .blocks import block_opener, lines_above
+from .around import line_left
+from .blocks import block_opener
 from .line_scan import word_before
 from .literals import literal_at
 from .syntax import Syntax
@@ -32,7 +33,7 @@ def class_at(syntax: Syntax, offset: int) -> CursorClass:
     if literal is not None:
         return literal
     prefix = syntax.text[:offset]
-    left = lines_above(prefix)[-1][-N_CHARS_READ:]
+    left = line_left(prefix)[-N_CHARS_READ:]
     if left.endswith(MEMBER_TOKENS.get(syntax.language, MEMBER_TOKEN)) and not _NUMBER_DOT.search(left):
         return "after-dot"
     word = word_before(left)

@@ -4,37 +4,31 @@ Owns patterns and their order. It does not walk folders; of the folders above a 
 to the one that holds the repository, as git does.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from pathspec import GitIgnoreSpec
+from .ignore_patterns import CostlyPattern, IgnorePattern, read_pattern
 
 IGNORE_FILES = (".gitignore", ".ignore")
-_FOLDERS_WITHIN = re.compile(r"/\*\*/\s*$")  # pathspec takes `a/**/` for `a/`
-# A pattern becomes a regular expression with a loop for each star, and a name may have 255 characters: with more stars
-# in one part of a pattern a match may take minutes. Whoever writes such a pattern has everything beside it ignored.
-MAX_STARS = 4
-_EVERYTHING = "*"
-_BELOW = "ps_d"  # pathspec's name for the slash behind a folder that a pattern means
+Patterns = tuple[IgnorePattern, ...]
 
 
 @dataclass(frozen=True)
 class IgnoreRules:
     """Patterns by the folder that they are meant for, outermost first; exclude wins over all of them."""
 
-    exclude: GitIgnoreSpec
+    exclude: Patterns
     base: str
-    layers: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    layers: tuple[tuple[str, Patterns], ...] = ()
 
     MAX_BYTES: ClassVar[int] = 256_000  # of one ignore file; what is longer ignores everything beside it
 
     @classmethod
     def above(cls, root: str, exclude: Sequence[str] = ()) -> "IgnoreRules":
         """The rules that hold at a workspace's root: exclude, and ignore files above it in the same repository."""
-        rules = cls(_spec(exclude), f"{root.rstrip('/')}/")
+        rules = cls(_patterns(exclude), f"{root.rstrip('/')}/")
         folder = Path(root)
         if (folder / ".git").exists():
             return rules.with_repository(folder)
@@ -54,66 +48,39 @@ class IgnoreRules:
     def with_file(self, folder: str, data: bytes) -> "IgnoreRules":
         """These rules and, nearer, those of an ignore file in folder."""
         lines = data.decode("utf-8", "replace").splitlines()
-        if len(data) > self.MAX_BYTES:
-            lines = [_EVERYTHING]
-        if not any(line.strip() and not line.startswith("#") for line in lines):
+        patterns = _patterns(lines) if len(data) <= self.MAX_BYTES else _EVERYTHING
+        if not patterns:
             return self
-        return replace(self, layers=(*self.layers, (f"{folder.rstrip('/')}/", _spec(lines))))
+        return replace(self, layers=(*self.layers, (f"{folder.rstrip('/')}/", patterns)))
 
     def ignores(self, absolute: str, *, is_folder: bool) -> bool:
         """Whether a file or folder is ignored, given that the folders above it are not."""
-        path = f"{absolute}/" if is_folder else absolute
-        if _verdict(self.exclude, path.removeprefix(self.base)):
+        if _verdict(self.exclude, absolute.removeprefix(self.base), is_folder=is_folder):
             return True
-        for folder, spec in reversed(self.layers):
-            verdict = _verdict(spec, path.removeprefix(folder))
+        for folder, patterns in reversed(self.layers):
+            verdict = _verdict(patterns, absolute.removeprefix(folder), is_folder=is_folder)
             if verdict is not None:
                 return verdict
         return False
 
 
-def _verdict(spec: GitIgnoreSpec, path: str) -> bool | None:
-    """What the last pattern says that means this very path: ignored, not ignored; None where none does.
-
-    pathspec takes a pattern that means a folder for one that means all below it too, so that `!a` would take back
-    what `b` says of `a/b`; git does not (tests compare the two).
-    """
-    for pattern in reversed(spec.patterns):
-        found = None if pattern.include is None or pattern.regex is None else pattern.regex.match(path)
-        if found is None:
-            continue
-        below = found.groupdict().get(_BELOW)
-        is_above = below is not None and found.end(_BELOW) < len(path)
-        is_all_within = below is None and path.endswith("/") and found.end() == len(path)
-        if not is_above and not is_all_within:
-            return pattern.include
+def _verdict(patterns: Patterns, path: str, *, is_folder: bool) -> bool | None:
+    """What the last pattern says that means this very path: ignored, not ignored; None where none does."""
+    for pattern in reversed(patterns):
+        if pattern.means(path, is_folder=is_folder):
+            return not pattern.negated
     return None
 
 
-def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
-    safe = [_FOLDERS_WITHIN.sub("/**/*/", pattern) for pattern in patterns if not _is_costly(pattern)]
-    if len(safe) < len(patterns):
-        return GitIgnoreSpec.from_lines([_EVERYTHING])
+_EVERYTHING: Patterns = tuple(pattern for pattern in [read_pattern("*")] if pattern is not None)
+
+
+def _patterns(lines: Sequence[str]) -> Patterns:
+    """The patterns of an ignore file. Whoever writes one that may take minutes has everything beside it ignored."""
     try:
-        return GitIgnoreSpec.from_lines(safe)
-    except ValueError:
-        return GitIgnoreSpec.from_lines([pattern for pattern in safe if _is_pattern(pattern)])
-
-
-def _is_pattern(pattern: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([pattern])
-    except ValueError:
-        return False
-    return True
-
-
-def _is_costly(pattern: str) -> bool:
-    if pattern.startswith("#"):
-        return False
-    parts = pattern.split("/")
-    n_stars = max(len(re.findall(r"\*+", part)) for part in parts)
-    return n_stars > MAX_STARS or sum("**" in part for part in parts) > MAX_STARS
+        return tuple(pattern for line in lines if (pattern := read_pattern(line)) is not None)
+    except CostlyPattern:
+        return _EVERYTHING
 
 
 def _read(path: Path) -> bytes:

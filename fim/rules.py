@@ -2,8 +2,9 @@
 
 from .gating import GATING_RULES
 from .hole import HOLE_RULES
-from .snippets import SOURCES
 from .trim import TRIM_RULES
+
+SNIPPET_SOURCES = ("declarations", "recent", "similar")  # as in fim.snippets, which takes long to import
 
 # Sources of context and drafts, and how what is shown is chosen: by expected gain among beginnings of all candidates
 # (else the likeliest candidate, whole), without new parse errors; syntax: all that trees are read for.
@@ -13,6 +14,6 @@ RULES = (
     *(name for name, _ in GATING_RULES),
     *(name for name, _ in HOLE_RULES),
     *(name for name, _ in TRIM_RULES),
-    *SOURCES,
+    *SNIPPET_SOURCES,
     *OTHERS,
 )

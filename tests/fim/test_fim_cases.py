@@ -100,6 +100,12 @@ def test_find_hole(case: Case, tree: bool) -> None:
     assert hole.language == document.language
 
 
+@pytest.mark.parametrize("case", [case for case in cases("hole_cases.toml") if case.values[0].get("needs_tree")])
+def test_a_hole_that_needs_a_tree_is_another_without_one(case: Case) -> None:
+    document, [cursor] = read_document(case)
+    assert find_hole(document, cursor).multiline is not case["multiline"]
+
+
 @pytest.mark.parametrize("case", [case for case in cases("hole_cases.toml") if not case.values[0]["multiline"]])
 def test_hole_rules_can_be_switched_off(case: Case) -> None:
     """Then several lines are allowed wherever nothing stands right of the cursor."""

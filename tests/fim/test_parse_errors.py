@@ -44,9 +44,9 @@ def test_new_errors(marked: str, text: str, n: int) -> None:
     [
         ("javascript", "if (a) {\n  ‸\n}\n", "b();", False),
         ("javascript", "‸\n", "if (a) {", False),
-        ("javascript", "f(‸);\n", "a, , b", True),
+        ("javascript", "f(‸);\n", "a b", True),
         ("go", "package a\n\nfunc f() {\n\t‸\n}\n", "return", False),
-        ("rust", "fn f() {\n    ‸\n}\n", "let let = 1;", True),
+        ("rust", "fn f() {\n    ‸\n}\n", "let = 1;", True),
         ("java", "class A {\n    ‸\n}\n", "int a;\n    void f() {}", False),
         ("c", "int f(void) {\n    ‸\n}\n", "return 1;\n}", True),
     ],

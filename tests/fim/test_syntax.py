@@ -46,8 +46,8 @@ def test_the_same_text_is_the_same_syntax() -> None:
 
 
 def test_a_key_reads_only_what_it_touches(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "def f(a):\n    return g(a, 1)\n\n\n" * 2_000
-    before, at = tree_of(text), text.index("return", len(text) // 2)
+    text = "package a\n" + "\nfunc f(a int) {\n\treturn g(a, 1)\n}\n" * 2_000
+    before, at = tree_of(text, "go"), text.index("1)", len(text) // 2)
     n_read = 0
 
     class Counted(bytes):
@@ -57,10 +57,10 @@ def test_a_key_reads_only_what_it_touches(monkeypatch: pytest.MonkeyPatch) -> No
             return bytes(self).__getitem__(key)
 
     monkeypatch.setattr(syntax_module, "READ_BYTES", 256)
-    syntax_module._parse(Counted(text.encode()), "python", None)
+    syntax_module._parse(Counted(text.encode()), "go", None)
     n_all, n_read = n_read, 0
-    typed = (text[:at] + "x" + text[at:]).encode()
-    syntax_module._parse(Counted(typed), "python", syntax_module._edited(before, typed))
+    typed = (text[:at] + "2" + text[at:]).encode()
+    syntax_module._parse(Counted(typed), "go", syntax_module._edited(before, typed))
     assert 0 < n_read < n_all / 5
 
 
@@ -73,14 +73,14 @@ def test_an_edit_leaves_the_syntax_before_it_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "n_errors"), [("x = 1\n", 0), ("x = \n", 1), ("f(\n", 1), ("", 0), ("def f(:\n  x = )\n", 3)]
+    ("text", "n_errors"), [("x = 1\n", 0), ("x = \n", 1), ("f(\n", 1), ("", 0), ("x = )\ny = )\n", 2)]
 )
 def test_errors_are_counted(text: str, n_errors: int) -> None:
     assert tree_of(text).n_errors == n_errors
 
 
 def test_a_broken_node_with_too_many_children_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tree_of("def f(:\n  x = )\n" * 3)
+    broken = tree_of("x = )\n" * 3)
     assert broken.n_errors > 1
     monkeypatch.setattr(syntax_module, "MAX_ERROR_CHILDREN", 0)
     assert tree_of(broken.text).n_errors <= 1
@@ -139,7 +139,7 @@ def test_threads_parse_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["(" * 100_000, "é" * 100_000 + "'", "x = [\n" * 20_000, "\ud83d" * 50_000, "\r" * 50_000]
+    "text", ["(" * 100_000, "é" * 100_000 + "'", "x = [\n" * 20_000, "\ud83d" * 50_000]
 )
 def test_monstrous_texts_have_a_class(text: str) -> None:
     assert class_at(tree_of(text), len(text))

@@ -70,3 +70,12 @@ def test_nothing_is_left_of_the_cursor():
     assert Tails.of("some text").rank_of(query_of(""))[0] == 0
     assert Tails.of("").rank_of(query_of("some text")) == (0, 0)
     assert Tails.of("import os").rank_of(query_of("im"))[0] == 2  # beginnings alone are no match
+
+
+def test_among_many_places_that_agree_near_by_those_that_agree_further_left_are_found():
+    text = "".join(f"{letter}.append({letter})\n" for letter in "abcdefghijklmnopqrstuvwxyz")
+    for letter in "amz":
+        n_symbols, rank = Tails.of(text).rank_of(query := query_of(f"{letter}.append("))
+        best = max(Tails.of(text).around(rank, query, 1))
+        assert n_symbols == best.n_symbols == len(f"{letter}.append(")
+        assert text[best.place] == letter

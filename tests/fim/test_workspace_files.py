@@ -68,12 +68,14 @@ def test_ignore_files_hold_at_every_level(tmp_path):
             "sub/.gitignore": "!wanted_pb2.py\nlocal.py\n",
             ".ignore": "scratch/\n",
             **dict.fromkeys(
-                ["gen/a.py", "gen/keep.py", "x_pb2.py", "top.py", "sub/top.py", "sub/wanted_pb2.py", "sub/local.py"]
-                + ["sub/x_pb2.py", "local.py", "scratch/b.py", "c.py"],
+                [
+                    "gen/a.py", "gen/keep.py", "x_pb2.py", "top.py", "sub/top.py", "sub/wanted_pb2.py", "sub/local.py",
+                    "sub/x_pb2.py", "local.py", "scratch/b.py", "c.py",
+                ],
                 "x = 1\n",
             ),
         },
-    )
+    )  # fmt: skip
     expected = {"gen/keep.py", "sub/top.py", "sub/wanted_pb2.py", "local.py", "c.py"}
     assert found(tmp_path) == expected
     everything = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.py")]
@@ -92,7 +94,7 @@ def test_ignore_files_above_the_root_hold_as_far_as_the_repository_goes(tmp_path
     assert found(tmp_path / "repo" / "app") == {"a.py"}
 
 
-PARTS = st.sampled_from(["a", "b", "c", "*", "a*", "?", "**", "[ab]", "b.py", "*.py"])
+PARTS = st.sampled_from(["a", "b", "c", "*", "a*", "?", "**", "[ab]", "b.py", "*.py", "[!a]*", "a**", "\\a", "*.*y"])
 PATTERNS = st.builds(
     lambda negated, rooted, parts, folder: ("!" * negated) + ("/" * rooted) + "/".join(parts) + ("/" * folder),
     st.booleans(), st.booleans(), st.lists(PARTS, min_size=1, max_size=3), st.booleans(),
@@ -101,7 +103,7 @@ FOLDERS = ("", "a/", "b/", "a/b/", "a/b/c/", "c/a/")
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(FOLDERS), st.lists(PATTERNS, max_size=4), max_size=3))
 def test_ignore_files_mean_what_git_says(ignores):
     with tempfile.TemporaryDirectory() as folder:
@@ -115,9 +117,25 @@ def test_ignore_files_mean_what_git_says(ignores):
         assert found(root) == {name for name in listed.split("\0") if name}
 
 
-def test_a_pattern_that_would_take_forever_takes_everything_out():
-    rules = IgnoreRules.above("/nowhere").with_file("/nowhere", b"*a*a*a*a*a*a*a*a*b\n")
-    assert rules.ignores("/nowhere/" + "a" * 250, is_folder=False)
+PATTERN_TEXTS = st.text(alphabet="ab*?[]!-\\.^:c", min_size=1, max_size=7)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle")
+@settings(max_examples=20, deadline=None)
+@given(st.lists(PATTERN_TEXTS, min_size=1, max_size=4))
+def test_odd_patterns_mean_what_git_says(patterns):
+    test_ignore_files_mean_what_git_says.hypothesis.inner_test({"": patterns})
+
+
+@settings(deadline=2_000)
+@given(st.text(alphabet="a*?[]!b/", max_size=200))
+def test_no_pattern_takes_long(pattern):
+    rules = IgnoreRules.above("/nowhere").with_file("/nowhere", pattern.encode())
+    rules.ignores("/nowhere/" + "/".join(["a" * 250] * 16), is_folder=False)
+
+
+def test_a_pattern_that_could_take_long_takes_everything_out():
+    rules = IgnoreRules.above("/nowhere").with_file("/nowhere", b"**/a/**/b/**/c/**/d\n")
     assert rules.ignores("/nowhere/x.py", is_folder=False)
     long = IgnoreRules.above("/nowhere").with_file("/nowhere", b"#" * (IgnoreRules.MAX_BYTES + 1))
     assert long.ignores("/nowhere/x.py", is_folder=False)

@@ -1,0 +1,142 @@
+"""One line of a .gitignore as a regular expression over a path.
+
+Owns git's pattern language (gitignore(5), wildmatch). Kept by us because the library for it, pathspec, takes a pattern
+that means a folder for one that means all below it too; git does not, and the difference shows where a nearer pattern
+takes something back. Tests compare with git itself.
+"""
+
+import re
+from dataclasses import dataclass
+
+# Stars in a name are matched without going back (`_name_regex`); each `**` goes back over the folders of a path, of
+# which there may be 50 and more: with more of them a match may take minutes.
+MAX_DOUBLE_STARS = 3
+_POSIX = {
+    "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "blank": " \\t", "cntrl": "\\x00-\\x1f\\x7f", "digit": "0-9",
+    "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\s", "upper": "A-Z",
+    "xdigit": "0-9a-fA-F",
+}  # fmt: skip
+_CLASS = re.compile(r"\[(?P<not>[!^]?)(?P<items>\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*)\]", re.DOTALL)
+_ITEM = re.compile(r"\[:(?P<name>[a-z]+):\]|\\(?P<escaped>.)|(?P<range>-)|(?P<plain>.)", re.DOTALL)
+
+
+_FOLDERS = "(?:[^/]*/)*"
+
+
+class CostlyPattern(ValueError):
+    """A pattern that could take very long to match."""
+
+
+@dataclass(frozen=True)
+class IgnorePattern:
+    """What a line means: which paths, whether it takes them back, whether folders alone.
+
+    has_path: the path below the ignore file's folder is compared, else the last name of it.
+    """
+
+    regex: re.Pattern[str]
+    negated: bool
+    folders_only: bool
+    has_path: bool
+
+    def means(self, path: str, *, is_folder: bool) -> bool:
+        """Whether this very path is meant; what lies below a folder that is meant is not."""
+        if self.folders_only and not is_folder:
+            return False
+        return self.regex.fullmatch(path if self.has_path else path.rpartition("/")[2]) is not None
+
+
+def read_pattern(line: str) -> IgnorePattern | None:
+    """The pattern of a line; None for a comment, a blank, or what nothing matches. Raises CostlyPattern."""
+    line = _without_trailing_blanks(line.rstrip("\r\n"))
+    if line.startswith("#"):
+        return None
+    negated = line.startswith("!")
+    line = line[1:] if negated else line
+    folders_only = line.endswith("/")
+    line = line[:-1] if folders_only else line
+    has_path = "/" in line
+    try:
+        regex = _path_regex(line.removeprefix("/")) if has_path else _name_regex(line)
+        if not line or regex is None:
+            return None
+        if regex.count(_FOLDERS) > MAX_DOUBLE_STARS:
+            raise CostlyPattern(f"a pattern has more than {MAX_DOUBLE_STARS} double stars")
+        return IgnorePattern(re.compile(regex, re.DOTALL), negated, folders_only, has_path)
+    except re.error:
+        return None
+
+
+def _without_trailing_blanks(line: str) -> str:
+    stripped = line.rstrip(" ")
+    n_slashes = len(stripped) - len(stripped.rstrip("\\"))
+    return stripped + " " if n_slashes % 2 and len(stripped) < len(line) else stripped
+
+
+def _path_regex(pattern: str) -> str | None:
+    parts = pattern.split("/")
+    found: list[str] = []
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        if part == "**":
+            if not (number and parts[number - 1] == "**"):  # one says it all
+                found.append(".+" if is_last else _FOLDERS)
+            elif is_last:
+                found[-1] = ".+"
+            continue
+        name = _name_regex(part)
+        if name is None:
+            return None
+        found.append(name if is_last else f"{name}/")
+    return "".join(found)
+
+
+def _name_regex(pattern: str) -> str | None:
+    """The expression of a pattern without slashes; None where nothing matches it.
+
+    What stands between two stars is taken where it comes first: if that leads nowhere, a later place does not either.
+    """
+    pieces = _pieces(pattern)
+    if pieces is None or len(pieces) == 1:
+        return None if pieces is None else pieces[0]
+    first, *between, last = pieces
+    return "".join([first, *(f"(?>[^/]*?{piece})" for piece in between if piece), "[^/]*", last])
+
+
+def _pieces(pattern: str) -> list[str] | None:
+    """The expressions of what stands around the stars of a pattern without slashes; None where nothing matches it."""
+    pieces = [""]
+    at = 0
+    while at < len(pattern):
+        sign = pattern[at]
+        if sign == "*":
+            pieces.append("")
+        elif sign == "?":
+            pieces[-1] += "[^/]"
+        elif sign == "\\":
+            at += 1
+            if at == len(pattern):
+                return None
+            pieces[-1] += re.escape(pattern[at])
+        elif sign == "[":
+            match = _CLASS.match(pattern, at)
+            if match is None:
+                return None
+            pieces[-1] += _class_regex(match["not"], match["items"])
+            at = match.end() - 1
+        else:
+            pieces[-1] += re.escape(sign)
+        at += 1
+    return pieces
+
+
+def _class_regex(negation: str, items: str) -> str:
+    inside = ""
+    for match in _ITEM.finditer(items):
+        if match["name"]:
+            inside += _POSIX.get(match["name"], "")
+        elif match["range"]:
+            inside += "-" if 0 < match.start() < len(items) - 1 else "\\-"
+        else:
+            inside += re.escape(match["escaped"] or match["plain"])
+    return f"(?!/)[{'^' if negation else ''}{inside}]"

@@ -1,0 +1,230 @@
+"""The replay's parts: keys, persons, the race between keys and grey text, and what is counted."""
+
+from pathlib import Path
+
+import pytest
+from quicksilver.benchmarks import replay_scores as scores
+from quicksilver.benchmarks.replay import copied, cut_file
+from quicksilver.benchmarks.replay_blocks import Block, find_blocks
+from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
+from quicksilver.benchmarks.replay_offers import Late, Reply
+from quicksilver.benchmarks.replay_run import BlockReplay, DiscreteClock
+from quicksilver.benchmarks.replay_typist import Decision, Typist, n_equal
+from quicksilver.fim.errors import InputError
+
+TEXT = "def area(width, height):\n    total = width * height\n    return total\n\n\nprint(area(2, 3))\n"
+
+
+def block(text: str = TEXT, start: int | None = None, end: int | None = None) -> Block:
+    start = text.index("total =") if start is None else start
+    end = text.index("\n\n\nprint") if end is None else end
+    return Block(Path("/pkg"), "a.py", text, start, end)
+
+
+class Scripted:
+    """Offers what a function of the place says, and notes what it was told."""
+
+    def __init__(self, text_at, latency_ms=10.0):
+        self.text_at, self.latency_ms, self.told = text_at, latency_ms, []
+
+    async def begin(self, block, gap_ms):
+        return self.answer(0, gap_ms)
+
+    async def typed(self, start, end, gap_ms):
+        self.told.append(("typed", start, end))
+        return self.answer(end, gap_ms)
+
+    async def accepted(self, reply, start, end, n_wrong, gap_ms):
+        self.told.append(("accepted", start, end, n_wrong))
+        return self.answer(end, gap_ms)
+
+    async def end(self):
+        self.told.append(("end",))
+
+    def answer(self, at, gap_ms):
+        if self.latency_ms > gap_ms:
+            return Late(latency_ms=self.latency_ms, n_steps=3)
+        return Reply(text=self.text_at(at), latency_ms=self.latency_ms, source="file", confidence=0.5, n_steps=3)
+
+
+async def replayed(source, of=None, policy="words", seed=1):
+    return await BlockReplay(of or block(), Typist(seed, policy), source, DiscreteClock()).run()
+
+
+def test_keys_write_the_block_and_indentation_is_free():
+    one = block()
+    ends = [key.end for key in one.keys]
+    assert ends == sorted(set(ends)) and ends[-1] == len(one.target)
+    line_end = one.target.index("\n")
+    assert one.target[line_end : line_end + 5] == "\n    "
+    assert line_end + 5 in ends and line_end + 1 not in ends  # the break brings its indentation along
+    assert one.n_presses(0, len(one.target)) == len(one.target) - 4
+    assert one.weights[-1] == len(one.target) - 4
+
+
+@pytest.mark.parametrize(
+    ("prefix", "target", "presses"),
+    [
+        ("if a:\n    ", "b\n    c", 3),  # as deep as before
+        ("", "if a:\n    b", 7),  # deeper after a colon, by itself
+        ("if a:\n    ", "b\nc", 4),  # one Backspace out of the block
+        ("if a:\n    if b:\n        ", "c\nd", 5),  # two of them
+        ("x = 1\n", "y\n\nz", 4),  # a blank line
+    ],
+)
+def test_a_line_break_costs_what_the_editor_would_not_do(prefix, target, presses):
+    one = Block(Path("/pkg"), "a.py", prefix + target, len(prefix), len(prefix + target))
+    assert one.n_presses(0, len(target)) == presses
+
+
+def test_blocks_are_the_same_for_a_seed_and_do_not_overlap(tmp_path):
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for i in range(3):
+        (package / f"m{i}.py").write_text(TEXT.replace("area", f"area{i}") * 8)
+    (package / "broken.py").write_text("def f(:\n" * 100)
+    found = find_blocks([tmp_path], 10, 3, 1)
+    assert found == find_blocks([tmp_path], 10, 3, 1) != find_blocks([tmp_path], 10, 3, 2)
+    assert {each.path for each in found} == {"m0.py", "m1.py", "m2.py"}
+    for a in found:
+        assert a.target == a.target.strip() and a.prefix + a.target + a.suffix == a.text
+        assert all(a is b or a.path != b.path or a.end <= b.start or b.end <= a.start for b in found)
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match="there is no file or folder"):
+        copied([tmp_path / "nothing"], tmp_path / "target")
+    with pytest.raises(InputError, match="no Python file"):
+        find_blocks([tmp_path], 1, 1, 1)
+
+
+def test_copies_hold_no_links_and_no_other_files(tmp_path):
+    source, outside = tmp_path / "source", tmp_path / "outside.py"
+    source.mkdir()
+    outside.write_text("SECRET = 1\n")
+    (source / "a.py").write_text("x = 1\n")
+    (source / ".env").write_text("KEY=1\n")
+    (source / "link.py").symlink_to(outside)
+    [copy] = copied([source], tmp_path / "target")
+    assert [each.name for each in copy.iterdir()] == ["a.py"]
+
+
+def test_the_block_is_not_on_disk_while_it_is_typed(tmp_path):
+    (tmp_path / "a.py").write_text(TEXT)
+    one = Block(tmp_path, "a.py", TEXT, block().start, block().end)
+    with cut_file(one):
+        assert "width * height" not in (tmp_path / "a.py").read_text()
+    assert (tmp_path / "a.py").read_text() == TEXT
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "decision"),
+    [
+        ("strict", "total = width", Decision(13, 1)),
+        ("strict", "total = wrong", None),
+        ("words", "total = width", Decision(13, 1)),
+        ("words", "total = wrong", Decision(5, 1)),  # one word of it
+        ("words", "nothing", None),
+        ("words", "to", None),  # saves one key: not worth it
+        ("words", "total = width * height\n    raise", Decision(23, 1)),  # the line
+        ("fix", "total = width * height\n    return totals", Decision(39, 2, 1)),
+        ("fix", "total = x y z w v u t s r q p o n m", Decision(5, 1)),  # a word: deleting the rest costs more
+    ],
+)
+def test_what_is_accepted(policy, text, decision):
+    assert Typist(1, policy).decide(block(), 0, text) == decision
+
+
+def test_a_person_is_the_same_for_every_variant_and_differs_by_seed():
+    one, typist = block(), Typist(1, "words")
+    assert typist.pause_ms(one, 5) == Typist(1, "strict").pause_ms(one, 5) != Typist(2, "words").pause_ms(one, 5)
+    assert typist.notice_ms(one, 5, "x" * 50) > typist.notice_ms(one, 5, "x")
+    pauses = sorted(Typist(seed, "words").pause_ms(one, 2) for seed in range(400))
+    assert 130 < pauses[200] < 170  # inside a word: the median
+
+
+async def test_without_offers_all_is_typed():
+    run = await replayed(Scripted(lambda at: ""))
+    assert (run.n_presses, run.n_chars_saved, run.shown) == (len(block().target) - 4, 0, [])
+    assert run.total_ms == pytest.approx(run.plain_ms)
+
+
+async def test_what_is_right_is_accepted_and_saves_keys_and_time():
+    target = block().target
+    source = Scripted(lambda at: target[at:].split("\n")[0])
+    run = await replayed(source)
+    assert run.n_chars_saved > 0.9 * block().weights[-1] and run.n_presses < 5 and run.total_ms < run.plain_ms
+    assert run.shown[-1].ends == "accepted" and source.told[-1] == ("end",)
+    assert any(told[0] == "accepted" and told[3] == 0 for told in source.told)
+
+
+async def test_what_comes_late_is_never_seen():
+    target = block().target
+    run = await replayed(Scripted(lambda at: target[at:], latency_ms=60_000.0))
+    assert run.shown == [] and all(isinstance(each, Late) for each in run.answers)
+    assert scores.score([run])["cancelled"] == len(run.answers) and scores.score([run])["forwards_unseen"] == 1.0
+
+
+async def test_grey_text_stays_while_it_is_typed_and_goes_when_it_is_wrong():
+    target = block().target
+    run = await replayed(Scripted(lambda at: target[at : at + 2] + "?" if at % 3 == 0 else "x"), policy="strict")
+    assert run.n_chars_saved == 0
+    assert {each.n_right for each in run.shown} <= {0, 1, 2}
+    assert all(each.to_ms >= each.from_ms and each.ends == "gone" for each in run.shown)
+    wrong = sum(len(each.text) - each.n_right for each in run.shown if each.visible_ms >= 250)
+    assert scores.score([run])["wrong_per_1000"] == pytest.approx(1000 * wrong / block().weights[-1])
+
+
+async def test_a_text_that_is_typed_through_counts_once():
+    target = block().target
+    run = await replayed(Scripted(lambda at: target[at:6] if at < 6 else ""), policy="strict", seed=4)
+    assert len([each for each in run.shown if each.at == 0]) == 1
+
+
+@pytest.mark.parametrize("policy", ["strict", "words", "fix"])
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_block_is_complete_and_every_press_is_counted(policy, seed):
+    """Whatever is offered: what was typed and what was accepted are the block, once."""
+    target = block().target
+    source = Scripted(lambda at: (target[at : at + 1 + at % 7] + ("zz" if at % 2 else "")))
+    run = await replayed(source, policy=policy, seed=seed)
+    spans = [told[1:3] for told in source.told if told[0] in ("typed", "accepted")]
+    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False)) and spans[0][0] == 0
+    typed = sum(block().n_presses(told[1], told[2]) for told in source.told if told[0] == "typed")
+    assert run.n_presses >= typed and run.n_chars_saved <= block().weights[-1]
+
+
+def test_floors():
+    one = block("alpha = 1\nbeta = alpha\nalpha = 1\ngamma\n", 23, 32)
+    assert one.target == "alpha = 1"
+    assert [FLOORS[name](one, 2) for name in ("none", "words", "copied-line", "oracle")] == ["", "pha", "", "pha = 1"]
+    assert FLOORS["copied-line"](one, 3) == "ha = 1"
+    assert FLOORS["oracle-block"](block(), 0) == block().target
+
+
+async def test_an_oracle_beats_words_which_beat_nothing():
+    saved = {}
+    for name in ("none", "words", "oracle"):
+        saved[name] = scores.score([await replayed(LocalOffers(FLOORS[name], 5.0))])["keys_saved"]
+    assert saved["none"] == 0 < saved["oracle"] and saved["words"] <= saved["oracle"]
+
+
+async def test_differences_are_paired_by_file():
+    target = block().target
+    good = await replayed(Scripted(lambda at: target[at:]))
+    none = await replayed(Scripted(lambda at: ""))
+    value, low, high = scores.difference([good], [none], scores.chars_saved, scores.chars_typed)
+    assert value == low == high == pytest.approx(good.n_chars_saved / block().weights[-1])
+
+
+async def test_faults_of_shown_texts_are_counted():
+    run = await replayed(Scripted(lambda at: "f(((" if at == 0 else ""), policy="strict")
+    row = scores.score([run])
+    assert row["shown"] == 1 and row["bracket_errors"] == 1.0 and row["parse_errors"] == 1.0
+    right = scores.score([await replayed(Scripted(lambda at: block().target if at == 0 else ""))])
+    assert right["parse_errors"] == 0.0 and right["exact"] == 1.0
+
+
+def test_n_equal():
+    assert (n_equal("abc", "abd"), n_equal("", "a"), n_equal("ab", "abc"), n_equal("abc", "ab")) == (2, 0, 2, 2)
