@@ -1,5 +1,6 @@
 """The replay's parts: keys, persons, the race between keys and grey text, and what is counted."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from quicksilver.benchmarks.replay_blocks import Block, find_blocks
 from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay_offers import Late, Reply
 from quicksilver.benchmarks.replay_run import BlockReplay, DiscreteClock
-from quicksilver.benchmarks.replay_typist import Decision, Typist, n_equal
+from quicksilver.benchmarks.replay_typist import POLICIES, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
 
 TEXT = "def area(width, height):\n    total = width * height\n    return total\n\n\nprint(area(2, 3))\n"
@@ -47,7 +48,7 @@ class Scripted:
         return Reply(text=self.text_at(at), latency_ms=self.latency_ms, source="file", confidence=0.5, n_steps=3)
 
 
-async def replayed(source, of=None, policy="words", seed=1):
+async def replayed(source, of=None, policy: Policy = "words", seed=1):
     return await BlockReplay(of or block(), Typist(seed, policy), source, DiscreteClock()).run()
 
 
@@ -182,7 +183,7 @@ async def test_a_text_that_is_typed_through_counts_once():
     assert len([each for each in run.shown if each.at == 0]) == 1
 
 
-@pytest.mark.parametrize("policy", ["strict", "words", "fix"])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("seed", range(5))
 async def test_the_block_is_complete_and_every_press_is_counted(policy, seed):
     """Whatever is offered: what was typed and what was accepted are the block, once."""
@@ -190,7 +191,7 @@ async def test_the_block_is_complete_and_every_press_is_counted(policy, seed):
     source = Scripted(lambda at: (target[at : at + 1 + at % 7] + ("zz" if at % 2 else "")))
     run = await replayed(source, policy=policy, seed=seed)
     spans = [told[1:3] for told in source.told if told[0] in ("typed", "accepted")]
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False)) and spans[0][0] == 0
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(spans)) and spans[0][0] == 0
     typed = sum(block().n_presses(told[1], told[2]) for told in source.told if told[0] == "typed")
     assert run.n_presses >= typed and run.n_chars_saved <= block().weights[-1]
 
