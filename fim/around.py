@@ -35,9 +35,7 @@ class Around:
 
     @cached_property
     def opener(self) -> BlockOpener | None:
-        """What opened the block that a hole of several lines stands in; None without one, and for a single line."""
-        if not self.hole.multiline:
-            return None
+        """What opened the block that the hole stands in; None where nothing has just done so."""
         return block_opener(self.hole.prefix, self.hole.language, self.syntax)
 
     @cached_property

@@ -6,7 +6,6 @@ Owns that question. It does not know what is completed there.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Literal
 
 from tree_sitter import Node
@@ -16,8 +15,6 @@ from .syntax import Syntax, enclosing
 from .syntax_kinds import (
     COMMENTS,
     INTERPOLATIONS,
-    LINE_COMMENT,
-    LINE_COMMENTS,
     NO_BLOCK_COMMENTS,
     QUOTE,
     QUOTES,
@@ -28,6 +25,8 @@ from .syntax_kinds import (
 LiteralKind = Literal["comment", "docstring", "string"]
 
 MAX_LINE_CHARS = 10_000  # of the cursor's line, left of the cursor
+
+_QUOTE_OR_ESCAPE = re.compile(r"\\.|[\"']")
 _TRIPLE_QUOTED = re.compile(rb"[a-zA-Z]{0,2}(\"\"\"|''')")
 
 
@@ -76,9 +75,9 @@ def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
     if syntax.language == "python" and in_triple_quotes(text[:offset]):
         return "docstring"
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset), offset - MAX_LINE_CHARS - 1) + 1
-    opened = _opened(text[start:offset], syntax.language)
-    if opened is not None and not _is_read(syntax, start + opened[1]):
-        return opened[0]
+    column = _open_quote(text[start:offset], syntax.language)
+    if column is not None and not _is_read(syntax, start + column):
+        return "string"
     if syntax.language in NO_BLOCK_COMMENTS:
         return None
     at = text.rfind("/*", 0, offset)
@@ -93,21 +92,13 @@ def _is_read(syntax: Syntax, offset: int) -> bool:
     )
 
 
-def _opened(left: str, language: str) -> tuple[LiteralKind, int] | None:
-    """The string or comment that a line leaves open, and the column where it begins; None without one."""
-    quote, begins = "", 0
-    for match in _tokens(language).finditer(left):
-        token = match.group()
+def _open_quote(left: str, language: str) -> int | None:
+    """The column where a string begins that a line leaves open; None without one."""
+    quote, begins = "", None
+    for match in _QUOTE_OR_ESCAPE.finditer(left):
+        sign = match.group()
         if quote:
-            quote = "" if token == quote else quote
-        elif token in QUOTES.get(language, QUOTE):
-            quote, begins = token, match.start()
-        elif not token.startswith("\\"):
-            return "comment", match.start()
-    return ("string", begins) if quote else None
-
-
-@cache
-def _tokens(language: str) -> re.Pattern[str]:
-    quotes, comment = QUOTES.get(language, QUOTE), LINE_COMMENTS.get(language, LINE_COMMENT)
-    return re.compile(rf"\\.|[{quotes}]|{comment}")
+            quote, begins = ("", None) if sign == quote else (quote, begins)
+        elif sign in QUOTES.get(language, QUOTE):
+            quote, begins = sign, match.start()
+    return begins

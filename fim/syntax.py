@@ -172,16 +172,11 @@ def _point(data: bytes, byte: int) -> tuple[int, int]:
 
 
 def _n_common(a: bytes, b: bytes) -> tuple[int, int]:
-    """How many bytes a and b share at the beginning and, of the rest, at the end; no character is cut."""
+    """How many bytes a and b share at the beginning and, of the rest, at the end."""
     limit = min(len(a), len(b))
     start = _bisected(limit, lambda low, high: a[low:high] == b[low:high])
-    while start > 0 and (_inside_character(a, start) or _inside_character(b, start)):
-        start -= 1
     m, n = len(a), len(b)
-    end = _bisected(limit - start, lambda low, high: a[m - high : m - low] == b[n - high : n - low])
-    while end > 0 and (_inside_character(a, m - end) or _inside_character(b, n - end)):
-        end -= 1
-    return start, end
+    return start, _bisected(limit - start, lambda low, high: a[m - high : m - low] == b[n - high : n - low])
 
 
 def _bisected(limit: int, agrees: Callable[[int, int], bool]) -> int:
@@ -194,10 +189,6 @@ def _bisected(limit: int, agrees: Callable[[int, int], bool]) -> int:
         else:
             limit = high - 1
     return low
-
-
-def _inside_character(data: bytes, byte: int) -> bool:
-    return byte < len(data) and data[byte] & 0xC0 == 0x80
 
 
 def _count_errors(root: Node) -> int:

@@ -22,8 +22,6 @@ INTERPOLATIONS = frozenset({"interpolation", "template_substitution", "string_in
 BODIES = frozenset({"block"})  # nodes that hold the statements of an indented body and nothing else
 
 # By LSP language id. Where a language is missing from one of these, the default applies.
-LINE_COMMENTS = {"python": "#", "shellscript": r"(?<!\S)#", "php": r"//|#(?!\[)"}  # regular expressions
-LINE_COMMENT = "//"
 NO_BLOCK_COMMENTS = frozenset({"python", "shellscript"})
 QUOTES = {"rust": '"', "go": '"'}  # an apostrophe is a lifetime, or a rune
 QUOTE = "\"'"

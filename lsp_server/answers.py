@@ -43,8 +43,8 @@ class Answer:
     showing is what was chosen of completion. range is where text goes (start, end), in the units that were negotiated.
     cause sorts the reasons. timings_ms: "total" from arrival to answer = "engine" (in the engine) + "transport" (to it
     and back, waiting for its start included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and
-    "denoise". is_reused: this is what is left of an earlier answer that the person has begun to type; completion is
-    that one's.
+    "denoise". is_reused: this is an earlier answer, or what is left of one that the person has begun to type;
+    completion is that one's.
     """
 
     id: str

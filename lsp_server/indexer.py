@@ -149,7 +149,7 @@ class Indexer:
         n_roots = max(1, self.n_roots)
         default = WalkLimits()
         self._limits = WalkLimits(
-            max_files=max(1, self._options.max_files // n_roots), max_total_bytes=default.max_total_bytes // n_roots
+            max_files=self._options.max_files // n_roots, max_total_bytes=default.max_total_bytes // n_roots
         )
         self._index = WorkspaceIndex()
         self._library = Library(self._index, self._limits)

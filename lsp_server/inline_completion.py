@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +20,7 @@ from ..fim.hole import find_hole
 from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
-from ..fim.reuse import Shown, typed_through
+from ..fim.reuse import Remembered, Shown, typed_through
 from ..fim.showing import Showing, choose, whole
 from ..fim.syntax import Syntax
 from ..fim.trim import trim
@@ -43,13 +43,15 @@ class Surroundings:
     """What is known around a question besides its document.
 
     syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
-    answered with: where the person is typing just that, what is left of it is the answer, at once. snippets are texts
-    from other files, most useful last; offers finds drafts there.
+    answered with: where the person is typing just that, what is left of it is the answer, at once. remembered are other
+    answers that may come in useful again. snippets are texts from other files, most useful last; offers finds drafts
+    there.
     """
 
     syntax: Syntax | None = None
     rhythm: Rhythm | None = None
     last: LastShown | None = None
+    remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
 
@@ -80,6 +82,25 @@ async def complete_inline(
         left = typed_through(around.last.shown, document, ask.offset)
         if left is not None and left.strip():
             return _reused(ask, document, left, around.last.answer, encoding)
+    about = (document.text, ask.offset, around.snippets)
+    known = around.remembered.find(about) if settings.reuse and not ask.invoked else None
+    if known is not None:
+        return _stamped(known, ask, document)
+    answer = await _asked(ask, document, settings, engine, encoding, around)
+    if answer.cause in ("answered", "nothing", "unsure") and not ask.invoked:
+        around.remembered.keep(about, answer)
+    return answer
+
+
+async def _asked(
+    ask: Ask,
+    document: Document,
+    settings: Settings,
+    engine: Engine,
+    encoding: PositionEncoding,
+    around: Surroundings,
+) -> Answer:
+    """What the engine says."""
     hole = find_hole(document, ask.offset, around.syntax, settings.without)
     started_s = time.perf_counter()
     try:
@@ -141,17 +162,26 @@ def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown 
 
 
 def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
+    """What is left of an answer whose beginning was typed."""
     here = document.position_at(ask.offset, encoding)
+    return replace(_stamped(before, ask, document), text=text, range=(here, here))
+
+
+def _stamped(before: Answer, ask: Ask, document: Document) -> Answer:
+    """An earlier answer as the one to this question."""
     total_ms = (time.perf_counter() - ask.received_s) * 1000
-    return replace(
-        before,
-        id=ask.id,
-        version=document.version,
-        text=text,
-        range=(here, here),
-        is_reused=True,
-        timings_ms={"engine": 0.0, "lsp": total_ms, "total": total_ms},
-    )
+    timings_ms = {"engine": 0.0, "lsp": total_ms, "total": total_ms}
+    return replace(before, id=ask.id, version=document.version, is_reused=True, timings_ms=timings_ms)
+
+
+def after_accepting(ask: Ask, answer: Answer) -> Ask | None:
+    """The question that comes when an answer is accepted; None where it was none that only inserts."""
+    document = ask.document
+    if document is None or not answer.text or answer.range is None or answer.range[0] != answer.range[1]:
+        return None
+    text = document.text[: ask.offset] + answer.text + document.text[ask.offset :]
+    then = Document(document.uri, document.version, document.language, text)
+    return replace(ask, document=then, offset=ask.offset + len(answer.text), received_s=time.perf_counter())
 
 
 async def warm_context(

@@ -1,22 +1,25 @@
 """Reading ahead: the engine reads a document's context before anyone asks, so that the answer need not wait for it.
 
-Owns when that happens: where typing stops, where the cursor goes, and when other snippets were chosen. It does not know
-what a context holds.
+Owns when that happens: where typing stops, where the cursor goes, and when other snippets were chosen; and when the
+question is asked that comes if what is shown is accepted. It does not know what a context holds.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..fim.document import Document
 from ..fim.positions import Position
-from .inline_completion import warm_context
+from .answers import Answer, Ask
+from .inline_completion import after_accepting, complete_inline, warm_context
 from .sessions import Session
 
 if TYPE_CHECKING:
     from .server import CompletionServer
 
+SEEN_S = 0.2  # that a text has been on show before what follows it is asked for: nobody accepts one sooner
 IDLE_S = 0.15  # without an edit or a question, before the context at the last edit is read ahead
 
 
@@ -55,3 +58,14 @@ def cursor_moved(ls: CompletionServer, place: tuple[str, Position]) -> None:
     if session is not None and not session.is_asking:
         session.asked = None
         ls.spawn(read_ahead(ls, session, session.document.offset_at(position, ls.encoding)))
+
+
+async def look_ahead(ls: CompletionServer, session: Session, ask: Ask, answer: Answer) -> None:
+    """Ask now what will be asked if this answer is accepted, unless the person types on; the answer is remembered."""
+    then = after_accepting(ask, answer)
+    if then is None or not ls.settings.prefetch or ask.invoked:
+        return
+    await asyncio.sleep(SEEN_S)
+    if session.document is ask.document and not session.is_asking and ls.sessions.find(ask.uri) is session:
+        around = replace(ls.surroundings(session, ask.offset), syntax=None, last=None)
+        await session.run_newest(complete_inline(then, ls.settings, ls.care, ls.encoding, around), warms=True)

@@ -22,7 +22,7 @@ from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import Surroundings, complete_inline, last_shown, nothing
 from .progress import EngineProgress
 from .protocol import StrictServer, client_supports_progress, types
-from .reading_ahead import cursor_moved, read_when_idle
+from .reading_ahead import cursor_moved, look_ahead, read_when_idle
 from .sessions import Session, Sessions
 from .settings import Settings, read_settings
 from .workspace import Workspace
@@ -78,12 +78,14 @@ class CompletionServer(StrictServer):
                 self.care.wake()
             around = self.surroundings(session, ask.offset)
             work = complete_inline(ask, self.settings, self.care, self.encoding, around)
+            about = (id(ask.document), ask.offset, ask.invoked)
             with self.project.question():
-                found = await session.run_newest(work)
+                found = await session.run_newest(work, about=about)
             current = session.document is ask.document
             answer = found if found is not None and current else self._too_late(ask, session)
             if found is not None and current:
                 session.shown = last_shown(ask, found, session.shown)
+                self.spawn(look_ahead(self, session, ask, found))
         self._note(answer)
         return answer
 
@@ -94,6 +96,7 @@ class CompletionServer(StrictServer):
             syntax=None if "syntax" in without else session.syntax(),
             rhythm=session.rhythm,
             last=session.shown,
+            remembered=session.remembered,
             snippets=self.project.snippets_for(session.document, offset, off=without),
         )
 

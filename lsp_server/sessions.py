@@ -7,15 +7,28 @@ read from disk.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..fim.document import Document
+from ..fim.reuse import Remembered
 from ..fim.syntax import Syntax, parsed
 from ..fim.typing_rhythm import Rhythm
+from .answers import Answer
 from .inline_completion import LastShown
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Flight:
+    """Work in progress: what it is about, and how many wait for it. warms: nobody does."""
+
+    task: asyncio.Task[Any]
+    about: Hashable
+    warms: bool
+    n_waiting: int = 0
 
 
 class Session:
@@ -25,10 +38,10 @@ class Session:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
         self.shown: LastShown | None = None  # what the latest question was answered with
+        self.remembered: Remembered[Answer] = Remembered()
         self.rhythm = Rhythm()
         self._syntax: Syntax | None = None
-        self._running: asyncio.Task[Any] | None = None
-        self._warms = False
+        self._flight: _Flight | None = None
 
     def change(self, document: Document, n_inserted: int, n_deleted: int) -> None:
         """Take over the next version of the document; what runs for the older one is stopped."""
@@ -42,36 +55,48 @@ class Session:
             self._syntax = parsed(self.document.text, self.document.language, self._syntax)
         return self._syntax
 
-    async def run_newest(self, work: Coroutine[Any, Any, T], *, warms: bool = False) -> T | None:
+    async def run_newest(
+        self, work: Coroutine[Any, Any, T], *, about: Hashable = None, warms: bool = False
+    ) -> T | None:
         """Run work, stopping what ran before; None when a newer call stopped this one.
 
-        warms: nobody waits for it. Cancelling the awaiting task cancels work too.
+        What is about the same as the work in progress (not None) shares its result instead of stopping it. warms:
+        nobody waits for it. Work is cancelled when all who await it are.
         """
-        self.stop()
-        task = asyncio.ensure_future(work)
-        self._running, self._warms = task, warms
+        flight = self._flight
+        if flight is not None and about is not None and flight.about == about and not flight.task.done():
+            work.close()
+        else:
+            self.stop()
+            flight = self._flight = _Flight(asyncio.ensure_future(work), about, warms)
+        return await self._landed(flight)
+
+    async def _landed(self, flight: _Flight) -> Any:  # noqa: ANN401 (what the work returns)
+        flight.n_waiting += 1
         try:
-            return await task
+            return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
-            if not task.cancelled() or (current is not None and current.cancelling()):
-                task.cancel()
+            if not flight.task.cancelled() or (current is not None and current.cancelling()):
+                if flight.n_waiting == 1:
+                    flight.task.cancel()
                 raise
             return None
         finally:
-            if self._running is task:
-                self._running = None
+            flight.n_waiting -= 1
+            if self._flight is flight and flight.task.done():
+                self._flight = None
 
     @property
     def is_asking(self) -> bool:
         """Whether a question is in flight."""
-        return self._running is not None and not self._warms
+        return self._flight is not None and not self._flight.warms
 
     def stop(self) -> None:
         """Cancel the question in flight, if there is one."""
-        if self._running is not None:
-            self._running.cancel()
-            self._running = None
+        if self._flight is not None:
+            self._flight.task.cancel()
+            self._flight = None
 
 
 class Sessions:

@@ -25,7 +25,8 @@ class Settings:
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
     min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
-    are). reuse: while a person types what is shown, show what is left of it instead of asking again. max_tokens:
+    are). reuse: while a person types what is shown, show what is left of it instead of asking again;
+    the same question gets the same answer. prefetch: while a text is on show, ask for what follows it. max_tokens:
     longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages: LSP language
     ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for
     `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first request.
@@ -39,6 +40,7 @@ class Settings:
     invoked_budget_ms: float = 2000.0
     min_confidence: float = MIN_CONFIDENCE
     reuse: bool = True
+    prefetch: bool = True
     max_tokens: int | None = None
     max_steps: int = 64
     languages: tuple[str, ...] = ("python",)
@@ -148,6 +150,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "invoked_budget_ms": _milliseconds,
     "min_confidence": _probability,
     "reuse": _boolean,
+    "prefetch": _boolean,
     "max_tokens": _max_tokens,
     "max_steps": _max_steps,
     "languages": _languages,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SETTLING_S = 0.1  # between two looks at documents whose snippets may have to be chosen anew
 RESCAN_S = 300.0  # between two walks, where the editor does not tell of changed files
+_COUNTS = ("n_files", "n_chunks", "n_text_bytes", "n_index_bytes", "n_roots")
 N_RELATED_MAX = 4  # documents whose related texts are kept, of 1 MB at most each
 
 
@@ -33,11 +34,12 @@ class Watched:
         self.place = (document, 0)  # in one piece: two threads look at it
         self.policy = SnippetPolicy()
         self.off: frozenset[str] = frozenset()
-        self.was_visited = False
+        self.was_visited = self.has_cursor = False
         self.imports: tuple[Document | None, tuple[object, ...]] = (None, ())
 
     def see(self, document: Document, offset: int | None, *, edited: bool) -> None:
         """The cursor stands at this offset of the document; None: where it stood."""
+        self.has_cursor = True
         offset = min(self.place[1] if offset is None else offset, len(document.text))
         self.place = (document, offset)
         self.policy.see(document.line_of(offset), time.monotonic(), edited=edited)
@@ -55,7 +57,7 @@ class Workspace:
         self._latest = ""
         self._tasks: deque[Callable[[Indexer], object]] = deque()
         self._selections: OrderedDict[str, Selection] = OrderedDict()
-        self._facts: dict[str, Any] = {"is_ready": False}
+        self._facts: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"is_ready": False}
         self._is_told_of_files = self._is_choosing = False
         self._walked_s = time.monotonic()
 
@@ -121,7 +123,7 @@ class Workspace:
         """The editor opened a document."""
         if self._background is not None:
             self._open[document.uri] = Watched(document)
-            self._see(document, 0, edited=False)
+            self._look_at_soon(document.uri)
 
     def changed(self, document: Document, offset: int | None) -> None:
         """A document was edited; the edit ended at offset, None for one that says not where."""
@@ -168,9 +170,13 @@ class Workspace:
         watched = self._open.get(document.uri)
         if watched is not None and self._background is not None:
             watched.see(document, offset, edited=edited)
-            self._latest = document.uri
-            self._due[document.uri] = None
-            self._background.wake()
+            self._look_at_soon(document.uri)
+
+    def _look_at_soon(self, uri: str) -> None:
+        assert self._background is not None
+        self._latest = uri
+        self._due[uri] = None
+        self._background.wake()
 
     def _post(self, task: Callable[[Indexer], object]) -> None:
         if self._background is not None:
@@ -228,7 +234,8 @@ class Workspace:
             others = {uri: other.place[0] for uri, other in list(self._open.items())}
             selection = indexer.choose(document, offset, others, watched.off)
             watched.policy.chose(basis)
-            if self._keep(document.uri, selection) and self._on_change is not None:
+            has_changed = self._keep(document.uri, selection)
+            if has_changed and watched.has_cursor and self._on_change is not None:
                 self._on_change(document, offset)
 
     def _basis(self, watched: Watched, indexer: Indexer) -> Basis:

@@ -146,7 +146,7 @@ def test_members_near_the_cursor_come_first():
 @pytest.mark.parametrize(
     ("language", "text", "expected"),
     [
-        ("typescript", "export interface A { b: string; c(): void }", {"A": "interface A\n    b: string\n    c(): void"}),
+        ("typescript", "export interface A { b: X; c(): Y }", {"A": "interface A\n    b: X\n    c(): Y"}),
         ("javascript", "export function f(a) { return a }\nconst K = 3;", {"f": "function f(a)", "K": "const K = 3;"}),
         ("go", "package p\nfunc (s *S) Run(a int) error { return nil }\n", {"Run": "func (s *S) Run(a int) error"}),
         ("rust", "struct A { x: i32 }\nimpl A { fn go(&self) {} }", {"A": "struct A\n    x: i32\n    fn go(&self)"}),

@@ -138,8 +138,6 @@ def test_threads_parse_side_by_side() -> None:
     assert shapes == {i: str(tree_of(text).tree.root_node) for i, text in enumerate(texts)}
 
 
-@pytest.mark.parametrize(
-    "text", ["(" * 100_000, "é" * 100_000 + "'", "x = [\n" * 20_000, "\ud83d" * 50_000]
-)
+@pytest.mark.parametrize("text", ["(" * 100_000, "é" * 100_000 + "'", "x = [\n" * 20_000, "\ud83d" * 50_000])
 def test_monstrous_texts_have_a_class(text: str) -> None:
     assert class_at(tree_of(text), len(text))
