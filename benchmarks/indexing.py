@@ -198,7 +198,7 @@ def _report(plan: IndexingPlan, measured: Measured, engine: Mapping[str, str | i
     return {
         "benchmark": "indexing",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(("tree-sitter", "pathspec")),
+        "machine": machine(("tree-sitter",)),
         "engine": dict(engine),
         "plan": {"files": plan.n_files, "keys": plan.n_keys, "rounds": plan.n_rounds, "key_ms": KEY_S * 1000},
         "workspace": measured.status,

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from .chunks import Chunk, similarity, solid_lines, split_text, words
 from .declarations import comment_sign
 from .document import Document
-from .imported_names import ImportedName, Importer, imported_files, imported_names
+from .imported_names import Importer, imported_files, imported_names
 from .imports import find_imports
 from .library import Library
 from .recent_chunks import RecentChunks
@@ -26,11 +26,13 @@ SOURCES: tuple[SnippetSource, ...] = get_args(SnippetSource)
 # A model with 2,048 tokens of context takes 500 tokens of snippets, of code 1,700 characters, the most useful first.
 # The rest is for models that read more, and for drafts, which are looked for in all of them.
 BUDGET_CHARS = 4_800
-SHARES: Mapping[SnippetSource, float] = {"declarations": 0.3, "recent": 0.4, "similar": 1.0}  # of the budget left
-UNUSED_SHARE = 0.5  # of the room for declarations that may go to names which do not stand near the cursor
-N_LINES_NEAR, N_LINES_WINDOW = 20, 30  # above and below the cursor: the question's words; the text to compare with
+# 720 missing lines of six packages: of the names in them that stand nowhere else in their file, 16 % were in
+# the first 1,700 characters with declarations at 30 %, of names used elsewhere too, and 20 and 30 lines of the file to
+# compare with; 22 % as below (docs/decisions/0019-workspace-index.md).
+SHARES: Mapping[SnippetSource, float] = {"declarations": 0.12, "recent": 0.4, "similar": 1.0}  # of the budget left
+N_LINES_NEAR, N_LINES_WINDOW = 10, 15  # above and below the cursor: the question's words; the text to compare with
 N_CANDIDATES = 24  # chunks of the index that are compared
-MIN_SIMILARITY = 0.08
+MIN_SIMILARITY = 0.04
 MIN_NEW_SHARE = 0.3  # of a snippet's lines that must not stand in the document, or in a better snippet
 N_CHARS_KNOWN = 24_000  # of the document on both sides of the cursor: what the model sees anyway
 MAX_RELATED_CHARS = 1_000_000
@@ -127,22 +129,17 @@ class _View:
 
 
 def _declared(view: _View, library: Library, budget_chars: int) -> list[str]:
-    """One text for each file that declares imported names, the files with names near the cursor first."""
-    room = int(budget_chars * SHARES["declarations"])
+    """One text for each file that declares imported names near the cursor; heads alone where room is short."""
+    left = int(budget_chars * SHARES["declarations"])
     by_file: dict[SourceFile, list[str]] = {}
-    n_used = 0
     for name in imported_names(view.importer, view.imports, library):
-        heading = 0 if name.file in by_file else len(name.file.path) + 3
-        text = _rendered(name, view)
-        n_more = len(text) + 1 + heading
-        if n_used + n_more <= (room if name.is_near else room * UNUSED_SHARE):
+        heading = 0 if name.file in by_file else len(name.file.path) + 4
+        whole, head = name.declaration.render(view.near_names), name.declaration.head
+        text = whole if len(whole) + 1 + heading <= left else head
+        if name.is_near and len(text) + 1 + heading <= left:
             by_file.setdefault(name.file, []).append(text)
-            n_used += n_more
+            left -= len(text) + 1 + heading
     return [_titled(file.path, file.language, "\n".join(texts)) for file, texts in by_file.items()]
-
-
-def _rendered(name: ImportedName, view: _View) -> str:
-    return name.declaration.render(view.near_names) if name.is_near else name.declaration.head
 
 
 def _recent(view: _View, recent: RecentChunks) -> Iterator[str]:
