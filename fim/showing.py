@@ -6,11 +6,12 @@ Pure functions over texts and probabilities; knows no model and no editor.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .types import Alternative, Completion, CompletionSource
 
-N_PARSED = 4  # texts that are looked at for new parse errors: each takes a parse
+N_LEAST = 3  # characters: to accept fewer saves next to nothing
+N_TRIMMED = 8  # of the options with most to gain, how many are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,13 @@ class Showing:
     source: CompletionSource
     is_cut: bool = False
 
+    def gain(self, least: float) -> float:
+        """What it can be expected to save in characters, less what it costs where it is wrong.
+
+        Weighed so that nothing is won or lost with a probability of `least`.
+        """
+        return len(self.text) * (self.probability - least)
+
 
 def choose(
     completion: Completion,
@@ -30,21 +38,28 @@ def choose(
     breaks_syntax: Callable[[str], bool] = lambda text: False,
     *,
     may_cut: bool = True,
+    n_least: int = N_LEAST,
 ) -> Showing | None:
     """The most worthwhile beginning of any candidate that is right with probability `least` or more; None if none is.
 
-    trimmed gives what of a candidate's text may be inserted at all. A beginning of n characters and probability p is
-    worth n * (p - least): what it can be expected to save, less what it costs where it is wrong, which is weighed so
-    that at `least` nothing is won or lost. A text that breaks_syntax is passed over for the next best; of N_PARSED.
+    trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
+    once they are trimmed, are passed over.
     """
-    options = [option for each in candidates(completion) for option in _beginnings(each, trimmed(each.text))]
-    sure = [
-        option for option in options if option.probability >= least and option.text.strip() and may_cut >= option.is_cut
-    ]
-    best: dict[str, Showing] = {}
-    for option in sorted(sure, key=lambda option: -len(option.text) * (option.probability - least)):
-        best.setdefault(option.text, option)
-    return next((option for option in list(best.values())[:N_PARSED] if not breaks_syntax(option.text)), None)
+    options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
+    sure = sorted((o for o in options if o.probability >= least), key=lambda o: -o.gain(least))
+    by_text: dict[str, Showing] = {}
+    for option in sure:
+        by_text.setdefault(option.text, option)
+    best: Showing | None = None
+    for option in list(by_text.values())[:N_TRIMMED]:
+        if best is not None and option.gain(least) <= best.gain(least):
+            break  # trimming only takes away
+        text = trimmed(option.text)
+        found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
+        is_better = best is None or found.gain(least) > best.gain(least)
+        if len(text.strip()) >= n_least and is_better and not breaks_syntax(text):
+            best = found
+    return best
 
 
 def whole(completion: Completion, trimmed: Callable[[str], str]) -> Showing | None:
@@ -67,14 +82,13 @@ def candidates(completion: Completion) -> Sequence[Alternative]:
     return (first, *completion.alternatives)
 
 
-def _beginnings(candidate: Alternative, text: str) -> Iterator[Showing]:
-    """The trimmed text, and its beginnings where a word ends; where trimming changed it, all or nothing."""
-    if not text:
-        return
-    probability = next((p for n, p in candidate.prefixes if n >= len(text)), candidate.confidence)
-    yield Showing(text=text, probability=probability, source=candidate.source)
-    if not candidate.text.startswith(text):
-        return
-    for n, p in candidate.prefixes:
-        if n < len(text):
-            yield Showing(text=text[:n].rstrip(), probability=p, source=candidate.source, is_cut=True)
+def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Showing]:
+    """A candidate's text and its beginnings where a word ends; with its confidence where nothing more is known."""
+    text, source = candidate.text, candidate.source
+    if not candidate.prefixes:
+        yield Showing(text=text, probability=candidate.confidence, source=source)
+    for n, probability in candidate.prefixes:
+        if n >= len(text):
+            yield Showing(text=text, probability=probability, source=source)
+        elif may_cut:
+            yield Showing(text=text[:n], probability=probability, source=source, is_cut=True)

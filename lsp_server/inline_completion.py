@@ -56,17 +56,15 @@ class Surroundings:
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
 
 
-NOTHING_AROUND = Surroundings()
-
-
 async def complete_inline(
     ask: Ask,
     settings: Settings,
     engine: Engine,
     encoding: PositionEncoding,
-    around: Surroundings = NOTHING_AROUND,
+    around: Surroundings | None = None,
 ) -> Answer:
     """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception."""
+    around = Surroundings() if around is None else around
     if not settings.enabled:
         return nothing(ask, "off", "completion is switched off in the settings")
     document = ask.document

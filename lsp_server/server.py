@@ -98,6 +98,7 @@ class CompletionServer(StrictServer):
             last=session.shown,
             remembered=session.remembered,
             snippets=self.project.snippets_for(session.document, offset, off=without),
+            offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..fim.document import Document
 from ..fim.snippet_policy import Basis, SnippetPolicy
+from ..fim.types import Hole, Offer
 from .background import BackgroundThread, Unit
 
 if TYPE_CHECKING:
     from ..fim.snippets import Selection
+    from .drafts_elsewhere import DraftsElsewhere
     from .indexer import Indexer
 
 SETTLING_S = 0.1  # between two looks at documents whose snippets may have to be chosen anew
@@ -57,6 +59,7 @@ class Workspace:
         self._latest = ""
         self._tasks: deque[Callable[[Indexer], object]] = deque()
         self._selections: OrderedDict[str, Selection] = OrderedDict()
+        self._elsewhere: DraftsElsewhere | None = None
         self._facts: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"is_ready": False}
         self._is_told_of_files = self._is_choosing = False
         self._walked_s = time.monotonic()
@@ -76,8 +79,10 @@ class Workspace:
         indexers: list[Indexer] = []
 
         def begin() -> Unit:
-            from .indexer import Indexer, IndexerOptions  # late: what it needs takes 0.1 s to import
+            from .drafts_elsewhere import DraftsElsewhere  # late: what they need takes 0.2 s to import
+            from .indexer import Indexer, IndexerOptions
 
+            self._elsewhere = DraftsElsewhere()
             options = IndexerOptions(folders=tuple(folders), exclude=tuple(exclude), max_files=max_files)
             indexers.append(Indexer(options))
             return lambda: self._unit(indexers[0])
@@ -118,6 +123,10 @@ class Workspace:
         """
         selection = self._selections.get(document.uri)
         return () if selection is None else selection.related
+
+    def offers_for(self, hole: Hole, document: Document) -> tuple[Offer, ...]:
+        """Drafts for a hole in an open document from the other open ones and from related files."""
+        return () if self._elsewhere is None else self._elsewhere.find(hole, document.uri)
 
     def opened(self, document: Document) -> None:
         """The editor opened a document."""
@@ -163,8 +172,11 @@ class Workspace:
 
     def describe(self) -> dict[str, Any]:
         """What is known of the workspace, as JSON values: counts, and whether all has been looked at."""
-        waiting = len(self._tasks) + len(self._due) + int(self._is_choosing)
+        waiting = len(self._tasks) + len(self._due) + int(self._is_choosing) + int(self._has_stale_drafts())
         return {"is_on": self.is_on, **self._facts, "open": len(self._open), "waiting": waiting}
+
+    def _has_stale_drafts(self) -> bool:
+        return self._elsewhere is not None and self._elsewhere.is_stale
 
     def _see(self, document: Document, offset: int | None, *, edited: bool) -> None:
         watched = self._open.get(document.uri)
@@ -192,11 +204,15 @@ class Workspace:
             self._tasks.popleft()(indexer)
         elif not self._choose_some(indexer):
             self._is_choosing = False
-            has_worked = indexer.step()
+            has_worked = self._index_some(indexer)
         if indexer.n_changes != n_changes and self._latest:
             self._due[self._latest] = None
         self._facts = {**asdict(indexer.size), "n_roots": indexer.n_roots, "is_ready": indexer.is_ready}
         return 0.0 if has_worked else self._pause(indexer)
+
+    def _index_some(self, indexer: Indexer) -> bool:
+        """The texts that drafts come from first: they are near what is typed."""
+        return (self._elsewhere is not None and self._elsewhere.step(self._latest)) or indexer.step()
 
     def _pause(self, indexer: Indexer) -> float | None:
         if self._due:
@@ -229,11 +245,16 @@ class Workspace:
             if watched.was_visited:
                 watched.was_visited = False
                 indexer.visit(document, offset)
+            if self._elsewhere is not None:
+                shown = [other.place[0] for other in list(self._open.values())]
+                self._elsewhere.keep_open(other for other in shown if indexer.may_be_shown(other))
         basis = self._basis(watched, indexer)
         if watched.policy.wants(basis, time.monotonic()):
             others = {uri: other.place[0] for uri, other in list(self._open.items())}
             selection = indexer.choose(document, offset, others, watched.off)
             watched.policy.chose(basis)
+            if self._elsewhere is not None:
+                self._elsewhere.keep_related(selection.related)
             has_changed = self._keep(document.uri, selection)
             if has_changed and watched.has_cursor and self._on_change is not None:
                 self._on_change(document, offset)

@@ -62,7 +62,7 @@ class ContextLayout:
     def _snippets(self, snippets: Sequence[str], room: int) -> list[list[int]]:
         kept: list[list[int]] = []
         for snippet in reversed(snippets):  # the most useful is last
-            tokens = self.tokenizer.encode(with_lf(snippet[: room * N_CHARS_PER_TOKEN]))[: max(0, room - 1)]
+            tokens = list(self._remembered(with_lf(snippet[: room * N_CHARS_PER_TOKEN]))[: max(0, room - 1)])
             if not tokens:
                 break
             kept.insert(0, tokens)

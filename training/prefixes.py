@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..fim.document import Document as OpenDocument
+from ..fim.drafts import offered
 from ..fim.errors import InputError
 from ..fim.hole import find_hole
 from ..fim.types import CompletionRequest
@@ -19,7 +20,7 @@ from ..model.infiller import DenoisingInfiller
 from ..model.prefixes import PrefixRanker, features, places
 from ..model.ranker import Judged
 from .corpus import Document
-from .ranker import Cut, regression
+from .ranker import N_OFFERS, OFFER_SHARE, Cut, pools_of, regression
 
 N_LINES_MAX = 6
 
@@ -36,7 +37,8 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
     """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
     if not documents:
         raise InputError("there are no documents to fit a prefix ranker on")
-    rng = np.random.default_rng((seed, 78))
+    rng = np.random.default_rng((seed, 79))
+    pools = pools_of(documents)
     sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
     made = 0
     while made < n:
@@ -52,7 +54,10 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
         text = document.text[:start] + document.text[end:]
         hole = find_hole(OpenDocument(f"file:///{document.path}", 1, "python", text), start)
         name = document.path.rsplit("/", 1)[-1]
-        yield Cut(CompletionRequest(hole=hole, path=name, budget_ms=None), document.text[start:end])
+        is_offered = rng.random() < OFFER_SHARE
+        found = pools[document.package].find(hole, N_OFFERS, skip=document.path) if is_offered else []
+        request = CompletionRequest(hole=hole, path=name, budget_ms=None, offers=offered(found))
+        yield Cut(request, document.text[start:end])
         made += 1
 
 

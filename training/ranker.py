@@ -50,7 +50,7 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
     if not documents:
         raise InputError("there are no documents to fit a ranker on")
     rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
-    pools = _pools(documents)
+    pools = pools_of(documents)
     sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
     made = 0
     while made < n:
@@ -76,7 +76,7 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
         made += 1
 
 
-def _pools(documents: Sequence[Document]) -> dict[str, DraftPool]:
+def pools_of(documents: Sequence[Document]) -> dict[str, DraftPool]:
     """The files of each package, as the other files of a workspace are searched in use."""
     pools: dict[str, DraftPool] = {document.package: DraftPool() for document in documents}
     for document in documents:

@@ -205,7 +205,7 @@ async def test_an_answer_carries_its_range_in_the_negotiated_units():
 )
 async def test_unsure_answers_are_shown_only_when_asked_by_hand(invoked, needed, shown):
     engine = FailingEngine()
-    engine.confidence = 0.5
+    engine.confidence, engine.text = 0.5, "value"
     question = replace(ask(), invoked=invoked)
     answer = await complete_inline(question, Settings(min_confidence=needed), engine, "utf-16")
     assert bool(answer.items()) is shown
