@@ -6,6 +6,7 @@ questions of the same document, or how the engine is run.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -99,6 +100,8 @@ async def _asked(
     around: Surroundings,
 ) -> Answer:
     """What the engine says."""
+    if settings.adaptive_debounce and around.rhythm is not None and not ask.invoked:
+        await asyncio.sleep(around.rhythm.pause_ms() / 1000)  # the next key cancels this
     hole = find_hole(document, ask.offset, around.syntax, settings.without)
     started_s = time.perf_counter()
     try:

@@ -93,7 +93,7 @@ class CompletionServer(StrictServer):
         """What is known around the cursor in an open document."""
         without = self.settings.without
         return Surroundings(
-            syntax=None if "syntax" in without else session.syntax(),
+            syntax=None if "syntax" in without else session.syntax(offset),
             rhythm=session.rhythm,
             last=session.shown,
             remembered=session.remembered,

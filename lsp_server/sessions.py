@@ -49,10 +49,11 @@ class Session:
         self.document = document
         self.rhythm = self.rhythm.after(n_inserted, n_deleted, time.monotonic())
 
-    def syntax(self) -> Syntax | None:
-        """The document's tree; None where there is none."""
-        if self._syntax is None or self._syntax.text is not self.document.text:
-            self._syntax = parsed(self.document.text, self.document.language, self._syntax)
+    def syntax(self, offset: int) -> Syntax | None:
+        """The document's tree, at least around offset; None where there is none."""
+        known = self._syntax
+        if known is None or known.text is not self.document.text or known.window is not None:
+            self._syntax = parsed(self.document.text, self.document.language, known, near=offset)
         return self._syntax
 
     async def run_newest(

@@ -24,15 +24,17 @@ class Settings:
     """The server's settings; every one has a default, times are milliseconds.
 
     enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
-    min_confidence: automatic answers less sure than this are not shown (0 shows all; answers asked for by hand always
-    are). reuse: while a person types what is shown, show what is left of it instead of asking again;
-    the same question gets the same answer. prefetch: while a text is on show, ask for what follows it. max_tokens:
-    longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages: LSP language
-    ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise steps for
-    `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first request.
-    log_level: of the log. workspace: show the model texts from other files of the workspace too. exclude: globs, as in
-    a .gitignore at the workspace's root, of files that are left out. max_workspace_files: the most that are indexed.
-    without: rules and sources that are left out, by name, to see what they are good for (`bench replay --ablate`).
+    min_confidence: automatic answers show only what is right at least this likely (0 shows all; answers asked for by
+    hand always are shown whole). reuse: while a person types what is shown, show what is left of it instead of asking
+    again; the same question gets the same answer. prefetch: while a text is on show, ask for what follows it.
+    adaptive_debounce: ask the engine only when the next key has not come as soon as this person's fastest keys do.
+    max_tokens: longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages:
+    LSP language ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise
+    steps for `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first
+    request. log_level: of the log. workspace: show the model texts from other files of the workspace too. exclude:
+    globs, as in a .gitignore at the workspace's root, of files that are left out. max_workspace_files: the most that
+    are indexed. without: rules and sources that are left out, by name, to see what they are good for (`bench replay
+    --ablate`).
     """
 
     enabled: bool = True
@@ -41,6 +43,7 @@ class Settings:
     min_confidence: float = MIN_CONFIDENCE
     reuse: bool = True
     prefetch: bool = True
+    adaptive_debounce: bool = False
     max_tokens: int | None = None
     max_steps: int = 64
     languages: tuple[str, ...] = ("python",)
@@ -151,6 +154,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "min_confidence": _probability,
     "reuse": _boolean,
     "prefetch": _boolean,
+    "adaptive_debounce": _boolean,
     "max_tokens": _max_tokens,
     "max_steps": _max_steps,
     "languages": _languages,

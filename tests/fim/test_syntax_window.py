@@ -1,0 +1,58 @@
+"""Long texts: only lines around the cursor are parsed, and what is asked of them is answered as for the whole."""
+
+import random
+
+import pytest
+from quicksilver.fim.cursor_class import class_at
+from quicksilver.fim.document import Document
+from quicksilver.fim.hole import cut_hole
+from quicksilver.fim.parse_errors import new_errors
+from quicksilver.fim.syntax import MAX_WHOLE_CHARS, parsed
+
+FUNCTION = '''
+def area_{i}(width, height):
+    """The area é of a rectangle.
+
+    It has two lines, (one of them with a bracket.
+    """
+    total = width * height  # a comment
+    return {{"area": total, 'of': [width, height]}}
+
+'''
+TEXT = "import math\n" + "".join(FUNCTION.format(i=i) for i in range(500))
+
+
+def test_a_window_says_what_the_whole_says():
+    assert len(TEXT) > MAX_WHOLE_CHARS
+    whole = parsed(TEXT, "python")
+    assert whole is not None and whole.window is None
+    chance = random.Random(1)
+    for offset in [0, len(TEXT), *(chance.randrange(len(TEXT)) for _ in range(60))]:
+        part = parsed(TEXT, "python", None, offset)
+        assert part is not None and part.window is not None
+        start, end = part.window
+        assert end - start < 60_000 and start <= part.byte_at(offset) <= end
+        assert class_at(part, offset) == class_at(whole, offset)
+        assert part.n_errors == whole.n_errors == 0
+
+
+def test_short_texts_are_parsed_whole():
+    part = parsed("x = 1\n", "python", None, 3)
+    assert part is not None and part.window is None
+
+
+@pytest.mark.parametrize(("text", "n"), [("total = width", 0), ("total = (width,)", 0), ("total = )", 1)])
+def test_an_edit_in_a_window_is_judged_as_in_the_whole(text, n):
+    at = TEXT.index("    total = ", len(TEXT) // 2) + 4
+    end = TEXT.index("  #", at)
+    document = Document("file:///a.py", 1, "python", TEXT)
+    hole = cut_hole(document, at, end, False)
+    part, whole = parsed(TEXT, "python", None, at), parsed(TEXT, "python")
+    assert part is not None and whole is not None
+    assert (new_errors(part, hole, text) > 0) == (new_errors(whole, hole, text) > 0) == bool(n)
+
+
+def test_a_text_without_line_breaks_has_a_window_too():
+    text = "x = " + "1 + " * 20_000 + "1"
+    part = parsed(text, "python", None, 10)
+    assert part is None or part.window == (0, len(text))
