@@ -6,7 +6,7 @@ Owns which wheel parses which language. It does not know what a tree is read for
 from functools import cache
 from importlib import import_module
 
-from tree_sitter import Language, Parser
+from tree_sitter import Language
 
 # LSP language id: the grammar's package and its function.
 GRAMMARS = {
@@ -32,10 +32,3 @@ def grammar(language: str) -> Language | None:
         return None
     package, function = GRAMMARS[language]
     return Language(getattr(import_module(package), function)())
-
-
-@cache
-def parser(language: str) -> Parser | None:
-    """A parser of a language, the same one each time; None where there is no grammar. For one thread at a time."""
-    known = grammar(language)
-    return None if known is None else Parser(known)

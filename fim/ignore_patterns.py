@@ -74,12 +74,22 @@ def _without_trailing_blanks(line: str) -> str:
 
 
 def _path_regex(pattern: str) -> str | None:
+    literal, after = _past_double_star(pattern)
+    if after is None:
+        return _parts_regex(pattern)
+    rest = _parts_regex(after)
+    if rest is None or not after:
+        return None if rest is None else f"{re.escape(literal)}.*"
+    return f"{re.escape(literal)}(?:.*/)?{rest}"
+
+
+def _parts_regex(pattern: str) -> str | None:
     parts = pattern.split("/")
     found: list[str] = []
     for number, part in enumerate(parts):
         is_last = number == len(parts) - 1
-        if part == "**":
-            if not (number and parts[number - 1] == "**"):  # one says it all
+        if _is_double_star(part):
+            if not (number and _is_double_star(parts[number - 1])):  # one says it all
                 found.append(".+" if is_last else _FOLDERS)
             elif is_last:
                 found[-1] = ".+"
@@ -89,6 +99,26 @@ def _path_regex(pattern: str) -> str | None:
             return None
         found.append(name if is_last else f"{name}/")
     return "".join(found)
+
+
+def _is_double_star(part: str) -> bool:
+    return len(part) > 1 and not part.strip("*")
+
+
+def _past_double_star(pattern: str) -> tuple[str, str | None]:
+    """The plain beginning of a pattern like `a**` or `a**/b`, and what follows the stars and their slash.
+
+    What follows is None for any other pattern.
+
+    git compares a plain beginning first and the rest by itself: these stars then stand where a name begins, and reach
+    over folders, which those of `?**` do not.
+    """
+    literal = re.split(r"[*?\[\\]", pattern, maxsplit=1)[0]
+    rest = pattern[len(literal) :]
+    after = rest.lstrip("*")
+    if literal == "" or literal.endswith("/") or len(rest) - len(after) < 2 or after[:1] not in ("", "/"):
+        return literal, None
+    return literal, after[1:]
 
 
 def _name_regex(pattern: str) -> str | None:

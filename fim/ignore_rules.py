@@ -30,10 +30,10 @@ class IgnoreRules:
         """The rules that hold at a workspace's root: exclude, and ignore files above it in the same repository."""
         rules = cls(_patterns(exclude), f"{root.rstrip('/')}/")
         folder = Path(root)
-        if (folder / ".git").exists():
+        if _holds_repository(folder):
             return rules.with_repository(folder)
         above = list(folder.parents)
-        top = next((n for n, parent in enumerate(above) if (parent / ".git").exists()), None)
+        top = next((n for n, parent in enumerate(above) if _holds_repository(parent)), None)
         if top is None:
             return rules
         rules = rules.with_repository(above[top])
@@ -81,6 +81,13 @@ def _patterns(lines: Sequence[str]) -> Patterns:
         return tuple(pattern for line in lines if (pattern := read_pattern(line)) is not None)
     except CostlyPattern:
         return _EVERYTHING
+
+
+def _holds_repository(folder: Path) -> bool:
+    try:
+        return (folder / ".git").exists()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> bytes:

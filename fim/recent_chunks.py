@@ -5,6 +5,7 @@ document may be shown to the model: whoever adds to it decides that.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from .chunks import Chunk, similarity, solid_lines
@@ -36,9 +37,9 @@ class RecentChunks:
         self._chunks = [*kept, chunk][-self._n_max :]
         self._n_visits[document.uri] += 1
 
-    def forget(self, uri: str) -> None:
-        """Drop what is remembered of a document."""
-        self._chunks = [chunk for chunk in self._chunks if chunk.place != uri]
+    def keep(self, may_stay: Callable[[Chunk], bool]) -> None:
+        """Forget all chunks but those that may stay."""
+        self._chunks = [chunk for chunk in self._chunks if may_stay(chunk)]
 
     def others(self, uri: str) -> list[Chunk]:
         """The chunks of all documents but this one, the newest last."""

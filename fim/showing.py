@@ -8,8 +8,10 @@ Pure functions over texts and probabilities; knows no model and no editor.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from .line_scan import is_word_character
 from .types import Alternative, Completion, CompletionSource
 
+WORD_SHARE = 0.45  # .3 to .6 are level, and 1 much worse (docs/log.md, 2026-11-22)
 N_LEAST = 3  # characters: to accept fewer saves next to nothing
 N_TRIMMED = 8  # of the options with most to gain, how many are looked at
 
@@ -23,41 +25,60 @@ class Showing:
     source: CompletionSource
     is_cut: bool = False
 
-    def gain(self, least: float) -> float:
-        """What it can be expected to save in characters, less what it costs where it is wrong.
 
-        Weighed so that nothing is won or lost with a probability of `least`.
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """How likely a text must be right to be shown: `least`; the rest of a word that has begun, WORD_SHARE of that.
+
+    Who is in the middle of a word types on at once, and what is wrong is gone before it is read; at the beginning of a
+    line a person pauses and reads it.
+    """
+
+    least: float
+    in_word: bool = False
+
+    def of(self, text: str) -> float:
+        """The least probability for a text."""
+        is_word = self.in_word and all(map(is_word_character, text))
+        return self.least * WORD_SHARE if is_word else self.least
+
+    def gain(self, showing: Showing) -> float:
+        """What a text can be expected to save, in characters, less what it costs where it is wrong.
+
+        Weighed so that nothing is won or lost with the least probability.
         """
-        return len(self.text) * (self.probability - least)
+        least = min(self.of(showing.text), 1 - 1e-6)
+        return len(showing.text) * (showing.probability - least) / (1 - least)
 
 
 def choose(
     completion: Completion,
     trimmed: Callable[[str], str],
-    least: float,
+    demand: Demand,
     breaks_syntax: Callable[[str], bool] = lambda text: False,
     *,
     may_cut: bool = True,
     n_least: int = N_LEAST,
 ) -> Showing | None:
-    """The most worthwhile beginning of any candidate that is right with probability `least` or more; None if none is.
+    """The most worthwhile beginning of any candidate that is as sure as demanded; None where none is.
 
     trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
-    once they are trimmed, are passed over.
+    once they are trimmed, are passed over; a mere beginning may break it: the rest is to come.
     """
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
-    sure = sorted((o for o in options if o.probability >= least), key=lambda o: -o.gain(least))
+    sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
     by_text: dict[str, Showing] = {}
     for option in sure:
         by_text.setdefault(option.text, option)
     best: Showing | None = None
     for option in list(by_text.values())[:N_TRIMMED]:
-        if best is not None and option.gain(least) <= best.gain(least):
+        if best is not None and demand.gain(option) <= demand.gain(best):
             break  # trimming only takes away
         text = trimmed(option.text)
         found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
-        is_better = best is None or found.gain(least) > best.gain(least)
-        if len(text.strip()) >= n_least and is_better and not breaks_syntax(text):
+        is_better = best is None or demand.gain(found) > demand.gain(best)
+        fits = found.is_cut or not breaks_syntax(text)
+        if len(text.strip()) >= n_least and is_better and fits:
             best = found
     return best
 

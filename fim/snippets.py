@@ -56,10 +56,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Snippet:
-    """One text with where it comes from."""
+    """One text with where it comes from: uri is the open document whose text it is, None for what a file holds."""
 
     source: SnippetSource
     text: str
+    uri: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ class Selection:
     def texts(self) -> tuple[str, ...]:
         """The snippets as a request wants them."""
         return tuple(snippet.text for snippet in self.snippets)
+
+    @property
+    def documents(self) -> frozenset[str]:
+        """The open documents that some of the snippets are of, by uri."""
+        return frozenset(snippet.uri for snippet in self.snippets if snippet.uri is not None)
+
+    def without(self, uri: str) -> "Selection":
+        """The selection without what is of this open document."""
+        if uri not in self.documents:
+            return self
+        return replace(self, snippets=tuple(snippet for snippet in self.snippets if snippet.uri != uri))
 
 
 def select(
@@ -88,7 +100,7 @@ def select(
     """
     view = _View(scene)
     places = [] if library is None else library.index.search(view.near_words, N_CANDIDATES)
-    candidates: dict[SnippetSource, Callable[[], Iterable[str]]] = {
+    candidates: dict[SnippetSource, Callable[[], Iterable[Snippet]]] = {
         "declarations": lambda: [] if library is None else _declared(view, library, budget_chars),
         "recent": lambda: _recent(view, recent),
         "similar": lambda: _similar(view, library, places),
@@ -97,12 +109,12 @@ def select(
     seen, left = view.known_lines, budget_chars
     for source in SOURCES:
         room = int(left * SHARES[source])
-        for text in () if source in off else candidates[source]():
-            lines = solid_lines(text.partition("\n")[2])
-            if len(text) > room or len(lines - seen) < max(1, MIN_NEW_SHARE * len(lines)):
+        for snippet in () if source in off else candidates[source]():
+            lines, n_chars = solid_lines(snippet.text.partition("\n")[2]), len(snippet.text)
+            if n_chars > room or len(lines - seen) < max(1, MIN_NEW_SHARE * len(lines)):
                 continue
-            chosen.append(Snippet(source, text))
-            seen, room, left = seen | lines, room - len(text), left - len(text)
+            chosen.append(snippet)
+            seen, room, left = seen | lines, room - n_chars, left - n_chars
     related = () if library is None else tuple(_related(view, library, places))
     return Selection(tuple(reversed(chosen)), related)
 
@@ -128,7 +140,7 @@ class _View:
         return document.text[document.line_start(start) : document.line_end(last)]
 
 
-def _declared(view: _View, library: Library, budget_chars: int) -> list[str]:
+def _declared(view: _View, library: Library, budget_chars: int) -> list[Snippet]:
     """One text for each file that declares imported names near the cursor; heads alone where room is short."""
     left = int(budget_chars * SHARES["declarations"])
     by_file: dict[SourceFile, list[str]] = {}
@@ -139,41 +151,53 @@ def _declared(view: _View, library: Library, budget_chars: int) -> list[str]:
         if name.is_near and len(text) + 1 + heading <= left:
             by_file.setdefault(name.file, []).append(text)
             left -= len(text) + 1 + heading
-    return [_titled(file.path, file.language, "\n".join(texts)) for file, texts in by_file.items()]
+    return [
+        Snippet("declarations", _titled(file.path, file.language, "\n".join(texts)), _uri_of(file, library))
+        for file, texts in by_file.items()
+    ]
 
 
-def _recent(view: _View, recent: RecentChunks) -> Iterator[str]:
+def _uri_of(file: SourceFile, library: Library) -> str | None:
+    """The open document whose text stands for a file's; None without one."""
+    opened = library.open_texts.get(file)
+    return None if opened is None else opened.uri
+
+
+def _recent(view: _View, recent: RecentChunks) -> Iterator[Snippet]:
     scene = view.scene
     for chunk in reversed(recent.others(scene.document.uri)):
-        yield _titled(scene.label(chunk.place), chunk.language, chunk.text)
+        uri = chunk.place if chunk.place in scene.others else None
+        yield Snippet("recent", _titled(scene.label(chunk.place), chunk.language, chunk.text), uri)
 
 
-def _similar(view: _View, library: Library | None, places: list[ChunkPlace]) -> Iterator[str]:
+def _similar(view: _View, library: Library | None, places: list[ChunkPlace]) -> Iterator[Snippet]:
     """Chunks of the index and of open documents by Jaccard similarity of their words with the window's."""
     found = [*_open_chunks(view.scene), *([] if library is None else _index_chunks(view.scene, library, places))]
     ranked = sorted(
-        ((similarity(words(chunk.text), view.window_words), number) for number, chunk in enumerate(found)),
+        ((similarity(words(chunk.text), view.window_words), number) for number, (chunk, _) in enumerate(found)),
         key=lambda each: (-each[0], each[1]),
     )
     for score, number in ranked:
         if score < MIN_SIMILARITY:
             return
-        yield _titled(found[number].place, found[number].language, found[number].text)
+        chunk, uri = found[number]
+        yield Snippet("similar", _titled(chunk.place, chunk.language, chunk.text), uri)
 
 
-def _open_chunks(scene: Scene) -> Iterator[Chunk]:
+def _open_chunks(scene: Scene) -> Iterator[tuple[Chunk, str]]:
+    """Chunks of open documents, each with its uri."""
     for document in list(scene.others.values())[-N_OPEN_COMPARED:]:
         for chunk in split_text(scene.label(document.uri), document.text[:N_CHARS_COMPARED]):
-            yield replace(chunk, language=document.language)
+            yield replace(chunk, language=document.language), document.uri
 
 
-def _index_chunks(scene: Scene, library: Library, places: list[ChunkPlace]) -> Iterator[Chunk]:
+def _index_chunks(scene: Scene, library: Library, places: list[ChunkPlace]) -> Iterator[tuple[Chunk, None]]:
     for place in places:
         file = place.file
         text = None if file == scene.here or file in library.open_texts else library.text(file)
         if text is not None:
             lines = text.splitlines()[place.start : place.end]
-            yield Chunk(file.path, place.start, place.end, "\n".join(lines).strip("\n"), file.language)
+            yield Chunk(file.path, place.start, place.end, "\n".join(lines).strip("\n"), file.language), None
 
 
 def _related(view: _View, library: Library, places: list[ChunkPlace]) -> Iterator[tuple[str, str]]:

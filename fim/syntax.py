@@ -31,6 +31,7 @@ READ_BYTES = 65_536
 MAX_WHOLE_CHARS = 60_000
 N_LINES_ABOVE, N_LINES_BELOW = 150, 100  # of the window, at least
 N_LINES_MORE = 300  # within which it is to begin and end with a line that is not indented
+MAX_WINDOW_BYTES = 200_000  # lines of 200 characters: longer ones are data, and take 0.3 s for a million characters
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
@@ -115,7 +116,7 @@ def parsed(text: str, language: str, before: Syntax | None = None, near: int | N
     """A text with its syntax tree; None without a grammar, beyond MAX_CHARS, or where parsing takes MAX_PARSE_S.
 
     before is the syntax of an earlier version: what did not change since is not read again. near is an offset: of a
-    text of more than MAX_WHOLE_CHARS only a window around it is parsed.
+    text of more than MAX_WHOLE_CHARS only a window around it is parsed, or nothing where its lines are too long.
     """
     if len(text) > MAX_CHARS or grammar(language) is None:
         return None
@@ -127,6 +128,8 @@ def parsed(text: str, language: str, before: Syntax | None = None, near: int | N
     window = None
     if near is not None and len(text) > MAX_WHOLE_CHARS:
         window, before = _window(data, text, near, language), None
+        if window[1] - window[0] > MAX_WINDOW_BYTES:
+            return None
     tree = _parse(data, language, None if before is None else _edited(before, data), window)
     return None if tree is None else Syntax(text, data, tree, language, window)
 

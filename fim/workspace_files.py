@@ -84,10 +84,12 @@ def real_root(folder: str) -> str | None:
     A home folder holds other people's texts, mail and keys beside code: it is no workspace.
     """
     path = os.path.realpath(folder)
-    home = os.path.realpath(Path("~").expanduser())
-    if not Path(path).is_dir() or f"{home}/".startswith(f"{path.rstrip('/')}/"):
-        return None
-    return path
+    with suppress(RuntimeError):  # who has no home folder
+        if f"{os.path.realpath(Path.home())}/".startswith(f"{path.rstrip('/')}/"):
+            return None
+    with suppress(OSError):
+        return path if Path(path).is_dir() else None
+    return None
 
 
 def walk(
@@ -193,7 +195,10 @@ def _rules_inside(root: str, folder: str, rules: IgnoreRules) -> IgnoreRules:
 def _is_skipped_folder(name: str, absolute: str) -> bool:
     if name.startswith(".") or name in SKIPPED_FOLDERS or not name.isprintable():
         return True
-    return Path(absolute, "pyvenv.cfg").exists()
+    try:
+        return Path(absolute, "pyvenv.cfg").exists()
+    except OSError:  # who may not look into it reads nothing there
+        return True
 
 
 def _may_be_read(file: SourceFile, name: str, rules: IgnoreRules) -> bool:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 QUIET_S = 0.1  # after an edit, before work goes on
 LONGEST_ANSWER_S = 2.0  # an engine that does not answer for so long holds up no work
 TICK_S = 0.01  # between two looks whether it is quiet
-N_FAILURES_MAX = 20
+N_FAILURES_MAX = 20  # in a row
 
 Unit = Callable[[], float | None]
 
@@ -86,6 +86,7 @@ class BackgroundThread:
             self._wake.clear()
             try:
                 pause_s = unit()
+                n_failures = 0
             except Exception as error:  # one bad file must not end all work
                 n_failures += 1
                 log.error("background work failed (%s)\n%s", type(error).__name__, _places(error))

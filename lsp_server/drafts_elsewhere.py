@@ -17,7 +17,8 @@ _RELATED = "related:"  # before a path, so that it is no open document's uri
 
 
 class DraftsElsewhere:
-    """The other open documents and the files most related to the one that is typed. `find` is for any thread."""
+    """The other open documents and the files most related to the one that is typed. `find` and `drop` are for any
+    thread."""
 
     def __init__(self) -> None:
         self._pool = DraftPool()
@@ -39,6 +40,10 @@ class DraftsElsewhere:
                 self._pool.put(uri, document.text, "open file")
                 self.is_stale = True
         self._open = now
+
+    def drop(self, uri: str) -> None:
+        """This document is closed: from now on nothing of it is found. For any thread."""
+        self._pool.drop(uri)
 
     def keep_related(self, related: Sequence[tuple[str, str]]) -> None:
         """These files (path, text) are related to what is typed now."""

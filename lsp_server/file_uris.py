@@ -1,17 +1,23 @@
 """Paths and names in URIs of documents and folders. Knows no files."""
 
+import os
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 
 def path_of(uri: str) -> str | None:
-    """The absolute path that a file URI names; None for any other URI, or a path with `..` in it."""
+    """The absolute path that a file URI names; None for any other URI, a path with `..` in it, or one that no file can
+    have."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         return None
     path = unquote(parts.path)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
+        return None
+    try:
+        os.fsencode(path)  # lone surrogates are no part of a name
+    except UnicodeEncodeError:
         return None
     return None if ".." in path.split("/") else str(PurePosixPath(path))
 

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..fim.chunks import Chunk
 from ..fim.document import Document
 from ..fim.gating import is_secret
 from ..fim.grammars import GRAMMARS
 from ..fim.imports import find_imports
 from ..fim.library import Library
+from ..fim.line_breaks import with_lf
 from ..fim.recent_chunks import RecentChunks
 from ..fim.snippets import Scene, Selection, select
 from ..fim.workspace_files import SourceFile, Stamp, WalkLimits, is_welcome, read_source, real_root, stamp_of, walk
@@ -109,14 +111,14 @@ class Indexer:
         Not: secrets, what the workspace ignores or links to, and, where there is a workspace, what is not in it.
         """
         uri, text = document.uri, document.text
-        if not uri.startswith(_SCHEMES) or is_secret(uri) or document.language not in GRAMMARS:
+        is_named_secret = is_secret(uri) or is_secret(uri.partition(":")[2])  # `untitled:.env`
+        if not uri.startswith(_SCHEMES) or is_named_secret or document.language not in GRAMMARS:
             return False
         if len(text) > MAX_SHOWN_CHARS or "\0" in text or "PRIVATE KEY-----" in text:
             return False
-        path = path_of(uri)
-        if path is None or not self._roots:
+        if not self._roots or not uri.startswith("file:"):
             return True
-        file = self.file_at(path)
+        file = self._file_of(uri)
         return file is not None and is_welcome(file, self._options.exclude)
 
     def visit(self, document: Document, offset: int) -> None:
@@ -132,6 +134,7 @@ class Indexer:
         self, document: Document, offset: int, open_documents: Mapping[str, Document], off: Collection[str]
     ) -> Selection:
         """Snippets and related texts for a place. Raises InputError outside the text."""
+        self.recent.keep(lambda chunk: self._may_still_be_shown(chunk, open_documents.get(chunk.place)))
         others = {
             uri: other for uri, other in open_documents.items() if uri != document.uri and self.may_be_shown(other)
         }
@@ -142,6 +145,17 @@ class Indexer:
             document=document, offset=offset, here=self._file_of(document.uri), others=others, label=self._label
         )
         return select(scene, self._library if self._roots else None, self.recent, off)
+
+    def _may_still_be_shown(self, chunk: Chunk, document: Document | None) -> bool:
+        """Whether a remembered text may stand in requests today: the document that it is of, if that is open, or its
+        file, as it is now. It may have been renamed, ignored or never saved since."""
+        if document is not None:
+            return self.may_be_shown(document)
+        file = self._file_of(chunk.place)
+        if file is None or not is_welcome(file, self._options.exclude):
+            return False
+        read = read_source(file, self._limits.max_file_bytes)
+        return read is not None and chunk.text in with_lf(read[0])
 
     def _start_anew(self, folders: tuple[str, ...]) -> None:
         self._roots = {folder: root for folder in folders if (root := real_root(folder)) is not None}

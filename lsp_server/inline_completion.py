@@ -10,24 +10,25 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
 
 from ..fim.document import Document
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
+from ..fim.line_scan import is_word_character
 from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
-from ..fim.reuse import Remembered, Shown, typed_through
-from ..fim.showing import Showing, choose, whole
+from ..fim.reuse import Remembered, typed_through
+from ..fim.showing import Demand, Showing, choose, whole
 from ..fim.syntax import Syntax
 from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer, Ask, Cause
+from .file_uris import name_of
+from .on_show import LastShown
 from .settings import Settings
 
 # What travels to the engine: more than a model of ours reads (2,048 tokens of code are 8,000 characters, 16,000 at
@@ -37,6 +38,10 @@ MAX_PREFIX_CHARS = 24_576
 PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
 N_ALTERNATIVES = 12  # that compete with the likeliest candidate for what is shown
+# Of a document whose answers are remembered: each is kept with the text that it is about.
+MAX_REMEMBERED_CHARS = 300_000
+# Of CPU, for what reads trees: it takes 2 to 20 ms, in 50,000 characters of nothing but errors 1.6 s (2026-11-22).
+CHECKING_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +78,7 @@ async def complete_inline(
         return nothing(ask, "closed", "the editor has not opened this document")
     reason = why_not(
         document, ask.offset, invoked=ask.invoked, known_languages=settings.languages, syntax=around.syntax,
-        rhythm=around.rhythm, off=settings.without,
+        rhythm=around.rhythm, off=(*settings.without, "prose") if settings.prose else settings.without,
     )  # fmt: skip
     if reason is not None:
         return nothing(ask, "gated", reason)
@@ -86,9 +91,16 @@ async def complete_inline(
     if known is not None:
         return _stamped(known, ask, document)
     answer = await _asked(ask, document, settings, engine, encoding, around)
-    if answer.cause in ("answered", "nothing", "unsure") and not ask.invoked:
+    if _is_worth_keeping(answer, document) and not ask.invoked:
         around.remembered.keep(about, answer)
     return answer
+
+
+def _is_worth_keeping(answer: Answer, document: Document) -> bool:
+    """Whether the same question may get this answer again: not where the engine only had too little time."""
+    if answer.completion is None or len(document.text) > MAX_REMEMBERED_CHARS:
+        return False
+    return bool(answer.text) or answer.completion.finish_reason not in ("budget", "cancelled")
 
 
 async def _asked(
@@ -126,11 +138,18 @@ async def _asked(
 def _showing(
     ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
 ) -> Showing | None:
-    """What of a completion is shown: all of it to who asked by hand, else what is sure enough."""
+    """What of a completion is shown: all of it to who asked by hand, else what is sure enough.
+
+    What trees say counts for as long as reading them takes no more than CHECKING_S.
+    """
     off = settings.without
+    stop_s = time.thread_time() + CHECKING_S
+
+    def readable() -> Syntax | None:
+        return syntax if time.thread_time() < stop_s else None
 
     def trimmed(text: str) -> str:
-        return trim(hole, text, "\n", syntax, off)
+        return trim(hole, text, "\n", readable(), off)
 
     if ask.invoked or "choice" in off:
         found = whole(completion, trimmed)
@@ -138,34 +157,23 @@ def _showing(
     n_before = None if syntax is None or "parse-errors" in off else errors_before(syntax, hole)
 
     def breaks_syntax(text: str) -> bool:
-        return n_before is not None and syntax is not None and new_errors(syntax, hole, text, n_before) > 0
+        tree = readable()
+        return n_before is not None and tree is not None and new_errors(tree, hole, text, n_before) > 0
 
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
-    return choose(found, trimmed, settings.min_confidence, breaks_syntax, may_cut="cuts" not in off)
-
-
-@dataclass(frozen=True)
-class LastShown:
-    """The latest text that was shown in a document, and the engine's answer that it came from."""
-
-    shown: Shown
-    answer: Answer
-
-
-def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown | None:
-    """What is shown once a question has this answer, before which something else was; None where it is nothing that
-    could be typed: no text, or one that takes the place of another."""
-    if answer.is_reused:
-        return before
-    if ask.document is None or not answer.text or answer.range is None or answer.range[0] != answer.range[1]:
-        return None
-    return LastShown(Shown(ask.document, ask.offset, answer.text), answer)
+    in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
+    demand = Demand(least=settings.min_confidence, in_word=in_word)
+    return choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
 
 
 def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
     """What is left of an answer whose beginning was typed."""
-    here = document.position_at(ask.offset, encoding)
-    return replace(_stamped(before, ask, document), text=text, range=(here, here))
+    at = (ask.offset, ask.offset)
+    suffix = document.text[ask.offset :]
+    hole = Hole(prefix="", suffix=suffix, language=document.language, replaced=at, multiline=True)
+    text, (start, end) = portable(hole, text)
+    where = (document.position_at(start, encoding), document.position_at(end, encoding))
+    return replace(_stamped(before, ask, document), text=text, range=where)
 
 
 def _stamped(before: Answer, ask: Ask, document: Document) -> Answer:
@@ -173,16 +181,6 @@ def _stamped(before: Answer, ask: Ask, document: Document) -> Answer:
     total_ms = (time.perf_counter() - ask.received_s) * 1000
     timings_ms = {"engine": 0.0, "lsp": total_ms, "total": total_ms}
     return replace(before, id=ask.id, version=document.version, is_reused=True, timings_ms=timings_ms)
-
-
-def after_accepting(ask: Ask, answer: Answer) -> Ask | None:
-    """The question that comes when an answer is accepted; None where it was none that only inserts."""
-    document = ask.document
-    if document is None or not answer.text or answer.range is None or answer.range[0] != answer.range[1]:
-        return None
-    text = document.text[: ask.offset] + answer.text + document.text[ask.offset :]
-    then = Document(document.uri, document.version, document.language, text)
-    return replace(ask, document=then, offset=ask.offset + len(answer.text), received_s=time.perf_counter())
 
 
 async def warm_context(
@@ -223,7 +221,7 @@ def _request(hole: Hole, uri: str, invoked: bool, settings: Settings, around: Su
     hole = clip(hole)
     return CompletionRequest(
         hole=hole,
-        path=PurePosixPath(unquote(urlsplit(uri).path)).name,
+        path=name_of(uri),
         snippets=around.snippets,
         budget_ms=settings.invoked_budget_ms if invoked else settings.budget_ms,
         max_tokens=settings.max_tokens,

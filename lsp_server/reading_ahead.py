@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from ..fim.document import Document
 from ..fim.positions import Position
+from ..fim.syntax import parsed
 from .answers import Answer, Ask
-from .inline_completion import after_accepting, complete_inline, warm_context
+from .inline_completion import Surroundings, complete_inline, warm_context
+from .on_show import after_accepting
 from .sessions import Session
 
 if TYPE_CHECKING:
@@ -61,11 +63,22 @@ def cursor_moved(ls: CompletionServer, place: tuple[str, Position]) -> None:
 
 
 async def look_ahead(ls: CompletionServer, session: Session, ask: Ask, answer: Answer) -> None:
-    """Ask now what will be asked if this answer is accepted, unless the person types on; the answer is remembered."""
+    """Ask now what will be asked if this answer is accepted, as long as it is on show; what comes is remembered."""
     then = after_accepting(ask, answer)
     if then is None or not ls.settings.prefetch or ask.invoked:
         return
+    shown = session.shown
     await asyncio.sleep(SEEN_S)
-    if session.document is ask.document and not session.is_asking and ls.sessions.find(ask.uri) is session:
-        around = replace(ls.surroundings(session, ask.offset), syntax=None, last=None)
-        await session.run_newest(complete_inline(then, ls.settings, ls.care, ls.encoding, around), warms=True)
+    is_on_show = session.shown is shown and session.document is ask.document
+    if is_on_show and not session.is_asking and ls.sessions.find(ask.uri) is session:
+        around = _surroundings_of(then, ls.surroundings(session, ask.offset))
+        work = complete_inline(then, ls.settings, ls.care, ls.encoding, around)
+        await session.run_newest(work, about=("ahead", answer.id), warms=True)
+
+
+def _surroundings_of(then: Ask, around: Surroundings) -> Surroundings:
+    """What will be known around a question to come, by what is known around the one before."""
+    document, syntax = then.document, around.syntax
+    if document is not None and syntax is not None:
+        syntax = parsed(document.text, document.language, syntax, near=then.offset)
+    return replace(around, syntax=syntax, rhythm=None, last=None)

@@ -19,7 +19,8 @@ from ..fim.types import Outcome
 from . import params as read
 from .answers import DID_ACCEPT, Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
-from .inline_completion import Surroundings, complete_inline, last_shown, nothing
+from .inline_completion import Surroundings, complete_inline, nothing
+from .on_show import last_shown
 from .progress import EngineProgress
 from .protocol import StrictServer, client_supports_progress, types
 from .reading_ahead import cursor_moved, look_ahead, read_when_idle

@@ -16,9 +16,10 @@ from ..fim.reuse import Remembered
 from ..fim.syntax import Syntax, parsed
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer
-from .inline_completion import LastShown
+from .on_show import LastShown
 
 T = TypeVar("T")
+REFUSED_S = 10.0  # after a text that could not be parsed (in half a second, at worst), before the next is tried
 
 
 @dataclass
@@ -29,6 +30,11 @@ class _Flight:
     about: Hashable
     warms: bool
     n_waiting: int = 0
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has a result, or was told to stop and will have none."""
+        return self.task.done() or self.task.cancelling() > 0
 
 
 class Session:
@@ -41,6 +47,7 @@ class Session:
         self.remembered: Remembered[Answer] = Remembered()
         self.rhythm = Rhythm()
         self._syntax: Syntax | None = None
+        self._parses_from_s = float("-inf")
         self._flight: _Flight | None = None
 
     def change(self, document: Document, n_inserted: int, n_deleted: int) -> None:
@@ -50,10 +57,15 @@ class Session:
         self.rhythm = self.rhythm.after(n_inserted, n_deleted, time.monotonic())
 
     def syntax(self, offset: int) -> Syntax | None:
-        """The document's tree, at least around offset; None where there is none."""
+        """The document's tree, at least around offset; None where there is none, and for REFUSED_S after that."""
         known = self._syntax
-        if known is None or known.text is not self.document.text or known.window is not None:
-            self._syntax = parsed(self.document.text, self.document.language, known, near=offset)
+        if known is not None and known.text is self.document.text and known.window is None:
+            return known
+        if time.monotonic() < self._parses_from_s:
+            return None
+        self._syntax = parsed(self.document.text, self.document.language, known, near=offset)
+        if self._syntax is None:
+            self._parses_from_s = time.monotonic() + REFUSED_S
         return self._syntax
 
     async def run_newest(
@@ -65,7 +77,7 @@ class Session:
         nobody waits for it. Work is cancelled when all who await it are.
         """
         flight = self._flight
-        if flight is not None and about is not None and flight.about == about and not flight.task.done():
+        if flight is not None and about is not None and flight.about == about and not flight.is_ending:
             work.close()
         else:
             self.stop()

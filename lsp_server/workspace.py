@@ -62,6 +62,7 @@ class Workspace:
         self._elsewhere: DraftsElsewhere | None = None
         self._facts: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"is_ready": False}
         self._is_told_of_files = self._is_choosing = False
+        self._n_closed = 0
         self._walked_s = time.monotonic()
 
     def start(
@@ -140,14 +141,15 @@ class Workspace:
             self._background.touch()
         self._see(document, offset, edited=True)
 
-    def cursor_at(self, document: Document, offset: int) -> None:
-        """The cursor stands at offset."""
-        self._see(document, offset, edited=False)
-
     def closed(self, uri: str) -> None:
-        """The editor closed a document."""
+        """The editor closed a document: what it had of it is shown no more, saved or not, and may be secret by now."""
         self._open.pop(uri, None)
         self._selections.pop(uri, None)
+        self._n_closed += 1
+        if self._elsewhere is not None:
+            self._elsewhere.drop(uri)
+        for other, selection in list(self._selections.items()):
+            self._selections[other] = selection.without(uri)
 
     def files_changed(self, paths: Sequence[str]) -> None:
         """Files were saved, made or deleted."""
@@ -248,11 +250,14 @@ class Workspace:
             if self._elsewhere is not None:
                 shown = [other.place[0] for other in list(self._open.values())]
                 self._elsewhere.keep_open(other for other in shown if indexer.may_be_shown(other))
+                for other in shown:
+                    if other.uri not in self._open:  # closed meanwhile
+                        self._elsewhere.drop(other.uri)
         basis = self._basis(watched, indexer)
         if watched.policy.wants(basis, time.monotonic()):
             others = {uri: other.place[0] for uri, other in list(self._open.items())}
+            watched.policy.chose(basis)  # first, so that what fails is not tried again at once
             selection = indexer.choose(document, offset, others, watched.off)
-            watched.policy.chose(basis)
             if self._elsewhere is not None:
                 self._elsewhere.keep_related(selection.related)
             has_changed = self._keep(document.uri, selection)
@@ -267,7 +272,7 @@ class Workspace:
             line=document.line_of(offset),
             imports=watched.imports[1],
             n_other_visits=indexer.recent.n_other_visits(document.uri),
-            n_workspace_changes=indexer.n_changes,
+            n_workspace_changes=indexer.n_changes + self._n_closed,
         )
 
     def _keep(self, uri: str, selection: Selection) -> bool:
@@ -275,6 +280,8 @@ class Workspace:
         before = self._selections.pop(uri, None)
         if uri not in self._open:
             return False
+        for other in selection.documents - self._open.keys():  # closed meanwhile
+            selection = selection.without(other)
         self._selections[uri] = selection
         for older in list(self._selections)[:-N_RELATED_MAX]:
             self._selections[older] = replace(self._selections[older], related=())

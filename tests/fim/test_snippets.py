@@ -159,7 +159,7 @@ def test_the_ring_keeps_the_newest_and_no_two_alike():
     assert [chunk.place for chunk in ring.others("")].count("file:///w/f10.py") == 1
     assert ring.others("")[-1].place.endswith("f10.py")
     assert all(not chunk.place.endswith("f10.py") for chunk in ring.others("file:///w/f10.py"))
-    ring.forget("file:///w/f10.py")
+    ring.keep(lambda chunk: not chunk.place.endswith("f10.py"))
     assert len(ring.others("")) == N_CHUNKS_MAX - 1
 
 

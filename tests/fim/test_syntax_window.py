@@ -56,3 +56,10 @@ def test_a_text_without_line_breaks_has_a_window_too():
     text = "x = " + "1 + " * 20_000 + "1"
     part = parsed(text, "python", None, 10)
     assert part is None or part.window == (0, len(text))
+
+
+def test_lines_too_long_for_a_window_are_not_parsed():
+    data = "x = [" + "(1, 2), " * 30_000 + "]\n"
+    assert parsed(TEXT + data + TEXT, "python", near=len(TEXT) - 1) is None
+    far = parsed(TEXT + TEXT + data, "python", near=1_000)
+    assert far is not None and far.n_errors == 0

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.ignore_rules import IgnoreRules
 from quicksilver.fim.workspace_files import (
@@ -118,6 +118,8 @@ def assert_as_git(ignores):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle")
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(FOLDERS), st.lists(PATTERNS, max_size=4), max_size=3))
+@example({"": ["b", "!/a**"]})
+@example({"": ["a**/b", "?**/a", "***"], "c/a/": ["!a***"]})
 def test_ignore_files_mean_what_git_says(ignores):
     assert_as_git(ignores)
 
@@ -224,3 +226,26 @@ def test_a_home_folder_is_no_workspace(tmp_path, monkeypatch):
     assert real_root("/") is None
     assert real_root(str(home / "gone")) is None
     assert real_root(str(home / "project")) == str(home / "project")
+
+
+def test_a_folder_that_nobody_may_look_into_is_no_root_and_ignores_nothing(tmp_path, monkeypatch):
+    write(tmp_path, {"a.py": "x = 1\n", "closed/b.py": "x = 1\n"})
+
+    def refused(*_, **__):
+        raise PermissionError(13, "scripted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_dir", refused)
+        assert real_root(str(tmp_path)) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", refused)
+        assert found(tmp_path) == {"a.py"}
+        assert not is_welcome(SourceFile(str(tmp_path), "closed/b.py"))
+
+
+def test_who_has_no_home_folder_has_a_workspace(tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("scripted")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert real_root(str(tmp_path)) == str(tmp_path)

@@ -18,8 +18,8 @@ from quicksilver.lsp_server.inline_completion import (
     Surroundings,
     clip,
     complete_inline,
-    last_shown,
 )
+from quicksilver.lsp_server.on_show import last_shown
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, read_settings
 from quicksilver.lsp_server.trace_view import draw_trace, visible

@@ -307,6 +307,7 @@ def test_a_failing_unit_is_tried_again_until_it_is_hopeless(caplog):
         ("file:///a/../b", None),
         ("file:///a/%2e%2e/b", None),
         ("file:///a%00b", None),
+        ("file:///\ud800", None),
         ("file://server/share/a", None),
         ("untitled:a", None),
         ("http:///a", None),

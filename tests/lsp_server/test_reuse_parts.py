@@ -1,0 +1,116 @@
+"""What is remembered, how trees are read and how much of that a question may cost, part by part."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from quicksilver.fim.document import Document
+from quicksilver.fim.types import Completion
+from quicksilver.lsp_server import inline_completion, sessions
+from quicksilver.lsp_server.answers import Ask
+from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
+from quicksilver.lsp_server.inline_completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
+from quicksilver.lsp_server.sessions import Session
+from quicksilver.lsp_server.settings import Settings
+
+
+def ask(text="value = \n", offset=8):
+    document = Document(uri="file:///a.py", version=1, language="python", text=text)
+    return Ask(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0)
+
+
+class Engine:
+    """Answers with this text and finish_reason, and counts."""
+
+    def __init__(self, text="seen", finish_reason="stop"):
+        self.n_asked = 0
+        self.completion = Completion(
+            text=text, range=(8, 8), confidence=1.0, finish_reason=finish_reason, steps=1, n_tokens=1, model="fake"
+        )
+
+    async def complete(self, request):
+        self.n_asked += 1
+        return self.completion
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "n_asked"),
+    [("seen", "stop", 1), ("seen", "budget", 1), ("", "stop", 1), ("", "budget", 2), ("", "cancelled", 2)],
+)
+async def test_an_engine_that_had_no_time_is_asked_again(text, finish_reason, n_asked):
+    engine, around = Engine(text, finish_reason), Surroundings()
+    for _ in range(2):
+        await complete_inline(ask(), Settings(), engine, "utf-16", around)
+    assert engine.n_asked == n_asked
+
+
+async def test_answers_about_long_documents_are_not_kept():
+    engine, around = Engine(), Surroundings()
+    long = ask("value = \n" + "# more\n" * (MAX_REMEMBERED_CHARS // 7))
+    for _ in range(2):
+        await complete_inline(long, Settings(), engine, "utf-16", around)
+    assert engine.n_asked == 2
+
+
+async def test_other_snippets_make_another_question():
+    engine, around = Engine(), Surroundings()
+    for snippets in (("a",), ("b",), ("a",)):
+        await complete_inline(ask(), Settings(), engine, "utf-16", replace(around, snippets=snippets))
+    assert engine.n_asked == 2
+
+
+async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
+    n_read = [0]
+
+    def new_errors(*_):
+        n_read[0] += 1
+        time.sleep(0)
+        start_s = time.thread_time()
+        while time.thread_time() < start_s + 0.02:
+            pass
+        return 1
+
+    monkeypatch.setattr(inline_completion, "new_errors", new_errors)
+    monkeypatch.setattr(inline_completion, "CHECKING_S", 0.05)
+    engine = Engine("alpha beta gamma delta epsilon zeta eta theta")
+    ends = [i for i, sign in enumerate(engine.completion.text) if sign == " "]
+    engine.completion = replace(engine.completion, prefixes=tuple((end, 0.9) for end in ends))
+    question = ask()
+    session = Session(question.document)
+    around = Surroundings(syntax=session.syntax(8))
+    answer = await complete_inline(question, Settings(min_confidence=0.1), engine, "utf-16", around)
+    assert 0 < n_read[0] <= 4
+    assert answer.text  # nothing more is held against it
+
+
+def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
+    tried = []
+    monkeypatch.setattr(sessions, "parsed", lambda text, *_, **__: tried.append(text))
+    session = Session(ask().document)
+    for n in range(5):
+        assert session.syntax(0) is None
+        assert session.syntax(0) is None
+        session.change(ask("value = \n" + "a" * n).document, 1, 0)
+    assert len(tried) == 1
+    monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
+    session._parses_from_s = 0.0
+    session.syntax(0), session.syntax(0)
+    assert len(tried) == 3
+
+
+def test_failures_are_counted_in_a_row():
+    n_units = [0]
+
+    def unit():
+        n_units[0] += 1
+        if n_units[0] % 2:
+            raise ValueError("scripted")
+        return 0.0
+
+    background = BackgroundThread(lambda: unit, lambda: None)
+    background.start()
+    ends_s = time.monotonic() + 10
+    while n_units[0] < 4 * N_FAILURES_MAX and time.monotonic() < ends_s:
+        time.sleep(0.005)
+    assert background.is_alive
+    background.close()
