@@ -9,8 +9,8 @@ from ..fim.errors import InputError
 if TYPE_CHECKING:
     from .replay import Variant
 
-GATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-LATENCIES_MS = (5.0, 50.0, 100.0, 200.0, 400.0, 800.0)
+GATES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LATENCIES_MS = (5.0, 100.0, 250.0, 500.0)
 POLICIES = ("strict", "words", "fix")
 
 

@@ -104,7 +104,13 @@ def show_further(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> 
     console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
 
 
-WORDS = {"denoiser": "denoised", "file": "draft from the file, verified", "snippet": "draft from a snippet, verified"}
+WORDS = {
+    "denoiser": "denoised",
+    "file": "draft from the file, verified",
+    "open file": "draft from an open file, verified",
+    "workspace": "draft from the workspace, verified",
+    "snippet": "draft from a snippet, verified",
+}
 
 
 def numbers(facts: Mapping[str, Any]) -> str:

@@ -173,7 +173,7 @@ async def test_an_empty_text_is_an_empty_list_with_a_reason(editor):
 
 
 async def test_automatic_requests_are_gated_and_have_the_shorter_budget(editor, records):
-    async with editor() as client:
+    async with editor(options={"min_confidence": 0}) as client:
         client.open(URI, "value = name\n")
         assert await client.complete(URI, (0, 8), invoked=False) == []  # a word right of the cursor
         assert (await client.explain())["cause"] == "gated"
@@ -228,7 +228,7 @@ async def test_switched_off(editor, records):
 
 
 async def test_an_engine_that_died_is_asked_again(editor, records):
-    async with editor("--fail-first", "1") as client:
+    async with editor("--fail-first", "1", options={"min_confidence": 0}) as client:
         client.open(URI, "value = \n")
         assert await client.complete(URI, (0, 8), invoked=False) == []
         assert len(await client.complete(URI, (0, 8), invoked=False)) == 1
