@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from quicksilver.fim.document import Document
-from quicksilver.fim.types import Completion
+from quicksilver.fim.types import Alternative, Completion
 from quicksilver.lsp_server import inline_completion, sessions
 from quicksilver.lsp_server.answers import Ask
 from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
@@ -64,7 +64,6 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
 
     def new_errors(*_):
         n_read[0] += 1
-        time.sleep(0)
         start_s = time.thread_time()
         while time.thread_time() < start_s + 0.02:
             pass
@@ -72,9 +71,9 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
 
     monkeypatch.setattr(inline_completion, "new_errors", new_errors)
     monkeypatch.setattr(inline_completion, "CHECKING_S", 0.05)
-    engine = Engine("alpha beta gamma delta epsilon zeta eta theta")
-    ends = [i for i, sign in enumerate(engine.completion.text) if sign == " "]
-    engine.completion = replace(engine.completion, prefixes=tuple((end, 0.9) for end in ends))
+    engine = Engine("a" * 20)
+    others = [Alternative(text="a" * n, confidence=0.9, source="file", n_tokens=1) for n in range(8, 20)]
+    engine.completion = replace(engine.completion, alternatives=tuple(others))
     question = ask()
     session = Session(question.document)
     around = Surroundings(syntax=session.syntax(8))

@@ -4,6 +4,7 @@ from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model import checkpoint
 from quicksilver.model.infiller import load_infiller
 from quicksilver.training.corpus import Document
+from quicksilver.training.prefixes import fit_prefixes, typing_holes
 from quicksilver.training.ranker import Example, fit, fit_to, holes
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
@@ -59,6 +60,18 @@ def test_the_fit_finds_the_weights_that_made_the_data():
     assert ranker.weights["canvas"] == 0
 
 
+def test_typing_holes_begin_inside_a_line_and_end_with_one():
+    cuts = list(typing_holes(DOCUMENTS, 40, 3))
+    assert [c.truth for c in typing_holes(DOCUMENTS, 40, 3)] == [c.truth for c in cuts]
+    for cut in cuts:
+        hole = cut.request.hole
+        assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
+        assert hole.suffix[:1] in ("", "\n") and hole.prefix[-1:].strip() + cut.truth.strip()
+    assert any("\n" in cut.truth for cut in cuts) and any(cut.request.offers for cut in cuts)
+    with pytest.raises(InputError, match="no documents"):
+        next(typing_holes([], 1, 0))
+
+
 def test_nothing_to_learn_from():
     with pytest.raises(InputError, match="cannot be fitted"):
         fit([Example(named({}), False)] * 5)
@@ -73,7 +86,11 @@ def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
     assert seen == list(range(1, 13))
     checkpoint.save_rankers(tmp_path, ranker)
     loaded = checkpoint.load(tmp_path)
-    assert loaded.ranker == ranker
+    assert (loaded.ranker, loaded.prefix_ranker) == (ranker, None)
+    prefix_ranker = fit_prefixes(load_infiller(tmp_path), DOCUMENTS, 12, 0, seen.append)
+    assert seen == [*range(1, 13), *range(1, 13)]
+    checkpoint.save_rankers(tmp_path, ranker, prefix_ranker)
+    assert checkpoint.load(tmp_path).prefix_ranker == prefix_ranker
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"log_before"', '"nonsense"'))
     with pytest.raises(CheckpointError, match="ranker"):

@@ -1,0 +1,96 @@
+"""`bench replay` as a whole: the real server, the real engine with the built-in model, discrete and real time."""
+
+import json
+
+import pytest
+from quicksilver.benchmarks.command import main
+from quicksilver.benchmarks.replay_engine import Memory, RememberingEngine
+from quicksilver.fim.errors import InputError
+from quicksilver.fim.types import Completion, CompletionRequest, Hole
+
+TEXT = """def area(width, height):
+    total = width * height
+    print("the area is", total)
+    return total
+
+
+def outline(width, height):
+    total = 2 * width + 2 * height
+    print("the outline is", total)
+    return total
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "flat.py").write_text(TEXT * 2)
+    return tmp_path
+
+
+def test_discrete_time_twice_gives_the_same_and_remembers(package, tmp_path, capsys):
+    rows = []
+    for i in range(2):
+        file = tmp_path / f"{i}.json"
+        arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--floors", "--memory", str(tmp_path / "memory")]
+        assert main(["replay", str(package), *arguments, "--json", str(file)]) == 0
+        rows.append(json.loads(file.read_text()))
+    first, second = (row["rows"]["default"] for row in rows)
+    assert first["questions"] > 3 and first["forwards"] > 0
+    assert {k: v for k, v in first.items() if not k.endswith("_ms")}["characters_saved"] == second["characters_saved"]
+    assert rows[0]["rows"]["floor: none"]["characters_saved"] == 0
+    assert rows[0]["rows"]["floor: oracle"]["characters_saved"] > 0.5
+    assert (tmp_path / "memory" / "answers.jsonl").read_text().count("\n") >= first["questions"] - first["reused"] - 20
+    assert "chars" in capsys.readouterr().out
+    assert (package / "shapes" / "flat.py").read_text() == TEXT * 2
+
+
+def test_real_time(package, tmp_path):
+    file = tmp_path / "wall.json"
+    arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--mode", "wall", "--json", str(file)]
+    (package / "shapes" / "flat.py").write_text(TEXT.replace("    print", "    x") * 3)
+    assert main(["replay", str(package), *arguments]) == 0
+    row = json.loads(file.read_text())["rows"]["default"]
+    assert row["questions"] > 3 and row["answer_ms"]["p50"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["--files", "0"], "--files"), (["--policy", "all"], "--policy"), (["--memory"], "--memory")],
+)
+def test_bad_arguments(package, arguments, complaint):
+    with pytest.raises(InputError, match=complaint):
+        main(["replay", str(package), *arguments])
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="no file or folder"):
+        main(["replay", str(tmp_path / "nothing")])
+
+
+class Counting:
+    def __init__(self):
+        self.n_asked = 0
+
+    async def ensure_running(self, on_progress=None):
+        return None
+
+    async def complete(self, request):
+        self.n_asked += 1
+        return Completion(
+            text="x", range=request.hole.replaced, confidence=0.5, finish_reason="stop", steps=1, n_tokens=1, model="m"
+        )
+
+
+async def test_what_was_asked_before_is_not_asked_again(tmp_path):
+    hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
+    request, real = CompletionRequest(hole=hole), Counting()
+    for _ in range(2):
+        engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), fixed_ms=30.0)
+        for _ in range(2):
+            assert (await engine.complete(request)).timings_ms["wait"] == 30.0
+    assert real.n_asked == 1
+    await engine.complete(CompletionRequest(hole=hole, drafts=3))
+    assert real.n_asked == 2

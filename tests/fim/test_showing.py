@@ -1,0 +1,129 @@
+"""What of the candidates is shown: golden cases, and properties of any candidates."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quicksilver.fim.showing import N_LEAST, Demand, choose, whole
+from quicksilver.fim.types import Alternative, Completion
+
+
+def completion(text, prefixes=(), *alternatives, confidence=0.3):
+    return Completion(
+        text=text,
+        range=(0, 0),
+        confidence=confidence,
+        finish_reason="stop",
+        steps=1,
+        n_tokens=1,
+        model="m",
+        source="file",
+        prefixes=prefixes,
+        alternatives=tuple(
+            Alternative(text=t, confidence=0.1, source="denoiser", n_tokens=1, prefixes=p) for t, p in alternatives
+        ),
+    )
+
+
+def same(text):
+    return text
+
+
+def shown(of, least, *, trimmed=same, in_word=False, **options):
+    found = choose(of, trimmed, Demand(least=least, in_word=in_word), **options)
+    return None if found is None else (found.text, found.is_cut)
+
+
+LINE = completion("self.width * height", ((4, 0.9), (10, 0.7), (12, 0.6), (19, 0.2)))
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        (0.0, ("self.width *", True)),  # 12 * .6 = 7.2
+        (0.2, ("self.width", True)),
+        (0.5, ("self.width", True)),
+        (0.65, ("self", True)),
+        (0.95, None),
+    ],
+)
+def test_the_beginning_with_most_to_gain_among_the_sure(least, expected):
+    assert shown(LINE, least) == expected
+
+
+def test_another_candidate_may_have_more_to_gain():
+    of = completion("foo", ((3, 0.9),), ("barbarbar", ((9, 0.85),)))
+    assert shown(of, 0.8) == ("barbarbar", False) and shown(of, 0.88) == ("foo", False)
+    found = choose(of, same, Demand(least=0.8))
+    assert found is not None and (found.source, found.probability) == ("denoiser", 0.85)
+
+
+def test_the_rest_of_a_word_is_demanded_less_of():
+    of = completion("self.height = 1", ((4, 0.6), (11, 0.55), (15, 0.1)))
+    assert shown(of, 0.9) is None
+    assert shown(of, 0.9, in_word=True) == ("self", True)
+
+
+def test_without_cuts_all_or_nothing():
+    assert shown(LINE, 0.65, may_cut=False) is None
+    assert shown(LINE, 0.15, may_cut=False) == ("self.width * height", False)
+
+
+def test_what_is_too_short_to_accept_is_not_shown():
+    assert shown(completion("()", ((2, 1.0),)), 0.5) is None
+    assert shown(completion("():", ((3, 1.0),)), 0.5) == ("():", False)
+    assert shown(completion("abcdef", ((6, 1.0),)), 0.5, trimmed=lambda text: text[:2]) is None
+
+
+def test_a_candidate_that_was_not_verified_counts_with_its_confidence():
+    assert shown(completion("value", confidence=0.6), 0.5) == ("value", False)
+    assert shown(completion("value", confidence=0.6), 0.7) is None
+
+
+def test_trimming_may_change_which_is_best():
+    of = completion("abcdefgh)", ((8, 0.9), (9, 0.9)), ("abcdefg", ((7, 0.9),)))
+    assert shown(of, 0.5, trimmed=lambda text: "abc" if ")" in text else text) == ("abcdefgh", True)
+    assert shown(of, 0.5, trimmed=lambda text: "") is None
+
+
+def test_a_whole_text_that_breaks_syntax_gives_way_and_a_beginning_may():
+    of = completion("foo(bar", ((3, 0.9), (7, 0.9)), ("bazbaz", ((6, 0.9),)))
+    assert shown(of, 0.5, breaks_syntax=lambda text: text == "foo(bar") == ("bazbaz", False)
+    assert shown(of, 0.5, breaks_syntax=lambda text: True) == ("foo", True)
+
+
+def test_whole_is_the_likeliest_however_likely():
+    found = whole(completion("abc", ((3, 0.01),), confidence=0.02), same)
+    assert found is not None and (found.text, found.probability, found.is_cut) == ("abc", 0.02, False)
+    assert whole(completion("abc"), lambda text: "") is None
+
+
+texts = st.text("ab_ (\n", min_size=1, max_size=12)
+
+
+@st.composite
+def candidates(draw):
+    text = draw(texts)
+    ends = sorted(draw(st.sets(st.integers(1, len(text))))) or [len(text)]
+    sure = sorted(draw(st.lists(st.floats(0, 1), min_size=len(ends), max_size=len(ends))), reverse=True)
+    return text, tuple(zip(ends, sure, strict=True))
+
+
+@given(candidates(), st.lists(candidates(), max_size=4), st.floats(0, 0.999), st.booleans())
+def test_what_is_shown_is_a_beginning_and_sure_enough(first, others, least, in_word):
+    of = completion(*first, *others)
+    demand = Demand(least=least, in_word=in_word)
+    found = choose(of, same, demand)
+    everything = [(text[:n], p) for text, prefixes in (first, *others) for n, p in prefixes]
+    if found is not None:
+        assert (found.text, found.probability) in everything
+        assert len(found.text.strip()) >= N_LEAST and found.probability >= demand.of(found.text)
+    else:
+        assert not any(p >= demand.of(text) and len(text.strip()) >= N_LEAST for text, p in everything[:1])
+
+
+@given(candidates(), st.floats(0, 0.9))
+def test_who_demands_more_is_never_shown_what_is_less_sure(first, least):
+    of = completion(*first)
+    lenient, strict = (choose(of, same, Demand(least=each)) for each in (least, least + 0.1))
+    if strict is not None:
+        assert lenient is not None and strict.probability >= least + 0.1

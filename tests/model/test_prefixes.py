@@ -1,0 +1,87 @@
+"""Beginnings of candidates: where they end, what is known of them, and how likely they are right."""
+
+import math
+
+import pytest
+import torch
+from quicksilver.fim.drafts import Draft
+from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model import checkpoint
+from quicksilver.model.candidates import Candidate
+from quicksilver.model.infiller import load_infiller
+from quicksilver.model.prefixes import FEATURES, PrefixRanker, features, places, with_prefixes
+from quicksilver.model.ranker import Judged
+from quicksilver.model.verification import Verified
+from tiny import tiny_denoiser, tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+
+
+def judged(text: str, probability: float = 0.5, log_prob: float = -0.5, draft: Draft | None = None) -> Judged:
+    tokens = TOKENIZER.encode(text)
+    n = len(tokens)
+    verified = Verified(tokens, torch.full((n,), log_prob), torch.zeros(n + 1), torch.zeros(n + 1, dtype=torch.long))
+    return Judged(Candidate(text=text, tokens=tuple(tokens), draft=draft), verified, probability)
+
+
+@pytest.mark.parametrize("text", ["width * height", "self.a(b)\n    x", "é😀 = 1", " ", "a", "  b"])
+def test_places_are_where_words_end(text):
+    found = places(judged(text), TOKENIZER)
+    ends = [place.n_chars for place in found]
+    assert ends == sorted(set(ends))
+    assert bool(text.strip()) == bool(found) and (not found or ends[-1] == len(text))
+    for place in found:
+        left, right = text[place.n_chars - 1], text[place.n_chars : place.n_chars + 1]
+        assert not (left.isalnum() and right.isalnum())
+        assert TOKENIZER.decode(list(judged(text).candidate.tokens[: place.n_tokens])).startswith(text[: place.n_chars])
+
+
+def test_what_is_agreed_on_is_counted():
+    one, two, other = judged("width * 2", 0.4), judged("width * 3", 0.3), judged("height", 0.1)
+    rivals = [one, two, other]
+    by_end = {place.n_chars: features(one, place, rivals, "x = ") for place in places(one, TOKENIZER)}
+    assert by_end[5]["agreeing"] == pytest.approx(0.7) and by_end[9]["agreeing"] == pytest.approx(0.4)
+    assert by_end[5]["agreeing_count"] == pytest.approx(2 / 3)
+    assert (by_end[5]["whole"], by_end[9]["whole"], by_end[5]["in_word"]) == (0, 1, 0)
+    assert features(one, places(one, TOKENIZER)[0], rivals, "x = wi")["in_word"] == 1
+    assert all(set(each) == set(FEATURES) for each in by_end.values())
+
+
+def test_a_longer_beginning_is_never_likelier():
+    upwards = PrefixRanker(dict.fromkeys(FEATURES, 0.0) | {"log_length": 2.0})  # would say so
+    [found] = with_prefixes([judged("width * height + 1")], upwards, TOKENIZER, "")
+    sure = [p for _, p in found.prefixes]
+    assert len(sure) > 2 and sure == sorted(sure, reverse=True)
+
+
+def test_without_a_ranker_the_causal_heads_probability_counts():
+    one = judged("width * 2", log_prob=-0.25)
+    [found] = with_prefixes([one], None, TOKENIZER, "")
+    ends = {place.n_chars: place.n_tokens for place in places(one, TOKENIZER)}
+    for n_chars, probability in found.prefixes:
+        assert probability == pytest.approx(math.exp(-0.25 * ends[n_chars]), abs=1e-4)
+
+
+@pytest.mark.parametrize("weights", [{}, {"bias": 1.0}, dict.fromkeys(FEATURES, math.nan), {"nonsense": 1.0}])
+def test_a_ranker_of_another_kind_is_refused(weights):
+    with pytest.raises(ValueError, match="prefix ranker"):
+        PrefixRanker(weights)
+
+
+def test_numbers_that_are_none_are_no_reason_to_be_sure():
+    broken = judged("width", log_prob=math.nan)
+    [found] = with_prefixes([broken], PrefixRanker(dict.fromkeys(FEATURES, 1.0)), TOKENIZER, "")
+    assert all(p == 0.0 for _, p in found.prefixes)
+
+
+def test_an_answer_says_how_sure_its_beginnings_are_and_so_do_its_alternatives(tmp_path):
+    checkpoint.save(tmp_path, "tiny", tiny_denoiser(TOKENIZER.vocab_size), TOKENIZER)
+    infiller = load_infiller(tmp_path)
+    prefix = "alpha = beta + gamma\nalpha = beta + delta\nalpha = be"
+    hole = Hole(prefix=prefix, suffix="\n", language="python", replaced=(len(prefix),) * 2, multiline=False)
+    answer = infiller.complete(CompletionRequest(hole=hole, budget_ms=None, n_alternatives=8), lambda: False)
+    assert answer.alternatives
+    for each in (answer, *answer.alternatives):
+        if each.text.strip():
+            assert each.prefixes and each.prefixes[-1][0] == len(each.text)
+            assert all(0 <= p <= 1 for _, p in each.prefixes)
