@@ -5,6 +5,7 @@ who only types wants to be left alone. It does not know settings files, editors 
 document's text.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,6 +29,8 @@ SECRET_NAMES = (
     "*.tfstate",
 )  # fmt: skip
 SECRET_FOLDERS = frozenset({".ssh", ".gnupg", ".aws"})
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:(?=[^/\\])")  # as in untitled:.env; C: is a drive
 
 _CLOSING_SIGNS = CLOSERS | frozenset("\"'`:;,")
 
@@ -90,7 +93,7 @@ def is_secret(uri: str) -> bool:
 
 
 def _names_secret(path: str) -> bool:
-    *folders, name = path.replace("\\", "/").lower().split("/")
+    *folders, name = _SCHEME.sub("", path).replace("\\", "/").lower().split("/")
     return any(fnmatchcase(name, pattern) for pattern in SECRET_NAMES) or not SECRET_FOLDERS.isdisjoint(folders)
 
 

@@ -111,8 +111,7 @@ class Indexer:
         Not: secrets, what the workspace ignores or links to, and, where there is a workspace, what is not in it.
         """
         uri, text = document.uri, document.text
-        is_named_secret = is_secret(uri) or is_secret(uri.partition(":")[2])  # `untitled:.env`
-        if not uri.startswith(_SCHEMES) or is_named_secret or document.language not in GRAMMARS:
+        if not uri.startswith(_SCHEMES) or is_secret(uri) or document.language not in GRAMMARS:
             return False
         if len(text) > MAX_SHOWN_CHARS or "\0" in text or "PRIVATE KEY-----" in text:
             return False

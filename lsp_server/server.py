@@ -94,7 +94,7 @@ class CompletionServer(StrictServer):
         """What is known around the cursor in an open document."""
         without = self.settings.without
         return Surroundings(
-            syntax=None if "syntax" in without else session.syntax(offset),
+            syntax=None if "syntax" in without or not self.settings.enabled else session.syntax(offset),
             rhythm=session.rhythm,
             last=session.shown,
             remembered=session.remembered,
