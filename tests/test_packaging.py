@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from quicksilver.fim.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "quicksilver"
@@ -120,6 +121,7 @@ def imported() -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
+    names |= {package for package, _ in GRAMMARS.values()}  # imported by name when they are wanted
     providers = packages_distributions()
     return {canonicalize_name(providers.get(name, [name])[0]) for name in names - sys.stdlib_module_names}
 
