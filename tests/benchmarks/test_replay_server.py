@@ -92,5 +92,6 @@ async def test_what_was_asked_before_is_not_asked_again(tmp_path):
         for _ in range(2):
             assert (await engine.complete(request)).timings_ms["wait"] == 30.0
     assert real.n_asked == 1
+    engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), fixed_ms=None)
     await engine.complete(CompletionRequest(hole=hole, drafts=3))
     assert real.n_asked == 2

@@ -5,7 +5,7 @@ from quicksilver.fim import draft_pool
 from quicksilver.fim.draft_pool import MAX_TEXT_CHARS, DraftPool
 from quicksilver.fim.drafts import offered
 from quicksilver.fim.line_breaks import with_lf
-from quicksilver.fim.types import Hole, Offer
+from quicksilver.fim.types import Hole, Offer, OfferSource
 
 SHOP = "def shut(self):\n    self.doors.lock_all()\n    self.log.info('shut')\n"
 BANK = "def shut(self):\n    self.doors.lock_vault()\n"
@@ -55,7 +55,8 @@ def test_the_longest_match_comes_first_and_n_max_holds():
 
 def test_of_equal_matches_an_open_files_comes_first_then_what_was_put_last():
     pool = DraftPool()
-    for key, source in (("a", "workspace"), ("b", "open file"), ("c", "workspace")):
+    sources: dict[str, OfferSource] = {"a": "workspace", "b": "open file", "c": "workspace"}
+    for key, source in sources.items():
         pool.put(key, f"    self.doors.lock_{key}()\n", source)
     pool.refresh()
     assert [(d.text, d.source) for d in pool.find(HERE)] == [

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from quicksilver.fim.document import Document
-from quicksilver.fim.types import Alternative, Completion
+from quicksilver.fim.types import Alternative, Completion, FinishReason
 from quicksilver.lsp_server import inline_completion, sessions
 from quicksilver.lsp_server.answers import Ask
 from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
@@ -19,10 +19,16 @@ def ask(text="value = \n", offset=8):
     return Ask(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0)
 
 
+def opened(question: Ask) -> Document:
+    """The document that a question is about."""
+    assert question.document is not None
+    return question.document
+
+
 class Engine:
     """Answers with this text and finish_reason, and counts."""
 
-    def __init__(self, text="seen", finish_reason="stop"):
+    def __init__(self, text="seen", finish_reason: FinishReason = "stop"):
         self.n_asked = 0
         self.completion = Completion(
             text=text, range=(8, 8), confidence=1.0, finish_reason=finish_reason, steps=1, n_tokens=1, model="fake"
@@ -75,7 +81,7 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
     others = [Alternative(text="a" * n, confidence=0.9, source="file", n_tokens=1) for n in range(8, 20)]
     engine.completion = replace(engine.completion, alternatives=tuple(others))
     question = ask()
-    session = Session(question.document)
+    session = Session(opened(question))
     around = Surroundings(syntax=session.syntax(8))
     answer = await complete_inline(question, Settings(min_confidence=0.1), engine, "utf-16", around)
     assert 0 < n_read[0] <= 4
@@ -85,15 +91,16 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
 def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
     tried = []
     monkeypatch.setattr(sessions, "parsed", lambda text, *_, **__: tried.append(text))
-    session = Session(ask().document)
+    session = Session(opened(ask()))
     for n in range(5):
         assert session.syntax(0) is None
         assert session.syntax(0) is None
-        session.change(ask("value = \n" + "a" * n).document, 1, 0)
+        session.change(opened(ask("value = \n" + "a" * n)), 1, 0)
     assert len(tried) == 1
     monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
     session._parses_from_s = 0.0
-    session.syntax(0), session.syntax(0)
+    for _ in range(2):
+        session.syntax(0)
     assert len(tried) == 3
 
 

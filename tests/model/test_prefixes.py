@@ -78,7 +78,7 @@ def test_an_answer_says_how_sure_its_beginnings_are_and_so_do_its_alternatives(t
     checkpoint.save(tmp_path, "tiny", tiny_denoiser(TOKENIZER.vocab_size), TOKENIZER)
     infiller = load_infiller(tmp_path)
     prefix = "alpha = beta + gamma\nalpha = beta + delta\nalpha = be"
-    hole = Hole(prefix=prefix, suffix="\n", language="python", replaced=(len(prefix),) * 2, multiline=False)
+    hole = Hole(prefix=prefix, suffix="\n", language="python", replaced=(len(prefix), len(prefix)), multiline=False)
     answer = infiller.complete(CompletionRequest(hole=hole, budget_ms=None, n_alternatives=8), lambda: False)
     assert answer.alternatives
     for each in (answer, *answer.alternatives):
