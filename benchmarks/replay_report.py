@@ -175,14 +175,18 @@ def draw(plan: "ReplayPlan", result: Mapping[str, Any], folder: Path) -> None:
         by_time.plot(*zip(*timed, strict=True), marker="o", color="#0072B2")
     by_time.set(xlabel="ms to an answer", ylabel="characters saved, %")
     for name, row in rows.items():
-        by_wrong.plot(row["wrong_per_1000"], 100 * row["characters_saved"], marker="o", linestyle="", color="#0072B2")
-        by_wrong.annotate(name, (row["wrong_per_1000"], 100 * row["characters_saved"]), fontsize=6)
+        if not name.startswith(("without", "floor: oracle", "floor: copied-line")) and name not in {
+            t for t, _ in timed
+        }:
+            x, y = row["wrong_per_1000"], 100 * row["characters_saved"]
+            by_wrong.plot(x, y, marker="o", linestyle="", color="#D55E00" if name.startswith("floor") else "#0072B2")
+            by_wrong.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
     by_wrong.set(xlabel="wrong characters shown per 1,000", ylabel="characters saved, %")
     figure.savefig(folder / "savings.png", dpi=130)
     figure = new_figure(5, 4)
     axes = figure.subplots(1, 1)
     for name, points in result["risk_coverage"].items():
-        if points and rows[name]["sources"] and "editor" not in rows[name]["sources"]:
+        if points and (name == next(iter(rows)) or name.startswith("gate")):
             axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
     axes.set(xlabel="share of questions with a text, the surest first", ylabel="share of them not entirely right")
     axes.legend(fontsize=6)

@@ -11,10 +11,9 @@ from typing import Any, get_args
 from ..fim.rules import RULES
 from ..fim.types import PolicyName
 
-# What is shown is right this likely: then, for 1,000 characters typed in packages of the valid split, 15 wrong ones
-# were on show for a quarter of a second (`quicksilver bench replay`, docs/log.md, 2026-11-22). The rankers were fitted
-# there; elsewhere it is nearly twice as many.
-MIN_CONFIDENCE = 0.92
+# What is shown is right this likely: then, for 1,000 characters typed in packages that neither model nor rankers have
+# seen, about 30 wrong ones are on show for a quarter of a second (`quicksilver bench replay`, docs/log.md, 2026-11-22).
+MIN_CONFIDENCE = 0.95
 MAX_GLOBS, MAX_GLOB_CHARS = 200, 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POLICIES: tuple[str, ...] = get_args(PolicyName)
