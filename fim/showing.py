@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .line_scan import is_word_character
 from .types import Alternative, Completion, CompletionSource
 
-WORD_SHARE = 0.6  # valid split, 48 blocks: .6 at .85 is worth .45 at .92; 1 is much worse (docs/log.md, 2026-11-22)
+WORD_SHARE = 0.66  # valid split, 48 blocks: .6 at .85 is worth .45 at .92; 1 is much worse (docs/log.md, 2026-11-22)
 N_LEAST = 3  # characters: to accept fewer saves next to nothing
 N_TRIMMED = 8  # of the options with most to gain, how many are looked at
 
