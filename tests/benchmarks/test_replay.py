@@ -188,7 +188,7 @@ async def test_a_text_that_is_typed_through_counts_once():
 async def test_the_block_is_complete_and_every_press_is_counted(policy, seed):
     """Whatever is offered: what was typed and what was accepted are the block, once."""
     target = block().target
-    source = Scripted(lambda at: (target[at : at + 1 + at % 7] + ("zz" if at % 2 else "")))
+    source = Scripted(lambda at: target[at : at + 1 + at % 7] + ("zz" if at % 2 else ""))
     run = await replayed(source, policy=policy, seed=seed)
     spans = [told[1:3] for told in source.told if told[0] in ("typed", "accepted")]
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans)) and spans[0][0] == 0
