@@ -154,11 +154,15 @@ def _showing(
     if ask.invoked or "choice" in off:
         found = whole(completion, trimmed)
         return found if ask.invoked or (found and found.probability >= settings.min_confidence) else None
-    n_before = None if syntax is None or "parse-errors" in off else errors_before(syntax, hole)
+    n_before: list[int] = []  # errors without any text; counted when it matters: two parses
 
     def breaks_syntax(text: str) -> bool:
-        tree = readable()
-        return n_before is not None and tree is not None and new_errors(tree, hole, text, n_before) > 0
+        tree = None if "parse-errors" in off else readable()
+        if tree is None:
+            return False
+        if not n_before:
+            n_before.append(errors_before(tree, hole))
+        return new_errors(tree, hole, text, n_before[0]) > 0
 
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
