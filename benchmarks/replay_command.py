@@ -26,6 +26,7 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.add_argument(
         "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
     )
+    replay.add_argument("--fixed-ms", type=float, help="say that every answer took so long (default: what it took)")
     replay.add_argument("--floors", action="store_true", help="also without model: none, words, copied lines, oracles")
     replay.add_argument("--policies", action="store_true", help="also with every way of accepting")
     replay.add_argument("--gates", action="store_true", help="also with other least confidences")
@@ -49,6 +50,8 @@ def _replay(options: argparse.Namespace) -> int:
     for name, value, most in limits:
         if not 1 <= value <= most:
             raise InputError(f"{name} must be from 1 to {most}")
+    if options.fixed_ms is not None and not (0 < options.fixed_ms <= 60_000 and options.mode == "discrete"):
+        raise InputError("--fixed-ms must be from 0 to 60000, and is for discrete time")
     if options.report is not None:
         from .plots import drawing_folder
 
@@ -71,7 +74,7 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
     from .replay import Variant
     from .replay_floors import FLOORS
 
-    variants = [Variant(name="default")]
+    variants = [Variant(name="default", fixed_ms=options.fixed_ms)]
     if options.policies:
         variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
     if options.gates:

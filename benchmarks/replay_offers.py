@@ -19,6 +19,7 @@ from .replay_engine import KEY, LATE, WAIT
 DID_ACCEPT = "quicksilver.didAccept"
 WORKSPACE, WATCHED = "quicksilver/workspace", "workspace/didChangeWatchedFiles"
 LOOK_S, N_LOOKS_MAX = 0.02, 3000
+AT_ONCE_MS = 5.0  # what an answer takes that asks no engine, where times are fixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,8 @@ class ServerOffers:
     in_real_time: the answer is waited for until the next key, and not asked when it would have come.
     """
 
-    def __init__(self, client: HeadlessClient, *, in_real_time: bool) -> None:
-        self._client, self._in_real_time = client, in_real_time
+    def __init__(self, client: HeadlessClient, *, in_real_time: bool, fixed_ms: float | None = None) -> None:
+        self._client, self._in_real_time, self._fixed_ms = client, in_real_time, fixed_ms
         self._block: Block | None = None
         self._uri, self._version, self._inserted = "", 0, ""
 
@@ -96,7 +97,7 @@ class ServerOffers:
             command += options if fixed_ms is None else [*options, "--fixed-ms", str(fixed_ms)]
         client = await HeadlessClient.start(command, environ)
         await client.initialize(options=dict(settings), root=root, timeout_s=120)
-        return cls(client, in_real_time=memory is None)
+        return cls(client, in_real_time=memory is None, fixed_ms=fixed_ms)
 
     async def stop(self) -> None:
         """End the server."""
@@ -185,6 +186,8 @@ class ServerOffers:
         timings = facts["timings_ms"]
         latency_ms = timings["total"] + timings.get(WAIT, 0.0) - timings.get("transport", 0.0)
         was_asked = "steps" in facts and not facts["reused"]
+        if self._fixed_ms is not None:  # nothing of this machine's pace then
+            latency_ms = self._fixed_ms if was_asked else min(self._fixed_ms, AT_ONCE_MS)
         return Reply(
             text=self._text(result["items"]),
             latency_ms=latency_ms if waited_ms is None else waited_ms,
