@@ -12,7 +12,7 @@ from ..fim.rules import RULES
 from ..fim.types import PolicyName
 
 # What is shown is right this likely: then, for 1,000 characters typed in packages that neither model nor rankers have
-# seen, about 30 wrong ones are on show for a quarter of a second (`quicksilver bench replay`, docs/log.md, 2026-11-22).
+# seen, 27 wrong ones were on show for a quarter of a second (`quicksilver bench replay`, docs/log.md, 2026-11-22).
 MIN_CONFIDENCE = 0.92
 MAX_GLOBS, MAX_GLOB_CHARS = 200, 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
