@@ -4,15 +4,13 @@ Owns lines and LSP positions: only \\n, \\r\\n and \\r end a line (form feed, U+
 It does not know editors, files on disk or holes. Everywhere else a place is an offset in code points.
 """
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .errors import InputError
+from .line_scan import LINE_BREAK
 from .positions import Position, PositionEncoding, column_of, units_of
-
-_LINE_ENDING = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Document:
 
 
 def _line_starts(text: str) -> list[int]:
-    return [0, *(match.end() for match in _LINE_ENDING.finditer(text))]
+    return [0, *(match.end() for match in LINE_BREAK.finditer(text))]
 
 
 def _spliced_starts(starts: list[int], text: str, start: int, end: int, n_inserted: int) -> list[int]:
@@ -151,7 +149,7 @@ def _spliced_starts(starts: list[int], text: str, start: int, end: int, n_insert
     first = max(bisect_left(starts, start) - 1, 0)
     after = bisect_right(starts, end)  # the first line that begins behind the edit
     stop = starts[after] + shift if after < len(starts) else len(text)
-    touched = [match.end() for match in _LINE_ENDING.finditer(text, starts[first], stop)]
+    touched = [match.end() for match in LINE_BREAK.finditer(text, starts[first], stop)]
     if after < len(starts):
         touched.pop()  # the ending that leads to line `after`, which the tail holds
     tail = [line_start + shift for line_start in starts[after:]] if shift else starts[after:]
