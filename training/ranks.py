@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+
+# Its functions take the group of the moment of their import as a default and keep it for good. An optimizer's first
+# step imports it, after the group is there; gloo's threads then outlive the group, and one that drops a tensor while
+# the interpreter ends aborts the process (PyTorch 2.13: one run in 30, 2026-11-27). Imported here, it keeps nothing.
+import torch.distributed.nn
 from torch import Tensor
 
 from ..fim.errors import InputError
