@@ -1,0 +1,130 @@
+/** The language client as Quicksilver needs it: which features, which settings, which errors. Starts by itself never. */
+
+import { workspace, type Disposable, type LogOutputChannel } from 'vscode';
+import {
+  CloseAction,
+  DidChangeConfigurationNotification,
+  ErrorAction,
+  ExecuteCommandRequest,
+  LanguageClient,
+  RevealOutputChannelOn,
+  type ClientCapabilities,
+  type ConfigurationParams,
+  type DynamicFeature,
+  type LanguageClientOptions,
+  type StaticFeature,
+} from 'vscode-languageclient/node';
+import { pipeToLog } from './log';
+import { readStatus, type ServerStatus } from './status';
+import { SECTION, serverSettings } from './settings';
+import type { TraceChannel } from './trace';
+
+/** Documents that the server is told of. Notebook cells are documents too. */
+const DOCUMENTS = ['file', 'untitled', 'vscode-notebook-cell'].map((scheme) => ({ scheme }));
+
+export interface Launch {
+  command: string;
+  args: string[];
+  cwd: string;
+}
+
+export interface ClientListener {
+  /** The server has told its state. */
+  status(status: ServerStatus): void;
+  /** The connection is gone though nobody stopped it. */
+  closed(): void;
+}
+
+export class Client extends LanguageClient {
+  constructor(launch: Launch, log: LogOutputChannel, trace: TraceChannel, listener: ClientListener) {
+    const { command, args, cwd } = launch;
+    super(SECTION, 'Quicksilver', { command, args, options: { cwd } }, clientOptions(log, trace, listener));
+    this.registerFeature(new StatusCapability());
+    this.onNotification('quicksilver/status', (params: unknown) => {
+      const status = readStatus(params);
+      if (status !== undefined) {
+        listener.status(status);
+      }
+    });
+  }
+
+  /**
+   * The client would register each command that the server has, under the same names as the extension's own, which are
+   * there before the server is and outlive it. So that feature is left out, and the extension sends commands itself.
+   */
+  override registerFeature(feature: StaticFeature | DynamicFeature<unknown>): void {
+    const type = 'registrationType' in feature ? feature.registrationType.method : undefined;
+    if (type !== ExecuteCommandRequest.method) {
+      super.registerFeature(feature);
+    }
+  }
+
+  /** Errors go to the log. What a person must know is said by the extension, once and in its own words. */
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+
+  /** Send a command to the server; the answer is whatever the command gives. */
+  async execute(command: string, ...args: unknown[]): Promise<unknown> {
+    return (await this.sendRequest(ExecuteCommandRequest.type, { command, arguments: args })) as unknown;
+  }
+
+  /** Tell the server its settings anew whenever one of them changes. */
+  watchSettings(): Disposable {
+    return workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration(SECTION) && this.isRunning()) {
+        const settings = { [SECTION]: currentSettings() };
+        this.sendNotification(DidChangeConfigurationNotification.type, { settings }).catch((error: unknown) =>
+          this.error('The settings could not be sent.', error),
+        );
+      }
+    });
+  }
+}
+
+function clientOptions(log: LogOutputChannel, trace: TraceChannel, listener: ClientListener): LanguageClientOptions {
+  return {
+    documentSelector: DOCUMENTS,
+    initializationOptions: currentSettings,
+    outputChannel: log,
+    traceOutputChannel: trace.asLogChannel(),
+    revealOutputChannelOn: RevealOutputChannelOn.Never,
+    stdioOptions: { stdout: () => undefined, stderr: (stream: NodeJS.ReadableStream) => pipeToLog(stream, log) },
+    initializationFailedHandler: () => false,
+    errorHandler: {
+      error: () => ({ action: ErrorAction.Continue, handled: true }),
+      closed: () => {
+        listener.closed();
+        return { action: CloseAction.DoNotRestart, handled: true };
+      },
+    },
+    middleware: {
+      workspace: { configuration: (params: ConfigurationParams) => params.items.map(answerTo) },
+    },
+  };
+}
+
+/** What the server may know of the configuration: its own settings, whatever it asks for. */
+function answerTo(item: { section?: string }): Record<string, unknown> | null {
+  return item.section === SECTION ? currentSettings() : null;
+}
+
+function currentSettings(): Record<string, unknown> {
+  const configuration = workspace.getConfiguration(SECTION);
+  return serverSettings((name) => configuration.get(name));
+}
+
+/** Asks the server for `quicksilver/status` notifications. */
+class StatusCapability implements StaticFeature {
+  fillClientCapabilities(capabilities: ClientCapabilities): void {
+    capabilities.experimental = { ...capabilities.experimental, quicksilver: { status: true } };
+  }
+
+  initialize(): void {}
+
+  getState(): { kind: 'static' } {
+    return { kind: 'static' };
+  }
+
+  clear(): void {}
+}

@@ -1,0 +1,47 @@
+/** Which of the extension's settings are the server's. Knows names only: defaults and checks are package.json's. */
+
+export const SECTION = 'quicksilver';
+
+/**
+ * The server's settings that a person can set here, named as in package.json (the server takes camelCase).
+ * Its `trace` and `without` are for people who work on the server; `trace` also could not stand beside `trace.server`.
+ */
+export const SERVER_SETTINGS = [
+  'enabled',
+  'languages',
+  'minConfidence',
+  'prose',
+  'workspace',
+  'exclude',
+  'maxWorkspaceFiles',
+  'budgetMs',
+  'invokedBudgetMs',
+  'adaptiveDebounce',
+  'reuse',
+  'prefetch',
+  'maxTokens',
+  'maxSteps',
+  'policy',
+  'startEngine',
+  'logLevel',
+] as const;
+
+/** The settings that only a new process takes over. */
+export const PROCESS_SETTINGS = ['path', 'args'] as const;
+
+/** What the server is told: its own settings and nothing else of the section. */
+export function serverSettings(read: (name: string) => unknown): Record<string, unknown> {
+  const told: Record<string, unknown> = {};
+  for (const name of SERVER_SETTINGS) {
+    const value = read(name);
+    if (value !== undefined) {
+      told[name] = value;
+    }
+  }
+  return told;
+}
+
+/** The languages in which completions come by themselves; whatever is no list of names counts as none. */
+export function automaticLanguages(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string') : [];
+}
