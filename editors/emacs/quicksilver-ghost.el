@@ -100,8 +100,8 @@ What is not bound here does what it always does.")
   (let ((overlay (or quicksilver-ghost--overlay
                      (setq quicksilver-ghost--overlay (make-overlay (point) (point)))))
         (text (propertize text 'face 'quicksilver-ghost)))
-    ;; Without this the cursor stands behind the grey text.
-    (put-text-property 0 1 'cursor t text)
+    ;; The cursor stands on its first character, for one position: this one.
+    (put-text-property 0 1 'cursor 1 text)
     (move-overlay overlay (point) (point) (current-buffer))
     (overlay-put overlay 'window (selected-window))
     (overlay-put overlay 'after-string text)))

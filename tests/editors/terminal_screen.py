@@ -122,9 +122,8 @@ class TerminalScreen:
 
     def save_png(self, file: Path, *, scale: int = 2) -> None:
         """Draw the screen into an image file."""
-        from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 (only where a picture is wanted)
-
-        import matplotlib  # noqa: PLC0415 (its data holds a font with fixed widths)
+        import matplotlib
+        from PIL import Image, ImageDraw, ImageFont
 
         font_file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
         font = ImageFont.truetype(str(font_file), 14 * scale)

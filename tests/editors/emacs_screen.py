@@ -1,0 +1,112 @@
+"""A real Emacs in a terminal, with a home folder of its own and our client in it.
+
+Owns where Emacs is found, its init file, and how keys are spelt. It does not know what is tested.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from terminal_screen import TerminalScreen
+
+CLIENT = Path(__file__).parents[2] / "editors" / "emacs"
+GREY = "8a8a8a"  # colour 245 of a terminal, which nothing else has here
+TAB, CTRL_G, UNDO = "\t", "\x07", "\x1f"
+CTRL_RIGHT, CTRL_DOWN = "\x1b[1;5C", "\x1b[1;5B"
+META = "\x1b"
+
+# Compiling what others wrote takes the machine's time and a window of the screen.
+EARLY_INIT = "(setq native-comp-deferred-compilation nil native-comp-jit-compilation nil)"
+INIT = """
+(setq inhibit-startup-screen t suggest-key-bindings nil frame-background-mode 'dark ring-bell-function #'ignore
+      make-backup-files nil auto-save-default nil create-lockfiles nil vc-handled-backends nil
+      lsp-auto-guess-root t lsp-enable-snippet nil lsp-restart 'ignore lsp-enable-file-watchers nil
+      lsp-session-file (expand-file-name "lsp-session" user-emacs-directory)
+      lsp-enabled-clients '(quicksilver) lsp-headerline-breadcrumb-enable nil)
+(menu-bar-mode -1)
+(flymake-mode -1)
+(setq-default mode-line-format '("%b %* %c " mode-line-modes))
+(set-face-attribute 'mode-line nil :foreground "white" :background "color-237")
+(add-to-list 'load-path CLIENT)
+(require 'quicksilver)
+(set-face-attribute 'quicksilver-ghost nil :foreground "color-245" :inherit nil)
+(setq quicksilver-command '(COMMAND))
+MORE
+(global-quicksilver-mode)
+"""
+
+
+def emacs_program() -> str | None:
+    """QUICKSILVER_EMACS, or the emacs on PATH."""
+    return os.environ.get("QUICKSILVER_EMACS") or shutil.which("emacs")
+
+
+@cache
+def why_not() -> str | None:
+    """Why Emacs cannot be tested here; None where it can."""
+    program = emacs_program()
+    if program is None:
+        return "there is no emacs on PATH, and QUICKSILVER_EMACS names none"
+    probe = '(progn (package-initialize) (unless (locate-library "lsp-mode") (kill-emacs 3)))'
+    done = subprocess.run([program, "-q", "--batch", "--eval", probe], capture_output=True, timeout=60)
+    return None if done.returncode == 0 else f"{program} has no lsp-mode (Debian: elpa-lsp-mode)"
+
+
+def lisp_string(text: str) -> str:
+    """Text as Emacs Lisp writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class EmacsScreen(TerminalScreen):
+    """Emacs with a file open."""
+
+    def __init__(
+        self,
+        home: Path,
+        file: Path,
+        server: Sequence[str],
+        *,
+        at: tuple[int, int] = (1, 0),
+        more: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        program = emacs_program()
+        assert program is not None
+        folder = home / ".emacs.d"
+        folder.mkdir(parents=True)
+        (folder / "early-init.el").write_text(EARLY_INIT)
+        command = " ".join(map(lisp_string, server))
+        init = INIT.replace("CLIENT", lisp_string(str(CLIENT))).replace("COMMAND", command).replace("MORE", more)
+        (folder / "init.el").write_text(init, encoding="utf-8")
+        # screen's terminal description has nothing that pyte cannot draw; xterm's has (rep).
+        around = {"HOME": str(home), "TERM": "screen-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        arguments = ["-nw", f"+{at[0]}:{at[1] + 1}", str(file)]
+        super().__init__([program, *arguments], env=around | dict(env or {}), cwd=file.parent, rows=20, columns=100)
+        self.file = file
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server runs and has nothing to say of its state."""
+        self.wait(lambda screen: re.search(r" Qs(?!:)", screen.text), "the server is ready")
+
+    def save(self, expected: str | bytes) -> None:
+        """Save the file and wait until it holds just this."""
+        wanted = expected if isinstance(expected, bytes) else expected.encode()
+        self.send("\x18\x13")
+        self.wait(lambda screen: screen.file.read_bytes() == wanted, f"a file that holds {wanted!r}")
+
+    def meta_x(self, command: str) -> None:
+        """Run a command by its name."""
+        self.send(f"{META}x{command}\r")
+
+    @property
+    def ghost(self) -> str:
+        """The grey text on the screen."""
+        return self.coloured(GREY)
+
+    def wait_for_ghost(self, text: str, timeout_s: float | None = None) -> None:
+        """Wait until the grey text is just this."""
+        self.wait(lambda screen: screen.ghost == text, f"grey text {text!r}", timeout_s)

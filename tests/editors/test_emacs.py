@@ -1,0 +1,229 @@
+"""Our Emacs client in a real Emacs, on a real screen: what a person sees, and what ends up in the file."""
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from emacs_screen import (
+    CTRL_DOWN,
+    CTRL_G,
+    CTRL_RIGHT,
+    META,
+    TAB,
+    UNDO,
+    EmacsScreen,
+    why_not,
+)
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+
+SCRIPTED = Path(__file__).parents[1] / "lsp_server" / "scripted_server.py"
+BACKSPACE, SAVE = "\x7f", "\x18\x13"
+
+
+class Project:
+    """A folder with a file in it, a scripted server, and what its engine was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = folder / "record.jsonl"
+        (folder / "project").mkdir()
+
+    @contextmanager
+    def emacs(self, content, *options, at, name="app.py", more="", server=None, env=None, ready=True):
+        file = self.folder / "project" / name
+        file.write_bytes(content.encode())
+        command = server or [sys.executable, "-P", str(SCRIPTED), "--confidence", "1", "--record", str(self.record)]
+        with EmacsScreen(self.folder / "home", file, [*command, *options], at=at, more=more, env=env) as screen:
+            if ready:
+                screen.wait_until_ready()
+            try:
+                yield screen
+            finally:
+                (self.folder / "screen.txt").write_text(screen.describe())
+
+    def events(self, name):
+        lines = self.record.read_text().splitlines() if self.record.exists() else []
+        return [record for record in map(json.loads, lines) if record["event"] == name]
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def picture(screen, name):
+    """Keep a picture of the screen where QUICKSILVER_SCREENSHOTS says."""
+    if folder := os.environ.get("QUICKSILVER_SCREENSHOTS"):
+        screen.save_png(Path(folder) / f"emacs-{name}.png")
+
+
+def test_typing_shows_grey_text_which_can_be_typed_through(project):
+    with project.emacs("import os\n\nvalue =\n", "--text", "compute(1, 2)", at=(3, 7)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("compute(1, 2)")
+        assert screen.cursor == (2, 8)  # in front of the grey text
+        picture(screen, "ghost")
+        screen.send("comp")
+        screen.wait_for_ghost("ute(1, 2)")
+        screen.send(BACKSPACE)
+        screen.wait_for_ghost("pute(1, 2)")
+        lines = {record["prefix"].rpartition("\n")[2] for record in project.events("asked")}
+        assert lines <= {"value = ", "value = compute(1, 2)"}  # what follows is asked for ahead, by the server
+        screen.send("x")
+        screen.wait(lambda screen: "value = comx" in screen.text and "pute" not in screen.ghost, "no old grey text")
+        screen.save("import os\n\nvalue = comx\n")
+
+
+def test_tab_takes_all_and_undo_takes_it_back_in_one_step(project):
+    with project.emacs("import os\n\nvalue =\n", "--text", "compute(1, 2)", at=(3, 7)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("compute(1, 2)")
+        screen.send(TAB)
+        screen.wait_for("value = compute(1, 2)")
+        screen.save("import os\n\nvalue = compute(1, 2)\n")
+        screen.send(UNDO)
+        screen.save("import os\n\nvalue = \n")
+
+
+def test_taking_a_word_then_a_line_then_the_rest(project):
+    text = "total = a + b\n    return total"
+    with project.emacs("def add(a, b):\n   \n", "--text", text, at=(2, 3)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("total = a + b\n    return total")
+        picture(screen, "multi-line")
+        screen.send(CTRL_RIGHT)
+        screen.wait_for_ghost(" = a + b\n    return total")
+        screen.send(CTRL_RIGHT)
+        screen.wait_for_ghost(" a + b\n    return total")
+        screen.send(CTRL_DOWN)
+        screen.wait_for_ghost("    return total")
+        screen.save("def add(a, b):\n    total = a + b\n")
+        screen.send(TAB)
+        screen.save("def add(a, b):\n    total = a + b\n    return total\n")
+        screen.send(UNDO)
+        screen.save("def add(a, b):\n    total = a + b\n")
+
+
+def test_dismissed_text_stays_away_and_tab_is_tab_again(project):
+    with project.emacs("def add(a, b):\nreturn a + b\n", "--text", " + seen", at=(2, 12)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("+ seen")
+        screen.send(CTRL_G)
+        screen.wait(lambda screen: not screen.ghost, "no grey text")
+        screen.send(TAB)
+        screen.save("def add(a, b):\n    return a + b \n")
+
+
+def test_a_fast_typist_gets_what_fits_the_last_key(project):
+    typed = "result = first_value + second_value - "
+    with project.emacs("import os\n\n\n", at=(3, 0)) as screen:
+        screen.send(typed)
+        screen.wait_for_ghost(f"seen_{len('import os' + typed) + 2}")
+        assert len(project.events("asked")) < len(typed)
+        screen.save(f"import os\n\n{typed}\n")
+
+
+def test_an_older_question_is_cancelled(project):
+    with project.emacs("import os\n\nvalue =\n", "--delay-ms", "1500", at=(3, 7)) as screen:
+        screen.send(" ")
+        screen.wait(lambda _: project.events("asked"), "a question")
+        screen.send("x")
+        screen.wait(lambda _: project.events("cancelled"), "a cancelled question")
+        screen.wait_for_ghost("seen_20")
+
+
+def test_text_in_the_middle_of_a_line(project):
+    with project.emacs("import os\n\nprint(os.path)\n", "--text", "os.getcwd(), ", at=(3, 5)) as screen:
+        screen.send("(")  # a bracket before a bracket
+        screen.send(BACKSPACE)
+        screen.send("\x06")  # and now between print( and os
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for_ghost("os.getcwd(),")
+        assert "print(os.getcwd(), os.path)" in screen.text
+        screen.wait(lambda screen: screen.cursor == (2, 6), "the cursor in front of the grey text")
+        picture(screen, "mid-line")
+        screen.send(TAB)
+        screen.save("import os\n\nprint(os.getcwd(), os.path)\n")
+
+
+def test_a_dos_file_stays_one(project):
+    text = "total = a + b\n    return total"
+    with project.emacs("def add(a, b):\r\n   \r\n", "--text", text, at=(2, 3)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("total = a + b\n    return total")
+        assert "^M" not in screen.text
+        screen.send(TAB)
+        screen.save(b"def add(a, b):\r\n    total = a + b\r\n    return total\r\n")
+
+
+def test_characters_beyond_the_basic_plane_before_the_cursor(project):
+    line = 'mood = "\U0001f600\U0001f469\u200d\U0001f4bb"; value ='
+    with project.emacs(f"# \U0001f680\n{line}\n", at=(2, 0)) as screen:
+        screen.send("\x05 ")
+        screen.wait_for_ghost(f"seen_{4 + len(line) + 1}")
+        screen.send(TAB)
+        screen.save(f"# \U0001f680\n{line} seen_{4 + len(line) + 1}\n")
+
+
+def test_other_texts_by_hand(project):
+    options = ["--text", "compute(1, 2)", "--other", "compare(one)", "--other", "combine()"]
+    with project.emacs("import os\n\nvalue = \n", *options, at=(3, 8)) as screen:
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for_ghost("compute(1, 2)")
+        screen.send(f"{META}n")
+        screen.wait_for_ghost("compare(one)")
+        screen.send(f"{META}n")
+        screen.wait_for_ghost("combine()")
+        screen.send(f"{META}p")
+        screen.wait_for_ghost("compare(one)")
+        screen.send("com")
+        screen.wait_for_ghost("pare(one)")
+        screen.send("b")  # fits the third only
+        screen.wait_for_ghost("ine()")
+        screen.send(TAB)
+        screen.save("import os\n\nvalue = combine()\n")
+
+
+def test_commands_and_the_mode_line(project):
+    with project.emacs("import os\n\nvalue =\n", "--text", "compute(1, 2)", at=(3, 7)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("compute(1, 2)")
+        screen.send(CTRL_RIGHT)
+        screen.wait_for_ghost("(1, 2)")
+        screen.send(TAB)
+        screen.wait_for("value = compute(1, 2)")
+        screen.meta_x("quicksilver-status")
+        screen.wait_for("Shown 1, accepted 1, in part 1.")
+        picture(screen, "status")
+        screen.meta_x("quicksilver-toggle")
+        screen.wait_for(" Qs:off")
+        screen.send("\n")
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for("nothing to write here")
+        screen.meta_x("quicksilver-why")
+        screen.wait_for("switched off")
+        screen.meta_x("quicksilver-toggle")
+        screen.wait_until_ready()
+        screen.meta_x("quicksilver-snooze")
+        screen.wait_for(" Qs:snoozed")
+        screen.wait_for("snoozed until")
+        screen.send("\x15" + "0")
+        screen.meta_x("quicksilver-snooze")
+        screen.wait_until_ready()
+        screen.meta_x("quicksilver-restart-engine")
+        screen.wait_for("Quicksilver is ready")
+        screen.meta_x("quicksilver-log")
+        screen.wait_for("record.jsonl")
+
+
+def test_without_a_server_commands_say_so(project):
+    with project.emacs("value =\n", server=["/nowhere/quicksilver"], at=(1, 7), ready=False) as screen:
+        screen.wait_for(" Qs:none")
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for("server does not run in this buffer")
+        screen.send("x")
+        screen.save("value =x\n")
