@@ -22,6 +22,8 @@ import type { TraceChannel } from './trace';
 /** Documents that the server is told of. Notebook cells are documents too. */
 const DOCUMENTS = ['file', 'untitled', 'vscode-notebook-cell'].map((scheme) => ({ scheme }));
 
+const OWN_WORK: string[] = [ExecuteCommandRequest.method, DidChangeConfigurationNotification.method];
+
 export interface Launch {
   command: string;
   args: string[];
@@ -49,12 +51,12 @@ export class Client extends LanguageClient {
   }
 
   /**
-   * The client would register each command that the server has, under the same names as the extension's own, which are
-   * there before the server is and outlive it. So that feature is left out, and the extension sends commands itself.
+   * Two of the client's features are left out, since the extension does their work itself. One would register each
+   * command that the server has, under the names of the extension's own, which are there before the server is and
+   * outlive it. The other would send the whole section of the configuration, and not only what is the server's.
    */
   override registerFeature(feature: StaticFeature | DynamicFeature<unknown>): void {
-    const type = 'registrationType' in feature ? feature.registrationType.method : undefined;
-    if (type !== ExecuteCommandRequest.method) {
+    if (!('registrationType' in feature && OWN_WORK.includes(feature.registrationType.method))) {
       super.registerFeature(feature);
     }
   }

@@ -113,5 +113,6 @@ function aboutCounts(counts: Counts | undefined): string[] {
     return [];
   }
   const partly = counts.partially_accepted > 0 ? `, ${counts.partially_accepted} in part` : '';
-  return [`Shown ${counts.shown}, taken ${counts.accepted}${partly}: ${counts.characters} characters`];
+  const characters = counts.characters > 0 ? `: ${counts.characters} characters` : '';
+  return [`Shown ${counts.shown}, taken ${counts.accepted}${partly}${characters}`];
 }
