@@ -120,6 +120,11 @@ class TerminalScreen:
         frame = "-" * self.screen.columns
         return f"{frame}\n{self.text}\n{frame}\ncursor: row {row}, column {column}"
 
+    def save_picture(self, name: str) -> None:
+        """Save the screen as NAME.png in the folder that QUICKSILVER_SCREENSHOTS names, if it names one."""
+        if folder := os.environ.get("QUICKSILVER_SCREENSHOTS"):
+            self.save_png(Path(folder) / f"{name}.png")
+
     def save_png(self, file: Path, *, scale: int = 2) -> None:
         """Draw the screen into an image file."""
         import matplotlib
