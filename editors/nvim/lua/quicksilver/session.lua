@@ -1,0 +1,184 @@
+--- What goes on at the cursor while a person types: the suggestion on show and the question in flight. It decides when
+--- to ask, what stays, and what goes; how things look and what messages say is known elsewhere.
+
+local config = require('quicksilver.config')
+local ghost = require('quicksilver.ghost')
+local outcome = require('quicksilver.outcome')
+local places = require('quicksilver.place')
+local question = require('quicksilver.question')
+local quiet = require('quicksilver.quiet')
+local server = require('quicksilver.server')
+
+local M = {}
+
+local suggestion -- the one on show, or hidden behind the popup menu
+local seen -- the place that was looked at last
+local counting = false -- whether the person is turning through several items
+
+--- Forget the suggestion and the question.
+function M.clear()
+  suggestion, seen, counting = nil, nil, false
+  question.cancel()
+  ghost.clear()
+end
+
+local function count_shown()
+  return counting and #suggestion.items > 1 and ('(%d/%d)'):format(suggestion.index, #suggestion.items) or nil
+end
+
+local function draw(place)
+  if quiet.menu_in_the_way() then
+    ghost.clear()
+    return
+  end
+  local text = suggestion:remaining()
+  if vim.fn.pumvisible() == 1 then
+    text = text:match('^[^\n]*')
+  end
+  ghost.draw(place, text, places.left(place), places.right(place), count_shown())
+  outcome.shown(suggestion:item())
+end
+
+--- Whether the suggestion is still right where the cursor stands now.
+local function still_right(place)
+  if suggestion == nil or suggestion.place.bufnr ~= place.bufnr then
+    return false
+  end
+  local start = suggestion.place
+  local typed = places.text_since(place, start)
+  local left = places.left({ bufnr = start.bufnr, row = start.row, col = start.col })
+  return suggestion:follow(typed, left, places.right(place))
+end
+
+local function show(place, found)
+  suggestion, counting = found, false
+  if suggestion == nil then
+    ghost.clear()
+  else
+    draw(place)
+  end
+end
+
+local function ask_at(place)
+  local client = server.client_of(place.bufnr)
+  if client == nil or question.is_about(place) then
+    return
+  end
+  question.ask(client, place, false, function(found)
+    if quiet.is_typing() then
+      show(places.now(), found)
+    end
+  end)
+end
+
+--- Look at the cursor anew: keep what is still right, else ask.
+function M.refresh()
+  if not quiet.is_typing() or server.client_of(vim.api.nvim_get_current_buf()) == nil then
+    M.clear()
+    return
+  end
+  local place = places.now()
+  local moved = not places.same(place, seen)
+  if not moved and ghost.text(place.bufnr) ~= nil then
+    return
+  end
+  seen = place
+  if suggestion ~= nil and still_right(place) then
+    draw(place)
+    return
+  end
+  if not moved then
+    return
+  end
+  suggestion, counting = nil, false
+  ghost.clear()
+  question.cancel()
+  if config.current.automatic and not quiet.menu_in_the_way() then
+    ask_at(place)
+  end
+end
+
+--- Look again once Neovim is done with what it does now, even where nothing moved: the popup menu came or went.
+function M.refresh_later()
+  seen = nil
+  vim.schedule(function()
+    M.refresh()
+  end)
+end
+
+--- The suggestion that is on show at the cursor, nil when there is none.
+function M.on_show()
+  local place = places.now()
+  if ghost.text(place.bufnr) == nil or not quiet.is_typing() or not still_right(place) then
+    return nil
+  end
+  return suggestion
+end
+
+--- Note that the next n_bytes of the suggestion were put into the text; show what is left.
+function M.took(taken_text)
+  local item, n_bytes = suggestion:item(), suggestion.n_typed + #taken_text
+  if n_bytes == #item.text then
+    M.clear()
+    outcome.taken(item)
+  else
+    outcome.taken_in_part(item, n_bytes)
+    M.refresh()
+  end
+end
+
+--- Put the suggestion away. Nothing is asked until something is typed.
+function M.dismiss()
+  suggestion, counting = nil, false
+  seen = places.now()
+  question.cancel()
+  ghost.clear()
+end
+
+--- Ask by hand. on_nothing is called when there is no answer.
+function M.ask(on_nothing)
+  local place = places.now()
+  local client = server.client_of(place.bufnr)
+  if client == nil or not quiet.is_typing() then
+    return on_nothing()
+  end
+  seen = place
+  question.ask(client, place, true, function(found)
+    if not quiet.is_typing() then
+      return
+    end
+    if found == nil then
+      return on_nothing()
+    end
+    show(places.now(), found)
+  end)
+end
+
+--- Ask for more items, and turn to the one after (step 1) or before (-1) the one on show.
+local function ask_for_more(step)
+  local before = suggestion:remaining()
+  local place = places.now()
+  question.ask(server.client_of(place.bufnr), place, true, function(found)
+    if found == nil or not quiet.is_typing() then
+      return
+    end
+    suggestion, counting = found, true
+    found.asked_for_more = true
+    if found:remaining() == before or step < 0 then
+      found:turn(step)
+    end
+    draw(places.now())
+  end)
+end
+
+--- Turn to the next (1) or previous (-1) item.
+function M.turn(step)
+  if #suggestion.items == 1 and not suggestion.asked_for_more then
+    return ask_for_more(step)
+  end
+  suggestion:turn(step)
+  counting = true
+  draw(places.now())
+end
+
+return M

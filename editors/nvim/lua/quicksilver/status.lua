@@ -1,0 +1,111 @@
+--- What the servers say of themselves, and what the plugin knows when there is none. Short texts for people.
+
+local log = require('quicksilver.log')
+
+local M = {}
+
+local by_client = {} -- client id → the latest status, as docs/protocol.md has it
+local failure -- one line, where there is no server to say anything
+local told = {} -- messages that were shown, so that each is shown once
+
+--- Show a message once; the log has it every time.
+local function tell_once(message)
+  log.later('warning', message)
+  if not told[message] then
+    told[message] = true
+    log.tell(message)
+  end
+end
+
+local function announce()
+  vim.schedule(function()
+    vim.cmd('redrawstatus!')
+    if vim.fn.exists('#User#QuicksilverStatus') == 1 then
+      vim.cmd('doautocmd <nomodeline> User QuicksilverStatus')
+    end
+  end)
+end
+
+--- Keep a server's status.
+function M.receive(client_id, status)
+  if type(status) ~= 'table' or type(status.state) ~= 'string' then
+    return
+  end
+  local before = by_client[client_id]
+  by_client[client_id] = status
+  if before == nil or before.state ~= status.state then
+    announce()
+    if status.state == 'failed' then
+      tell_once(tostring(status.message))
+    end
+  end
+end
+
+--- Keep what a server wants people to read.
+function M.message(text)
+  tell_once((tostring(text):gsub('^Quicksilver: ', '')))
+end
+
+--- Forget a server that has ended.
+function M.forget(client_id)
+  by_client[client_id] = nil
+  announce()
+end
+
+--- There is no server, and why; nil once there may be one.
+function M.set_failure(message)
+  failure = message
+  announce()
+  if message ~= nil then
+    tell_once(message)
+  end
+end
+
+--- The status of a server, or of there being none.
+function M.of(client_id)
+  local status = client_id ~= nil and by_client[client_id] or nil
+  if status ~= nil then
+    return status
+  end
+  if failure ~= nil then
+    return { state = 'failed', message = failure }
+  end
+  if client_id == nil then
+    return { state = 'none', message = 'no language server for this buffer' }
+  end
+  return { state = 'starting', message = 'the language server is being started' }
+end
+
+local function minutes_left(status)
+  local until_ms = tonumber(status.snoozed_until_ms)
+  return until_ms and math.max(math.ceil((until_ms / 1000 - os.time()) / 60), 0)
+end
+
+--- A few characters for a status line; '' where there is no server and nothing is wrong.
+function M.short(client_id)
+  local status = M.of(client_id)
+  if status.state == 'none' then
+    return ''
+  end
+  if status.state == 'snoozed' and minutes_left(status) then
+    return ('qs snoozed %dm'):format(minutes_left(status))
+  end
+  return 'qs ' .. (status.state == 'busy' and '...' or status.state)
+end
+
+--- Lines for a person who asked.
+function M.lines(status)
+  local lines = { ('Quicksilver: %s: %s'):format(status.state, status.message) }
+  local counts = status.counts
+  if type(counts) == 'table' then
+    local line = '%d shown, %d accepted, %d in part, %d not taken, %d characters'
+    local numbers = { 'shown', 'accepted', 'partially_accepted', 'rejected', 'characters' }
+    for index, name in ipairs(numbers) do
+      numbers[index] = tonumber(counts[name]) or 0
+    end
+    table.insert(lines, line:format(unpack(numbers)))
+  end
+  return lines
+end
+
+return M
