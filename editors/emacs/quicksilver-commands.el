@@ -58,7 +58,7 @@
                              #'quicksilver-commands--tell))
 
 (defun quicksilver-restart-engine ()
-  "Stop the process that runs the model, and start it again."
+  "Stop the process with the model in it, and start it again."
   (interactive)
   (quicksilver-commands--run "quicksilver.restartEngine" nil #'quicksilver-commands--tell))
 

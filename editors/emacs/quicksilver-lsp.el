@@ -21,7 +21,7 @@
   (apply #'provided-mode-derived-p mode quicksilver-modes))
 
 (defun quicksilver-lsp--configuration (_workspace params)
-  "Answer `workspace/configuration' with PARAMS: our settings, once for each section."
+  "Answer `workspace/configuration': our settings for each of PARAMS."
   (vconcat (seq-map (lambda (_) (quicksilver-server-settings)) (quicksilver-server-get params :items))))
 
 (defun quicksilver-lsp-find ()

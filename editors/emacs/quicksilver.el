@@ -149,7 +149,7 @@ THEN gets those that still fit.  Return nil when there is no server to ask."
     t))
 
 (defun quicksilver--offers (connection answer)
-  "What ANSWER of CONNECTION holds that can be shown at point."
+  "What can be shown at point of ANSWER, which is CONNECTION's."
   (let ((items (if (or (vectorp answer) (null answer)) answer (quicksilver-server-get answer :items))))
     (delq nil (mapcar (lambda (item) (quicksilver--offer connection item)) items))))
 
@@ -166,9 +166,9 @@ It may take the place of what stands right of point, on the same line."
                      (buffer-substring-no-properties end (line-end-position)))
        :raw item))))
 
-(defun quicksilver--show (offers)
-  "Show the first that fits of OFFERS, and tell the server."
-  (when (quicksilver-ghost-show offers)
+(defun quicksilver--show (texts)
+  "Show the first of TEXTS that fits, and tell the server."
+  (when (quicksilver-ghost-show texts)
     (quicksilver--tell-shown)))
 
 (defun quicksilver--tell-shown ()

@@ -46,14 +46,22 @@ def emacs_program() -> str | None:
 
 
 @cache
+def has_library(name: str) -> bool:
+    """Whether Emacs finds a library by this name."""
+    program = emacs_program()
+    probe = f"(progn (package-initialize) (unless (locate-library {lisp_string(name)}) (kill-emacs 3)))"
+    arguments = ["-q", "--batch", "--eval", probe]
+    return (
+        program is not None and subprocess.run([program, *arguments], capture_output=True, timeout=60).returncode == 0
+    )
+
+
 def why_not() -> str | None:
     """Why Emacs cannot be tested here; None where it can."""
     program = emacs_program()
     if program is None:
         return "there is no emacs on PATH, and QUICKSILVER_EMACS names none"
-    probe = '(progn (package-initialize) (unless (locate-library "lsp-mode") (kill-emacs 3)))'
-    done = subprocess.run([program, "-q", "--batch", "--eval", probe], capture_output=True, timeout=60)
-    return None if done.returncode == 0 else f"{program} has no lsp-mode (Debian: elpa-lsp-mode)"
+    return None if has_library("lsp-mode") else f"{program} has no lsp-mode (Debian: elpa-lsp-mode)"
 
 
 def lisp_string(text: str) -> str:

@@ -1,13 +1,14 @@
 """Our Emacs client in a real Emacs, on a real screen: what a person sees, and what ends up in the file."""
 
 import json
-import os
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from emacs_screen import (
+    CLIENT,
     CTRL_DOWN,
     CTRL_G,
     CTRL_RIGHT,
@@ -15,6 +16,9 @@ from emacs_screen import (
     TAB,
     UNDO,
     EmacsScreen,
+    emacs_program,
+    has_library,
+    lisp_string,
     why_not,
 )
 
@@ -56,9 +60,7 @@ def project(tmp_path):
 
 
 def picture(screen, name):
-    """Keep a picture of the screen where QUICKSILVER_SCREENSHOTS says."""
-    if folder := os.environ.get("QUICKSILVER_SCREENSHOTS"):
-        screen.save_png(Path(folder) / f"emacs-{name}.png")
+    screen.save_picture(f"emacs-{name}")
 
 
 def test_typing_shows_grey_text_which_can_be_typed_through(project):
@@ -227,3 +229,70 @@ def test_without_a_server_commands_say_so(project):
         screen.wait_for("server does not run in this buffer")
         screen.send("x")
         screen.save("value =x\n")
+
+
+def test_a_menu_of_completions_comes_first(project):
+    if not has_library("company"):
+        pytest.skip("this Emacs has no company (Debian: elpa-company)")
+    company = """(require 'company)
+      (setq company-idle-delay 0.2 company-minimum-prefix-length 1 company-backends '(company-dabbrev-code)
+            company-dabbrev-code-everywhere t company-dabbrev-code-time-limit 5)
+      (global-company-mode)"""
+    content = "alpha_one = 1\nalpha_two = 2\nvalue =\n"
+    with project.emacs(content, "--text", "pha_one + 1", at=(3, 7), more=company) as screen:
+        screen.send(" al")
+        screen.wait(lambda screen: "alpha_two" in screen.lines[4], "a menu below the cursor")
+        screen.wait(lambda screen: not screen.ghost, "no grey text beside the menu")
+        picture(screen, "menu")
+        screen.send(CTRL_G)
+        screen.wait_for_ghost("pha_one + 1")
+        screen.send(TAB)
+        screen.save(content.replace("value =", "value = alpha_one + 1"))
+
+
+def test_completing_at_point_comes_first(project):
+    content = "alpha_one = 1\nalpha_two = 2\nvalue =\n"
+    table = """(add-hook 'python-mode-hook (lambda () (setq-local completion-at-point-functions
+      (list (lambda () (when-let ((symbol (bounds-of-thing-at-point 'symbol)))
+                         (list (car symbol) (cdr symbol) '("alpha_one" "alpha_two"))))))))"""
+    with project.emacs(content, "--text", "pha_one + 1", at=(3, 7), more=table) as screen:
+        screen.send(" al")
+        screen.wait_for_ghost("pha_one + 1")
+        screen.send(f"{META}\t")
+        screen.wait(lambda screen: screen.cursor == (2, 14), "what both have in common")
+        screen.send(f"{META}\t")
+        screen.wait_for("*Completions*")
+        assert not screen.ghost
+        screen.send("one +")  # what the menu holds, and then something else
+        screen.wait_for_ghost(" 1")
+
+
+def test_settings_reach_the_server_at_once(project):
+    with project.emacs("value =\n", "--text", "compute(1, 2)", at=(1, 7)) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("compute(1, 2)")
+        screen.send(f"{CTRL_G}\x0b")
+        screen.send(f"{META}:(setq quicksilver-settings '((enabled . :json-false)))\r")
+        screen.meta_x("quicksilver-apply-settings")
+        screen.wait_for(" Qs:off")
+
+
+def test_the_client_compiles_without_a_warning(tmp_path):
+    files = sorted(CLIENT.glob("*.el"))
+    compiled = f'(concat {lisp_string(str(tmp_path))} "/" (file-name-nondirectory file) "c")'
+    into = f"(setq byte-compile-dest-file-function (lambda (file) {compiled}))"
+    forms = ["(package-initialize)", "(setq byte-compile-error-on-warn t)", into]
+    options = [word for form in forms for word in ("--eval", form)]
+    compile_all = [emacs_program(), "-q", "--batch", "-L", str(CLIENT), *options, "-f", "batch-byte-compile", *files]
+    done = subprocess.run(compile_all, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.elc"))) == len(files)
+
+
+def test_checkdoc_has_nothing_to_say():
+    files = " ".join(lisp_string(str(file)) for file in sorted(CLIENT.glob("*.el")))
+    form = f"(dolist (file (list {files})) (checkdoc-file file))"
+    done = subprocess.run(
+        [emacs_program(), "-Q", "--batch", "--eval", form], capture_output=True, text=True, timeout=120
+    )
+    assert not done.stderr, done.stderr
