@@ -1,6 +1,9 @@
 """Our Emacs client in a real Emacs, on a real screen: what a person sees, and what ends up in the file."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -21,6 +24,9 @@ from emacs_screen import (
     lisp_string,
     why_not,
 )
+from quicksilver.lsp_server.headless import server_command
+from quicksilver.serving.client import EngineClient
+from quicksilver.serving.home import find_home
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -265,6 +271,35 @@ def test_completing_at_point_comes_first(project):
         assert not screen.ghost
         screen.send("one +")  # what the menu holds, and then something else
         screen.wait_for_ghost(" 1")
+
+
+def test_the_real_engine_killed_and_back(project):
+    home = project.folder / "quicksilver"
+    engine = EngineClient(find_home(None, {"QUICKSILVER_HOME": str(home)}))
+    settings = "(setq quicksilver-settings '((min_confidence . 0) (budget_ms . 60000) (invoked_budget_ms . 60000)))"
+    content = "import os\n\n\ndef size(path):\n    return os.path.getsize(path)\n\n\ndef exists(path):\n    return\n"
+    around = {"QUICKSILVER_HOME": str(home), "OMP_NUM_THREADS": "2"}
+    try:
+        with project.emacs(
+            content, server=server_command(), at=(9, 10), more=settings, env=around, ready=False
+        ) as screen:
+            screen.timeout_s = 120.0
+            screen.wait_until_ready()
+            screen.send(" os")
+            offered = screen.wait(lambda screen: screen.ghost, "grey text of the real model")
+            picture(screen, "real")
+            pid = asyncio.run(engine.health()).pid
+            os.kill(pid, signal.SIGKILL)
+            screen.send(TAB)
+            screen.wait(lambda screen: screen.ghost != offered, "another grey text, or none")
+            screen.send("\n    ")
+            screen.meta_x("quicksilver-complete")
+            screen.wait(lambda screen: screen.ghost or "nothing to write here" in screen.text, "an answer")
+            assert asyncio.run(engine.health()).pid != pid
+            screen.wait_until_ready()
+            assert "return os" + offered.partition("\n")[0] in screen.text
+    finally:
+        asyncio.run(engine.shutdown())
 
 
 def test_settings_reach_the_server_at_once(project):
