@@ -17,8 +17,7 @@
 
 (defun quicksilver-commands--run (name arguments then)
   "Have the server execute NAME with ARGUMENTS, a list; THEN gets the result."
-  (let ((connection (or (quicksilver-server-find)
-                        (user-error "Quicksilver's server does not run in this buffer"))))
+  (let ((connection (quicksilver-server-find-or-say)))
     (quicksilver-server-request
      connection "workspace/executeCommand"
      `(:command ,name :arguments ,(vconcat arguments))
@@ -65,8 +64,7 @@
 (defun quicksilver-why ()
   "Say why the last answer here was empty."
   (interactive)
-  (let ((uri (thread-first (quicksilver-server-find)
-                           (or (user-error "Quicksilver's server does not run in this buffer"))
+  (let ((uri (thread-first (quicksilver-server-find-or-say)
                            (quicksilver-server-position-params)
                            (quicksilver-server-get :textDocument)
                            (quicksilver-server-get :uri))))
@@ -94,10 +92,9 @@
 (defun quicksilver-apply-settings ()
   "Send `quicksilver-settings' to the running server."
   (interactive)
-  (if-let ((connection (quicksilver-server-find)))
-      (quicksilver-server-notify connection "workspace/didChangeConfiguration"
-                                 `(:settings (:quicksilver ,(quicksilver-server-settings))))
-    (user-error "Quicksilver's server does not run in this buffer")))
+  (quicksilver-server-notify (quicksilver-server-find-or-say)
+                             "workspace/didChangeConfiguration"
+                             `(:settings (:quicksilver ,(quicksilver-server-settings)))))
 
 (defun quicksilver-commands-lighter ()
   "The name for the mode line, with the state unless that is ready."

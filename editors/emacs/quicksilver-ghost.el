@@ -39,13 +39,14 @@
   "Keymap that is active only while grey text is on show.
 What is not bound here does what it always does.")
 
-(defvar-local quicksilver-ghost--shown nil "Non-nil while grey text is on show.")
-(defvar-local quicksilver-ghost--offers nil "All offers, the best first.")
-(defvar-local quicksilver-ghost--current nil "The offer on show.")
+(defvar-local quicksilver-ghost-shown nil "Non-nil while grey text is on show.")
+(defvar-local quicksilver-ghost-offers nil "All offers, the best first.")
+(defvar-local quicksilver-ghost-current nil "The offer on show.")
 (defvar-local quicksilver-ghost--anchor nil "Marker: where the offers begin.")
+(defvar-local quicksilver-ghost--before nil "What stands left of the anchor, in its line.")
 (defvar-local quicksilver-ghost--overlay nil "Holds the grey text; it covers nothing.")
 
-(defvar quicksilver-ghost--map-alist `((quicksilver-ghost--shown . ,quicksilver-ghost-map))
+(defvar quicksilver-ghost--map-alist `((quicksilver-ghost-shown . ,quicksilver-ghost-map))
   "For `emulation-mode-map-alists', since minor modes bind TAB too.")
 (add-to-list 'emulation-mode-map-alists 'quicksilver-ghost--map-alist)
 
@@ -53,8 +54,9 @@ What is not bound here does what it always does.")
   "Show the first of TEXTS that fits at point; return it, nil when none does."
   (quicksilver-ghost-hide)
   (when texts
-    (setq quicksilver-ghost--offers texts
-          quicksilver-ghost--anchor (copy-marker (point)))
+    (setq quicksilver-ghost-offers texts
+          quicksilver-ghost--anchor (copy-marker (point))
+          quicksilver-ghost--before (quicksilver-ghost--before-anchor))
     (quicksilver-ghost-refresh)))
 
 (defun quicksilver-ghost-hide (&rest _)
@@ -63,19 +65,19 @@ What is not bound here does what it always does.")
     (delete-overlay quicksilver-ghost--overlay))
   (when quicksilver-ghost--anchor
     (set-marker quicksilver-ghost--anchor nil))
-  (setq quicksilver-ghost--shown nil
-        quicksilver-ghost--offers nil
-        quicksilver-ghost--current nil
+  (setq quicksilver-ghost-shown nil
+        quicksilver-ghost-offers nil
+        quicksilver-ghost-current nil
         quicksilver-ghost--anchor nil))
 
 (defun quicksilver-ghost-refresh ()
   "Draw what is left of an offer at point; return it, nil when none fits any more."
   (let ((offer (seq-find #'quicksilver-ghost--left
-                         (cons quicksilver-ghost--current quicksilver-ghost--offers))))
+                         (cons quicksilver-ghost-current quicksilver-ghost-offers))))
     (if (null offer)
         (quicksilver-ghost-hide)
-      (setq quicksilver-ghost--current offer
-            quicksilver-ghost--shown t)
+      (setq quicksilver-ghost-current offer
+            quicksilver-ghost-shown t)
       (quicksilver-ghost--draw (quicksilver-ghost--left offer)))
     offer))
 
@@ -87,6 +89,7 @@ What is not bound here does what it always does.")
            (right (buffer-substring-no-properties (point) (line-end-position)))
            (n-left (- (length text) n-typed (length right))))
       (and (> n-left 0)
+           (equal quicksilver-ghost--before (quicksilver-ghost--before-anchor))
            (string-prefix-p (quicksilver-ghost--typed) text)
            (string-suffix-p right text)
            (substring text n-typed (+ n-typed n-left))))))
@@ -95,11 +98,19 @@ What is not bound here does what it always does.")
   "What was typed since the text came."
   (buffer-substring-no-properties quicksilver-ghost--anchor (point)))
 
+(defun quicksilver-ghost--before-anchor ()
+  "What stands left of the anchor, in its line."
+  (save-excursion
+    (goto-char quicksilver-ghost--anchor)
+    (buffer-substring-no-properties (line-beginning-position) (point))))
+
 (defun quicksilver-ghost--draw (text)
   "Draw TEXT at point."
   (let ((overlay (or quicksilver-ghost--overlay
                      (setq quicksilver-ghost--overlay (make-overlay (point) (point)))))
-        (text (propertize text 'face 'quicksilver-ghost)))
+        ;; A cursor can stand on a blank, but not on the end of a line.
+        (text (propertize (if (string-prefix-p "\n" text) (concat " " text) text)
+                          'face 'quicksilver-ghost)))
     ;; The cursor stands on its first character, for one position: this one.
     (put-text-property 0 1 'cursor 1 text)
     (move-overlay overlay (point) (point) (current-buffer))
@@ -108,16 +119,16 @@ What is not bound here does what it always does.")
 
 (defun quicksilver-ghost-cycle (n)
   "Show the Nth next offer that fits; return it."
-  (let* ((fitting (seq-filter #'quicksilver-ghost--left quicksilver-ghost--offers))
-         (index (seq-position fitting quicksilver-ghost--current #'eq)))
-    (setq quicksilver-ghost--current (nth (mod (+ (or index 0) n) (max 1 (length fitting))) fitting))
+  (let* ((fitting (seq-filter #'quicksilver-ghost--left quicksilver-ghost-offers))
+         (index (seq-position fitting quicksilver-ghost-current #'eq)))
+    (setq quicksilver-ghost-current (nth (mod (+ (or index 0) n) (max 1 (length fitting))) fitting))
     (quicksilver-ghost-refresh)))
 
 (defun quicksilver-ghost-take (regexp)
   "Insert what REGEXP matches at the beginning of the grey text, all of it for nil.
 Return non-nil when nothing of it is left.  Point ends behind what was inserted,
 or at the end of the line when that was all."
-  (let* ((left (quicksilver-ghost--left quicksilver-ghost--current))
+  (let* ((left (quicksilver-ghost--left quicksilver-ghost-current))
          (part (if (and regexp (string-match regexp left)) (match-string 0 left) left))
          (is-all (= (length part) (length left))))
     (insert part)
@@ -127,7 +138,7 @@ or at the end of the line when that was all."
 
 (defun quicksilver-ghost-raw ()
   "The item that the grey text came from."
-  (and quicksilver-ghost--current (quicksilver-ghost-offer-raw quicksilver-ghost--current)))
+  (and quicksilver-ghost-current (quicksilver-ghost-offer-raw quicksilver-ghost-current)))
 
 (defun quicksilver-ghost-units-taken ()
   "How much of the text of the offer stands before point, in UTF-16 units."

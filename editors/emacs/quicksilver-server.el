@@ -72,6 +72,14 @@ THEN gets the result, in the buffer that asked.  It is not called after
   "The connection of the current buffer, nil when there is none (yet)."
   (run-hook-with-args-until-success 'quicksilver-server-find-functions))
 
+(defun quicksilver-server-find-or-say ()
+  "The connection of the current buffer; an error for people if there is none."
+  (let ((program (car quicksilver-command)))
+    (or (quicksilver-server-find)
+        (if (executable-find program)
+            (user-error "Quicksilver's server does not run in this buffer")
+          (user-error "Quicksilver's server: there is no program %s" program)))))
+
 (defun quicksilver-server-get (object key)
   "The value of KEY, a keyword, in OBJECT, which a client made of a JSON object."
   (if (hash-table-p object)

@@ -28,6 +28,7 @@
 
 (require 'quicksilver-ghost)
 (require 'quicksilver-server)
+(require 'quicksilver-ask)
 (require 'quicksilver-commands)
 
 (declare-function lsp-deferred "lsp-mode")
@@ -49,68 +50,44 @@
   :group 'quicksilver
   :type 'boolean)
 
-(defcustom quicksilver-inhibit-functions '(quicksilver-popup-p quicksilver-elsewhere-p)
-  "Functions without arguments; where one returns non-nil, no grey text is shown."
-  :group 'quicksilver
-  :type 'hook)
-
 (defconst quicksilver--word "\\`[ \t\n\r]*\\(?:[[:alnum:]_]+\\|[^[:alnum:]_ \t\n\r]+\\)"
   "What `quicksilver-accept-word' takes.")
 (defconst quicksilver--line "\\`\n*[^\n]+"
   "What `quicksilver-accept-line' takes.")
 
-(defvar-local quicksilver--seen nil "List: tick, size and point when they were last looked at.")
+(defvar-local quicksilver--seen nil "List: tick and point when they were last looked at.")
+(defvar-local quicksilver--grew nil "Non-nil when text was put in since then.")
 (defvar-local quicksilver--timer nil "Runs when the next completion is to be asked for.")
-(defvar-local quicksilver--connection nil "Where a completion is being asked for, else nil.")
-(defvar-local quicksilver--told nil "The items that the server knows to have been on show.")
 
 ;;; When to ask
 
-(defun quicksilver-popup-p ()
-  "Whether a menu of completions is open: it comes first."
-  (or completion-in-region-mode
-      (bound-and-true-p company-candidates)
-      (minibufferp)))
-
-(defun quicksilver-elsewhere-p ()
-  "Whether what happens in this buffer is not typing at one place."
-  (or buffer-read-only
-      executing-kbd-macro
-      (region-active-p)
-      (bound-and-true-p multiple-cursors-mode)
-      (and (bound-and-true-p evil-local-mode)
-           (not (memq (bound-and-true-p evil-state) '(insert replace emacs))))))
-
-(defun quicksilver--inhibited-p ()
-  "Whether no grey text may be shown now."
-  (run-hook-with-args-until-success 'quicksilver-inhibit-functions))
-
-(defun quicksilver--look ()
-  "The tick and size of the buffer, and point: what an answer is about."
-  (list (buffer-chars-modified-tick) (buffer-size) (point)))
+(defun quicksilver--after-change (beginning end _)
+  "Note whether there is text from BEGINNING to END that was not there before."
+  (when (> end beginning)
+    (setq quicksilver--grew t)))
 
 (defun quicksilver--post-command ()
   "Keep the grey text in step with the buffer, and ask for more after typing."
   (let ((before quicksilver--seen)
-        (now (quicksilver--look)))
+        (grew quicksilver--grew)
+        (now (quicksilver-ask-look)))
     (unless (equal before now)
-      (setq quicksilver--seen now)
+      (setq quicksilver--seen now
+            quicksilver--grew nil)
       (with-demoted-errors "Quicksilver: %S"
-        (quicksilver--cancel)
-        (cond ((quicksilver--inhibited-p) (quicksilver-ghost-hide))
-              ((and quicksilver-ghost--shown (quicksilver-ghost-refresh)))
+        (quicksilver--forget)
+        (cond ((quicksilver-ask-inhibited-p) (quicksilver-ghost-hide))
+              ((and quicksilver-ghost-shown (quicksilver-ghost-refresh)))
               ;; After a deletion or an undo the person knows what they do not want.
-              ((and before (> (nth 1 now) (nth 1 before)) (not (memq this-command '(undo undo-only undo-redo))))
+              ((and before grew (not (memq this-command '(undo undo-only undo-redo))))
                (quicksilver--ask-soon)))))))
 
-(defun quicksilver--cancel ()
+(defun quicksilver--forget ()
   "Forget what was asked or is about to be asked."
   (when quicksilver--timer
     (cancel-timer quicksilver--timer)
     (setq quicksilver--timer nil))
-  (when quicksilver--connection
-    (quicksilver-server-cancel quicksilver--connection)
-    (setq quicksilver--connection nil)))
+  (quicksilver-ask-cancel))
 
 (defun quicksilver--ask-soon ()
   "Ask for a completion when no key comes for `quicksilver-idle-delay' seconds."
@@ -123,67 +100,16 @@
   (when (eq buffer (window-buffer (selected-window)))
     (with-current-buffer buffer
       (setq quicksilver--timer nil)
-      (when (and quicksilver-mode (not (quicksilver--inhibited-p)))
-        (quicksilver--ask nil #'quicksilver--show)))))
-
-(defun quicksilver--ask (invoked then)
-  "Ask for completions at point, by hand if INVOKED.
-THEN gets those that still fit.  Return nil when there is no server to ask."
-  (when-let ((connection (quicksilver-server-find)))
-    (let ((asked (quicksilver--look))
-          (version (quicksilver-server-version connection)))
-      (quicksilver--cancel)
-      (setq quicksilver--connection connection)
-      (quicksilver-server-request
-       connection quicksilver-server-completion
-       (append (quicksilver-server-position-params connection)
-               `(:context (:triggerKind ,(if invoked 1 2))))
-       (lambda (answer)
-         (setq quicksilver--connection nil)
-         (when (and quicksilver-mode
-                    (equal asked (quicksilver--look))
-                    (equal version (quicksilver-server-version connection))
-                    (eq (current-buffer) (window-buffer (selected-window)))
-                    (not (quicksilver--inhibited-p)))
-           (funcall then (quicksilver--offers connection answer))))))
-    t))
-
-(defun quicksilver--offers (connection answer)
-  "What can be shown at point of ANSWER, which is CONNECTION's."
-  (let ((items (if (or (vectorp answer) (null answer)) answer (quicksilver-server-get answer :items))))
-    (delq nil (mapcar (lambda (item) (quicksilver--offer connection item)) items))))
-
-(defun quicksilver--offer (connection item)
-  "What ITEM of CONNECTION puts at point, nil where it is not just that.
-It may take the place of what stands right of point, on the same line."
-  (let* ((range (quicksilver-server-get item :range))
-         (place (lambda (key) (quicksilver-server-point connection (quicksilver-server-get range key))))
-         (start (if range (funcall place :start) (point)))
-         (end (if range (funcall place :end) (point))))
-    (when (and (= start (point)) (<= start end (line-end-position)))
-      (quicksilver-ghost-offer-create
-       :text (concat (quicksilver-server-get item :insertText)
-                     (buffer-substring-no-properties end (line-end-position)))
-       :raw item))))
-
-(defun quicksilver--show (texts)
-  "Show the first of TEXTS that fits, and tell the server."
-  (when (quicksilver-ghost-show texts)
-    (quicksilver--tell-shown)))
-
-(defun quicksilver--tell-shown ()
-  "Tell the server what is on show, once for each item."
-  (let ((item (quicksilver-ghost-raw))
-        (connection (quicksilver-server-find)))
-    (when (and connection (not (memq item quicksilver--told)))
-      (setq quicksilver--told (cons item (seq-take quicksilver--told 8)))
-      (quicksilver-server-notify connection "textDocument/didShowCompletion" `(:item ,item)))))
+      (when-let ((connection (and quicksilver-mode
+                                  (not (quicksilver-ask-inhibited-p))
+                                  (quicksilver-server-find))))
+        (quicksilver-ask connection nil #'quicksilver-ask-show)))))
 
 ;;; What to do with it
 
 (defun quicksilver--accept (regexp)
   "Take what REGEXP matches of the grey text, and tell the server."
-  (unless quicksilver-ghost--shown
+  (unless quicksilver-ghost-shown
     (user-error "There is no grey text"))
   (let* ((item (quicksilver-ghost-raw))
          (command (quicksilver-server-get item :command))
@@ -216,33 +142,37 @@ It may take the place of what stands right of point, on the same line."
 (defun quicksilver-dismiss ()
   "Put the grey text away until something else is typed."
   (interactive)
-  (quicksilver--cancel)
+  (quicksilver--forget)
   (quicksilver-ghost-hide))
 
 (defun quicksilver-complete ()
   "Ask for a completion here and now, whatever the settings say."
   (interactive)
-  (unless (quicksilver--ask t (lambda (offers)
-                                (unless (quicksilver--show offers)
-                                  (message "Quicksilver: nothing to write here (M-x quicksilver-why)"))))
-    (user-error "Quicksilver's server does not run in this buffer")))
+  (when (quicksilver-ask-inhibited-p)
+    (user-error "Grey text is not shown here now"))
+  (quicksilver-ask (quicksilver-server-find-or-say) t
+                    (lambda (offers)
+                      (unless (quicksilver-ask-show offers)
+                        (message "Quicksilver: nothing to write here (M-x quicksilver-why)")))))
 
 (defun quicksilver-next (&optional n)
   "Show the Nth next text instead.
 The server is asked for more when there is only one."
   (interactive "p")
-  (if (cdr quicksilver-ghost--offers)
+  (if (cdr quicksilver-ghost-offers)
       (progn (quicksilver-ghost-cycle (or n 1))
-             (quicksilver--tell-shown))
-    (let ((text (and quicksilver-ghost--current (quicksilver-ghost-offer-text quicksilver-ghost--current))))
-      (quicksilver--ask t (lambda (offers)
-                            (if (null offers)
-                                (message "Quicksilver: there is nothing else")
-                              (quicksilver-ghost-show offers)
-                              ;; The best one may be what was on show.
-                              (when (and (cdr offers) (equal text (quicksilver-ghost-offer-text (car offers))))
-                                (quicksilver-ghost-cycle (or n 1)))
-                              (quicksilver--tell-shown)))))))
+             (quicksilver-ask-tell-shown))
+    (let ((text (and quicksilver-ghost-current (quicksilver-ghost-offer-text quicksilver-ghost-current))))
+      (quicksilver-ask (quicksilver-server-find-or-say) t
+                        (lambda (offers) (quicksilver--show-others offers text (or n 1)))))))
+
+(defun quicksilver--show-others (texts shown n)
+  "Show the first of TEXTS, or the Nth after it when the first is what was SHOWN."
+  (if (not (quicksilver-ghost-show texts))
+      (message "Quicksilver: there is nothing else")
+    (when (equal shown (quicksilver-ghost-offer-text (car texts)))
+      (quicksilver-ghost-cycle n))
+    (quicksilver-ask-tell-shown)))
 
 (defun quicksilver-previous (&optional n)
   "Show the Nth previous text instead."
@@ -274,7 +204,8 @@ The server is asked for more when there is only one."
     (quicksilver--end)))
 
 (defconst quicksilver--hooks
-  '((post-command-hook . quicksilver--post-command)
+  '((after-change-functions . quicksilver--after-change)
+    (post-command-hook . quicksilver--post-command)
     (change-major-mode-hook . quicksilver-ghost-hide)
     (window-selection-change-functions . quicksilver--window-changed)
     (completion-in-region-mode-hook . quicksilver--popup-changed)

@@ -232,7 +232,7 @@ def test_without_a_server_commands_say_so(project):
     with project.emacs("value =\n", server=["/nowhere/quicksilver"], at=(1, 7), ready=False) as screen:
         screen.wait_for(" Qs:none")
         screen.meta_x("quicksilver-complete")
-        screen.wait_for("server does not run in this buffer")
+        screen.wait_for("there is no program /nowhere/quicksilver")
         screen.send("x")
         screen.save("value =x\n")
 
