@@ -23,18 +23,26 @@ class Shown:
     text: str
 
 
+def n_typed(shown: Shown, document: Document) -> int | None:
+    """How many characters of a shown text stand in the document by now, where nothing else has changed; else None."""
+    old, new = shown.document.text, document.text
+    n = len(new) - len(old)
+    if not 0 <= n <= len(shown.text):
+        return None
+    if not new.startswith(shown.text[:n], shown.offset) or not new.startswith(old[: shown.offset]):
+        return None
+    return n if new.endswith(old[shown.offset :]) else None
+
+
 def typed_through(shown: Shown, document: Document, offset: int) -> str | None:
     """What is left of a shown text at offset, now that its beginning has been typed: all of it where nothing was.
 
     None where it was typed to its end, or where anything else has changed.
     """
-    old, new = shown.document.text, document.text
-    n_typed = offset - shown.offset
-    if not 0 <= n_typed < len(shown.text) or len(new) != len(old) + n_typed:
+    n = offset - shown.offset
+    if n >= len(shown.text) or n_typed(shown, document) != n:
         return None
-    if not new.startswith(shown.text[:n_typed], shown.offset) or not new.startswith(old[: shown.offset]):
-        return None
-    return shown.text[n_typed:] if new.endswith(old[shown.offset :]) else None
+    return shown.text[n:]
 
 
 class Remembered(Generic[T]):

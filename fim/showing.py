@@ -83,12 +83,14 @@ def choose(
     return best
 
 
-def whole(completion: Completion, trimmed: Callable[[str], str]) -> Showing | None:
-    """All of the likeliest candidate, however likely; None where nothing of it is left."""
-    text = trimmed(completion.text)
-    if not text:
-        return None
-    return Showing(text=text, probability=completion.confidence, source=completion.source)
+def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Showing]:
+    """All of the likeliest candidates, however likely, the likeliest first: at most limit, all different."""
+    found: dict[str, Showing] = {}
+    for each in candidates(completion):
+        text = trimmed(each.text)
+        if text and len(found) < limit:
+            found.setdefault(text, Showing(text=text, probability=each.confidence, source=each.source))
+    return list(found.values())
 
 
 def candidates(completion: Completion) -> Sequence[Alternative]:

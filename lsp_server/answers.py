@@ -4,6 +4,7 @@ Owns what `textDocument/inlineCompletion` and `quicksilver/explain` say about an
 engine or how an answer came about.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,15 +18,18 @@ from ..fim.types import Completion
 DID_ACCEPT = "quicksilver.didAccept"
 
 Cause = Literal[
-    "answered", "off", "closed", "gated", "engine", "checkpoint", "busy", "superseded", "stale", "unsure", "nothing"
-]
+    "answered", "off", "snoozed", "closed", "gated", "engine", "checkpoint", "busy", "superseded", "stale", "unsure",
+    "nothing",
+]  # fmt: skip
+Range = tuple[Position, Position]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """A request as it was when it arrived: the document of that moment, the cursor in code points.
 
-    document is None when the editor never opened uri. received_s is on the clock of `time.perf_counter`.
+    uri is the editor's word for it; document is None when the editor never opened that. first_line is where what uri
+    names begins in the document: 0, but for a cell of a notebook. received_s is on the clock of `time.perf_counter`.
     """
 
     id: str
@@ -34,17 +38,29 @@ class Ask:
     offset: int
     invoked: bool
     received_s: float
+    first_line: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A text that the editor may insert, and where it goes, in the units that were negotiated."""
+
+    text: str
+    range: Range
+    showing: Showing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What the editor is told. text "" means that nothing is shown, and reason says why in one line.
 
-    showing is what was chosen of completion. range is where text goes (start, end), in the units that were negotiated.
-    cause sorts the reasons. timings_ms: "total" from arrival to answer = "engine" (in the engine) + "transport" (to it
-    and back, waiting for its start included) + "trim" + "lsp" (the rest); with the engine's own "queue", "prefill" and
-    "denoise". is_reused: this is an earlier answer, or what is left of one that the person has begun to type;
-    completion is that one's.
+    showing is what was chosen of completion. range is where text goes, in the units that were negotiated and in lines
+    of the document, in which what uri names begins at first_line. others are further texts that a person who asked by
+    hand may choose instead, the best first. cause sorts the reasons. timings_ms: "total" from arrival to answer =
+    "engine" (in the engine) + "transport" (to it and back, waiting for its start included) + "trim" + "lsp" (the rest);
+    with the engine's own "queue", "prefill" and "denoise". is_reused: this is an earlier answer, or what is left of one
+    that the person has begun to type; completion is that one's, and so is shown_id, by which a text is known for as
+    long as it is on show. at_s: when it was given, seconds since 1970.
     """
 
     id: str
@@ -53,18 +69,42 @@ class Answer:
     cause: Cause
     reason: str | None = None
     text: str = ""
-    range: tuple[Position, Position] | None = None
+    range: Range | None = None
     showing: Showing | None = None
+    others: tuple[Item, ...] = ()
     completion: Completion | None = None
     is_reused: bool = False
+    first_id: str = ""
+    first_line: int = 0
+    at_s: float = field(default_factory=time.time)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
-    def items(self) -> list[dict[str, Any]]:
-        """The items of an `InlineCompletionList`: one, or none when there is nothing to show."""
+    @property
+    def shown_id(self) -> str:
+        """The id of the answer that this text, or one that it is the rest of, first came with."""
+        return self.first_id or self.id
+
+    @property
+    def choices(self) -> tuple[Item, ...]:
+        """All that is offered, the best first; () when there is nothing to show."""
         if not self.text or self.range is None:
-            return []
-        command = {"title": "Completion accepted", "command": DID_ACCEPT, "arguments": [{"id": self.id}]}
-        return [{"insertText": self.text, "range": range_to_json(self.range), "command": command}]
+            return ()
+        return (Item(text=self.text, range=self.range, showing=self.showing), *self.others)
+
+    def items(self) -> list[dict[str, Any]]:
+        """The items of an `InlineCompletionList`: one or several, none when there is nothing to show."""
+        return [
+            {
+                "insertText": item.text,
+                "range": range_to_json(item.range, self.first_line),
+                "command": {
+                    "title": "Completion accepted",
+                    "command": DID_ACCEPT,
+                    "arguments": [{"id": self.id, "index": index}],
+                },
+            }
+            for index, item in enumerate(self.choices)
+        ]
 
     def explain(self) -> dict[str, Any]:
         """All that is known about the answer, as JSON values."""
@@ -75,8 +115,9 @@ class Answer:
             "cause": self.cause,
             "reason": self.reason,
             "text": self.text,
+            "others": [item.text for item in self.others],
             "reused": self.is_reused,
-            "range": None if self.range is None else range_to_json(self.range),
+            "range": None if self.range is None else range_to_json(self.range, self.first_line),
             "timings_ms": {name: round(ms, 3) for name, ms in self.timings_ms.items()},
         }
         if self.completion is not None:
@@ -99,6 +140,13 @@ class Answers:
         while len(self._by_id) > self._limit:
             self._by_id.popitem(last=False)
 
+    def latest(self, uri: str | None = None) -> Answer | None:
+        """The latest answer, or the latest about uri; stopped questions do not count, a newer one followed."""
+        for answer in reversed(self._by_id.values()):
+            if uri in (None, answer.uri) and answer.cause not in ("superseded", "stale"):
+                return answer
+        return None
+
     def find(self, answer_id: str | None) -> Answer | None:
         """The answer of that id; the latest for None; None when there is none (any more)."""
         if answer_id is None:
@@ -106,10 +154,10 @@ class Answers:
         return self._by_id.get(answer_id)
 
 
-def range_to_json(where: tuple[Position, Position]) -> dict[str, dict[str, int]]:
-    """An LSP Range."""
+def range_to_json(where: Range, first_line: int = 0) -> dict[str, dict[str, int]]:
+    """An LSP Range, in a document that begins at that line of ours."""
     return {
-        name: {"line": position.line, "character": position.character}
+        name: {"line": position.line - first_line, "character": position.character}
         for name, position in zip(("start", "end"), where, strict=True)
     }
 

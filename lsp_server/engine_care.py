@@ -6,6 +6,7 @@ Owns the pause between failed starts and whether the person was told. It does no
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from ..fim.engine import Engine
@@ -26,6 +27,15 @@ class ManagedEngine(Engine, Protocol):
 
         Raises EngineUnavailable and CheckpointError.
         """
+        ...
+
+    async def shutdown(self) -> None:
+        """End it, if it runs. Raises EngineUnavailable when it does not stop."""
+        ...
+
+    @property
+    def log_file(self) -> Path | None:
+        """Where it writes its log, None where it has none."""
         ...
 
 
@@ -52,6 +62,16 @@ class EngineCare:
             self._failed(error)
             raise
         self._worked()
+
+    async def stop(self) -> None:
+        """End the engine, for all who share it; the next question starts another. Raises EngineUnavailable."""
+        self._has_worked = False
+        await self._engine.shutdown()
+
+    @property
+    def log_file(self) -> Path | None:
+        """Where the engine writes its log, None where it has none."""
+        return self._engine.log_file
 
     async def warm(self, request: CompletionRequest) -> None:
         """Send a request that only warms the engine, as long as it works; what the engine says is no matter.

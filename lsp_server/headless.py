@@ -50,6 +50,7 @@ class HeadlessClient:
         self.requests_seen: list[str] = []
         self.stderr_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._results: dict[str, Any] = {}  # by the method that the server asks for
         self._expected: dict[str, asyncio.Future[Any]] = {}
         self._last_id = 0
         self._readers = [asyncio.create_task(self._read_messages()), asyncio.create_task(self._read_log())]
@@ -81,10 +82,23 @@ class HeadlessClient:
         options: Mapping[str, Any] | None = None,
         root: Path | None = None,
         progress: bool = False,
+        status: bool = False,
+        configuration: Mapping[str, Any] | None = None,
         timeout_s: float = 30.0,
     ) -> dict[str, Any]:
-        """The handshake; returns the server's capabilities. encodings None: a client that says nothing of them."""
-        capabilities: dict[str, Any] = {"window": {"workDoneProgress": progress}}
+        """The handshake; returns the server's capabilities. encodings None: a client that says nothing of them.
+
+        status: be told of `quicksilver/status`. configuration: what the client answers when it is asked for its own.
+        """
+        capabilities: dict[str, Any] = {
+            "window": {"workDoneProgress": progress},
+            "notebookDocument": {"synchronization": {}},
+        }
+        if status:
+            capabilities["experimental"] = {"quicksilver": {"status": True}}
+        if configuration is not None:
+            capabilities["workspace"] = {"configuration": True}
+            self._results["workspace/configuration"] = [configuration]
         if encodings is not None:
             capabilities["general"] = {"positionEncodings": list(encodings)}
         params = {
@@ -207,7 +221,8 @@ class HeadlessClient:
     def _receive(self, message: dict[str, Any]) -> None:
         if "method" in message and "id" in message:
             self.requests_seen.append(message["method"])
-            self.send(encode({"jsonrpc": "2.0", "id": message["id"], "result": None}))
+            result = self._results.get(message["method"])
+            self.send(encode({"jsonrpc": "2.0", "id": message["id"], "result": result}))
         elif "method" in message:
             expected = self._expected.pop(message["method"], None)
             if expected is not None and not expected.done():

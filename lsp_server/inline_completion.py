@@ -21,12 +21,12 @@ from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
 from ..fim.reuse import Remembered, typed_through
-from ..fim.showing import Demand, Showing, choose, whole
+from ..fim.showing import Demand, Showing, choose, wholes
 from ..fim.syntax import Syntax
 from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
-from .answers import Answer, Ask, Cause
+from .answers import Answer, Ask, Cause, Item
 from .file_uris import name_of
 from .on_show import LastShown
 from .settings import Settings
@@ -38,6 +38,8 @@ MAX_PREFIX_CHARS = 24_576
 PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
 N_ALTERNATIVES = 12  # that compete with the likeliest candidate for what is shown
+N_CHOICES = 4  # of who asked by hand
+N_LENGTHS, N_MENDS = 4, 2  # for who asked by hand: more candidates, of which more are worth a look
 # Of a document whose answers are remembered: each is kept with the text that it is about.
 MAX_REMEMBERED_CHARS = 300_000
 # Of CPU, for what reads trees: it takes 2 to 20 ms, in 50,000 characters of nothing but errors 1.6 s (2026-11-22).
@@ -125,20 +127,20 @@ async def _asked(
     except (EngineError, InputError) as error:
         return nothing(ask, "engine", str(error))
     answered_s = time.perf_counter()
-    showing = _showing(ask, document, hole, completion, settings, around.syntax)
+    showings = _showings(ask, document, hole, completion, settings, around.syntax)
     clock_s = (started_s, answered_s, time.perf_counter())
-    answer = _answer(ask, document, hole, showing, completion, encoding, clock_s)
-    if showing is None and not ask.invoked and completion.text.strip():
+    answer = _answer(ask, document, hole, showings, completion, encoding, clock_s)
+    if not showings and not ask.invoked and completion.text.strip():
         sure, needed = completion.confidence, settings.min_confidence
         reason = f"the model was not sure enough of anything (of all {sure:.2f}, shown from {needed:.2f})"
         return replace(answer, cause="unsure", reason=reason)
     return answer
 
 
-def _showing(
+def _showings(
     ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
-) -> Showing | None:
-    """What of a completion is shown: all of it to who asked by hand, else what is sure enough.
+) -> list[Showing]:
+    """What of a completion is shown: the best candidates as a whole to who asked by hand, else what is sure enough.
 
     What trees say counts for as long as reading them takes no more than CHECKING_S.
     """
@@ -151,9 +153,10 @@ def _showing(
     def trimmed(text: str) -> str:
         return trim(hole, text, "\n", readable(), off)
 
-    if ask.invoked or "choice" in off:
-        found = whole(completion, trimmed)
-        return found if ask.invoked or (found and found.probability >= settings.min_confidence) else None
+    if ask.invoked:
+        return wholes(completion, trimmed, N_CHOICES)
+    if "choice" in off:
+        return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
     n_before: list[int] = []  # errors without any text; counted when it matters: two parses
 
     def breaks_syntax(text: str) -> bool:
@@ -167,7 +170,8 @@ def _showing(
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
     demand = Demand(least=settings.min_confidence, in_word=in_word)
-    return choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
+    chosen = choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
+    return [] if chosen is None else [chosen]
 
 
 def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
@@ -177,14 +181,17 @@ def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: P
     hole = Hole(prefix="", suffix=suffix, language=document.language, replaced=at, multiline=True)
     text, (start, end) = portable(hole, text)
     where = (document.position_at(start, encoding), document.position_at(end, encoding))
-    return replace(_stamped(before, ask, document), text=text, range=where)
+    return replace(_stamped(before, ask, document), text=text, range=where, others=())
 
 
 def _stamped(before: Answer, ask: Ask, document: Document) -> Answer:
     """An earlier answer as the one to this question."""
     total_ms = (time.perf_counter() - ask.received_s) * 1000
     timings_ms = {"engine": 0.0, "lsp": total_ms, "total": total_ms}
-    return replace(before, id=ask.id, version=document.version, is_reused=True, timings_ms=timings_ms)
+    return replace(
+        before, id=ask.id, first_id=before.shown_id, version=document.version, is_reused=True, at_s=time.time(),
+        timings_ms=timings_ms,
+    )  # fmt: skip
 
 
 async def warm_context(
@@ -232,7 +239,9 @@ def _request(hole: Hole, uri: str, invoked: bool, settings: Settings, around: Su
         max_evaluations=settings.max_steps,
         policy=settings.policy,
         offers=around.offers(hole),
-        n_alternatives=0 if invoked or "choice" in settings.without else N_ALTERNATIVES,
+        mends=N_MENDS if invoked and not hole.multiline else 0,
+        lengths=N_LENGTHS if invoked and not hole.multiline else 1,
+        n_alternatives=0 if "choice" in settings.without else N_ALTERNATIVES,
         trace=settings.trace,
     )
 
@@ -241,25 +250,32 @@ def _answer(
     ask: Ask,
     document: Document,
     hole: Hole,
-    showing: Showing | None,
+    showings: list[Showing],
     completion: Completion,
     encoding: PositionEncoding,
     clock_s: tuple[float, float, float],
 ) -> Answer:
-    shown = "" if showing is None else showing.text.replace("\n", document.eol)
-    text, (start, end) = portable(hole, shown) if shown else ("", hole.replaced)
-    answer = Answer(
+    first, *others = [_item(document, hole, showing, encoding) for showing in showings] or [None]
+    return Answer(
         id=ask.id,
         uri=ask.uri,
         version=document.version,
-        cause="answered" if text else "nothing",
-        reason=None if text else "the model had nothing to add here",
-        text=text,
-        range=(document.position_at(start, encoding), document.position_at(end, encoding)),
-        showing=showing,
+        cause="nothing" if first is None else "answered",
+        reason="the model had nothing to add here" if first is None else None,
+        text="" if first is None else first.text,
+        range=None if first is None else first.range,
+        showing=None if first is None else first.showing,
+        others=tuple(item for item in others if item is not None),
         completion=completion,
+        timings_ms=_timings_ms(ask, completion, clock_s),
     )
-    return replace(answer, timings_ms=_timings_ms(ask, completion, clock_s))
+
+
+def _item(document: Document, hole: Hole, showing: Showing, encoding: PositionEncoding) -> Item:
+    """A text with the document's own line breaks, and the range that every editor shows it with."""
+    text, (start, end) = portable(hole, showing.text.replace("\n", document.eol))
+    where = (document.position_at(start, encoding), document.position_at(end, encoding))
+    return Item(text=text, range=where, showing=showing)
 
 
 def _timings_ms(ask: Ask, completion: Completion, clock_s: tuple[float, float, float]) -> Mapping[str, float]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..fim.document import TextChange
+from ..fim.document import Document, TextChange
 from ..fim.reuse import Shown, typed_through
-from .answers import Answer, Ask
+from .answers import Answer, Ask, Item, Range
 
 
 @dataclass(frozen=True)
@@ -25,33 +25,40 @@ class LastShown:
 def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown | None:
     """What is shown once a question has this answer, before which something else was; None where it is nothing that
     could be typed."""
-    n_replaced = _n_replaced(ask, answer)
-    if ask.document is None or n_replaced is None:
+    text = _typed(ask.document, ask.offset, answer.text, answer.range)
+    if ask.document is None or text is None:
         return None
-    text = answer.text[: len(answer.text) - n_replaced]
-    if before is not None and typed_through(before.shown, ask.document, ask.offset) == text:
+    if before is not None and not ask.invoked and typed_through(before.shown, ask.document, ask.offset) == text:
         return before  # what is left of it
     return LastShown(Shown(ask.document, ask.offset, text), answer)
 
 
-def _n_replaced(ask: Ask, answer: Answer) -> int | None:
-    """How many characters right of the cursor an answer takes the place of, and ends with (`portable`); None where it
-    is nothing that could be typed: no text, or one that takes the place of another."""
-    document, offset = ask.document, ask.offset
-    if document is None or not answer.text or answer.range is None:
+def other_shown(shown: LastShown, item: Item) -> LastShown | None:
+    """What is on show once a person has chosen another item of the same answer; None where it cannot be typed."""
+    text = _typed(shown.shown.document, shown.shown.offset, item.text, item.range)
+    if text is None:
         return None
-    start, end = answer.range
-    if start == end:
-        return 0
-    right = document.text[offset : document.line_end(document.line_of(offset))]
-    return len(right) if start.line == end.line and right and answer.text.endswith(right) else None
+    answer = replace(shown.answer, text=item.text, range=item.range, showing=item.showing, others=())
+    return LastShown(replace(shown.shown, text=text), answer)
 
 
 def after_accepting(ask: Ask, answer: Answer) -> Ask | None:
     """The question that comes when an answer is accepted, at its end; None where it was none that could be typed."""
-    document, n_replaced = ask.document, _n_replaced(ask, answer)
-    if document is None or n_replaced is None:
+    document, typed = ask.document, _typed(ask.document, ask.offset, answer.text, answer.range)
+    if document is None or typed is None:
         return None
-    start, end = (document.position_at(ask.offset + n, "utf-32") for n in (0, n_replaced))
+    start, end = (document.position_at(ask.offset + n, "utf-32") for n in (0, len(answer.text) - len(typed)))
     then = document.with_changes([TextChange(start, end, answer.text)], document.version, "utf-32")
     return replace(ask, document=then, offset=ask.offset + len(answer.text), received_s=time.perf_counter())
+
+
+def _typed(document: Document | None, offset: int, text: str, where: Range | None) -> str | None:
+    """What of a text could be typed at offset: all of it, or what stands left of the rest of the line where it takes
+    the place of that and ends with it (`portable`); None where there is none, or it replaces something else."""
+    if document is None or not text or where is None:
+        return None
+    start, end = where
+    if start == end:
+        return text
+    right = document.text[offset : document.line_end(document.line_of(offset))]
+    return text[: -len(right)] if start.line == end.line and right and text.endswith(right) else None

@@ -12,6 +12,7 @@ from typing import Any
 from ..fim.document import Document, TextChange
 from ..fim.errors import InputError
 from ..fim.positions import Position
+from .notebooks import Cell, NotebookChange
 
 _INVOKED, _AUTOMATIC = 1, 2
 _LARGEST = 2**31 - 1
@@ -35,6 +36,23 @@ class DidChangeParams:
     changes: tuple[TextChange, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ItemReport:
+    """What an editor tells of an item: its command's argument, and how much of its text was taken, in UTF-16 units."""
+
+    arguments: Mapping[str, Any]
+    n_accepted_units: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedNotebook:
+    """A notebook, its cells in order and their documents."""
+
+    uri: str
+    cells: tuple[Cell, ...]
+    documents: tuple[Document, ...]
+
+
 def read_inline_completion(params: object) -> InlineCompletionParams:
     """`textDocument/inlineCompletion`."""
     fields = _mapping(params, "params")
@@ -54,10 +72,7 @@ def read_warm(params: object) -> tuple[str, Position]:
 
 def read_did_open(params: object) -> Document:
     """`textDocument/didOpen`."""
-    item = _mapping(_mapping(params, "params").get("textDocument"), "textDocument")
-    uri, language, text = (_string(item.get(name), f"textDocument.{name}") for name in ("uri", "languageId", "text"))
-    version = _integer(item.get("version", 0), "textDocument.version")
-    return Document(uri=uri, version=version, language=language, text=text)
+    return _document(_mapping(params, "params").get("textDocument"), "textDocument")
 
 
 def read_did_change(params: object) -> DidChangeParams:
@@ -72,6 +87,56 @@ def read_did_change(params: object) -> DidChangeParams:
         version=None if version is None else _integer(version, "textDocument.version"),
         changes=tuple(_change(change) for change in changes),
     )
+
+
+def read_did_open_notebook(params: object) -> OpenedNotebook:
+    """`notebookDocument/didOpen`."""
+    fields = _mapping(params, "params")
+    notebook = _mapping(fields.get("notebookDocument"), "notebookDocument")
+    documents = _items(fields.get("cellTextDocuments"), "cellTextDocuments")
+    return OpenedNotebook(
+        uri=_string(notebook.get("uri"), "notebookDocument.uri"),
+        cells=tuple(_cell(cell) for cell in _items(notebook.get("cells"), "notebookDocument.cells")),
+        documents=tuple(_document(document, "cellTextDocuments[]") for document in documents),
+    )
+
+
+def read_did_change_notebook(params: object) -> NotebookChange:
+    """`notebookDocument/didChange`; changes of metadata and outputs are nothing to us."""
+    fields = _mapping(params, "params")
+    notebook = _mapping(fields.get("notebookDocument"), "notebookDocument")
+    cells = _mapping(_mapping(fields.get("change"), "change").get("cells") or {}, "change.cells")
+    structure = _mapping(cells.get("structure") or {}, "change.cells.structure")
+    splice = _splice(structure.get("array")) if structure else None
+    opened = _items(structure.get("didOpen") or [], "didOpen")
+    return NotebookChange(
+        uri=_string(notebook.get("uri"), "notebookDocument.uri"),
+        splice=splice,
+        opened=tuple(_document(document, "didOpen[]") for document in opened),
+        edits=tuple(_cell_edit(edit) for edit in _items(cells.get("textContent") or [], "textContent")),
+    )
+
+
+def read_notebook(params: object) -> str:
+    """`notebookDocument/didSave` and `didClose`: the notebook's uri."""
+    notebook = _mapping(_mapping(params, "params").get("notebookDocument"), "notebookDocument")
+    return _string(notebook.get("uri"), "notebookDocument.uri")
+
+
+def read_item_report(params: object) -> ItemReport:
+    """`textDocument/didShowCompletion` and `didPartiallyAcceptCompletion`."""
+    fields = _mapping(params, "params")
+    command = _mapping(_mapping(fields.get("item"), "item").get("command"), "item.command")
+    arguments = _items(command.get("arguments"), "item.command.arguments")
+    n_units = _integer(fields.get("acceptedLength", 0), "acceptedLength")
+    if not arguments or n_units < 0:
+        raise InputError("item.command.arguments must not be empty, and acceptedLength not negative")
+    return ItemReport(arguments=_mapping(arguments[0], "item.command.arguments[0]"), n_accepted_units=n_units)
+
+
+def read_configuration(params: object) -> object:
+    """`workspace/didChangeConfiguration`: the settings that were sent, null by those who want to be asked."""
+    return _mapping(params, "params").get("settings")
 
 
 def read_did_close(params: object) -> str:
@@ -136,6 +201,44 @@ def _change(change: object) -> TextChange:
         return TextChange(None, None, text)
     where = _mapping(fields["range"], "range")
     return TextChange(_position(where.get("start"), "range.start"), _position(where.get("end"), "range.end"), text)
+
+
+def _document(value: object, name: str) -> Document:
+    item = _mapping(value, name)
+    uri, language, text = (_string(item.get(part), f"{name}.{part}") for part in ("uri", "languageId", "text"))
+    version = _integer(item.get("version", 0), f"{name}.version")
+    return Document(uri=uri, version=version, language=language, text=text)
+
+
+def _cell(value: object) -> Cell:
+    fields = _mapping(value, "cells[]")
+    return Cell(_string(fields.get("document"), "cells[].document"), _integer(fields.get("kind"), "cells[].kind") == 2)
+
+
+def _splice(value: object) -> tuple[int, int, tuple[Cell, ...]]:
+    fields = _mapping(value, "structure.array")
+    start, n_deleted = (_integer(fields.get(part), f"structure.array.{part}") for part in ("start", "deleteCount"))
+    if start < 0 or n_deleted < 0:
+        raise InputError("structure.array: start and deleteCount must not be negative")
+    return start, n_deleted, tuple(_cell(cell) for cell in _items(fields.get("cells") or [], "structure.array.cells"))
+
+
+def _cell_edit(value: object) -> tuple[str, int | None, tuple[TextChange, ...]]:
+    fields = _mapping(value, "textContent[]")
+    document = _mapping(fields.get("document"), "textContent[].document")
+    version = document.get("version")
+    changes = _items(fields.get("changes"), "textContent[].changes")
+    return (
+        _string(document.get("uri"), "textContent[].document.uri"),
+        None if version is None else _integer(version, "textContent[].document.version"),
+        tuple(_change(change) for change in changes),
+    )
+
+
+def _items(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"{name} must be a list")
+    return value
 
 
 def _uri(fields: Mapping[str, Any]) -> str:

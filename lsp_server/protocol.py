@@ -49,6 +49,7 @@ _REPLACED = (
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION,
     types.EXIT,
 )
 _READ_BYTES = 1 << 16
@@ -170,7 +171,14 @@ class StrictServer(LanguageServer):
     """A LanguageServer over StrictProtocol. `strict` is its protocol, typed."""
 
     def __init__(self, name: str, version: str) -> None:
-        super().__init__(name, version, protocol_cls=StrictProtocol, converter_factory=default_converter)
+        cells = types.NotebookDocumentFilterWithNotebook(notebook="*")
+        super().__init__(
+            name,
+            version,
+            protocol_cls=StrictProtocol,
+            converter_factory=default_converter,
+            notebook_document_sync=types.NotebookDocumentSyncOptions(notebook_selector=[cells]),
+        )
         assert isinstance(self.protocol, StrictProtocol)
         self.strict = self.protocol
 
@@ -254,10 +262,13 @@ def _reduced(initialize: dict[str, Any]) -> dict[str, Any]:
     encodings = [name for name in offered if isinstance(name, str)] if isinstance(offered, list) else None
     progress = isinstance(window, dict) and window.get("workDoneProgress") is True
     process_id = params.get("processId")
+    capabilities = {"general": {"positionEncodings": encodings}, "window": {"workDoneProgress": progress}}
+    if isinstance(params["capabilities"].get("notebookDocument"), dict):
+        capabilities["notebookDocument"] = {"synchronization": {}}
     reduced = {
         "processId": process_id if isinstance(process_id, int) else None,
         "rootUri": None,
-        "capabilities": {"general": {"positionEncodings": encodings}, "window": {"workDoneProgress": progress}},
+        "capabilities": capabilities,
         "initializationOptions": params.get("initializationOptions"),
     }
     return {**initialize, "params": reduced}

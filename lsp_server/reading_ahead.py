@@ -1,7 +1,7 @@
 """Reading ahead: the engine reads a document's context before anyone asks, so that the answer need not wait for it.
 
-Owns when that happens: where typing stops, where the cursor goes, and when other snippets were chosen; and when the
-question is asked that comes if what is shown is accepted. It does not know what a context holds.
+Owns when that happens: where typing stops, and when other snippets were chosen; and when the question is asked that
+comes if what is shown is accepted. It does not know what a context holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..fim.document import Document
-from ..fim.positions import Position
 from ..fim.syntax import parsed
 from .answers import Answer, Ask
 from .inline_completion import Surroundings, complete_inline, warm_context
@@ -53,15 +52,6 @@ def read_again(ls: CompletionServer, document: Document, offset: int) -> None:
         ls.spawn(read_ahead(ls, session, offset))
 
 
-def cursor_moved(ls: CompletionServer, place: tuple[str, Position]) -> None:
-    """`quicksilver/warm`: the cursor stands there now, and a question may come."""
-    uri, position = place
-    session = ls.sessions.find(uri)
-    if session is not None and not session.is_asking:
-        session.asked = None
-        ls.spawn(read_ahead(ls, session, session.document.offset_at(position, ls.encoding)))
-
-
 async def look_ahead(ls: CompletionServer, session: Session, ask: Ask, answer: Answer) -> None:
     """Ask now what will be asked if this answer is accepted, as long as it is on show; what comes is remembered."""
     then = after_accepting(ask, answer)
@@ -70,7 +60,7 @@ async def look_ahead(ls: CompletionServer, session: Session, ask: Ask, answer: A
     shown = session.shown
     await asyncio.sleep(SEEN_S)
     is_on_show = session.shown is shown and session.document is ask.document
-    if is_on_show and not session.is_asking and ls.sessions.find(ask.uri) is session:
+    if is_on_show and not session.is_asking and ls.sessions.find(session.document.uri) is session:
         around = _surroundings_of(then, ls.surroundings(session, ask.offset))
         work = complete_inline(then, ls.settings, ls.care, ls.encoding, around)
         await session.run_newest(work, about=("ahead", answer.id), warms=True)

@@ -9,31 +9,35 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from inspect import isawaitable
 from typing import Any
 
-from ..fim.document import Document
-from ..fim.errors import CheckpointError, EngineUnavailable, InputError
+from ..fim.errors import CheckpointError, EngineUnavailable
 from ..fim.positions import PositionEncoding
-from ..fim.types import Outcome
+from . import commands, configuration, documents
 from . import params as read
-from .answers import DID_ACCEPT, Answer, Answers, Ask
+from .answers import Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import Surroundings, complete_inline, nothing
+from .notebooks import Notebooks
 from .on_show import last_shown
+from .outcomes import Outcomes
 from .progress import EngineProgress
-from .protocol import StrictServer, client_supports_progress, types
-from .reading_ahead import cursor_moved, look_ahead, read_when_idle
+from .protocol import StrictServer, types
+from .reading_ahead import look_ahead
 from .sessions import Session, Sessions
-from .settings import Settings, read_settings
+from .settings import Settings
+from .status import Status
 from .workspace import Workspace
-from .workspace_handlers import FEATURES, READERS, start_workspace
+from .workspace_handlers import FEATURES, READERS
 
 log = logging.getLogger(__name__)
 
 EXPLAIN = "quicksilver/explain"
+STATUS = "quicksilver/status"
 WARM = "quicksilver/warm"
-_ENCODINGS: tuple[PositionEncoding, ...] = ("utf-8", "utf-16", "utf-32")
 
 
 class CompletionServer(StrictServer):
@@ -42,11 +46,18 @@ class CompletionServer(StrictServer):
     def __init__(self, engine: ManagedEngine, version: str) -> None:
         super().__init__("quicksilver", version)
         self.care = EngineCare(engine)
-        self.settings = Settings()
+        self.settings = self.configured = Settings()
+        self.options: object = None  # as the client gave them when it started
+        self.switched: bool | None = None  # on or off by hand, None where nobody did
+        self.complaints: set[str] = set()  # about settings, as told
         self.encoding: PositionEncoding = "utf-16"
         self.sessions = Sessions()
+        self.notebooks = Notebooks()
         self.answers = Answers()
-        self.shows_progress = False
+        self.outcomes = Outcomes()
+        self.status = Status(self._tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call))
+        self.shows_progress = self.shows_status = False
+        self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
         self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,39 +67,48 @@ class CompletionServer(StrictServer):
         """A question with the document as it is at this moment. Raises InputError."""
         received_s = time.perf_counter()
         wanted = read.read_inline_completion(params)
-        session = self.sessions.find(wanted.uri)
-        document = None if session is None else session.document
-        offset = 0 if document is None else document.offset_at(wanted.position, self.encoding)
+        place = documents.find_place(self, wanted.uri, wanted.position)
         return Ask(
             id=uuid.uuid4().hex[:12],
             uri=wanted.uri,
-            document=document,
-            offset=offset,
+            document=None if place is None else place.session.document,
+            offset=0 if place is None else place.offset,
+            first_line=0 if place is None else place.first_line,
             invoked=wanted.invoked,
             received_s=received_s,
         )
 
     async def answer(self, ask: Ask) -> Answer:
         """The answer to a question; empty when a newer question or a newer text came meanwhile."""
-        session = self.sessions.find(ask.uri)
+        session = None if ask.document is None else self.sessions.find(ask.document.uri)
         if session is None or session.document is not ask.document:
             answer = self._too_late(ask, session)
+        elif self.status.is_snoozed and not ask.invoked:
+            answer = nothing(ask, "snoozed", "completions are snoozed")
         else:
-            session.asked = ask.document
-            if ask.invoked:
-                self.care.wake()
-            around = self.surroundings(session, ask.offset)
-            work = complete_inline(ask, self.settings, self.care, self.encoding, around)
-            about = (id(ask.document), ask.offset, ask.invoked)
-            with self.project.question():
-                found = await session.run_newest(work, about=about)
-            current = session.document is ask.document
-            answer = found if found is not None and current else self._too_late(ask, session)
-            if found is not None and current:
-                session.shown = last_shown(ask, found, session.shown)
-                self.spawn(look_ahead(self, session, ask, found))
+            with self.status.question():
+                answer = await self._answer(ask, session)
+        answer = replace(answer, first_line=ask.first_line)
         self._note(answer)
         return answer
+
+    async def _answer(self, ask: Ask, session: Session) -> Answer:
+        session.asked = ask.document
+        if ask.invoked:
+            self.care.wake()
+        around = self.surroundings(session, ask.offset)
+        work = complete_inline(ask, self.settings, self.care, self.encoding, around)
+        about = (id(ask.document), ask.offset, ask.invoked)
+        with self.project.question():
+            found = await session.run_newest(work, about=about)
+        if found is None or session.document is not ask.document:
+            return self._too_late(ask, session)
+        before = session.shown
+        session.shown = last_shown(ask, found, before)
+        if found.text and session.shown is not before and not self.outcomes.tells_shown:
+            self.outcomes.shown(found.shown_id)
+        self.spawn(look_ahead(self, session, ask, found))
+        return found
 
     def surroundings(self, session: Session, offset: int) -> Surroundings:
         """What is known around the cursor in an open document."""
@@ -144,98 +164,48 @@ class CompletionServer(StrictServer):
             log.warning("a completion was asked for a document that the editor has not opened: %s", answer.uri)
         if answer.cause in ("engine", "checkpoint") and answer.reason is not None:
             self.engine_failed(answer.reason)
+        elif answer.text and answer.completion is not None and not answer.is_reused:
+            self.status.answered(ms.get("total", 0.0), answer.completion.model, self.outcomes.counts)
 
     def engine_failed(self, reason: str) -> None:
         """Log a failure of the engine; show it once per series of failures."""
         log.error("no completion: %s", reason)
+        self.status.engine("failed", reason)
         if self.care.should_tell():
             self.tell(types.MessageType.Warning, reason)
 
+    def start_engine_if_wanted(self) -> None:
+        """Start the engine in the background, where the settings say so."""
+        if self.settings.start_engine and self.settings.enabled:
+            self.spawn(self.start_engine())
 
-def initialize(ls: CompletionServer, params: types.InitializeParams) -> None:
-    """Take encoding, progress support and settings over."""
-    capabilities = params.capabilities
-    ls.encoding = _first_known(capabilities)
-    ls.shows_progress = client_supports_progress(capabilities)
-    ls.settings, complaints = read_settings(params.initialization_options)
-    if ls.settings.log_level is not None:
-        logging.getLogger("quicksilver").setLevel(ls.settings.log_level.upper())
-    log.info("initialized: %s, process %s", ls.encoding, params.process_id)
-    for complaint in complaints:
-        log.warning("%s", complaint)
-        ls.tell(types.MessageType.Warning, complaint)
+    async def start_engine(self) -> None:
+        """Start the engine, with progress where the client shows it; a failure is told, not raised."""
+        bar = EngineProgress(self.work_done_progress) if self.shows_progress else None
 
+        def report(message: str) -> None:
+            self.status.engine("starting", message)
+            if bar is not None:
+                bar.report(message)
 
-def _first_known(capabilities: types.ClientCapabilities) -> PositionEncoding:
-    offered = (capabilities.general.position_encodings if capabilities.general else None) or []
-    names = [encoding.value if isinstance(encoding, types.PositionEncodingKind) else encoding for encoding in offered]
-    known: list[PositionEncoding] = [encoding for name in names for encoding in _ENCODINGS if encoding == name]
-    return known[0] if known else "utf-16"
+        self.status.engine("starting")
+        try:
+            if bar is not None:
+                await bar.begin()
+            await self.care.start(report)
+        except (EngineUnavailable, CheckpointError) as error:
+            self.engine_failed(str(error))
+            if bar is not None:
+                bar.end("the engine could not be started")
+        else:
+            log.info("the engine is ready")
+            self.status.engine("ready")
+            if bar is not None:
+                bar.end("ready")
 
-
-def initialized(ls: CompletionServer, _: types.InitializedParams) -> None:
-    """Start the engine, and the look at the workspace, in the background."""
-    start_workspace(ls)
-    if ls.settings.start_engine and ls.settings.enabled:
-        ls.spawn(start_engine(ls))
-
-
-async def start_engine(ls: CompletionServer) -> None:
-    """Start the engine, with progress where the client shows it; a failure is told, not raised."""
-    progress = EngineProgress(ls.work_done_progress) if ls.shows_progress else None
-    try:
-        if progress is not None:
-            await progress.begin()
-        await ls.care.start(None if progress is None else progress.report)
-    except (EngineUnavailable, CheckpointError) as error:
-        ls.engine_failed(str(error))
-        if progress is not None:
-            progress.end("the engine could not be started")
-    else:
-        log.info("the engine is ready")
-        if progress is not None:
-            progress.end("ready")
-
-
-def did_open(ls: CompletionServer, document: Document) -> None:
-    """Keep a document."""
-    ls.sessions.open(document)
-    ls.project.opened(document)
-
-
-def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
-    """Take edits over and stop what runs for the older text."""
-    session = ls.sessions.find(change.uri)
-    if session is None:
-        log.warning("a change came for a document that the editor has not opened: %s", change.uri)
-        return
-    version = session.document.version + 1 if change.version is None else change.version
-    try:
-        document = session.document.with_changes(change.changes, version, ls.encoding)
-    except InputError as error:
-        log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
-        did_close(ls, change.uri)
-        return
-    n_inserted = sum(len(each.text) for each in change.changes)
-    session.change(document, n_inserted, len(session.document.text) + n_inserted - len(document.text))
-    offset = _edited_at(document, change, ls.encoding)
-    ls.project.changed(document, offset)
-    if offset is not None:
-        ls.spawn(read_when_idle(ls, session, document, offset))
-
-
-def _edited_at(document: Document, change: read.DidChangeParams, encoding: PositionEncoding) -> int | None:
-    """The offset at the end of the last edit; None where that was the whole text."""
-    last = change.changes[-1] if change.changes else None
-    if last is None or last.start is None:
-        return None
-    return min(document.offset_at(last.start, encoding) + len(last.text), len(document.text))
-
-
-def did_close(ls: CompletionServer, uri: str) -> None:
-    """Forget a document."""
-    ls.sessions.close(uri)
-    ls.project.closed(uri)
+    def _tell_status(self, described: Mapping[str, Any]) -> None:
+        if self.shows_status and not self.strict.shut_down:
+            self.protocol.notify(STATUS, described)
 
 
 async def inline_completion(ls: CompletionServer, ask: Ask) -> dict[str, Any]:
@@ -249,27 +219,33 @@ def explain(ls: CompletionServer, answer_id: str | None) -> dict[str, Any] | Non
     return None if answer is None else answer.explain()
 
 
-def did_accept(ls: CompletionServer, *arguments: object) -> None:
-    """`quicksilver.didAccept`: the editor inserted an answer."""
-    first = arguments[0] if arguments else None
-    answer = ls.answers.find(str(first.get("id"))) if isinstance(first, dict) else None
-    if answer is None:
-        log.warning("an unknown completion was accepted")
-        return
-    outcome = Outcome(completion_id=answer.id, kind="accepted", n_chars=len(answer.text))
-    log.info("outcome %s: %s, %d characters", outcome.completion_id, outcome.kind, outcome.n_chars)
+def _command(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler as pygls wants one: it looks up what annotations mean, which ours only say to type checkers."""
+
+    async def run(ls: Any, *arguments: Any) -> Any:  # noqa: ANN401 (JSON values)
+        result = handler(ls, *arguments)
+        return await result if isawaitable(result) else result
+
+    return run
 
 
 def _register(server: CompletionServer) -> None:
     features: dict[str, Callable[..., Any]] = {
-        types.INITIALIZE: initialize,
-        types.INITIALIZED: initialized,
-        types.TEXT_DOCUMENT_DID_OPEN: did_open,
-        types.TEXT_DOCUMENT_DID_CHANGE: did_change,
-        types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+        types.INITIALIZE: configuration.initialize,
+        types.INITIALIZED: configuration.initialized,
+        types.WORKSPACE_DID_CHANGE_CONFIGURATION: configuration.did_change_configuration,
+        types.TEXT_DOCUMENT_DID_OPEN: documents.did_open,
+        types.TEXT_DOCUMENT_DID_CHANGE: documents.did_change,
+        types.TEXT_DOCUMENT_DID_CLOSE: documents.did_close,
+        types.NOTEBOOK_DOCUMENT_DID_OPEN: documents.did_open_notebook,
+        types.NOTEBOOK_DOCUMENT_DID_CHANGE: documents.did_change_notebook,
+        types.NOTEBOOK_DOCUMENT_DID_SAVE: documents.did_save_notebook,
+        types.NOTEBOOK_DOCUMENT_DID_CLOSE: documents.did_close_notebook,
         types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
+        commands.DID_SHOW: commands.did_show,
+        commands.DID_PARTIALLY_ACCEPT: commands.did_partially_accept,
         EXPLAIN: explain,
-        WARM: cursor_moved,
+        WARM: documents.cursor_moved,
         **FEATURES,
     }
     for name, handler in features.items():
@@ -279,13 +255,21 @@ def _register(server: CompletionServer) -> None:
             else None
         )
         server.feature(name, options)(handler)
-    server.command(DID_ACCEPT)(did_accept)
+    for name, handler in commands.COMMANDS.items():
+        server.command(name)(_command(handler))
     server.strict.readers.update(
         {
+            types.WORKSPACE_DID_CHANGE_CONFIGURATION: read.read_configuration,
             types.TEXT_DOCUMENT_DID_OPEN: read.read_did_open,
             types.TEXT_DOCUMENT_DID_CHANGE: read.read_did_change,
             types.TEXT_DOCUMENT_DID_CLOSE: read.read_did_close,
+            types.NOTEBOOK_DOCUMENT_DID_OPEN: read.read_did_open_notebook,
+            types.NOTEBOOK_DOCUMENT_DID_CHANGE: read.read_did_change_notebook,
+            types.NOTEBOOK_DOCUMENT_DID_SAVE: read.read_notebook,
+            types.NOTEBOOK_DOCUMENT_DID_CLOSE: read.read_notebook,
             types.TEXT_DOCUMENT_INLINE_COMPLETION: server.snapshot,
+            commands.DID_SHOW: read.read_item_report,
+            commands.DID_PARTIALLY_ACCEPT: read.read_item_report,
             EXPLAIN: read.read_explain,
             WARM: read.read_warm,
             **READERS,

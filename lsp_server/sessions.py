@@ -7,7 +7,7 @@ read from disk.
 
 import asyncio
 import time
-from collections.abc import Coroutine, Hashable
+from collections.abc import Coroutine, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,6 +55,10 @@ class Session:
         self.stop()
         self.document = document
         self.rhythm = self.rhythm.after(n_inserted, n_deleted, time.monotonic())
+
+    def forget_answers(self) -> None:
+        """What was answered under other settings is not answered again."""
+        self.shown, self.remembered = None, Remembered()
 
     def syntax(self, offset: int) -> Syntax | None:
         """The document's tree, at least around offset; None where there is none, and for REFUSED_S after that."""
@@ -118,6 +122,9 @@ class Sessions:
     def __init__(self) -> None:
         self._by_uri: dict[str, Session] = {}
 
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_uri.values()))
+
     def open(self, document: Document) -> None:
         """Start (or restart) the session of a document."""
         self.close(document.uri)
@@ -132,6 +139,11 @@ class Sessions:
         session = self._by_uri.pop(uri, None)
         if session is not None:
             session.stop()
+
+    def forget_answers(self) -> None:
+        """What was answered under other settings is not answered again, in no document."""
+        for session in self._by_uri.values():
+            session.forget_answers()
 
     def close_all(self) -> None:
         """End every session."""

@@ -1,9 +1,11 @@
-"""What a client may set through `initializationOptions`, with defaults.
+"""What a client may set, with defaults and words for people.
 
-Owns names, defaults and checks. It does not know LSP. Nothing here can name a model, an interpreter, a log folder or an
-address: those come from the command line of the person who installs the server, never from a workspace.
+Owns names, defaults, checks and descriptions (docs/settings.md and the editors' pages come from here). It does not know
+LSP. Nothing here can name a model, an interpreter, a log folder or an address: those come from the command line of the
+person who installs the server, never from a workspace.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
@@ -17,65 +19,75 @@ MIN_CONFIDENCE = 0.92
 MAX_GLOBS, MAX_GLOB_CHARS = 200, 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POLICIES: tuple[str, ...] = get_args(PolicyName)
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The server's settings; every one has a default, times are milliseconds.
-
-    enabled: answer at all. budget_ms: for automatic requests. invoked_budget_ms: when a person asked by hand.
-    min_confidence: automatic answers show only what is right at least this likely (0 shows all; answers asked for by
-    hand always are shown whole). reuse: while a person types what is shown, show what is left of it instead of asking
-    again; the same question gets the same answer. prefetch: while a text is on show, ask for what follows it.
-    adaptive_debounce: ask the engine only when the next key has not come as soon as this person's fastest keys do.
-    prose: answer automatically in comments and docstrings too.
-    max_tokens: longest answer (None: the engine's choice). max_steps: most forwards that an answer takes. languages:
-    LSP language ids answered automatically. policy: unmask policy (None: the engine's choice). trace: keep the denoise
-    steps for `quicksilver/explain`. start_engine: start the engine process when the editor starts, not at the first
-    request. log_level: of the log. workspace: show the model texts from other files of the workspace too. exclude:
-    globs, as in a .gitignore at the workspace's root, of files that are left out. max_workspace_files: the most that
-    are indexed. without: rules and sources that are left out, by name, to see what they are good for (`bench replay
-    --ablate`).
-    """
+    """The server's settings, all with defaults; SETTINGS says of each what it means. Times are milliseconds."""
 
     enabled: bool = True
     budget_ms: float = 300.0
     invoked_budget_ms: float = 2000.0
     min_confidence: float = MIN_CONFIDENCE
-    reuse: bool = True
-    prefetch: bool = True
-    adaptive_debounce: bool = False
-    prose: bool = True
-    max_tokens: int | None = None
-    max_steps: int = 64
     languages: tuple[str, ...] = ("python",)
-    policy: PolicyName | None = None
-    trace: bool = False
-    start_engine: bool = True
-    log_level: str | None = None
+    prose: bool = True
     workspace: bool = True
     exclude: tuple[str, ...] = ()
     max_workspace_files: int = 20_000
+    reuse: bool = True
+    prefetch: bool = True
+    adaptive_debounce: bool = False
+    max_tokens: int | None = None
+    max_steps: int = 64
+    policy: PolicyName | None = None
+    start_engine: bool = True
+    log_level: str | None = None
+    trace: bool = False
     without: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a setting may be and what it does. check gives the value to take, or raises ValueError saying what it must
+    be; about is for people, in Markdown."""
+
+    check: Callable[[object], Any]
+    about: str
+
+
 def read_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from a client's options, and one line for each that was wrong (its default is taken)."""
+    """Settings from a client's options, and one line for each that was wrong (its default is taken).
+
+    Names may be written in snake_case or camelCase; null stands for the default.
+    """
     if options is None:
         return Settings(), []
     if not isinstance(options, Mapping):
         return Settings(), ["settings: expected an object of names and values; all defaults are used"]
     defaults, values, complaints = Settings(), {}, []
     for name, value in options.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            complaints.append(f"settings: there is no setting {str(name)[:40]!r} (known: {', '.join(_CHECKS)})")
-            continue
-        try:
-            values[name] = check(value)
-        except ValueError as error:
-            complaints.append(f"settings: {name} must be {error}; {getattr(defaults, name)!r} is used")
+        known = snake_case(str(name))
+        setting = SETTINGS.get(known)
+        if setting is None:
+            complaints.append(f"settings: there is no setting {str(name)[:40]!r} (known: {', '.join(SETTINGS)})")
+        elif value is not None:
+            try:
+                values[known] = setting.check(value)
+            except ValueError as error:
+                complaints.append(f"settings: {name} must be {error}; {getattr(defaults, known)!r} is used")
     return Settings(**values), complaints
+
+
+def snake_case(name: str) -> str:
+    """`minConfidence` as `min_confidence`; what is in snake_case already stays."""
+    return _CAMEL.sub(r"_\1", name).lower()
+
+
+def camel_case(name: str) -> str:
+    """`min_confidence` as `minConfidence`, as VS Code has it."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _boolean(value: object) -> bool:
@@ -96,18 +108,13 @@ def _probability(value: object) -> float:
     return float(value)
 
 
-def _max_tokens(value: object) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
-        raise ValueError("a whole number from 1 to 1024, or null")
-    return value
+def _whole_number(least: int, most: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
 
-
-def _max_steps(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
-        raise ValueError("a whole number from 1 to 1024")
-    return value
+    return check
 
 
 def _languages(value: object) -> tuple[str, ...]:
@@ -125,50 +132,57 @@ def _globs(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _max_files(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100_000:
-        raise ValueError("a whole number from 0 to 100000")
-    return value
-
-
 def _rules(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(name in RULES for name in value):
         raise ValueError(f"a list of names among {', '.join(RULES)}")
     return tuple(value)
 
 
-def _policy(value: object) -> str | None:
-    if value is not None and value not in POLICIES:
-        raise ValueError(f"one of {', '.join(POLICIES)}, or null")
-    return value if isinstance(value, str) else None
+def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"one of {', '.join(names)}, or null")
+        return value
+
+    return check
 
 
-def _log_level(value: object) -> str | None:
-    if value is not None and value not in LOG_LEVELS:
-        raise ValueError(f"one of {', '.join(LOG_LEVELS)}, or null")
-    return value if isinstance(value, str) else None
-
-
-_CHECKS: Mapping[str, Callable[[object], Any]] = {
-    "enabled": _boolean,
-    "budget_ms": _milliseconds,
-    "invoked_budget_ms": _milliseconds,
-    "min_confidence": _probability,
-    "reuse": _boolean,
-    "prefetch": _boolean,
-    "adaptive_debounce": _boolean,
-    "prose": _boolean,
-    "max_tokens": _max_tokens,
-    "max_steps": _max_steps,
-    "languages": _languages,
-    "policy": _policy,
-    "trace": _boolean,
-    "start_engine": _boolean,
-    "log_level": _log_level,
-    "workspace": _boolean,
-    "exclude": _globs,
-    "max_workspace_files": _max_files,
-    "without": _rules,
+SETTINGS: Mapping[str, Setting] = {
+    "enabled": Setting(_boolean, "Answer at all."),
+    "budget_ms": Setting(_milliseconds, "Milliseconds that an automatic answer may take in the engine."),
+    "invoked_budget_ms": Setting(_milliseconds, "The same for an answer that was asked for by hand."),
+    "min_confidence": Setting(
+        _probability,
+        "Automatic answers show only what is right at least this likely: less shows more, 0 everything. What is asked"
+        " for by hand is shown in any case.",
+    ),
+    "languages": Setting(_languages, "LSP language ids that are completed automatically; the others only by hand."),
+    "prose": Setting(_boolean, "Answer automatically in comments and docstrings too."),
+    "workspace": Setting(
+        _boolean, "Learn from other files of the workspace, by its ignore files; nothing is kept on disk."
+    ),
+    "exclude": Setting(
+        _globs, "Globs, as in a `.gitignore` at the workspace's root, of files that are never looked at."
+    ),
+    "max_workspace_files": Setting(_whole_number(0, 100_000), "The most files that are indexed."),
+    "reuse": Setting(
+        _boolean, "While what is shown is typed, show what is left of it; the same question gets the same answer."
+    ),
+    "prefetch": Setting(_boolean, "While a text is on show, ask ahead for what follows it."),
+    "adaptive_debounce": Setting(
+        _boolean, "Wait as long as this person's fastest keys take before the engine is asked."
+    ),
+    "max_tokens": Setting(_whole_number(1, 1024), "Longest answer in tokens; null leaves it to the engine."),
+    "max_steps": Setting(_whole_number(1, 1024), "Most forwards of the model that an answer may take."),
+    "policy": Setting(_one_of(POLICIES), f"Unmask policy, one of {', '.join(POLICIES)}; null leaves it to the engine."),
+    "start_engine": Setting(_boolean, "Start the engine with the editor, not with the first question."),
+    "log_level": Setting(
+        _one_of(LOG_LEVELS), f"Of the server's log: {', '.join(LOG_LEVELS)}; null: as on the command line."
+    ),
+    "trace": Setting(_boolean, "Keep the denoise steps of each answer for `quicksilver/explain`."),
+    "without": Setting(
+        _rules, "Rules and sources to leave out, by name (`fim/rules.py`), to see what they are good for."
+    ),
 }
 
-assert set(_CHECKS) == {field.name for field in fields(Settings)}
+assert set(SETTINGS) == {field.name for field in fields(Settings)}

@@ -16,6 +16,7 @@ from . import params as read
 from .file_uris import path_of
 from .protocol import Reader, types
 from .reading_ahead import read_again
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .server import CompletionServer
@@ -30,8 +31,19 @@ WATCHED = (
 
 def start_workspace(ls: CompletionServer) -> None:
     """Begin to index what the client named as its workspace, if it is to be."""
-    settings = ls.settings
     ls.folders = list(read.read_folders(ls.strict.client_said))
+    _start(ls)
+
+
+def restart_workspace(ls: CompletionServer) -> None:
+    """Forget all of the workspace, and index it anew if it is to be: the settings have changed."""
+    ls.project.close()
+    ls.project = Workspace()
+    _start(ls)
+
+
+def _start(ls: CompletionServer) -> None:
+    settings = ls.settings
     if not (settings.enabled and settings.workspace):
         return
     loop = asyncio.get_running_loop()
@@ -41,6 +53,8 @@ def start_workspace(ls: CompletionServer) -> None:
             loop.call_soon_threadsafe(read_again, ls, document, offset)
 
     ls.project.start(_paths(ls.folders), settings.exclude, settings.max_workspace_files, chosen)
+    for session in ls.sessions:
+        ls.project.opened(session.document)
     if read.watches_files(ls.strict.client_said):
         ls.spawn(_watch_files(ls))
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ..fim.types import Completion, CompletionRequest
@@ -71,6 +72,11 @@ class EngineClient:
         self._start_timeout_s = start_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log_file(self) -> Path:
+        """Where the engine writes its log."""
+        return self._home.log_file
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Fill request.hole, starting the engine if none runs. Cancelling closes the connection: the work stops.

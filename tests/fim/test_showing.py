@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.showing import N_LEAST, Demand, choose, whole
+from quicksilver.fim.showing import N_LEAST, Demand, choose, wholes
 from quicksilver.fim.types import Alternative, Completion
 
 
@@ -91,10 +91,16 @@ def test_a_whole_text_that_breaks_syntax_gives_way_and_a_beginning_may():
     assert shown(of, 0.5, breaks_syntax=lambda text: True) == ("foo", True)
 
 
-def test_whole_is_the_likeliest_however_likely():
-    found = whole(completion("abc", ((3, 0.01),), confidence=0.02), same)
-    assert found is not None and (found.text, found.probability, found.is_cut) == ("abc", 0.02, False)
-    assert whole(completion("abc"), lambda text: "") is None
+def test_wholes_are_the_likeliest_however_likely():
+    of = completion("abc", ((3, 0.01),), ("def", ()), ("abc ", ()), ("ghi", ()), confidence=0.02)
+    found = wholes(of, str.strip, 3)
+    assert [(each.text, each.probability, each.source, each.is_cut) for each in found] == [
+        ("abc", 0.02, "file", False),
+        ("def", 0.1, "denoiser", False),
+        ("ghi", 0.1, "denoiser", False),
+    ]
+    assert [each.text for each in wholes(of, str.strip)] == ["abc"]
+    assert wholes(completion("abc"), lambda text: "") == []
 
 
 texts = st.text("ab_ (\n", min_size=1, max_size=12)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from quicksilver.fim.errors import EngineUnavailable
-from quicksilver.fim.types import Completion, TraceCell, TraceFrame
+from quicksilver.fim.types import Alternative, Completion, TraceCell, TraceFrame
 from quicksilver.lsp_server.cli import log_to_stderr
 from quicksilver.lsp_server.stdio import run_stdio
 from quicksilver.serving.wire import encode_request
@@ -29,6 +29,13 @@ class ScriptedEngine:
         await asyncio.sleep(self.options.start_ms / 1000)
         if self.options.unavailable:
             raise EngineUnavailable("the engine cannot start: scripted")
+
+    async def shutdown(self):
+        self.n_asked = 0
+
+    @property
+    def log_file(self):
+        return self.options.record
 
     async def complete(self, request):
         if self.options.crash_warm and request.warms:
@@ -57,12 +64,16 @@ class ScriptedEngine:
         return Completion(
             text=text,
             range=request.hole.replaced,
-            confidence=0.5,
+            confidence=self.options.confidence,
             finish_reason="stop",
             steps=2,
             n_tokens=3,
             model="scripted",
             timings_ms={"queue": 0.0, "prefill": 1.0, "denoise": 2.0, "engine": self.options.delay_ms},
+            alternatives=tuple(
+                Alternative(text=other, confidence=self.options.confidence / 2, source="file", n_tokens=3)
+                for other in self.options.other[: request.n_alternatives]
+            ),
             trace=(TraceFrame(step=1, elapsed_ms=1.0, cells=cells),) if request.trace else (),
         )
 
@@ -94,6 +105,8 @@ def main() -> int:
     parser.add_argument("--crash", action="store_true")
     parser.add_argument("--crash-warm", action="store_true")
     parser.add_argument("--text")
+    parser.add_argument("--other", action="append", default=[])
+    parser.add_argument("--confidence", type=float, default=0.5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     log_to_stderr("debug")

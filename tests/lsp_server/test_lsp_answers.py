@@ -23,7 +23,7 @@ async def test_an_answer_is_one_item_at_the_cursor(editor, records):
     assert items[0]["insertText"] == "seen_20"
     assert items[0]["range"] == {"start": where, "end": where}
     assert items[0]["command"]["command"] == "quicksilver.didAccept"
-    assert items[0]["command"]["arguments"] == [{"id": facts["id"]}]
+    assert items[0]["command"]["arguments"] == [{"id": facts["id"], "index": 0}]
     [asked] = records.all("asked")
     assert (asked["prefix"], asked["suffix"]) == ("def f():\n    return ", "\n")
     assert asked["path"] == "sample.py"

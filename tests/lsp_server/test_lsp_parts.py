@@ -21,7 +21,7 @@ from quicksilver.lsp_server.inline_completion import (
 )
 from quicksilver.lsp_server.on_show import last_shown
 from quicksilver.lsp_server.sessions import Session, Sessions
-from quicksilver.lsp_server.settings import Settings, read_settings
+from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
 from quicksilver.lsp_server.trace_view import draw_trace, visible
 
 
@@ -56,6 +56,16 @@ def test_a_workspace_cannot_name_what_runs(name):
     settings, complaints = read_settings({name: "/tmp/evil"})
     assert settings == Settings()
     assert len(complaints) == 1
+
+
+def test_names_may_be_in_camel_case_and_null_is_the_default():
+    settings, complaints = read_settings(
+        {"minConfidence": 0.5, "maxWorkspaceFiles": 7, "budget_ms": None, "policy": None}
+    )
+    assert complaints == []
+    assert settings == Settings(min_confidence=0.5, max_workspace_files=7)
+    for name in Settings.__dataclass_fields__:
+        assert snake_case(camel_case(name)) == snake_case(name) == name
 
 
 def test_good_settings_are_taken():
@@ -129,7 +139,12 @@ class FailingEngine:
         self.error: Exception | None = None
         self.n_asked = 0
 
+    log_file = None
+
     async def ensure_running(self, on_progress=None):
+        return None
+
+    async def shutdown(self):
         return None
 
     async def complete(self, request):

@@ -1,0 +1,140 @@
+"""What the server is doing, in a word and a line for people, and whom to tell.
+
+Owns the states, their order (off before snoozed before failed …) and when a change is worth a message. It does not know
+LSP messages, the engine, or who switches what.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+State = Literal["starting", "ready", "busy", "off", "snoozed", "failed"]
+EngineState = Literal["starting", "ready", "failed"]
+BUSY_S = 0.15  # a question in flight for longer is worth a word
+
+
+class Timer(Protocol):
+    """Something that was to happen later."""
+
+    def cancel(self) -> None: ...
+
+
+class Status:
+    """The server's state. tell gets its description whenever that has changed; later(seconds, call) calls later."""
+
+    def __init__(
+        self,
+        tell: Callable[[Mapping[str, Any]], None],
+        later: Callable[[float, Callable[[], None]], Timer],
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._tell, self._later, self._clock_s = tell, later, clock_s
+        self._engine: EngineState = "ready"
+        self._engine_message = "the engine starts with the first question"
+        self._is_off = False
+        self._snoozed_until_s = 0.0
+        self._n_questions = 0
+        self._is_busy = False
+        self._latency_ms: float | None = None
+        self._model: str | None = None
+        self._counts: Mapping[str, int] = {}
+        self._told: Mapping[str, Any] = {}
+
+    @property
+    def is_snoozed(self) -> bool:
+        """Whether automatic answers are to stay away just now."""
+        return self._clock_s() < self._snoozed_until_s
+
+    @property
+    def state(self) -> State:
+        """The word for it."""
+        if self._is_off:
+            return "off"
+        if self.is_snoozed:
+            return "snoozed"
+        if self._engine != "ready":
+            return self._engine
+        return "busy" if self._is_busy else "ready"
+
+    def describe(self) -> dict[str, Any]:
+        """All of it, as JSON values (docs/protocol.md)."""
+        until_ms = round(1000 * self._snoozed_until_s) if self.is_snoozed else None
+        return {
+            "state": self.state,
+            "message": self._message(),
+            "latency_ms": self._latency_ms,
+            "model": self._model,
+            "snoozed_until_ms": until_ms,
+            "counts": dict(self._counts),
+        }
+
+    def switch(self, *, on: bool) -> None:
+        """Completions are on or off."""
+        self._is_off = not on
+        self._publish()
+
+    def snooze(self, seconds: float) -> None:
+        """No automatic answers for a while; 0 ends that."""
+        self._snoozed_until_s = self._clock_s() + seconds if seconds > 0 else 0.0
+        if seconds > 0:
+            self._later(seconds + 0.05, self._publish)
+        self._publish()
+
+    def engine(self, state: EngineState, message: str = "") -> None:
+        """The engine is being started (message: how far it is), ready, or failed (message: why)."""
+        self._engine, self._engine_message = state, message
+        self._publish()
+
+    def answered(self, latency_ms: float, model: str, counts: Mapping[str, int]) -> None:
+        """A text was answered."""
+        self._latency_ms, self._model, self._counts = round(latency_ms, 1), model, dict(counts)
+        self._engine, self._engine_message = "ready", ""
+        self._publish()
+
+    def counted(self, counts: Mapping[str, int]) -> None:
+        """Something became of a text."""
+        self._counts = dict(counts)
+        self._publish()
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """A question is in flight while this lasts."""
+        self._n_questions += 1
+        timer = self._later(BUSY_S, self._note_busy) if self._n_questions == 1 else None
+        try:
+            yield
+        finally:
+            self._n_questions -= 1
+            if timer is not None:
+                timer.cancel()
+            if not self._n_questions and self._is_busy:
+                self._is_busy = False
+                self._publish()
+
+    def _note_busy(self) -> None:
+        if self._n_questions:
+            self._is_busy = True
+            self._publish()
+
+    def _message(self) -> str:
+        state = self.state
+        if state == "off":
+            return "completions are switched off"
+        if state == "snoozed":
+            return f"snoozed until {time.strftime('%H:%M', time.localtime(self._snoozed_until_s))}"
+        if state == "starting":
+            return f"starting: {self._engine_message}" if self._engine_message else "the engine is starting"
+        if state == "failed":
+            return self._engine_message
+        if state == "busy":
+            return "working on an answer"
+        if self._latency_ms is None:
+            return self._engine_message or "ready"
+        return f"{self._model}, last answer in {self._latency_ms:.0f} ms"
+
+    def _publish(self) -> None:
+        described = self.describe()
+        if described != self._told:
+            self._told = described
+            self._tell(described)
