@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="quicksilver", description="Local code completion by masked diffusion.")
     parser.add_argument("--version", action="version", version=f"quicksilver {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo):
+    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo, _add_settings):
         add(commands)
     for name, about in _PASSED_ON.items():
         commands.add_parser(name, help=about, add_help=False)
@@ -102,8 +102,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_lsp(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("lsp", help="the language server over stdio (editors start it)")
-    parser.add_argument("--stdio", action="store_true", help="accepted for editors that add it; stdio is all there is")
+    parser = commands.add_parser("lsp", help="the language server (editors start it)")
+    parser.add_argument("--stdio", action="store_true", help="over stdin and stdout, as without any option")
+    parser.add_argument(
+        "--tcp", metavar="[HOST:]PORT", help="on a port of this machine, for any number of editors (0: a free one)"
+    )
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="info", help="of the log on stderr (info)")
     _add_model(parser)
     parser.set_defaults(run=_lsp)
@@ -137,6 +140,11 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.set_defaults(run=_demo)
 
 
+def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("settings", help="what editors can set, as a table in Markdown")
+    parser.set_defaults(run=_settings)
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
 
@@ -145,10 +153,24 @@ def _lsp(options: argparse.Namespace) -> int:
     log_to_stderr(options.log_level)
     from .quick_import import collector_paused
 
+    model, version = _model(options), _version()
+    if options.tcp is not None:
+        from .server import CompletionServer
+        from .shared_engine import shared_engine
+        from .tcp import read_address, run_tcp
+
+        return run_tcp(read_address(options.tcp), lambda: CompletionServer(shared_engine(model), version))
     with collector_paused():
         from .shared_engine import shared_engine
         from .stdio import run_stdio
-    return run_stdio(shared_engine(_model(options)), _version())
+    return run_stdio(shared_engine(model), version)
+
+
+def _settings(_: argparse.Namespace) -> int:
+    from .settings_page import settings_page
+
+    print(settings_page(), end="")
+    return 0
 
 
 def _complete(options: argparse.Namespace) -> int:

@@ -12,7 +12,9 @@ from pathlib import Path
 from quicksilver.fim.errors import EngineUnavailable
 from quicksilver.fim.types import Alternative, Completion, TraceCell, TraceFrame
 from quicksilver.lsp_server.cli import log_to_stderr
+from quicksilver.lsp_server.server import CompletionServer
 from quicksilver.lsp_server.stdio import run_stdio
+from quicksilver.lsp_server.tcp import read_address, run_tcp
 from quicksilver.serving.wire import encode_request
 
 
@@ -108,8 +110,11 @@ def main() -> int:
     parser.add_argument("--other", action="append", default=[])
     parser.add_argument("--confidence", type=float, default=0.5)
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--tcp")
     options = parser.parse_args()
     log_to_stderr("debug")
+    if options.tcp is not None:
+        return run_tcp(read_address(options.tcp), lambda: CompletionServer(ScriptedEngine(options), "0.0.test"))
     return run_stdio(ScriptedEngine(options), "0.0.test")
 
 
