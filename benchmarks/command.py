@@ -72,6 +72,14 @@ def main(argv: Sequence[str]) -> int:
     kernels.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
     kernels.add_argument("--rounds", type=int, default=20, help="each side's turns (20)")
     kernels.set_defaults(run=_kernels)
+    protocol = benchmarks.add_parser("protocol", help="random edits, a storm of cancels and broken messages")
+    protocol.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    protocol.add_argument("--edits", type=int, default=10_000, help="in each of three encodings (10000)")
+    protocol.add_argument("--storm-s", type=float, default=60.0, help="seconds of questions and cancels (60)")
+    protocol.add_argument("--storm-per-s", type=int, default=200, help="how many a second (200)")
+    protocol.add_argument("--fuzz-s", type=float, default=300.0, help="seconds of broken messages (300)")
+    protocol.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
+    protocol.set_defaults(run=_protocol)
     soak = benchmarks.add_parser("soak", help="thousands of requests with cancels, kills and evictions")
     soak.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     soak.add_argument("--requests", type=int, default=10_000, help="how many (10000)")
@@ -186,6 +194,21 @@ def _kernels(options: argparse.Namespace) -> int:
     dtype = options.dtype or ("bfloat16" if device == "cuda" else "float32")
     plan = KernelsPlan(device=device, sizes=tuple(dict.fromkeys(sizes)), dtype=dtype, n_rounds=options.rounds)
     return run_kernels(plan, options.json, options.png)
+
+
+def _protocol(options: argparse.Namespace) -> int:
+    from .protocol import ProtocolPlan, run_protocol
+
+    if min(options.edits, options.storm_s, options.fuzz_s) <= 0 or not 1 <= options.storm_per_s <= 2000:
+        raise InputError("--edits, --storm-s and --fuzz-s must be positive, --storm-per-s from 1 to 2000")
+    plan = ProtocolPlan(
+        n_edits=options.edits,
+        storm_s=options.storm_s,
+        storm_per_s=options.storm_per_s,
+        fuzz_s=options.fuzz_s,
+        seed=options.seed,
+    )
+    return run_protocol(plan, options.json)
 
 
 def _soak(options: argparse.Namespace) -> int:

@@ -73,6 +73,15 @@ class RememberingEngine:
         """Return when the engine can answer. Raises EngineUnavailable and CheckpointError."""
         return await self._engine.ensure_running(on_progress)
 
+    async def shutdown(self) -> None:
+        """End the other one. Raises EngineUnavailable."""
+        await self._engine.shutdown()
+
+    @property
+    def log_file(self) -> Path | None:
+        """The other one's."""
+        return self._engine.log_file
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """The answer, at once where it is known; never where the next key would have come first."""
         completion = self._memory.find(request)

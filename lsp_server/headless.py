@@ -151,13 +151,22 @@ class HeadlessClient:
         finally:
             self._waiting.pop(request_id, None)
 
-    def ask(self, method: str, params: object) -> tuple[int, asyncio.Future[Any]]:
-        """Send a request; returns its id and its result to come."""
+    def next_id(self) -> int:
+        """The id that the next request will have."""
+        return self._last_id + 1
+
+    def await_answer(self) -> asyncio.Future[Any]:
+        """The result to come of a request with the next id, which the caller sends."""
         self._last_id += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._last_id] = answer
         if self._readers[0].done():
             answer.set_exception(self._ended())
+        return answer
+
+    def ask(self, method: str, params: object) -> tuple[int, asyncio.Future[Any]]:
+        """Send a request; returns its id and its result to come."""
+        answer = self.await_answer()
         self.send(encode({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}))
         return self._last_id, answer
 
