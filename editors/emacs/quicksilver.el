@@ -7,7 +7,6 @@
 ;; Version: 0.1.0
 ;; Package-Requires: ((emacs "28.1") (lsp-mode "8.0"))
 ;; Keywords: convenience, languages
-;; URL: https://github.com/quicksilver-lsp/quicksilver
 
 ;;; Commentary:
 

@@ -20,7 +20,8 @@ CTRL_RIGHT, CTRL_DOWN = "\x1b[1;5C", "\x1b[1;5B"
 META = "\x1b"
 
 # Compiling what others wrote takes the machine's time and a window of the screen.
-EARLY_INIT = "(setq native-comp-deferred-compilation nil native-comp-jit-compilation nil)"
+EARLY_INIT = """(setq native-comp-deferred-compilation nil native-comp-jit-compilation nil
+      native-comp-enable-subr-trampolines nil)"""
 INIT = """
 (setq inhibit-startup-screen t suggest-key-bindings nil frame-background-mode 'dark ring-bell-function #'ignore
       make-backup-files nil auto-save-default nil create-lockfiles nil vc-handled-backends nil

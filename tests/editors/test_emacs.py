@@ -302,6 +302,25 @@ def test_the_real_engine_killed_and_back(project):
         asyncio.run(engine.shutdown())
 
 
+def test_eglot_instead_of_lsp_mode(project):
+    if not has_library("eglot"):
+        pytest.skip("this Emacs has no eglot (Emacs 29 or newer, or Debian's elpa-eglot)")
+    eglot = """(require 'quicksilver-eglot) (quicksilver-eglot-register 'python-mode 'python-ts-mode)
+      (setq quicksilver-start-lsp nil) (add-hook 'python-mode-hook #'eglot-ensure)"""
+    content = "# \U0001f680\nmood = '\U0001f600'; value =\n"
+    with project.emacs(content, "--text", "compute(1, 2)", at=(2, 0), more=eglot) as screen:
+        screen.send("\x05 ")
+        screen.wait_for_ghost("compute(1, 2)")
+        screen.send("com")
+        screen.wait_for_ghost("pute(1, 2)")
+        screen.send(TAB)
+        screen.save(content.replace("value =", "value = compute(1, 2)"))
+        screen.meta_x("quicksilver-status")
+        screen.wait_for("Shown 1, accepted 1")
+        screen.meta_x("quicksilver-toggle")
+        screen.wait_for(" Qs:off")
+
+
 def test_settings_reach_the_server_at_once(project):
     with project.emacs("value =\n", "--text", "compute(1, 2)", at=(1, 7)) as screen:
         screen.send(" ")
@@ -313,7 +332,7 @@ def test_settings_reach_the_server_at_once(project):
 
 
 def test_the_client_compiles_without_a_warning(tmp_path):
-    files = sorted(CLIENT.glob("*.el"))
+    files = [file for file in sorted(CLIENT.glob("*.el")) if "eglot" not in file.stem or has_library("eglot")]
     compiled = f'(concat {lisp_string(str(tmp_path))} "/" (file-name-nondirectory file) "c")'
     into = f"(setq byte-compile-dest-file-function (lambda (file) {compiled}))"
     forms = ["(package-initialize)", "(setq byte-compile-error-on-warn t)", into]
