@@ -121,6 +121,7 @@ class NvimScreen(TerminalScreen):
 
     def wait_for_server(self) -> None:
         """Wait until the current buffer's language server can be asked."""
+        self.wait(lambda _: self.evaluate("v:vim_did_enter") == 1, "the end of Neovim's start")
         self.wait(lambda _: self.lua("return require('quicksilver').status()").startswith("qs "), "a language server")
         self.wait(lambda _: self.lua("return #require('quicksilver.server').clients()"), "an answer from it")
 
@@ -139,15 +140,24 @@ class NvimScreen(TerminalScreen):
 
     def evaluate(self, expression: str) -> Any:
         """The value of a Vim expression, asked for from outside: no key is pressed."""
+        answers: list[str] = []
+        self.wait(lambda _: self._ask(expression, answers), f"an answer to {expression}")
+        try:
+            return json.loads(answers[0])
+        except ValueError:
+            raise AssertionError(f"{expression}: {answers[0]}\n{self.describe()}") from None
+
+    def _ask(self, expression: str, answers: list[str]) -> bool:
+        """Add what Neovim answers; False as long as it does not listen yet."""
         command = [self.nvim, "--server", str(self.socket), "--remote-expr", f"json_encode({expression})"]
         asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while asked.poll() is None:
             self.read()  # Neovim must not wait for someone to read its screen
         out, err = asked.communicate()
-        try:
-            return json.loads(out or err)
-        except ValueError:
-            raise AssertionError(f"{expression}: {out}{err}\n{self.describe()}") from None
+        if "Failed to connect" in err:
+            return False
+        answers.append(out or err)
+        return True
 
     def lua(self, code: str) -> Any:
         """What a piece of Lua returns."""
@@ -178,6 +188,10 @@ class NvimScreen(TerminalScreen):
         """Save a picture of the screen in the folder that QUICKSILVER_SCREENSHOTS names, if it names one."""
         folder = os.environ.get(SCREENSHOTS_VARIABLE)
         if folder:
+            for row in self.screen.buffer.values():
+                for column, cell in row.items():
+                    if cell.bg == "bfightmagenta":  # so pyte spells it
+                        row[column] = cell._replace(bg="magenta")
             major, minor = version_of(self.nvim)
             self.save_png(Path(folder) / f"nvim-{major}.{minor}-{name}.png")
 

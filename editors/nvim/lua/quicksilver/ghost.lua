@@ -42,6 +42,19 @@ function M.draw(place, text, left, right, count)
   drawn = { bufnr = place.bufnr, text = text }
 end
 
+--- Say something in small print at the end of the line, where nothing else is drawn. In insert mode Neovim overwrites
+--- the command line with the mode's name, so nobody would see it there.
+function M.note(place, message)
+  M.clear()
+  vim.api.nvim_buf_set_extmark(place.bufnr, namespace, place.row, place.col, {
+    id = COUNT_MARK,
+    virt_text = { { '  (' .. message .. ')', 'QuicksilverCount' } },
+    virt_text_pos = 'eol',
+    hl_mode = 'combine',
+  })
+  drawn = { bufnr = place.bufnr }
+end
+
 --- Remove what is drawn.
 function M.clear()
   if drawn ~= nil and vim.api.nvim_buf_is_valid(drawn.bufnr) then

@@ -1,6 +1,7 @@
 --- :checkhealth quicksilver
 
 local config = require('quicksilver.config')
+local keymaps = require('quicksilver.keymaps')
 local log = require('quicksilver.log')
 local native = require('quicksilver.native')
 local server = require('quicksilver.server')
@@ -69,8 +70,7 @@ local function check_keys()
   for action, key in pairs(config.keys()) do
     if key then
       n_keys = n_keys + 1
-      local mapping = vim.fn.maparg(key, 'i', false, true)
-      if (mapping.desc or ''):match('^Quicksilver: ') then
+      if keymaps.is_ours(key) then
         ok(('%s: %s'):format(key, action))
       else
         warn(('%s was to %s, and is mapped by something else'):format(key, action))

@@ -60,12 +60,12 @@ function M.visible()
   return require('quicksilver.session').on_show() ~= nil
 end
 
---- What to say when a question by hand has no answer: the server's own reason, when it has one.
-local function tell_why_nothing(client)
+--- Say why a question by hand had no answer: the server knows.
+local function say_why_nothing(client)
+  local place = require('quicksilver.place').now()
   require('quicksilver.connection').execute(client, 'quicksilver.why', {}, function(answer)
-    local why = type(answer) == 'table' and answer.why
-    local reason = type(why) == 'table' and why[1] or why
-    log.tell(type(reason) == 'string' and reason or 'nothing to suggest here')
+    local why = type(answer) == 'table' and type(answer.why) == 'table' and answer.why[1] or 'nothing to suggest here'
+    require('quicksilver.session').note(place, why:match('got none: (.*)') or why)
   end)
 end
 
@@ -76,7 +76,7 @@ function M.ask()
     return false
   end
   require('quicksilver.session').ask(function()
-    tell_why_nothing(client)
+    say_why_nothing(client)
   end)
   return true
 end

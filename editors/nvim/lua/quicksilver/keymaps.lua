@@ -6,6 +6,7 @@ local config = require('quicksilver.config')
 local M = {}
 
 local knows_keycodes = vim.fn.has('nvim-0.8') == 1
+local DESCRIPTION = 'Quicksilver: '
 local installed = {} -- key → the mapping that it had, {} for none
 local n_fallbacks = 0
 
@@ -41,6 +42,11 @@ local function map_as(lhs, key, mapping)
   })
 end
 
+--- Whether a key does in insert mode what setup() was asked for.
+function M.is_ours(key)
+  return vim.startswith(mapping_of(key).desc or '', DESCRIPTION)
+end
+
 local function install(action, key)
   local before = mapping_of(key)
   n_fallbacks = n_fallbacks + 1
@@ -49,18 +55,25 @@ local function install(action, key)
   installed[key] = before
   vim.keymap.set('i', key, function()
     return require('quicksilver')[action]() and '' or fallback
-  end, { expr = true, remap = true, silent = true, desc = 'Quicksilver: ' .. action:gsub('_', ' ') })
+  end, { expr = true, remap = true, silent = true, desc = DESCRIPTION .. action:gsub('_', ' ') })
+end
+
+--- Take our keys back; one that was mapped anew since belongs to whoever did that.
+local function uninstall()
+  for key, before in pairs(installed) do
+    if M.is_ours(key) then
+      vim.keymap.del('i', key)
+      if before.lhs ~= nil then
+        map_as(key, key, before)
+      end
+    end
+  end
+  installed = {}
 end
 
 --- Install the keys of the options, in place of those installed before.
 function M.install()
-  for key, before in pairs(installed) do
-    pcall(vim.keymap.del, 'i', key)
-    if before.lhs ~= nil then
-      map_as(key, key, before)
-    end
-  end
-  installed = {}
+  uninstall()
   for action, key in pairs(config.keys()) do
     if key then
       install(action, key)

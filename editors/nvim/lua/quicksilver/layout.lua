@@ -64,7 +64,7 @@ local function at_line_end(lines, window)
   local first = table.remove(rows, 1)
   if #rows == 0 and window.room > 0 then
     -- Other virtual text at the end of the line must not look like the rest of this one.
-    table.insert(first, { (' '):rep(window.room - cells.width(lines[1])), GHOST })
+    table.insert(first, { (' '):rep(window.room - cells.width(lines[1])) })
   end
   return { first = first, position = 'overlay', below = vim.list_extend(rows, below) }
 end

@@ -71,9 +71,13 @@ local function ask_at(place)
   end)
 end
 
+local function is_welcome(bufnr)
+  return quiet.is_typing() and server.client_of(bufnr) ~= nil and quiet.wants(bufnr)
+end
+
 --- Look at the cursor anew: keep what is still right, else ask.
 function M.refresh()
-  if not quiet.is_typing() or server.client_of(vim.api.nvim_get_current_buf()) == nil then
+  if not is_welcome(vim.api.nvim_get_current_buf()) then
     M.clear()
     return
   end
@@ -138,12 +142,11 @@ end
 --- Ask by hand. on_nothing is called when there is no answer.
 function M.ask(on_nothing)
   local place = places.now()
-  local client = server.client_of(place.bufnr)
-  if client == nil or not quiet.is_typing() then
-    return on_nothing()
+  if not is_welcome(place.bufnr) then
+    return
   end
   seen = place
-  question.ask(client, place, true, function(found)
+  question.ask(server.client_of(place.bufnr), place, true, function(found)
     if not quiet.is_typing() then
       return
     end
@@ -152,6 +155,13 @@ function M.ask(on_nothing)
     end
     show(places.now(), found)
   end)
+end
+
+--- Say something at the cursor until the next key, if the cursor still stands where it stood.
+function M.note(place, message)
+  if suggestion == nil and quiet.is_typing() and places.same(place, places.now()) then
+    ghost.note(place, message)
+  end
 end
 
 --- Ask for more items, and turn to the one after (step 1) or before (-1) the one on show.
