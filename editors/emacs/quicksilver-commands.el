@@ -40,9 +40,9 @@
     (message "Quicksilver is %s: %s. Shown %s, accepted %s, in part %s."
              (quicksilver-server-get status :state)
              (quicksilver-server-get status :message)
-             (quicksilver-server-get counts :shown)
-             (quicksilver-server-get counts :accepted)
-             (quicksilver-server-get counts :partially_accepted))))
+             (or (quicksilver-server-get counts :shown) 0)
+             (or (quicksilver-server-get counts :accepted) 0)
+             (or (quicksilver-server-get counts :partially_accepted) 0))))
 
 (defun quicksilver-toggle ()
   "Switch completions off in all buffers of this server, or on again."

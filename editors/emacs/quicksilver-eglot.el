@@ -40,8 +40,10 @@
 
 (cl-defmethod eglot-handle-request
   ((_server quicksilver-eglot-server) (_method (eql workspace/configuration)) &key items)
-  "Answer with the settings, for each of ITEMS."
-  (vconcat (mapcar (lambda (_) (quicksilver-server-settings)) items)))
+  "Answer with the settings, where ITEMS ask for them and not for another server's."
+  (if (seq-some (lambda (item) (equal (plist-get item :section) "quicksilver")) items)
+      (vconcat (mapcar (lambda (_) (quicksilver-server-settings)) items))
+    (cl-call-next-method)))
 
 (cl-defmethod eglot-handle-notification
   ((server quicksilver-eglot-server) (_method (eql quicksilver/status)) &rest status)
