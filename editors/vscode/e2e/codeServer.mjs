@@ -22,6 +22,7 @@ const QUIET = {
   'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
   'editor.wordBasedSuggestions': 'off',
   'editor.autoClosingBrackets': 'never',
+  'editor.autoClosingQuotes': 'never',
   'editor.minimap.enabled': false,
   'editor.inlineSuggest.showToolbar': 'never',
   'files.autoSave': 'off',

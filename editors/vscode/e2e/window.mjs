@@ -6,13 +6,17 @@ import { chromium } from 'playwright-core';
 import { CHROMIUM, SCREENSHOTS } from './place.mjs';
 
 export const PATIENCE_MS = 30_000;
+const GHOST = '.ghost-text-decoration, .ghost-text-decoration-preview, .ghost-text';
 const STATUS = '[id="quicksilver.quicksilver.status"]';
 
-/** A browser for all windows of a file of tests. */
-export function launchBrowser() {
+/** A browser, and in it one profile for all windows: what the editor's pages load is then loaded once. */
+export async function launchBrowser() {
   const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'];
   const offline = ['--disable-background-networking', '--disable-component-update'];
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...quiet, ...offline] });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...quiet, ...offline] });
+  const profile = await browser.newContext({ viewport: { width: 1100, height: 640 } });
+  profile.setDefaultTimeout(PATIENCE_MS);
+  return { newPage: () => profile.newPage(), close: () => browser.close() };
 }
 
 export class Window {
@@ -23,8 +27,7 @@ export class Window {
 
   /** Open a window on a file and wait for its editor. */
   static async open(browser, server, folder, file) {
-    const page = await browser.newPage({ viewport: { width: 1100, height: 640 } });
-    page.setDefaultTimeout(PATIENCE_MS);
+    const page = await browser.newPage();
     await page.goto(server.address(folder, file));
     const window = new Window(page, folder, file);
     await page.locator('.monaco-editor .view-lines').first().waitFor();
@@ -60,10 +63,16 @@ export class Window {
     await this.press('Enter');
   }
 
-  /** The grey text, its parts joined; empty where there is none. */
+  /** The grey text as it is on the screen, line by line; empty where there is none. */
   async ghost() {
-    const parts = await this.page.locator('.ghost-text-decoration, .ghost-text-decoration-preview, .ghost-text').allTextContents();
-    return parts.join('\n').replaceAll('\u00a0', ' ');
+    const parts = await this.page.locator(GHOST).evaluateAll((nodes) =>
+      nodes.map((node) => ({ text: node.textContent, top: Math.round(node.getBoundingClientRect().top), left: node.getBoundingClientRect().left })),
+    );
+    const lines = new Map();
+    for (const part of parts.sort((one, other) => one.top - other.top || one.left - other.left)) {
+      lines.set(part.top, (lines.get(part.top) ?? '') + part.text);
+    }
+    return [...lines.values()].join('\n').replaceAll('\u00a0', ' ');
   }
 
   async untilGhost(text) {
@@ -81,6 +90,19 @@ export class Window {
       assert.equal(await this.ghost(), '');
       await this.page.waitForTimeout(50);
     }
+  }
+
+  /** Change a setting that is a number or a text as a person does: in the settings editor. */
+  async changeSetting(name, value) {
+    await this.command('Preferences: Open Settings (UI)');
+    await this.page.locator('.settings-editor .settings-header .monaco-editor.focused').waitFor();
+    await this.press('Control+A');
+    await this.type(`@id:${name}`);
+    await this.page.locator('.settings-editor .settings-count-widget', { hasText: '1 Setting' }).waitFor();
+    await this.page.locator('.settings-editor .setting-item-contents input').first().fill(String(value));
+    await this.page.locator('.settings-editor .setting-item.is-configured, .settings-editor .is-configured').first().waitFor();
+    await this.press('Escape', 'Escape');
+    await this.page.locator('.settings-editor').waitFor({ state: 'detached' });
   }
 
   /** Save, and give the file's bytes as text. */
@@ -111,6 +133,14 @@ export class Window {
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).click();
   }
 
+  /** Give a path to the editor's own file dialog, once that has come up with a folder. */
+  async fillPath(path) {
+    const input = this.page.locator('.quick-input-widget input[type=text]').first();
+    await this.until(async () => (await input.inputValue()).endsWith('/'), () => 'a file dialog');
+    await input.fill(path);
+    await this.press('Enter');
+  }
+
   async until(holds, wanted) {
     const end = Date.now() + PATIENCE_MS;
     while (!(await holds())) {
@@ -122,6 +152,7 @@ export class Window {
   async screenshot(name) {
     if (SCREENSHOTS !== undefined) {
       mkdirSync(SCREENSHOTS, { recursive: true });
+      await this.page.waitForTimeout(400); // until what moves in has come to rest
       await this.page.screenshot({ path: join(SCREENSHOTS, `vscode-${name}.png`) });
     }
   }

@@ -35,6 +35,8 @@ export interface ClientListener {
   status(status: ServerStatus): void;
   /** The connection is gone though nobody stopped it. */
   closed(): void;
+  /** The server has written a line to its log. */
+  heard(line: string): void;
 }
 
 export class Client extends LanguageClient {
@@ -91,7 +93,10 @@ function clientOptions(log: LogOutputChannel, trace: TraceChannel, listener: Cli
     outputChannel: log,
     traceOutputChannel: trace.asLogChannel(),
     revealOutputChannelOn: RevealOutputChannelOn.Never,
-    stdioOptions: { stdout: () => undefined, stderr: (stream: NodeJS.ReadableStream) => pipeToLog(stream, log) },
+    stdioOptions: {
+      stdout: () => undefined,
+      stderr: (stream: NodeJS.ReadableStream) => pipeToLog(stream, log, (line) => listener.heard(line)),
+    },
     initializationFailedHandler: () => false,
     errorHandler: {
       error: () => ({ action: ErrorAction.Continue, handled: true }),

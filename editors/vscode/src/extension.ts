@@ -1,7 +1,7 @@
 /** Puts the extension together: what is made when it is activated, and what starts what. */
 
 import { join } from 'node:path';
-import { commands, window, workspace, type Disposable, type ExtensionContext, type TextDocument } from 'vscode';
+import { commands, env, window, workspace, type Disposable, type ExtensionContext, type TextDocument } from 'vscode';
 import { Commands } from './commands';
 import { installServer } from './installing';
 import { Server } from './server';
@@ -39,6 +39,7 @@ export function activate(context: ExtensionContext): void {
     status: () => own.menu(),
     installServer: installAndStart,
     didAccept: (...args) => own.didAccept(...args),
+    openSettings: (query) => openSettings(String(query)),
   };
   context.subscriptions.push(
     log,
@@ -86,12 +87,12 @@ async function markRunning(state: State): Promise<void> {
 /** What a person must be told without asking: once ever that there is no server, and each time that it gave up. */
 async function tellTrouble(state: State, context: ExtensionContext, install: () => Promise<void>): Promise<void> {
   if (state.kind === 'missing' && state.wrongSetting) {
-    await offer(state.reason, { 'Open Settings': () => openSetting('quicksilver.path') });
+    await offer(state.reason, { 'Open Settings': () => openSettings('quicksilver.path') });
   } else if (state.kind === 'missing' && !context.globalState.get<boolean>(OFFERED, false)) {
     await context.globalState.update(OFFERED, true);
     await offer('Quicksilver needs its language server, and there is none on this machine yet.', {
       'Install…': install,
-      'Say Where It Is': () => openSetting('quicksilver.path'),
+      'Say Where It Is': () => openSettings('quicksilver.path'),
     });
   } else if (state.kind === 'stopped') {
     await offer(`Quicksilver: ${state.reason}`, {
@@ -108,6 +109,9 @@ async function offer(text: string, actions: Record<string, () => Promise<void>>)
   }
 }
 
-async function openSetting(name: string): Promise<void> {
-  await commands.executeCommand('workbench.action.openSettings', name);
+/** Settings of scope machine belong to the machine that the window works on, and there is a page of its own for those. */
+async function openSettings(query: string): Promise<void> {
+  await (env.remoteName === undefined
+    ? commands.executeCommand('workbench.action.openSettings', query)
+    : commands.executeCommand('workbench.action.openRemoteSettings', { query }));
 }

@@ -18,8 +18,12 @@ export function readLine(line: string, before: Level): { level: Level; text: str
     : { level: LEVELS[match[1] as string] as Level, text: match[2] as string };
 }
 
-/** Writes what comes from a stream to a channel, line by line. */
-export function pipeToLog(stream: NodeJS.ReadableStream, channel: LogOutputChannel): void {
+/** Writes what comes from a stream to a channel, line by line, and tells each line to `heard`. */
+export function pipeToLog(
+  stream: NodeJS.ReadableStream,
+  channel: LogOutputChannel,
+  heard: (text: string) => void = () => undefined,
+): void {
   let rest = '';
   let level: Level = 'error';
   const write = (line: string): void => {
@@ -27,6 +31,7 @@ export function pipeToLog(stream: NodeJS.ReadableStream, channel: LogOutputChann
       const read = readLine(line, level);
       level = read.level;
       channel[level](read.text);
+      heard(read.text.trim());
     }
   };
   stream.setEncoding?.('utf8');

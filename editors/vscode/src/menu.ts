@@ -20,7 +20,7 @@ export function menuOf(state: State, extensionId: string): Choice[] {
     case 'missing':
       return [
         { label: '$(cloud-download) Install the language server…', command: 'quicksilver.installServer' },
-        { label: '$(folder) Say where it is', command: 'workbench.action.openSettings', args: ['quicksilver.path'] },
+        { label: '$(folder) Say where it is', command: 'quicksilver.openSettings', args: ['quicksilver.path'] },
         { ...restart, label: '$(refresh) Look again' },
         ...looking,
       ];

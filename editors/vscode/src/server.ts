@@ -28,6 +28,7 @@ export class Server {
   private client: Client | undefined;
   private watch: Disposable | undefined;
   private queue: Promise<void> = Promise.resolve();
+  private isNotified = false;
   private crashes: number[] = [];
   private again: NodeJS.Timeout | undefined;
 
@@ -63,14 +64,19 @@ export class Server {
     });
   }
 
-  /** Send a command; a status in the answer is taken over. Undefined where no server runs or it does not know that. */
+  /**
+   * Send a command; the answer is whatever it gives, or undefined where no server runs or it does not know that. A
+   * status in the answer counts only for a server that sends no notifications: those may have overtaken the answer.
+   */
   async ask(command: string, ...args: unknown[]): Promise<unknown> {
     if (this.client === undefined || this.current.kind !== 'running') {
       return undefined;
     }
     try {
       const answer = await this.client.execute(command, ...args);
-      this.take(readStatus(answer));
+      if (!this.isNotified) {
+        this.take(readStatus(answer));
+      }
       return answer;
     } catch (error) {
       this.log.error(`${command}: ${messageOf(error)}`);
@@ -100,16 +106,25 @@ export class Server {
     this.log.info(`starting ${place.command} (${place.source}) with ${args.length} arguments`);
     this.become({ kind: 'launching' });
     mkdirSync(this.folders.cwd, { recursive: true });
+    let lastLine = '';
     const client: Client = new Client({ command: place.command, args, cwd: this.folders.cwd }, this.log, this.trace, {
-      status: (status) => this.take(status),
+      status: (status) => {
+        this.isNotified = true;
+        this.take(status);
+      },
       closed: () => this.died(client),
+      heard: (line) => {
+        lastLine = line;
+      },
     });
     this.client = client;
+    this.isNotified = false;
     try {
       await client.start();
     } catch (error) {
       this.client = undefined;
-      this.become({ kind: 'stopped', reason: `The language server could not be started: ${messageOf(error)}` });
+      this.log.error(`starting: ${messageOf(error)}`);
+      this.become({ kind: 'stopped', reason: `The language server could not be started: ${lastLine || messageOf(error)}` });
       return;
     }
     this.watch = client.watchSettings();
