@@ -80,6 +80,11 @@ class Counting:
     def __init__(self):
         self.n_asked = 0
 
+    log_file = None
+
+    async def shutdown(self):
+        return None
+
     async def ensure_running(self, on_progress=None):
         return None
 
