@@ -1,19 +1,24 @@
 """A real Emacs in a terminal, with a home folder of its own and our client in it.
 
-Owns where Emacs is found, its init file, and how keys are spelt. It does not know what is tested.
+Owns where Emacs is found, its init file, how keys are spelt, and which server runs. It does not know what is tested.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from terminal_screen import TerminalScreen
 
 CLIENT = Path(__file__).parents[2] / "editors" / "emacs"
+SCRIPTED_SERVER = Path(__file__).parents[1] / "lsp_server" / "scripted_server.py"
 GREY = "8a8a8a"  # colour 245 of a terminal, which nothing else has here
 TAB, CTRL_G, UNDO = "\t", "\x07", "\x1f"
 CTRL_RIGHT, CTRL_DOWN = "\x1b[1;5C", "\x1b[1;5B"
@@ -46,15 +51,18 @@ def emacs_program() -> str | None:
     return os.environ.get("QUICKSILVER_EMACS") or shutil.which("emacs")
 
 
+def run_batch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Emacs without a screen."""
+    program = emacs_program()
+    assert program is not None
+    return subprocess.run([program, "-q", "--batch", *arguments], capture_output=True, text=True, timeout=120)
+
+
 @cache
 def has_library(name: str) -> bool:
     """Whether Emacs finds a library by this name."""
-    program = emacs_program()
     probe = f"(progn (package-initialize) (unless (locate-library {lisp_string(name)}) (kill-emacs 3)))"
-    arguments = ["-q", "--batch", "--eval", probe]
-    return (
-        program is not None and subprocess.run([program, *arguments], capture_output=True, timeout=60).returncode == 0
-    )
+    return run_batch("--eval", probe).returncode == 0
 
 
 def why_not() -> str | None:
@@ -119,3 +127,38 @@ class EmacsScreen(TerminalScreen):
     def wait_for_ghost(self, text: str, timeout_s: float | None = None) -> None:
         """Wait until the grey text is just this."""
         self.wait(lambda screen: screen.ghost == text, f"grey text {text!r}", timeout_s)
+
+
+class EmacsProject:
+    """A folder with a file in it, a scripted server, and what its engine was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = folder / "record.jsonl"
+        (folder / "project").mkdir()
+
+    @contextmanager
+    def emacs(
+        self,
+        content: str,
+        *options: str,
+        at: tuple[int, int],
+        more: str = "",
+        server: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+    ) -> Iterator[EmacsScreen]:
+        """Emacs with content open, the cursor at a line (from 1) and a column, and a server with these options."""
+        file = self.folder / "project" / "app.py"
+        file.write_bytes(content.encode())
+        scripted = [sys.executable, "-P", str(SCRIPTED_SERVER), "--confidence", "1", "--record", str(self.record)]
+        command = [*(server or scripted), *options]
+        with EmacsScreen(self.folder / "home", file, command, at=at, more=more, env=env) as screen:
+            if ready:
+                screen.wait_until_ready()
+            yield screen
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the scripted engine recorded under a name."""
+        lines = self.record.read_text().splitlines() if self.record.exists() else []
+        return [record for record in map(json.loads, lines) if record["event"] == name]

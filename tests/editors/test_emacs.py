@@ -1,27 +1,19 @@
 """Our Emacs client in a real Emacs, on a real screen: what a person sees, and what ends up in the file."""
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from emacs_screen import (
-    CLIENT,
     CTRL_DOWN,
     CTRL_G,
     CTRL_RIGHT,
     META,
     TAB,
     UNDO,
-    EmacsScreen,
-    emacs_program,
+    EmacsProject,
     has_library,
-    lisp_string,
     why_not,
 )
 from quicksilver.lsp_server.headless import server_command
@@ -30,39 +22,12 @@ from quicksilver.serving.home import find_home
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
-SCRIPTED = Path(__file__).parents[1] / "lsp_server" / "scripted_server.py"
 BACKSPACE, SAVE = "\x7f", "\x18\x13"
-
-
-class Project:
-    """A folder with a file in it, a scripted server, and what its engine was asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.record = folder / "record.jsonl"
-        (folder / "project").mkdir()
-
-    @contextmanager
-    def emacs(self, content, *options, at, name="app.py", more="", server=None, env=None, ready=True):
-        file = self.folder / "project" / name
-        file.write_bytes(content.encode())
-        command = server or [sys.executable, "-P", str(SCRIPTED), "--confidence", "1", "--record", str(self.record)]
-        with EmacsScreen(self.folder / "home", file, [*command, *options], at=at, more=more, env=env) as screen:
-            if ready:
-                screen.wait_until_ready()
-            try:
-                yield screen
-            finally:
-                (self.folder / "screen.txt").write_text(screen.describe())
-
-    def events(self, name):
-        lines = self.record.read_text().splitlines() if self.record.exists() else []
-        return [record for record in map(json.loads, lines) if record["event"] == name]
 
 
 @pytest.fixture
 def project(tmp_path):
-    return Project(tmp_path)
+    return EmacsProject(tmp_path)
 
 
 def picture(screen, name):
@@ -329,24 +294,3 @@ def test_settings_reach_the_server_at_once(project):
         screen.send(f"{META}:(setq quicksilver-settings '((enabled . :json-false)))\r")
         screen.meta_x("quicksilver-apply-settings")
         screen.wait_for(" Qs:off")
-
-
-def test_the_client_compiles_without_a_warning(tmp_path):
-    files = [file for file in sorted(CLIENT.glob("*.el")) if "eglot" not in file.stem or has_library("eglot")]
-    compiled = f'(concat {lisp_string(str(tmp_path))} "/" (file-name-nondirectory file) "c")'
-    into = f"(setq byte-compile-dest-file-function (lambda (file) {compiled}))"
-    forms = ["(package-initialize)", "(setq byte-compile-error-on-warn t)", into]
-    options = [word for form in forms for word in ("--eval", form)]
-    compile_all = [emacs_program(), "-q", "--batch", "-L", str(CLIENT), *options, "-f", "batch-byte-compile", *files]
-    done = subprocess.run(compile_all, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*.elc"))) == len(files)
-
-
-def test_checkdoc_has_nothing_to_say():
-    files = " ".join(lisp_string(str(file)) for file in sorted(CLIENT.glob("*.el")))
-    form = f"(dolist (file (list {files})) (checkdoc-file file))"
-    done = subprocess.run(
-        [emacs_program(), "-Q", "--batch", "--eval", form], capture_output=True, text=True, timeout=120
-    )
-    assert not done.stderr, done.stderr
