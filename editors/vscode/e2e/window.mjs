@@ -41,8 +41,10 @@ export class Window {
   /** Put the cursor before `column` (from 1) of a line (from 1). */
   async goTo(line, column = 1) {
     await this.press('Control+G');
+    await this.page.locator('.quick-input-widget').waitFor();
     await this.page.keyboard.type(`${line}:${column}`);
     await this.press('Enter');
+    await this.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
   }
 
   async type(text, delay = 0) {
