@@ -22,7 +22,7 @@ from quicksilver.serving.home import find_home
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
-BACKSPACE, SAVE = "\x7f", "\x18\x13"
+BACKSPACE = "\x7f"
 
 
 @pytest.fixture
