@@ -86,7 +86,7 @@ function faceOfRunning(status: ServerStatus, clock: (ms: number) => string): Fac
     case 'starting':
       return face('$(loading~spin) Quicksilver', 'starting', lines);
     case 'ready':
-      return face(`$(sparkle) Quicksilver${latency}`, `ready${latency && `, last answer in${latency}`}`, lines);
+      return face(`$(sparkle) Quicksilver${latency}`, 'ready', lines);
     case 'busy':
       return face(`$(loading~spin) Quicksilver${latency}`, 'working', lines);
     case 'off':
