@@ -48,6 +48,7 @@ inWindow('grey text appears, Tab takes all of it, undo brings back what was type
   await window.press('Tab');
   await window.untilNoGhost();
   assert.equal(await window.saved(), ADD.replace('\n\n', '\n    return first + second\n'));
+  await window.untilStatus(/taken 1: 21 characters/);
   await window.press('Control+Z');
   assert.equal(await window.saved(), ADD.replace('\n\n', '\n    \n'));
 });
@@ -84,6 +85,7 @@ inWindow('a word at a time with Ctrl+Right, then the rest', { text: 'return firs
   await window.press('Control+ArrowRight');
   await window.untilGhost('+ second');
   await window.screenshot('words');
+  await window.untilStatus(/taken 0, 1 in part/);
   await window.press('Tab');
   assert.equal(await window.saved(), ADD.replace('\n\n', '\n    return first + second\n'));
 });

@@ -50,7 +50,7 @@ export function activate(context: ExtensionContext): void {
     server.onDidChange((state) => void markRunning(state)),
     server.onDidChange((state) => void tellTrouble(state, context, installAndStart)),
     restartOnNewProgram(server),
-    startForDocuments(server),
+    ...startForDocuments(server),
   );
   showState(item, server.state);
 }
@@ -60,15 +60,19 @@ export async function deactivate(): Promise<void> {
 }
 
 /** The server starts with the first document in one of its languages, so that others pay nothing for it. */
-function startForDocuments(server: Server): Disposable {
+function startForDocuments(server: Server): Disposable[] {
   const look = (document: TextDocument): void => {
     const languages = automaticLanguages(workspace.getConfiguration(SECTION).get('languages'));
     if (server.state.kind === 'idle' && languages.includes(document.languageId)) {
       void server.start();
     }
   };
-  workspace.textDocuments.forEach(look);
-  return workspace.onDidOpenTextDocument(look);
+  const lookAtAll = (): void => workspace.textDocuments.forEach(look);
+  lookAtAll();
+  return [
+    workspace.onDidOpenTextDocument(look),
+    workspace.onDidChangeConfiguration((event) => event.affectsConfiguration(`${SECTION}.languages`) && lookAtAll()),
+  ];
 }
 
 function restartOnNewProgram(server: Server): Disposable {
