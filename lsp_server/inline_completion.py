@@ -140,7 +140,8 @@ async def _asked(
 def _showings(
     ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
 ) -> list[Showing]:
-    """What of a completion is shown: the best candidates as a whole to who asked by hand, else what is sure enough.
+    """What of a completion is shown: to who asked by hand the best candidates as a whole, those that break syntax only
+    where all do; else what is sure enough.
 
     What trees say counts for as long as reading them takes no more than CHECKING_S.
     """
@@ -153,10 +154,6 @@ def _showings(
     def trimmed(text: str) -> str:
         return trim(hole, text, "\n", readable(), off)
 
-    if ask.invoked:
-        return wholes(completion, trimmed, N_CHOICES)
-    if "choice" in off:
-        return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
     n_before: list[int] = []  # errors without any text; counted when it matters: two parses
 
     def breaks_syntax(text: str) -> bool:
@@ -167,6 +164,11 @@ def _showings(
             n_before.append(errors_before(tree, hole))
         return new_errors(tree, hole, text, n_before[0]) > 0
 
+    if ask.invoked:
+        found = wholes(completion, trimmed, N_ALTERNATIVES)
+        return ([each for each in found if not breaks_syntax(each.text)] or found)[:N_CHOICES]
+    if "choice" in off:
+        return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
     demand = Demand(least=settings.min_confidence, in_word=in_word)
