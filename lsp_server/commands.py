@@ -93,7 +93,7 @@ def did_accept(ls: CompletionServer, *arguments: object) -> None:
 
 def did_show(ls: CompletionServer, report: ItemReport) -> None:
     """`textDocument/didShowCompletion`: an item is on show."""
-    ls.outcomes.tells_shown = True
+    ls.outcomes.told()
     found = _item_of(ls, report.arguments)
     if found is not None:
         answer, item = found
@@ -104,7 +104,7 @@ def did_show(ls: CompletionServer, report: ItemReport) -> None:
 
 def did_partially_accept(ls: CompletionServer, report: ItemReport) -> None:
     """`textDocument/didPartiallyAcceptCompletion`: the beginning of an item was taken."""
-    ls.outcomes.tells_parts = True
+    ls.outcomes.told()
     found = _item_of(ls, report.arguments)
     if found is not None:
         answer, item = found

@@ -64,6 +64,8 @@ def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
         return
     version = session.document.version + 1 if change.version is None else change.version
     try:
+        if change.problem is not None:
+            raise InputError(change.problem)
         document = session.document.with_changes(change.changes, version, ls.encoding)
     except InputError as error:
         log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
@@ -159,12 +161,12 @@ def _follow(ls: CompletionServer, session: Session, document: Document, n_insert
 def _note_outcome(ls: CompletionServer, shown: LastShown, before: Document, after: Document | None) -> None:
     """What became of a shown text by an edit: more of it stands there now, or something else (after None: nothing)."""
     had, has = n_typed(shown.shown, before), None if after is None else n_typed(shown.shown, after)
-    if had is None:
-        return
     length, answer = len(shown.shown.text), shown.answer
+    if had is None or not ls.outcomes.may_infer(answer.shown_id):
+        return
     if has is None:
         ls.outcomes.rejected(answer.shown_id)
-    elif has - had >= N_TAKEN_LEAST and not ls.outcomes.tells_parts:
+    elif has - had >= N_TAKEN_LEAST and not ls.outcomes.tells:
         if has == length:
             ls.outcomes.accepted(answer.shown_id, length - had)
         else:

@@ -133,6 +133,8 @@ async def _asked(
     if not showings and not ask.invoked and completion.text.strip():
         sure, needed = completion.confidence, settings.min_confidence
         reason = f"the model was not sure enough of anything (of all {sure:.2f}, shown from {needed:.2f})"
+        if sure >= needed:
+            reason = "what the model was sure of was too short, repeats what follows, or breaks the syntax"
         return replace(answer, cause="unsure", reason=reason)
     return answer
 

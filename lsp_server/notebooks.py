@@ -26,12 +26,13 @@ class Cell:
 @dataclass(frozen=True)
 class NotebookChange:
     """What changed: cells start to start + n_deleted gave way to cells (splice None: none did); documents that came;
-    edits of documents, each (uri, version, changes)."""
+    edits of documents, each (uri, version, changes). problem: why it cannot be read, None if it can."""
 
     uri: str
-    splice: tuple[int, int, tuple[Cell, ...]] | None
-    opened: tuple[Document, ...]
-    edits: tuple[tuple[str, int | None, tuple[TextChange, ...]], ...]
+    splice: tuple[int, int, tuple[Cell, ...]] | None = None
+    opened: tuple[Document, ...] = ()
+    edits: tuple[tuple[str, int | None, tuple[TextChange, ...]], ...] = ()
+    problem: str | None = None
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Notebooks:
         notebook = self._by_uri.get(change.uri)
         if notebook is None:
             raise InputError("the editor has not opened this notebook")
+        if change.problem is not None:
+            raise InputError(change.problem)
         documents = notebook.documents | {document.uri: document for document in change.opened}
         for uri, version, changes in change.edits:
             before = documents.get(uri)

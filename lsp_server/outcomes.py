@@ -30,12 +30,12 @@ class Outcomes:
     """Counts by kind, and of accepted characters.
 
     A shown text is known by the answer that it first came with (shown_id); while it is typed, or taken word by word,
-    what is left of it comes with other answers. tells_shown, tells_parts: whether the editor says itself what is on
-    show, and what is taken in part; then what is inferred does not count.
+    what is left of it comes with other answers. tells: whether the editor says itself what is on show and what is
+    taken; then only that counts.
     """
 
     def __init__(self) -> None:
-        self.tells_shown = self.tells_parts = False
+        self.tells = False
         self._counts: Counter[str] = Counter()
         self._open: OrderedDict[str, _Open] = OrderedDict()
 
@@ -43,6 +43,17 @@ class Outcomes:
     def counts(self) -> Mapping[str, int]:
         """How many texts were shown, accepted, partially accepted and rejected, and how many characters were taken."""
         return {name: self._counts[name] for name in (*get_args(OutcomeKind), "characters")}
+
+    def told(self) -> None:
+        """The editor tells, this time of what it shows; what was inferred up to here was not for certain."""
+        if not self.tells:
+            self.tells = True
+            self._counts.clear()
+            self._open.clear()
+
+    def may_infer(self, shown_id: str) -> bool:
+        """Whether what is typed says anything of a text: where the editor tells, only of one that it said it shows."""
+        return not self.tells or shown_id in self._open
 
     def shown(self, shown_id: str) -> None:
         """A text is on show. Again: nothing new."""

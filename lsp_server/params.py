@@ -29,11 +29,12 @@ class InlineCompletionParams:
 
 @dataclass(frozen=True, kw_only=True)
 class DidChangeParams:
-    """Edits of one document; version None when the client sent none."""
+    """Edits of one document; version None when the client sent none. problem: why they cannot be read, None if they can."""
 
     uri: str
-    version: int | None
-    changes: tuple[TextChange, ...]
+    version: int | None = None
+    changes: tuple[TextChange, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +77,18 @@ def read_did_open(params: object) -> Document:
 
 
 def read_did_change(params: object) -> DidChangeParams:
-    """`textDocument/didChange`."""
+    """`textDocument/didChange`. Raises InputError where it does not say of which document."""
     fields = _mapping(params, "params")
-    version = _mapping(fields.get("textDocument"), "textDocument").get("version")
-    changes = fields.get("contentChanges")
-    if not isinstance(changes, list):
-        raise InputError("contentChanges must be a list")
-    return DidChangeParams(
-        uri=_uri(fields),
-        version=None if version is None else _integer(version, "textDocument.version"),
-        changes=tuple(_change(change) for change in changes),
-    )
+    uri = _uri(fields)
+    try:
+        version = _mapping(fields.get("textDocument"), "textDocument").get("version")
+        return DidChangeParams(
+            uri=uri,
+            version=None if version is None else _integer(version, "textDocument.version"),
+            changes=tuple(_change(change) for change in _items(fields.get("contentChanges"), "contentChanges")),
+        )
+    except InputError as error:
+        return DidChangeParams(uri=uri, problem=str(error))
 
 
 def read_did_open_notebook(params: object) -> OpenedNotebook:
@@ -102,19 +104,24 @@ def read_did_open_notebook(params: object) -> OpenedNotebook:
 
 
 def read_did_change_notebook(params: object) -> NotebookChange:
-    """`notebookDocument/didChange`; changes of metadata and outputs are nothing to us."""
+    """`notebookDocument/didChange`; changes of metadata and outputs are nothing to us.
+
+    Raises InputError where it does not say of which notebook.
+    """
     fields = _mapping(params, "params")
-    notebook = _mapping(fields.get("notebookDocument"), "notebookDocument")
-    cells = _mapping(_mapping(fields.get("change"), "change").get("cells") or {}, "change.cells")
-    structure = _mapping(cells.get("structure") or {}, "change.cells.structure")
-    splice = _splice(structure.get("array")) if structure else None
-    opened = _items(structure.get("didOpen") or [], "didOpen")
-    return NotebookChange(
-        uri=_string(notebook.get("uri"), "notebookDocument.uri"),
-        splice=splice,
-        opened=tuple(_document(document, "didOpen[]") for document in opened),
-        edits=tuple(_cell_edit(edit) for edit in _items(cells.get("textContent") or [], "textContent")),
-    )
+    uri = read_notebook(params)
+    try:
+        cells = _mapping(_mapping(fields.get("change"), "change").get("cells") or {}, "change.cells")
+        structure = _mapping(cells.get("structure") or {}, "change.cells.structure")
+        opened = _items(structure.get("didOpen") or [], "didOpen")
+        return NotebookChange(
+            uri=uri,
+            splice=_splice(structure.get("array")) if structure else None,
+            opened=tuple(_document(document, "didOpen[]") for document in opened),
+            edits=tuple(_cell_edit(edit) for edit in _items(cells.get("textContent") or [], "textContent")),
+        )
+    except InputError as error:
+        return NotebookChange(uri=uri, problem=str(error))
 
 
 def read_notebook(params: object) -> str:

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ _REPLACED = (
     types.EXIT,
 )
 _READ_BYTES = 1 << 16
+_ENDING_S = 0.75  # for an orderly end once the client's stream has ended
 
 
 class StrictProtocol(LanguageServerProtocol):
@@ -232,12 +234,20 @@ async def serve_streams(server: StrictServer, stdin_fd: int, stdout_fd: int) -> 
         except RuntimeError:
             log.debug("a message came after the end")
 
-    threading.Thread(target=_read, args=(stdin_fd, deliver), name="stdin", daemon=True).start()
+    def end() -> None:
+        deliver(None)
+        time.sleep(
+            _ENDING_S
+        )  # this thread ends with the process; a loop that writes to who never reads does not end it
+        log.warning("the server was still busy when the client had gone")
+        os._exit(0 if protocol.shut_down else 1)
+
+    threading.Thread(target=_read, args=(stdin_fd, deliver, end), name="stdin", daemon=True).start()
     await protocol.stopped.wait()
     return 0 if protocol.shut_down else 1
 
 
-def _read(fd: int, deliver: Callable[[bytes | None], None]) -> None:
+def _read(fd: int, deliver: Callable[[bytes], None], end: Callable[[], None]) -> None:
     """Read fd to its end. Unbuffered: a daemon thread inside a buffered read would stop the interpreter from ending."""
     frames = FrameReader()
     try:
@@ -249,7 +259,7 @@ def _read(fd: int, deliver: Callable[[bytes | None], None]) -> None:
     except OSError as error:
         log.info("stdin is gone (%s)", type(error).__name__)
     finally:
-        deliver(None)
+        end()
 
 
 def _reduced(initialize: dict[str, Any]) -> dict[str, Any]:

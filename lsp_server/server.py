@@ -55,7 +55,9 @@ class CompletionServer(StrictServer):
         self.notebooks = Notebooks()
         self.answers = Answers()
         self.outcomes = Outcomes()
-        self.status = Status(self._tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call))
+        self.status = Status(
+            self._tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
+        )
         self.shows_progress = self.shows_status = False
         self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
@@ -105,7 +107,7 @@ class CompletionServer(StrictServer):
             return self._too_late(ask, session)
         before = session.shown
         session.shown = last_shown(ask, found, before)
-        if found.text and session.shown is not before and not self.outcomes.tells_shown:
+        if found.text and session.shown is not before and not self.outcomes.tells:
             self.outcomes.shown(found.shown_id)
         self.spawn(look_ahead(self, session, ask, found))
         return found

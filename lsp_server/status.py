@@ -7,11 +7,13 @@ LSP messages, the engine, or who switches what.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 State = Literal["starting", "ready", "busy", "off", "snoozed", "failed"]
 EngineState = Literal["starting", "ready", "failed"]
 BUSY_S = 0.15  # a question in flight for longer is worth a word
+QUIET_S = 0.3  # between two messages in which the state is the same: numbers change with every key
 
 
 class Timer(Protocol):
@@ -27,6 +29,7 @@ class Status:
         self,
         tell: Callable[[Mapping[str, Any]], None],
         later: Callable[[float, Callable[[], None]], Timer],
+        counts: Mapping[str, int] = MappingProxyType({}),
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._tell, self._later, self._clock_s = tell, later, clock_s
@@ -38,8 +41,9 @@ class Status:
         self._is_busy = False
         self._latency_ms: float | None = None
         self._model: str | None = None
-        self._counts: Mapping[str, int] = {}
-        self._told: Mapping[str, Any] = {}
+        self._counts: Mapping[str, int] = dict(counts)
+        self._told: Mapping[str, Any] = self.describe()
+        self._quiet: Timer | None = None
 
     @property
     def is_snoozed(self) -> bool:
@@ -134,6 +138,19 @@ class Status:
         return f"{self._model}, last answer in {self._latency_ms:.0f} ms"
 
     def _publish(self) -> None:
+        """Tell what has changed: another state now, other numbers a little later, together."""
+        described = self.describe()
+        if described == self._told:
+            return
+        if described["state"] != self._told.get("state"):
+            self._tell_now()
+        elif self._quiet is None:
+            self._quiet = self._later(QUIET_S, self._tell_now)
+
+    def _tell_now(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
         described = self.describe()
         if described != self._told:
             self._told = described

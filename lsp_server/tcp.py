@@ -20,6 +20,7 @@ from .framing import FrameReader
 from .server import CompletionServer
 
 log = logging.getLogger(__name__)
+MAX_UNREAD_BYTES = 32 * 2**20
 _READ_BYTES = 1 << 16
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
@@ -57,7 +58,8 @@ async def _serve(address: tuple[str, int], make: Callable[[], CompletionServer])
         assert task is not None
         connections.add(task)
         try:
-            await _connection(reader, writer, make)
+            with suppress(asyncio.CancelledError):  # we are ending
+                await _connection(reader, writer, make)
         finally:
             connections.discard(task)
 
@@ -113,8 +115,8 @@ class _Writer:
         self._writer.close()
 
     def write(self, data: bytes) -> None:
-        if self._writer.is_closing():
-            self._stopped.set()
+        if self._writer.is_closing() or self._writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self._stopped.set()  # gone, or it never reads
         else:
             self._writer.write(data)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ..fim.types import Completion, CompletionRequest
+from .ending import kill_engine
 from .exchange import Endpoint, EngineNotRunning, EngineSilent, Reply, exchange
 from .fields import Fields, as_text, optional, parse_object
 from .home import EngineHome, last_log_line, package_version, read_info
@@ -32,6 +33,7 @@ from .wire import (
 Progress = Callable[[str], None]
 
 _POLL_S = 0.03
+_STOP_S = 6.0  # for an engine to end by itself: it lets requests in flight finish for two
 _REFUSED = 2  # exit code of an engine that a person has to help: with our own command line, that is its checkpoint
 _CLOCK_SLACK_S = 2.0  # creation times move when the machine's clock is set
 _PROBE_TIMEOUT_S = 5.0  # importing torch can keep the engine's loop from answering for a second
@@ -144,16 +146,23 @@ class EngineClient:
             await asyncio.sleep(_POLL_S)
 
     async def shutdown(self) -> None:
-        """Ask the engine to end and wait until it takes no more requests; nothing happens when none runs."""
+        """Ask the engine to end and wait until it takes no more requests; nothing happens when none runs.
+
+        One that does not listen is killed. Raises EngineUnavailable when that does not help either.
+        """
+        try:
+            await asyncio.wait_for(self._shut_down(), _STOP_S)
+        except (TimeoutError, EngineSilent, EngineUnavailable) as error:
+            if not await kill_engine(self._home):
+                raise EngineUnavailable(f"the engine does not stop: {error or 'it says nothing'}") from error
+
+    async def _shut_down(self) -> None:
         before = await self._probe()
         if before is None:
             return
         with suppress(EngineNotRunning):
             await self._ask("POST", "/v1/shutdown", b"", self._answer_timeout_s)
-        deadline_s = time.monotonic() + self._start_timeout_s
         while (now := await self._probe()) is not None and now.pid == before.pid:
-            if time.monotonic() >= deadline_s:
-                raise EngineUnavailable(f"the engine (process {before.pid}) does not stop")
             await asyncio.sleep(_POLL_S)
 
     async def _ask(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:

@@ -88,7 +88,7 @@ async def test_what_follows_an_accepted_text_is_there_and_is_typed_through(edito
     async with editor(options=ALL_SHOWN) as client:
         client.open(URI, f"x = 1{eol}value = {eol}")
         (first,) = await automatic(client, 1, 8)
-        await asyncio.sleep(AFTER_S)
+        await until(lambda: len(records.all("asked")) == 2)
         n_asked = len(records.all("asked"))
         client.insert(URI, 2, (1, 8), first["insertText"])
         end = 8 + len(first["insertText"])

@@ -12,6 +12,8 @@ from quicksilver.lsp_server.framing import FrameReader, encode
 from quicksilver.lsp_server.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
 from quicksilver.lsp_server.quick_import import collector_paused
 
+from .conftest import SCRIPT
+
 URI = "file:///tmp/sample.py"
 GOOD = completion_params(URI, (0, 8))
 
@@ -225,3 +227,33 @@ def test_frames_in_every_cut():
 def test_frames_that_cannot_be_followed(head):
     with pytest.raises(InputError):
         FrameReader().feed(head)
+
+
+async def test_an_edit_that_cannot_be_read_closes_the_document(editor, records):
+    """Answers from the text before it would be wrong, and nobody would know."""
+    async with editor() as client:
+        uri = "file:///tmp/odd.py"
+        client.open(uri, "value = \n")
+        assert len(await client.complete(uri, (0, 8))) == 1
+        client.replace(uri, 2, ((0, -1), (0, 0)), "x")
+        assert await client.complete(uri, (0, 8)) == []
+        client.open(uri, "xvalue = \n")
+        assert len(await client.complete(uri, (0, 9))) == 1
+    assert [record["prefix"] for record in records.all("asked")] == ["value = ", "xvalue = "]
+
+
+def test_a_client_that_never_reads_cannot_keep_the_server_alive():
+    """Its pipe is full, so the server stands still in a write; the end of its input ends it all the same."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-P", str(SCRIPT)], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+    ) as server:
+        assert server.stdin is not None
+        server.stdin.write(encode({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"capabilities": {}}}))
+        for i in range(1, 3000):
+            server.stdin.write(encode({"jsonrpc": "2.0", "id": i, "method": "quicksilver/workspace", "params": None}))
+        server.stdin.close()
+        try:
+            server.wait(timeout=20)
+        finally:
+            server.kill()

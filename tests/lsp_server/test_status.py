@@ -1,6 +1,6 @@
 """What the server says it is doing, with a clock and timers of the test's own."""
 
-from quicksilver.lsp_server.status import BUSY_S, Status
+from quicksilver.lsp_server.status import BUSY_S, QUIET_S, Status
 
 
 class Timers:
@@ -31,15 +31,17 @@ class Timer:
 
 def made():
     timers, told = Timers(), []
-    return Status(told.append, timers.later, lambda: timers.now_s), timers, told
+    return Status(told.append, timers.later, clock_s=lambda: timers.now_s), timers, told
 
 
 def test_a_start_and_an_answer():
-    status, _, told = made()
+    status, timers, told = made()
     assert status.describe()["message"] == "the engine starts with the first question"
     status.engine("starting", "loading the model")
     status.engine("ready")
+    status.answered(12.34, "nano", {"shown": 1})
     status.answered(31.26, "nano", {"shown": 1})
+    timers.pass_s(QUIET_S)
     assert [each["state"] for each in told] == ["starting", "ready", "ready"]
     assert told[0]["message"] == "starting: loading the model"
     assert told[-1]["message"] == "nano, last answer in 31 ms"
@@ -81,8 +83,12 @@ def test_a_snooze_ends_by_itself_and_says_so():
 
 
 def test_nothing_new_is_not_told_again():
-    status, _, told = made()
-    status.switch(on=True)
+    status, timers, told = made()
     status.switch(on=True)
     status.counted({})
-    assert len(told) == 1
+    timers.pass_s(QUIET_S)
+    assert told == []
+    status.counted({"shown": 1})
+    status.counted({})
+    timers.pass_s(QUIET_S)
+    assert told == []

@@ -13,8 +13,9 @@ from contextlib import suppress
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.serving.client import EngineClient, default_launch
+from quicksilver.serving.ending import kill_engine
 from quicksilver.serving.exchange import EngineNotRunning
-from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info
+from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
 from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
 
@@ -345,6 +346,27 @@ async def test_a_frozen_engine_is_named_and_no_second_one_is_started(rig, ask, m
         os.kill(pid, signal.SIGCONT)
     assert (await client.complete(ask("thawed"))).text == "thawed"
     assert engine_info(rig.home).pid == pid
+
+
+async def test_a_frozen_engine_can_be_ended(rig, ask, monkeypatch):
+    monkeypatch.setattr("quicksilver.serving.client._PROBE_TIMEOUT_S", 0.3)
+    client = rig.client()
+    await client.complete(ask("first"))
+    pid = engine_info(rig.home).pid
+    os.kill(pid, signal.SIGSTOP)
+    await client.shutdown()
+    assert (await client.complete(ask("second"))).text == "second"
+    assert engine_info(rig.home).pid != pid
+
+
+async def test_nobody_elses_process_is_killed(rig):
+    """A file left behind by an engine whose number another process has by now."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        rig.home.prepare()
+        write_info(rig.home, EngineInfo(pid=other.pid, started_s=1.0, port=None))
+        assert not await kill_engine(rig.home)
+        assert other.poll() is None
+        other.kill()
 
 
 async def test_a_home_that_cannot_be_written_is_one_line(rig, ask):
