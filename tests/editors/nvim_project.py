@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from nvim_screen import NvimScreen, scripted_server
+
+ITEM_SERVER = Path(__file__).with_name("item_server.py")
 
 
 class NvimProject:
@@ -15,6 +18,7 @@ class NvimProject:
     def __init__(self, nvim: str, folder: Path) -> None:
         self.nvim, self.folder = nvim, folder
         self.record = folder / "record.jsonl"
+        self.messages = folder / "messages.jsonl"
         self.file = folder / "project" / "app.py"
         self.file.parent.mkdir()
         self._running: list[NvimScreen] = []
@@ -36,12 +40,37 @@ class NvimProject:
         **options: Any,
     ) -> NvimScreen:
         """Open a file that holds this, with the cursor at row and column (in bytes, from 1), and wait for the server."""
+        server = scripted_server("--record", str(self.record), *server_options)
+        return self._open(content, server, at, name, options)
+
+    def open_with_items(
+        self,
+        content: str | bytes,
+        answers: dict[str, Any],
+        *server_options: str,
+        at: tuple[int, int] = (1, 1),
+        name: str = "app.py",
+        **options: Any,
+    ) -> NvimScreen:
+        """The same with a server that answers with just these items (item_server.py)."""
+        answers_file = self.folder / "answers.json"
+        answers_file.write_text(json.dumps(answers))
+        server = [sys.executable, "-P", str(ITEM_SERVER), str(answers_file), str(self.messages), *server_options]
+        return self._open(content, server, at, name, options)
+
+    def _open(
+        self, content: str | bytes, server: list[str], at: tuple[int, int], name: str, options: dict[str, Any]
+    ) -> NvimScreen:
         self.file = self.file.with_name(name)
         self.file.write_bytes(content.encode() if isinstance(content, str) else content)
-        server = scripted_server("--record", str(self.record), *server_options)
         screen = self.start(f"+call cursor{at}", str(self.file), server=server, **options)
         screen.wait_for_server()
         return screen
+
+    def sent(self, method: str) -> list[dict[str, Any]]:
+        """The parameters of every message of this method that the item server has got."""
+        lines = self.messages.read_text().splitlines() if self.messages.exists() else []
+        return [message["params"] for message in map(json.loads, lines) if message.get("method") == method]
 
     def engine_events(self, name: str) -> list[dict[str, Any]]:
         """What the engine was asked, or has answered or cancelled: "asked", "answered", "cancelled", "warmed"."""

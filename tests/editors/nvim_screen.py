@@ -89,12 +89,13 @@ class NvimScreen(TerminalScreen):
         self._unfinished = ""
         init = folder / "init.lua"
         init.write_text(
-            _INIT.format(plugin=_lua(str(PLUGIN)), server=_lua(list(server)), keys=_lua(KEYS), options=options, lua=lua)
+            _INIT.format(plugin=_lua(str(PLUGIN)), server=_lua(list(server)), keys=_lua(KEYS), options=options, lua=lua),
+            encoding="utf-8",
         )
         kept = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
         around = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **kept, **(env or {})}
         command = [nvim, "-u", str(init), "-i", "NONE", "-n", "--listen", str(self.socket), *arguments]
-        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=30.0)
+        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=10.0)
         self._characters = pyte.Stream(self.screen)
 
     def read(self) -> bool:
@@ -151,8 +152,10 @@ class NvimScreen(TerminalScreen):
         """Add what Neovim answers; False as long as it does not listen yet."""
         command = [self.nvim, "--server", str(self.socket), "--remote-expr", f"json_encode({expression})"]
         asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while asked.poll() is None:
-            self.read()  # Neovim must not wait for someone to read its screen
+        try:
+            self.wait(lambda _: asked.poll() is not None, f"an answer to {expression}")  # reads the screen meanwhile
+        finally:
+            asked.kill()
         out, err = asked.communicate()
         if "Failed to connect" in err:
             return False
@@ -202,7 +205,7 @@ def _lua(value: object) -> str:
         return "{" + ", ".join(f"[{_lua(key)}] = {_lua(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
         return "{" + ", ".join(map(_lua, value)) + "}"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 _INIT = """

@@ -16,17 +16,17 @@ function M.draw(place, text, left, right, count)
     M.clear()
   end
   local look = layout.of(place, text, left, right)
-  local own_count = count ~= nil and look.position ~= 'eol' and right:match('^%s*$') ~= nil
+  local own_count = count ~= nil and right:match('^%s*$') ~= nil
   if own_count then
     table.insert(look.first, 2, { ' ' .. count, 'QuicksilverCount' })
   end
   vim.api.nvim_buf_set_extmark(place.bufnr, namespace, place.row, place.col, {
     id = TEXT_MARK,
-    virt_text = look.first,
-    virt_text_pos = look.position,
+    virt_text = #look.first > 0 and look.first or nil,
+    virt_text_pos = #look.first > 0 and look.position or nil,
     virt_lines = #look.below > 0 and look.below or nil,
     virt_lines_overflow = virtual_lines_scroll and #look.below > 0 and 'scroll' or nil,
-    hl_mode = 'combine',
+    hl_mode = 'replace', -- the bracket under the cursor must not give its colours to the text
     priority = 200, -- before what other plugins draw at the same place
   })
   if count ~= nil and not own_count then

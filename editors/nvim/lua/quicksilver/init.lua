@@ -60,12 +60,16 @@ function M.visible()
   return require('quicksilver.session').on_show() ~= nil
 end
 
---- Say why a question by hand had no answer: the server knows.
-local function say_why_nothing(client)
-  local place = require('quicksilver.place').now()
+--- Say why a question by hand had no answer: the server knows, unless it failed.
+local function say_why_nothing(client, failure)
+  local place, session = require('quicksilver.place').now(), require('quicksilver.session')
+  if failure ~= nil then
+    return session.note(place, failure)
+  end
   require('quicksilver.connection').execute(client, 'quicksilver.why', {}, function(answer)
     local why = type(answer) == 'table' and type(answer.why) == 'table' and answer.why[1] or 'nothing to suggest here'
-    require('quicksilver.session').note(place, why:match('got none: (.*)') or why)
+    why = (why:match('got none: (.*)') or why):gsub('%.$', '')
+    session.note(place, why)
   end)
 end
 
@@ -75,8 +79,8 @@ function M.ask()
   if client == nil or uses_native() then
     return false
   end
-  require('quicksilver.session').ask(function()
-    say_why_nothing(client)
+  require('quicksilver.session').ask(function(failure)
+    say_why_nothing(client, failure)
   end)
   return true
 end

@@ -2,7 +2,7 @@
 ---
 --- What stands right of the cursor is never hidden without being shown elsewhere: it moves aside where this Neovim can
 --- do that, is drawn again behind the ghost text where it cannot, and stands at the end of the last line where the text
---- has several. Where there is no room for that, the ghost text stands at the end of the line.
+--- has several. Where there is no room for that, the ghost text stands below the line.
 
 local cells = require('quicksilver.cells')
 local standing_text = require('quicksilver.standing_text')
@@ -11,20 +11,21 @@ local M = {}
 
 local GHOST = 'QuicksilverGhost'
 local has_inline = vim.fn.has('nvim-0.10') == 1
+local rows_scroll = vim.fn.has('nvim-0.11') == 1 -- rows below a line move with it where lines are not broken
 
 --- The current window, as far as it matters to a text at a place.
 local function window_at(place, left)
   local win = vim.api.nvim_get_current_win()
-  local width = vim.api.nvim_win_get_width(win) - vim.fn.getwininfo(win)[1].textoff
+  local width = math.max(vim.api.nvim_win_get_width(win) - vim.fn.getwininfo(win)[1].textoff, 1)
   local column = vim.fn.strdisplaywidth(left)
   local wraps = vim.wo[win].wrap
-  local room = width - (wraps and column or column - vim.fn.winsaveview().leftcol)
+  local scrolled = wraps and 0 or vim.fn.winsaveview().leftcol
   return {
-    place = place,
     column = column,
     tabstop = vim.bo[place.bufnr].tabstop,
-    width = math.max(width, 1),
-    room = room, -- cells up to the window's edge; not positive where the line is broken before the cursor
+    width = width,
+    room = width - (column - scrolled), -- up to the window's edge; not positive where the line is broken before it
+    indent = wraps and column % width or math.max(column - (rows_scroll and 0 or scrolled), 0),
     wraps = wraps,
   }
 end
@@ -69,10 +70,11 @@ local function at_line_end(lines, window)
   return { first = first, position = 'overlay', below = vim.list_extend(rows, below) }
 end
 
---- There is no room where the text would stand.
-local function aside(lines, right, window)
-  local ending = #lines > 1 and { { right, 'Normal' } } or {}
-  return { first = { { '  <- ' .. lines[1], GHOST } }, position = 'eol', below = rows_below(lines, ending, window) }
+--- There is no room where the text would stand: it goes below, with a sign that points to its place.
+local function below_line(lines, standing, window)
+  local pointed = { (' '):rep(window.indent) .. '^ ' .. lines[1], GHOST }
+  local rows = window.wraps and cells.broken({ pointed }, window.width, window.width) or { { pointed } }
+  return { first = {}, position = 'overlay', below = vim.list_extend(rows, rows_below(lines, standing, window)) }
 end
 
 --- One line goes between what stands left and right of the cursor.
@@ -81,7 +83,7 @@ local function within_line(line, right, standing, window)
     return { first = { { line, GHOST } }, position = 'inline', below = {} }
   end
   if cells.width(line) + cells.width(right) > window.room then
-    return aside({ line }, right, window)
+    return below_line({ line }, {}, window)
   end
   return { first = vim.list_extend({ { line, GHOST } }, standing), position = 'overlay', below = {} }
 end
@@ -90,7 +92,7 @@ end
 local function breaking_line(lines, right, standing, window)
   local first_width, right_width = cells.width(lines[1]), cells.width(right)
   if math.max(first_width, right_width) > window.room then
-    return aside(lines, right, window)
+    return below_line(lines, standing, window)
   end
   local cover = (' '):rep(right_width - first_width)
   return {
@@ -100,10 +102,7 @@ local function breaking_line(lines, right, standing, window)
   }
 end
 
---- How a text at a place is drawn: chunks of the cursor's line, where these stand, and rows below it.
-function M.of(place, text, left, right)
-  local window = window_at(place, left)
-  local lines = ghost_lines(text, window)
+local function arranged(place, lines, right, window)
   if right:match('^%s*$') then
     return at_line_end(lines, window)
   end
@@ -118,6 +117,26 @@ function M.of(place, text, left, right)
     return within_line(lines[1], right, standing, window)
   end
   return breaking_line(lines, right, standing, window)
+end
+
+--- Chunks that are drawn over a line take the colour of the cursor's line with them.
+local function on_cursor_line(chunks)
+  if not vim.wo.cursorline or vim.wo.cursorlineopt == 'number' then
+    return chunks
+  end
+  return vim.tbl_map(function(chunk)
+    return { chunk[1], chunk[2] and { 'CursorLine', chunk[2] } or 'CursorLine' }
+  end, chunks)
+end
+
+--- How a text at a place is drawn: chunks of the cursor's line, where these stand, and rows below it.
+function M.of(place, text, left, right)
+  local window = window_at(place, left)
+  local look = arranged(place, ghost_lines(text, window), right, window)
+  if look.position == 'overlay' then
+    look.first = on_cursor_line(look.first)
+  end
+  return look
 end
 
 return M

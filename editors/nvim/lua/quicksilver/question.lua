@@ -5,6 +5,7 @@ local config = require('quicksilver.config')
 local connection = require('quicksilver.connection')
 local log = require('quicksilver.log')
 local places = require('quicksilver.place')
+local status = require('quicksilver.status')
 local suggestions = require('quicksilver.suggestion')
 
 local M = {}
@@ -36,11 +37,16 @@ function M.is_about(place)
   return current ~= nil and places.same(current.place, place)
 end
 
+--- Log an error, and say once that there was one; nil where nothing went wrong but time.
 local function note_error(err)
   local code = type(err) == 'table' and err.code
-  if code ~= CANCELLED and code ~= CONTENT_MODIFIED and code ~= SERVER_CANCELLED then
-    log.write('error', 'a question was answered with an error: ' .. tostring(type(err) == 'table' and err.message or err))
+  if err == nil or code == CANCELLED or code == CONTENT_MODIFIED or code == SERVER_CANCELLED then
+    return nil
   end
+  log.write('error', 'the server answered a question with an error: ' .. tostring(type(err) == 'table' and err.message or err))
+  local message = 'the language server failed to answer; see :Quicksilver log'
+  status.message(message)
+  return message
 end
 
 local function items_of(result)
@@ -51,15 +57,14 @@ local function items_of(result)
   return type(items) == 'table' and items or {}
 end
 
---- The answer came. Where it is still wanted, on_answer gets a suggestion, or nil when there was none.
+--- The answer came. Where it is still wanted, on_answer gets a suggestion; or nil when there was none, and why not when
+--- that was a failure.
 local function receive(question, params, err, result)
   if current ~= question then
     return
   end
   current = nil
-  if err ~= nil then
-    note_error(err)
-  end
+  local failure = note_error(err)
   local place = places.now()
   if not places.same(place, question.place) then
     return
@@ -72,7 +77,7 @@ local function receive(question, params, err, result)
     right = places.right(place),
     fileformat = vim.bo[place.bufnr].fileformat,
   }
-  question.on_answer(suggestions.new(items_of(result), asked))
+  question.on_answer(suggestions.new(items_of(result), asked), failure)
 end
 
 local function send(question)

@@ -139,19 +139,19 @@ function M.dismiss()
   ghost.clear()
 end
 
---- Ask by hand. on_nothing is called when there is no answer.
+--- Ask by hand. on_nothing is called when there is no answer, with the reason when the server failed.
 function M.ask(on_nothing)
   local place = places.now()
   if not is_welcome(place.bufnr) then
     return
   end
   seen = place
-  question.ask(server.client_of(place.bufnr), place, true, function(found)
+  question.ask(server.client_of(place.bufnr), place, true, function(found, failure)
     if not quiet.is_typing() then
       return
     end
     if found == nil then
-      return on_nothing()
+      return on_nothing(failure)
     end
     show(places.now(), found)
   end)

@@ -20,7 +20,7 @@ local function tree_group(bufnr, row, col)
   return last and '@' .. last.capture or nil
 end
 
---- The chunks ({text, group}) of a text that stands at a place of the current buffer.
+--- The chunks ({text, group}, without a group where it has the plain colour) of a text that stands at a place of the current buffer.
 function M.chunks(place, text)
   local chunks = {}
   local start = 1
@@ -30,9 +30,9 @@ function M.chunks(place, text)
       stop = stop + 1 -- the rest of a character
     end
     local col = place.col + start - 1
-    local group = 'Normal'
+    local group
     if start <= MAX_COLOURED_BYTES then
-      group = tree_group(place.bufnr, place.row, col) or syntax_group(place.row, col) or 'Normal'
+      group = tree_group(place.bufnr, place.row, col) or syntax_group(place.row, col)
     else
       stop = #text
     end
