@@ -29,7 +29,8 @@ class InlineCompletionParams:
 
 @dataclass(frozen=True, kw_only=True)
 class DidChangeParams:
-    """Edits of one document; version None when the client sent none. problem: why they cannot be read, None if they can."""
+    """Edits of one document; version None when the client sent none. problem: why they cannot be read, None if they
+    can."""
 
     uri: str
     version: int | None = None
