@@ -72,6 +72,11 @@ def main(argv: Sequence[str]) -> int:
     kernels.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
     kernels.add_argument("--rounds", type=int, default=20, help="each side's turns (20)")
     kernels.set_defaults(run=_kernels)
+    nvim = benchmarks.add_parser("nvim", help="from a key to grey text in a real Neovim, before a server without model")
+    nvim.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    nvim.add_argument("--nvim", action="append", metavar="PROGRAM", help="which one, or several (nvim)")
+    nvim.add_argument("--keys", type=int, default=100, help="how many (100)")
+    nvim.set_defaults(run=_nvim)
     protocol = benchmarks.add_parser("protocol", help="random edits, a storm of cancels and broken messages")
     protocol.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     protocol.add_argument("--edits", type=int, default=10_000, help="in each of three encodings (10000)")
@@ -194,6 +199,14 @@ def _kernels(options: argparse.Namespace) -> int:
     dtype = options.dtype or ("bfloat16" if device == "cuda" else "float32")
     plan = KernelsPlan(device=device, sizes=tuple(dict.fromkeys(sizes)), dtype=dtype, n_rounds=options.rounds)
     return run_kernels(plan, options.json, options.png)
+
+
+def _nvim(options: argparse.Namespace) -> int:
+    from .nvim_latency import NvimPlan, run_nvim
+
+    if not 1 <= options.keys <= 100:
+        raise InputError("--keys must be from 1 to 100: they go into one line")
+    return run_nvim(NvimPlan(programs=tuple(options.nvim or ["nvim"]), n_keys=options.keys), options.json)
 
 
 def _protocol(options: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """The real language server before an engine that answers at once (run with `python -P -m`).
 
-So that what is measured is everything but the model: the editor and the server. The answer is --text, or, with
---mirror, a word that only this prefix and suffix have, by which a client can tell what the server takes the document
-for.
+So that what is measured is everything but the model: the editor and the server. The answer is --text, in capitals after
+every other key; or, with --mirror, a word that only this prefix and suffix have, by which a client can tell what the
+server takes the document for.
 """
 
 import argparse
@@ -59,13 +59,15 @@ class InstantEngine:
 def main() -> int:
     """Serve over stdio. Returns the exit code."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--text", default="instant_answer")
+    parser.add_argument("--text", default="instantly")
     parser.add_argument("--mirror", action="store_true")
     options = parser.parse_args()
     log_to_stderr("error")
 
     def word(hole: Hole) -> str:
-        return mirrored(hole.prefix, hole.suffix) if options.mirror else options.text
+        if options.mirror:
+            return mirrored(hole.prefix, hole.suffix)
+        return options.text.upper() if len(hole.prefix) % 2 else options.text
 
     return serve_stdio(CompletionServer(InstantEngine(word), "0"))
 
