@@ -1,5 +1,7 @@
 // Grey text in a real VS Code, answered by the scripted server: what a person sees and what ends up in the file.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CodeServer } from './codeServer.mjs';
 import { missing, PYTHON, SCRIPTED } from './place.mjs';
@@ -177,4 +179,33 @@ inWindow('a setting takes effect at once', { text: 'first', options: ['--confide
   await window.goTo(1, 100);
   await window.type('2 + ');
   await window.untilGhost('first');
+});
+
+/** A notebook whose code cells hold these texts. */
+function notebook(...texts) {
+  const cells = texts.map((text) => ({ cell_type: 'code', execution_count: null, metadata: {}, outputs: [], source: [text] }));
+  return JSON.stringify({ cells, metadata: { language_info: { name: 'python' } }, nbformat: 4, nbformat_minor: 5 });
+}
+
+test('a cell of a notebook is completed, the cells before it being known', { skip, timeout: 120_000 }, async (context) => {
+  const record = join(server.root, 'record');
+  const args = ['-P', SCRIPTED, '--text', 'first', '--confidence', '0.99', '--record', record];
+  server.configure({ machine: { 'quicksilver.path': PYTHON, 'quicksilver.args': args } });
+  const folder = server.workspace({ 'cells.ipynb': notebook('import os', 'total ='), 'sum.py': '' });
+  const window = await Window.open(browser, server, folder, 'sum.py');
+  try {
+    await window.untilStatus(/ready/); // by then extensions run, and one of them knows notebooks
+    await window.page.locator('.explorer-viewlet .monaco-list-row', { hasText: 'cells.ipynb' }).dblclick();
+    await window.page.locator('.cell-list-container .view-lines').nth(1).click();
+    await window.press('End');
+    await window.type(' ');
+    await window.untilGhost('first');
+    await window.screenshot('notebook');
+    assert.match(readFileSync(record, 'utf8'), /"prefix": "import os\\n+\\ntotal = "/);
+  } catch (error) {
+    await window.screenshot(`failed-${context.name.replace(/\W+/g, '-')}`);
+    throw error;
+  } finally {
+    await window.close();
+  }
 });

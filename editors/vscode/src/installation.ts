@@ -70,7 +70,9 @@ function pipInstall(source: Source, pipArgs: readonly string[]): string[] {
 
 /** What a person agrees to before anything runs. */
 export function consentFor(source: Source): { question: string; detail: string } {
-  const heavy = 'PyTorch is among it: expect several hundred megabytes, and several gigabytes where pip picks a build with CUDA.';
+  const heavy =
+    'PyTorch is among it: several hundred megabytes, or several gigabytes on Linux, where pip takes the build with CUDA ' +
+    'unless the setting quicksilver.pipArgs names an index of CPU builds.';
   switch (source.kind) {
     case 'wheel':
       return {
