@@ -29,7 +29,11 @@ def nvim(request):
 
 @pytest.fixture
 def project(nvim, tmp_path):
-    """A folder whose files are opened in Neovim."""
+    """A folder whose files are opened in Neovim; no test of the plugin may leave an error message."""
     project = NvimProject(nvim, tmp_path)
-    yield project
-    project.close()
+    try:
+        yield project
+        assert project.errors() == []
+        assert "traceback" not in project.plugin_log()
+    finally:
+        project.close()

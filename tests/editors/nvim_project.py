@@ -24,11 +24,12 @@ class NvimProject:
         self._running: list[NvimScreen] = []
 
     def start(self, *arguments: str, **options: Any) -> NvimScreen:
-        """Start Neovim as NvimScreen does."""
+        """Start Neovim as NvimScreen does, and wait until it has read its init file."""
         home = self.folder / f"nvim{len(self._running)}"
         home.mkdir()
         screen = NvimScreen(self.nvim, home, *arguments, **options)
         self._running.append(screen)
+        screen.wait(lambda _: screen.evaluate("v:vim_did_enter") == 1, "the end of Neovim's start")
         return screen
 
     def open(
@@ -61,7 +62,7 @@ class NvimProject:
     def _open(
         self, content: str | bytes, server: list[str], at: tuple[int, int], name: str, options: dict[str, Any]
     ) -> NvimScreen:
-        self.file = self.file.with_name(name)
+        self.file = self.folder / "project" / name
         self.file.write_bytes(content.encode() if isinstance(content, str) else content)
         screen = self.start(f"+call cursor{at}", str(self.file), server=server, **options)
         screen.wait_for_server()
@@ -76,6 +77,15 @@ class NvimProject:
         """What the engine was asked, or has answered or cancelled: "asked", "answered", "cancelled", "warmed"."""
         lines = self.record.read_text().splitlines() if self.record.exists() else []
         return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def errors(self) -> list[str]:
+        """The error messages that any Neovim that still runs has shown."""
+        running = [screen for screen in self._running if screen.process.isalive()]
+        return [message for screen in running if (message := screen.evaluate("v:errmsg"))]
+
+    def plugin_log(self) -> str:
+        """What the plugin's log holds, in all Neovims together."""
+        return "".join(path.read_text() for path in self.folder.glob("nvim*/*/nvim/quicksilver.log"))
 
     def close(self) -> None:
         """End every Neovim; what was on their screens stays in the folder."""

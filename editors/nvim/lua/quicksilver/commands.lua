@@ -8,8 +8,12 @@ local status = require('quicksilver.status')
 
 local M = {}
 
-local function print_lines(lines)
-  vim.api.nvim_echo({ { table.concat(lines, '\n') } }, true, {})
+--- Show lines without making anyone press Enter: below, or in a small window that goes when the cursor moves.
+local function show(lines)
+  if #lines == 1 and vim.fn.strdisplaywidth(lines[1]) <= vim.v.echospace then
+    return vim.api.nvim_echo({ { lines[1] } }, true, {})
+  end
+  vim.lsp.util.open_floating_preview(lines, '', { max_width = 76, wrap = true, focusable = false, border = 'single' })
 end
 
 local function client_here()
@@ -35,7 +39,7 @@ end
 local function tell_servers(command, arguments, otherwise)
   local clients = server.clients()
   if #clients == 0 then
-    return print_lines({ otherwise })
+    return show({ otherwise })
   end
   for index, client in ipairs(clients) do
     connection.execute(client, command, arguments, function(answer)
@@ -43,7 +47,7 @@ local function tell_servers(command, arguments, otherwise)
         status.receive(client.id, answer)
       end
       if index == #clients then
-        print_lines({ type(answer) == 'table' and status.lines(answer)[1] or otherwise })
+        show({ type(answer) == 'table' and status.line(answer) or otherwise })
       end
     end)
   end
@@ -51,7 +55,7 @@ end
 
 local function show_status()
   ask_server('quicksilver.status', {}, function(answer)
-    print_lines(status.lines(answer))
+    show({ status.line(answer) })
   end)
 end
 
@@ -69,7 +73,7 @@ end
 local function snooze(minutes)
   local number = minutes == nil and 10 or tonumber(minutes)
   if number == nil or number < 0 then
-    return print_lines({ 'Quicksilver: snooze takes a number of minutes (0 ends it)' })
+    return show({ 'Quicksilver: snooze takes a number of minutes (0 ends it)' })
   end
   session.clear()
   tell_servers('quicksilver.snooze', { number }, 'Quicksilver: no language server runs')
@@ -82,13 +86,13 @@ local function why()
     if type(reasons) == 'string' then
       reasons = { reasons }
     end
-    print_lines(type(reasons) == 'table' and #reasons > 0 and reasons or status.lines(answer))
+    show(type(reasons) == 'table' and #reasons > 0 and reasons or { status.line(answer) })
   end)
 end
 
 local function open_log(path, name)
   if type(path) ~= 'string' or vim.fn.filereadable(path) == 0 then
-    return print_lines({ ('Quicksilver: there is no log of the %s (yet)'):format(name) })
+    return show({ ('Quicksilver: there is no log of the %s (yet)'):format(name) })
   end
   vim.cmd('tabedit ' .. vim.fn.fnameescape(path))
   vim.cmd('setlocal readonly nomodifiable autoread')
@@ -113,7 +117,7 @@ local function show_log(which)
 end
 
 local function restart_servers()
-  print_lines({ 'Quicksilver: starting the language server again' })
+  show({ 'Quicksilver: starting the language server again' })
   server.stop_all(log.guarded(server.attach_all))
 end
 
@@ -125,7 +129,7 @@ local function restart(what)
   end
   ask_server('quicksilver.restartEngine', {}, function(answer)
     if what == 'engine' then
-      return print_lines(status.lines(answer))
+      return show({ status.line(answer) })
     end
     restart_servers()
   end)
@@ -147,7 +151,7 @@ M.run = log.guarded(function(words)
   if subcommand == nil then
     local known = vim.tbl_keys(SUBCOMMANDS)
     table.sort(known)
-    return print_lines({ ('Quicksilver: there is no %q (known: %s)'):format(name, table.concat(known, ', ')) })
+    return show({ ('Quicksilver: there is no %q'):format(name), 'known: ' .. table.concat(known, ', ') })
   end
   subcommand.run(words[2])
 end)

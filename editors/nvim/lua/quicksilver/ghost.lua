@@ -27,7 +27,7 @@ function M.draw(place, text, left, right, count)
     virt_lines = #look.below > 0 and look.below or nil,
     virt_lines_overflow = virtual_lines_scroll and #look.below > 0 and 'scroll' or nil,
     hl_mode = 'replace', -- the bracket under the cursor must not give its colours to the text
-    priority = 200, -- before what other plugins draw at the same place
+    priority = 5000, -- before what other plugins draw at the same place (they say nothing: 4096)
   })
   if count ~= nil and not own_count then
     vim.api.nvim_buf_set_extmark(place.bufnr, namespace, place.row, place.col, {

@@ -60,6 +60,7 @@ end
 local function capabilities()
   local all = vim.lsp.protocol.make_client_capabilities()
   all.textDocument.inlineCompletion = all.textDocument.inlineCompletion or { dynamicRegistration = false }
+  all.workspace.configuration = true -- 0.7 answers, and does not say that it does
   all.experimental = vim.tbl_extend('force', all.experimental or {}, { quicksilver = { status = true } })
   return all
 end
@@ -71,6 +72,26 @@ local function may_restart()
   end, restarts)
   table.insert(restarts, now)
   return #restarts <= MAX_RESTARTS
+end
+
+--- What vim.lsp starts: a function where it may be one, which keeps how the server ended to itself. Otherwise Neovim
+--- shows that, in several lines, whatever a person is doing.
+local function launcher(ending)
+  local cmd = config.current.cmd
+  if vim.fn.has('nvim-0.8') == 0 then
+    return cmd
+  end
+  return function(dispatchers)
+    local on_exit = dispatchers.on_exit
+    dispatchers.on_exit = function(code, signal)
+      ending.code, ending.signal = code, signal
+      on_exit(0, 0)
+    end
+    if vim.fn.has('nvim-0.10') == 1 then
+      return vim.lsp.rpc.start(cmd, dispatchers)
+    end
+    return vim.lsp.rpc.start(cmd[1], vim.list_slice(cmd, 2), dispatchers)
+  end
 end
 
 local function ended(code, signal, id)
@@ -100,10 +121,10 @@ local function handlers()
 end
 
 local function client_config(folder)
-  local settings = config.server_settings()
+  local settings, ending = config.server_settings(), {}
   return {
     name = 'quicksilver',
-    cmd = config.current.cmd,
+    cmd = launcher(ending),
     root_dir = folder,
     init_options = settings,
     settings = { quicksilver = settings },
@@ -119,7 +140,7 @@ local function client_config(folder)
     end),
     on_exit = function(code, signal, id)
       vim.schedule(log.guarded(function()
-        ended(code, signal, id)
+        ended(ending.code or code, ending.signal or signal, id)
       end))
     end,
   }

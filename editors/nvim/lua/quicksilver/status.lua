@@ -78,7 +78,7 @@ end
 
 local function minutes_left(status)
   local until_ms = tonumber(status.snoozed_until_ms)
-  return until_ms and math.max(math.ceil((until_ms / 1000 - os.time()) / 60), 0)
+  return until_ms and math.max(math.floor((until_ms / 1000 - os.time()) / 60 + 0.5), 1)
 end
 
 --- A few characters for a status line; '' where there is no server and nothing is wrong.
@@ -93,19 +93,15 @@ function M.short(client_id)
   return 'qs ' .. (status.state == 'busy' and '...' or status.state)
 end
 
---- Lines for a person who asked.
-function M.lines(status)
-  local lines = { ('Quicksilver: %s: %s'):format(status.state, status.message) }
-  local counts = status.counts
-  if type(counts) == 'table' then
-    local line = '%d shown, %d accepted, %d in part, %d not taken, %d characters'
-    local numbers = { 'shown', 'accepted', 'partially_accepted', 'rejected', 'characters' }
-    for index, name in ipairs(numbers) do
-      numbers[index] = tonumber(counts[name]) or 0
-    end
-    table.insert(lines, line:format(unpack(numbers)))
+--- One line for a person who asked.
+function M.line(status)
+  local line = ('Quicksilver: %s: %s'):format(status.state, status.message)
+  local counts = type(status.counts) == 'table' and status.counts or {}
+  if (tonumber(counts.shown) or 0) == 0 then
+    return line
   end
-  return lines
+  local whole, partial = tonumber(counts.accepted) or 0, tonumber(counts.partially_accepted) or 0
+  return ('%s; %d shown, %d taken, %d in part'):format(line, counts.shown, whole, partial)
 end
 
 return M
