@@ -1,6 +1,6 @@
 // A code-server of its own: fresh folders, the packaged extension, started and stopped by the tests.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -34,6 +34,16 @@ export class CodeServer {
     this.port = port;
     this.child = child;
     this.output = '';
+    // Also when the tests themselves are stopped: nothing of it may stay behind.
+    this.leave = () => {
+      this.signalEngine('SIGKILL');
+      this.signal('SIGKILL');
+      rmSync(root, { recursive: true, force: true });
+    };
+    process.once('exit', this.leave);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+      process.once(signal, () => process.exit(1));
+    }
   }
 
   /** Install the packaged extension into fresh folders and start. `trust`: leave workspace trust on. */
@@ -102,16 +112,49 @@ export class CodeServer {
     return `http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(folder)}&payload=${payload}`;
   }
 
+  /** The process of the engine that a language server has started here, from the note that it leaves. */
+  enginePid() {
+    const folder = join(this.root, 'engine');
+    const notes = readdirSync(folder, { recursive: true }).filter((name) => /engine-[0-9a-f]+\.json$/.test(name));
+    return notes.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')).pid).find(isAlive);
+  }
+
+  /** Send the engine a signal, where there is one; gives its process. */
+  signalEngine(signal) {
+    const pid = this.enginePid();
+    if (pid !== undefined) {
+      process.kill(pid, signal);
+    }
+    return pid;
+  }
+
+  /** Send a signal to code-server and what it started. */
+  signal(signal) {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      process.kill(-this.child.pid, signal);
+    }
+  }
+
   /** Stop it and all that it started, and remove its folders. */
   async stop() {
     const gone = new Promise((done) => this.child.once('exit', done));
+    this.signalEngine('SIGTERM');
     if (this.child.exitCode === null && this.child.signalCode === null) {
-      process.kill(-this.child.pid, 'SIGTERM');
-      const kill = setTimeout(() => process.kill(-this.child.pid, 'SIGKILL'), 5_000);
+      this.signal('SIGTERM');
+      const patience = setTimeout(() => this.signal('SIGKILL'), 5_000);
       await gone;
-      clearTimeout(kill);
+      clearTimeout(patience);
     }
+    process.removeListener('exit', this.leave);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 // The real server, engine and model behind a real VS Code. What the model says is its own; that it says it is tested.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CodeServer } from './codeServer.mjs';
@@ -25,27 +25,8 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  if (server !== undefined) {
-    stopEngine('SIGTERM');
-    await server.stop();
-  }
+  await server?.stop();
 });
-
-/** The engine's process, from the file in which it writes that down. */
-function enginePid() {
-  const folder = join(server.root, 'engine');
-  const notes = readdirSync(folder, { recursive: true }).filter((name) => /[0-9a-f]\.json$/.test(name));
-  const found = notes.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')).pid).filter(Boolean);
-  return found.find((pid) => existsSync(`/proc/${pid}`) || process.platform !== 'linux');
-}
-
-function stopEngine(signal) {
-  const pid = enginePid();
-  if (pid !== undefined) {
-    process.kill(pid, signal);
-  }
-  return pid;
-}
 
 /** A window on an example, in which what follows the anchor on its line is to be typed again. */
 async function openWithHole() {
@@ -84,13 +65,13 @@ test('from an empty profile to grey text, and a killed engine comes back', limit
     await typeOn(window, line);
     const first = Date.now();
     context.diagnostic(`editor after ${shown - opened} ms, first grey text ${first - shown} ms later (engine started meanwhile)`);
-    await window.untilStatus(/Quicksilver \d+ ms/);
+    await window.untilStatus(/Quicksilver [\d.]+ m?s/);
     await window.screenshot('real');
     await window.press('Escape');
-    const killed = stopEngine('SIGKILL');
+    const killed = server.signalEngine('SIGKILL');
     assert.notEqual(killed, undefined);
     await window.press('Backspace');
-    await window.until(async () => ![killed, undefined].includes(enginePid()), () => 'another engine');
+    await window.until(async () => ![killed, undefined].includes(server.enginePid()), () => 'another engine');
     await window.untilStatus(/ready/);
     await window.press('Alt+\\');
     await window.until(async () => (await window.ghost()) !== '', () => 'grey text of the new engine');
@@ -109,9 +90,9 @@ test('with the engine warm, from opening the file to grey text; the engine resta
   try {
     await typeOn(window, line);
     context.diagnostic(`editor after ${shown - opened} ms, first grey text ${Date.now() - shown} ms later (engine was running)`);
-    const before = enginePid();
+    const before = server.enginePid();
     await window.command('Quicksilver: Restart the Engine');
-    await window.until(async () => ![before, undefined].includes(enginePid()), () => 'another engine');
+    await window.until(async () => ![before, undefined].includes(server.enginePid()), () => 'another engine');
     await window.untilStatus(/ready/);
   } catch (error) {
     await window.screenshot('failed-real-warm');

@@ -59,7 +59,7 @@ test('the status says starting, then ready, then how long an answer took', limit
     await window.untilStatus(/ready/);
     await typeAtEnd(window);
     await window.untilGhost('first');
-    await window.untilStatus(/Quicksilver \d+ ms/);
+    await window.untilStatus(/Quicksilver [\d.]+ m?s/);
   }));
 
 test('an engine that cannot start is said, with its reason', limits, (context) =>
