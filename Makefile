@@ -12,11 +12,13 @@ PINS := pyproject.toml constraints.txt
 TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test test-editors editors lint clean
 
 help:
 	@echo 'make demo    create .venv, install, and complete holes cut from real files'
 	@echo 'make test    create .venv if there is none, install with the test tools, run the tests'
+	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
+	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
 	@echo 'make lint    ruff (format and lint) and pyright'
 	@echo 'make venv    only create .venv and install everything'
 	@echo 'make clean   remove .venv and what builds and tools left behind'
@@ -54,11 +56,26 @@ demo: $(VENV)/.installed-base
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+# Real editors. SCREENSHOTS names a folder for pictures of what a person sees.
+EDITORS ?= .editors
+PARTS ?= terminal vscode
+SCREENSHOTS ?= $(CURDIR)/build/screenshots
+WITH_EDITORS = set -a; for file in $(CURDIR)/$(EDITORS)/environment $(CURDIR)/$(EDITORS)/vscode/environment; do \
+	if [ -e "$$file" ]; then . "$$file"; fi; done; QUICKSILVER_SCREENSHOTS='$(SCREENSHOTS)'
+
+editors: $(VENV)/.installed-dev
+	tests/editors/setup.sh $(EDITORS) $(VENV)
+	$(if $(filter vscode,$(PARTS)),editors/vscode/e2e/setup.sh $(EDITORS)/vscode)
+
+test-editors: $(VENV)/.installed-dev
+	$(WITH_EDITORS); $(BIN)/pytest tests/editors $(PYTEST_ARGS)
+	$(if $(filter vscode,$(PARTS)),$(WITH_EDITORS); cd editors/vscode && npm ci --no-fund --no-audit && npm run e2e)
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EDITORS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from quicksilver.fim.errors import InputError
 def test_a_few_keys(tmp_path):
     assert run_nvim(NvimPlan(programs=("nvim",), n_keys=3), tmp_path / "result.json") == 0
     [row] = json.loads((tmp_path / "result.json").read_text())["ms"].values()
-    assert 0 < row["key_to_key_without_us"]["p50"] and 0 < row["key_to_grey_text"]["p50"]
+    assert row["key_to_key_without_us"]["p50"] > 0 and row["key_to_grey_text"]["p50"] > 0
 
 
 def test_a_program_that_is_none():
