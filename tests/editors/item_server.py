@@ -1,10 +1,10 @@
-"""A language server that answers completions with given items, word for word, and keeps what it is told (run as a script).
+"""A language server that answers completions with given items, word for word, and keeps what it is told.
 
-It is no Quicksilver: for what our own server would not say (items of every shape the protocol allows, answers that come
-too late, errors), and for reading the messages that an editor sends. ANSWERS is a JSON file: "automatic" and "invoked"
-hold lists of items, whose "range" is left out for an empty one at the cursor, or "line" for one to the line's end, and
-in whose text POSITION is the character that was asked about; "error" is answered instead of items, "status" sent with
-each answer, and the name of a command holds what it answers.
+Run as a script. It is no Quicksilver: for what our own server would not say (items of every shape that the protocol
+allows, answers that come too late, errors), and for reading the messages that an editor sends. ANSWERS is a JSON file:
+"automatic" and "invoked" hold lists of items, whose "range" is left out for an empty one at the cursor, or "line" for
+one to the line's end, and in whose text POSITION is the character that was asked about; "error" is answered instead of
+items, "status" sent with each answer, and the name of a command holds what it answers.
 """
 
 import argparse

@@ -40,7 +40,7 @@ class NvimProject:
         name: str = "app.py",
         **options: Any,
     ) -> NvimScreen:
-        """Open a file that holds this, with the cursor at row and column (in bytes, from 1), and wait for the server."""
+        """Open a file that holds this, the cursor at row and column (in bytes, from 1), and wait for the server."""
         server = scripted_server("--record", str(self.record), *server_options)
         return self._open(content, server, at, name, options)
 

@@ -24,7 +24,6 @@ from terminal_screen import POLL_S, READ_BYTES, TerminalScreen
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "editors" / "nvim"
 SCRIPTED_SERVER = ROOT / "tests" / "lsp_server" / "scripted_server.py"
-SCREENSHOTS_VARIABLE = "QUICKSILVER_SCREENSHOTS"
 GHOST = "ff00ff"  # pyte's name for colour 201, which nothing else has
 ESC, ENTER, TAB, BACKSPACE = "\x1b", "\r", "\t", "\x7f"
 # Not Alt and a letter, as the plugin suggests: a terminal sends Escape and the letter, and Neovim waits between them.
@@ -34,8 +33,8 @@ KEYS = {
 }  # fmt: skip
 WORD, LINE, NEXT, PREVIOUS, DISMISS, ASK = "\x07w", "\x07l", "\x07n", "\x07p", "\x1d", "\x07a"
 
-# What pyte does not know, or takes for something else: strings for the terminal (titles, colours, capabilities), private
-# sequences, underlines with a shape.
+# What pyte does not know, or takes for something else: strings for the terminal (titles, colours, capabilities),
+# private sequences, underlines with a shape.
 _STRINGS = re.compile(r"\x1b[\]PX^_].*?(?:\x07|\x1b\\)", re.DOTALL)
 _PRIVATE = re.compile(
     r"\x1b\[[<=>][0-9;:]*[ -/]*[@-~]|\x1b\[\?[0-9;:]*(?:[ -/]+[@-~]|[@-gi-km-~])|\x1b\[[0-9;]*[ -/]+[@-~]"
@@ -89,14 +88,23 @@ class NvimScreen(TerminalScreen):
         self._unfinished = ""
         init = folder / "init.lua"
         init.write_text(
-            _INIT.format(plugin=_lua(str(PLUGIN)), server=_lua(list(server)), keys=_lua(KEYS), options=options, lua=lua),
+            _INIT.format(
+                plugin=_lua(str(PLUGIN)), server=_lua(list(server)), keys=_lua(KEYS), options=options, lua=lua
+            ),
             encoding="utf-8",
         )
         kept = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
         # NVIM_TEST: no warning, which needs a key, where a loaded machine answers a question of Neovim's too late.
-        around = {"TERM": "xterm-256color", "NVIM_TEST": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **kept, **(env or {})}
+        around = {
+            "TERM": "xterm-256color",
+            "NVIM_TEST": "1",
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            **kept,
+            **(env or {}),
+        }
         command = [nvim, "-u", str(init), "-i", "NONE", "-n", "--listen", str(self.socket), *arguments]
-        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=10.0)
+        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=30.0)
         self._characters = pyte.Stream(self.screen)
 
     def read(self) -> bool:
@@ -189,14 +197,12 @@ class NvimScreen(TerminalScreen):
 
     def picture(self, name: str) -> None:
         """Save a picture of the screen in the folder that QUICKSILVER_SCREENSHOTS names, if it names one."""
-        folder = os.environ.get(SCREENSHOTS_VARIABLE)
-        if folder:
-            for row in self.screen.buffer.values():
-                for column, cell in row.items():
-                    if cell.bg == "bfightmagenta":  # so pyte spells it
-                        row[column] = cell._replace(bg="magenta")
-            major, minor = version_of(self.nvim)
-            self.save_png(Path(folder) / f"nvim-{major}.{minor}-{name}.png")
+        for row in self.screen.buffer.values():
+            for column, cell in row.items():
+                if cell.bg == "bfightmagenta":  # so pyte spells it
+                    row[column] = cell._replace(bg="magenta")
+        major, minor = version_of(self.nvim)
+        self.save_picture(f"nvim-{major}.{minor}-{name}")
 
 
 def _lua(value: object) -> str:

@@ -122,7 +122,11 @@ def test_turning_asks_by_hand_and_keeps_what_fits(project):
 def test_the_server_is_told_settings_and_capabilities(project):
     screen = project.open_with_items("x = 1\n", {}, options="filetypes = { 'python', 'lua' },")
     first = project.sent("initialize")[0]
-    assert first["initializationOptions"] == {"min_confidence": 0, "log_level": "warning", "languages": ["lua", "python"]}
+    assert first["initializationOptions"] == {
+        "min_confidence": 0,
+        "log_level": "warning",
+        "languages": ["lua", "python"],
+    }
     assert first["capabilities"]["experimental"]["quicksilver"] == {"status": True}
     assert first["capabilities"]["workspace"]["configuration"] is True
     assert "inlineCompletion" in first["capabilities"]["textDocument"]
@@ -202,7 +206,9 @@ def test_a_server_that_is_missing(project):
 
 def test_status_in_the_status_line(project):
     line = "vim.opt.laststatus = 2; vim.opt.statusline = \"[%{v:lua.require'quicksilver'.status()}]\""
-    screen = project.open_with_items("x = \n", {"automatic": [], "status": READY | {"state": "busy"}}, at=(1, 4), lua=line)
+    screen = project.open_with_items(
+        "x = \n", {"automatic": [], "status": READY | {"state": "busy"}}, at=(1, 4), lua=line
+    )
     screen.wait_for("[qs ...]")
     snoozed = f'{{"status": {{"state": "snoozed", "message": "later", "snoozed_until_ms": {10**13}}}}}'
     (project.folder / "answers.json").write_text(snoozed)

@@ -138,7 +138,9 @@ def test_a_file_of_two_kinds_of_line_breaks(project):
     assert screen.written(project.file) == content.replace(b"    \r", b"    return a\r")
 
 
-@pytest.mark.parametrize("left", ["x = '🐍', ", "ключ = ", "名前 = ", "e\u0301 = "], ids=["emoji", "cyrillic", "wide", "mark"])
+@pytest.mark.parametrize(
+    "left", ["x = '🐍', ", "ключ = ", "名前 = ", "e\u0301 = "], ids=["emoji", "cyrillic", "wide", "mark"]
+)
 def test_positions_behind_other_than_ascii(project, left):
     screen = project.open(left + "\nlast = 1\n", "--text", "'naïve🐍'", at=(1, 100))
     screen.send("A")

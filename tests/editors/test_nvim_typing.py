@@ -1,7 +1,7 @@
 """Neovim: ghost text while a person types. What is shown, what stays, what is taken, and when nothing may be shown."""
 
 import pytest
-from nvim_screen import ASK, BACKSPACE, DISMISS, ESC, LINE, NEXT, PREVIOUS, TAB, WORD
+from nvim_screen import ASK, BACKSPACE, DISMISS, ESC, NEXT, PREVIOUS, TAB, WORD
 
 CLASS = "class Cache:\n    def __init__(self):\n        \n"
 HOLE = (3, 8)  # the empty line; A appends there
