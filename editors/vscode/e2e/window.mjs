@@ -135,11 +135,16 @@ export class Window {
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: label }).click();
   }
 
-  /** Give a path to the editor's own file dialog, once that has come up with a folder. */
+  /** Give a path to the editor's own file dialog. It writes into its line too, while it reads folders: then again. */
   async fillPath(path) {
     const input = this.page.locator('.quick-input-widget input[type=text]').first();
     await this.until(async () => (await input.inputValue()).endsWith('/'), () => 'a file dialog');
-    await input.fill(path);
+    const keeps = async () => {
+      await input.fill(path);
+      await this.page.waitForTimeout(1_000);
+      return (await input.inputValue()) === path;
+    };
+    await this.until(keeps, async () => `the path in the dialog; there is ${await input.inputValue()}`);
     await this.press('Enter');
   }
 
