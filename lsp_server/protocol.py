@@ -98,6 +98,13 @@ class StrictProtocol(LanguageServerProtocol):
         elif self._may_come_now(method, msg_id):
             self._receive_call(method, msg_id, message)
 
+    def _execute_handler(self, msg_id: Any, handler: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        """Forget a finished handler: pygls does so only where a client waits for it, so commands would pile up."""
+        super()._execute_handler(msg_id, handler, *arguments, **named)
+        future = self._request_futures.get(msg_id)
+        if future is not None:
+            future.add_done_callback(lambda _: self._request_futures.pop(msg_id, None))
+
     def _receive_call(self, method: str, msg_id: int | str | None, message: dict[str, Any]) -> None:
         if method == types.EXIT:
             self.stopped.set()

@@ -21,6 +21,7 @@ from quicksilver.lsp_server.inline_completion import (
 )
 from quicksilver.lsp_server.on_show import last_shown
 from quicksilver.lsp_server.sessions import Session, Sessions
+from quicksilver.lsp_server.protocol import StrictServer
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
 from quicksilver.lsp_server.trace_view import draw_trace, visible
 
@@ -297,3 +298,17 @@ async def test_typing_what_is_shown_asks_no_engine():
         again = await complete_inline(other, settings, engine, encoding, Surroundings(last=before))
         assert again.cause == "engine"
     assert last_shown(first, replace(answer, text=""), before) is None
+
+
+async def test_handlers_that_have_ended_are_forgotten():
+    server = StrictServer("test", "0")
+
+    async def handler(*_):
+        return None
+
+    server.feature("test/told")(handler)
+    server.strict._initialized = True
+    for _ in range(5):
+        server.strict.receive(b'{"jsonrpc": "2.0", "method": "test/told", "params": {}}')
+    await asyncio.sleep(0.05)
+    assert server.strict._request_futures == {}
