@@ -20,8 +20,8 @@ from quicksilver.lsp_server.inline_completion import (
     complete_inline,
 )
 from quicksilver.lsp_server.on_show import last_shown
-from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.protocol import StrictServer
+from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
 from quicksilver.lsp_server.trace_view import draw_trace, visible
 
