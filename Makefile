@@ -64,7 +64,7 @@ WITH_EDITORS = set -a; for file in $(CURDIR)/$(EDITORS)/environment $(CURDIR)/$(
 	if [ -e "$$file" ]; then . "$$file"; fi; done; QUICKSILVER_SCREENSHOTS='$(SCREENSHOTS)'
 
 editors: $(VENV)/.installed-dev
-	tests/editors/setup.sh $(EDITORS) $(VENV)
+	tests/editors/setup.sh $(EDITORS)
 	$(if $(filter vscode,$(PARTS)),editors/vscode/e2e/setup.sh $(EDITORS)/vscode)
 
 test-editors: $(VENV)/.installed-dev
