@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..fim.positions import PositionEncoding
 from .protocol import client_supports_progress, types
-from .settings import Settings, read_settings
+from .settings import Settings, read_settings, snake_case
 from .workspace_handlers import restart_workspace, start_workspace
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ async def _begin_configured(ls: CompletionServer) -> None:
 
 def _begin(ls: CompletionServer) -> None:
     ls.has_begun = True
+    ls.tell_status(ls.status.describe())
     start_workspace(ls)
     ls.start_engine_if_wanted()
 
@@ -109,8 +110,7 @@ def change(ls: CompletionServer, section: Mapping[str, Any]) -> None:
     """Settings from the client's configuration, over those of the handshake; what is different takes effect now."""
     before = ls.settings
     options = ls.options if isinstance(ls.options, Mapping) else {}
-    said = {name: value for name, value in section.items() if value is not None}
-    _take(ls, {**options, **said})
+    _take(ls, {snake_case(str(name)): value for part in (options, section) for name, value in part.items()})
     if ls.settings != before:
         log.info("the settings have changed")
         _follow(ls, before)

@@ -265,7 +265,7 @@ def _answer(
         uri=ask.uri,
         version=document.version,
         cause="nothing" if first is None else "answered",
-        reason="the model had nothing to add here" if first is None else None,
+        reason=None if first is not None else _why_none(completion),
         text="" if first is None else first.text,
         range=None if first is None else first.range,
         showing=None if first is None else first.showing,
@@ -273,6 +273,12 @@ def _answer(
         completion=completion,
         timings_ms=_timings_ms(ask, completion, clock_s),
     )
+
+
+def _why_none(completion: Completion) -> str:
+    if completion.finish_reason == "budget" and not completion.text:
+        return "the time for an answer was up before there was one"
+    return "the model had nothing to add here"
 
 
 def _item(document: Document, hole: Hole, showing: Showing, encoding: PositionEncoding) -> Item:

@@ -56,7 +56,7 @@ class CompletionServer(StrictServer):
         self.answers = Answers()
         self.outcomes = Outcomes()
         self.status = Status(
-            self._tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
+            self.tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
         )
         self.shows_progress = self.shows_status = False
         self.has_begun = False
@@ -205,8 +205,9 @@ class CompletionServer(StrictServer):
             if bar is not None:
                 bar.end("ready")
 
-    def _tell_status(self, described: Mapping[str, Any]) -> None:
-        if self.shows_status and not self.strict.shut_down:
+    def tell_status(self, described: Mapping[str, Any]) -> None:
+        """Send it to a client that wants it, once the handshake is over."""
+        if self.shows_status and self.has_begun and not self.strict.shut_down:
             self.protocol.notify(STATUS, described)
 
 

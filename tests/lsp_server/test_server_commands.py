@@ -221,6 +221,25 @@ async def test_a_client_with_a_configuration_is_asked(editor):
         assert await client.complete(URI, AT) == []
 
 
+async def test_null_is_the_default_even_where_the_handshake_said_otherwise(editor, records):
+    async with editor(options={"max_tokens": 64, "min_confidence": 0}) as client:
+        client.open(URI, TEXT)
+        client.notify("workspace/didChangeConfiguration", {"settings": {"quicksilver": {"maxTokens": None}}})
+        assert len(await client.complete(URI, AT, invoked=False)) == 1
+    assert [record["max_tokens"] for record in records.all("asked")] == [None]
+
+
+async def test_no_status_comes_before_the_handshake_is_over(editor):
+    async with editor(initialize=False) as client:
+        wants = {"experimental": {"quicksilver": {"status": True}}}
+        await client.request("initialize", {"capabilities": wants, "initializationOptions": {"enabled": False}})
+        await asyncio.sleep(0.05)
+        assert client.notifications == []
+        client.notify("initialized", {})
+        await until(lambda: statuses(client))
+    assert statuses(client)[0]["state"] == "off"
+
+
 async def test_by_hand_stands_until_the_setting_changes(editor):
     async with editor(options=SHOWS_ALL) as client:
         client.open(URI, TEXT)
