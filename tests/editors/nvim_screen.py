@@ -67,7 +67,8 @@ class NvimScreen(TerminalScreen):
 
     nvim: the program. folder: where it keeps its files, and where it is started. arguments: files to open. server: the
     language server's command. options: more options of setup(), as Lua for the inside of its table. lua: run at the end
-    of the init file. env: added to the environment.
+    of the init file. set_up: whether that file puts the plugin on the runtimepath and calls setup() before. env: added
+    to the environment.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class NvimScreen(TerminalScreen):
         server: Sequence[str],
         options: str = "",
         lua: str = "",
+        set_up: bool = True,
         rows: int = 16,
         columns: int = 80,
         env: Mapping[str, str] | None = None,
@@ -87,12 +89,8 @@ class NvimScreen(TerminalScreen):
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._unfinished = ""
         init = folder / "init.lua"
-        init.write_text(
-            _INIT.format(
-                plugin=_lua(str(PLUGIN)), server=_lua(list(server)), keys=_lua(KEYS), options=options, lua=lua
-            ),
-            encoding="utf-8",
-        )
+        fields = {"plugin": _lua(str(PLUGIN)), "server": _lua(list(server)), "keys": _lua(KEYS), "options": options}
+        init.write_text(_INIT + (_SET_UP.format(**fields) if set_up else "") + lua, encoding="utf-8")
         kept = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
         # NVIM_TEST: no warning, which needs a key, where a loaded machine answers a question of Neovim's too late.
         around = {
@@ -215,7 +213,6 @@ def _lua(value: object) -> str:
 
 
 _INIT = """
-vim.opt.runtimepath:prepend({plugin})
 vim.opt.swapfile = false
 vim.opt.writebackup = false
 vim.opt.ruler = false
@@ -227,11 +224,13 @@ vim.opt.termguicolors = false
 vim.cmd('filetype plugin indent on | syntax on')
 vim.cmd('highlight QuicksilverGhost ctermfg=201')
 vim.cmd('highlight QuicksilverCount ctermfg=202')
+"""
+_SET_UP = """
+vim.opt.runtimepath:prepend({plugin})
 require('quicksilver').setup({{
   cmd = {server},
   keymaps = {keys},
   settings = {{ min_confidence = 0 }},
   {options}
 }})
-{lua}
 """

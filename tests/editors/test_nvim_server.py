@@ -2,12 +2,13 @@
 
 import os
 import re
+import shlex
 import signal
 import sys
 from pathlib import Path
 
 import pytest
-from nvim_screen import ASK, ESC, NEXT, TAB, WORD, scripted_server, version_of
+from nvim_screen import ASK, ESC, NEXT, PLUGIN, TAB, WORD, scripted_server, version_of
 
 ACCEPT = {"title": "accepted", "command": "quicksilver.didAccept", "arguments": [{"id": "5f0c", "index": 0}]}
 READY = {"state": "ready", "message": "nano, last answer in 31 ms", "latency_ms": 31, "counts": {"shown": 12}}
@@ -318,22 +319,72 @@ def test_wrong_options_are_told_and_the_defaults_hold(project):
     screen.wait_for_ghost("'seen'")
 
 
+def program(folder, *options):
+    """A folder with a program `quicksilver` in it that is a scripted server."""
+    folder.mkdir()
+    file = folder / "quicksilver"
+    file.write_text(f"#!/bin/sh\nexec {shlex.join(scripted_server('--confidence', '1', *options))}\n")
+    file.chmod(0o755)
+    return folder
+
+
 def test_without_setup(project, tmp_path):
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    program = programs / "quicksilver"
-    program.write_text(f"#!/bin/sh\nexec {' '.join(scripted_server('--confidence', '1', '--text', 'seen'))}\n")
-    program.chmod(0o755)
     project.file.write_text("x = \n")
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
-    forget = "package.loaded['quicksilver.config'].set({}); require('quicksilver.keymaps').install()"
-    screen = project.start("+call cursor(1, 4)", str(project.file), server=["none"], lua=forget, env=environment)
+    around = {"PATH": f"{program(tmp_path / 'programs', '--text', 'seen')}:{os.environ['PATH']}"}
+    lua = f"vim.opt.runtimepath:append('{PLUGIN}')"
+    screen = project.start("+call cursor(1, 4)", str(project.file), server=(), set_up=False, lua=lua, env=around)
     screen.wait_for_server()
     screen.send("A")
     screen.wait_for_ghost("seen")
     screen.send(TAB)
     screen.wait(lambda _: screen.buffer[0] != "x = ", "a tab")
     assert screen.buffer[0].strip() == "x ="
+
+
+def test_loaded_while_a_person_types_already(project, tmp_path):
+    project.file.write_text("x = \n")
+    folder = program(tmp_path / "programs", "--text", "seen")
+    lua = f"""
+      vim.api.nvim_create_autocmd('InsertEnter', {{ once = true, callback = function()
+        vim.opt.runtimepath:append('{PLUGIN}')
+        vim.cmd('runtime plugin/quicksilver.lua')
+        require('quicksilver').setup({{ cmd = {{ '{folder}/quicksilver', 'lsp' }}, keymaps = true }})
+      end }})"""
+    screen = project.start("+call cursor(1, 4)", str(project.file), server=(), set_up=False, lua=lua)
+    screen.send("A")
+    screen.wait_for_ghost("seen")
+    screen.send(TAB)
+    screen.wait_for_buffer("x = seen")
+
+
+def test_keys_of_ones_own(project, tmp_path):
+    project.file.write_text("x = \n")
+    folder = program(tmp_path / "programs", "--text", "seen(1)", "--other", "other")
+    lua = f"""
+      vim.opt.runtimepath:append('{PLUGIN}')
+      require('quicksilver').setup({{ cmd = {{ '{folder}/quicksilver', 'lsp' }} }})
+      vim.cmd('imap <C-l> <Plug>(quicksilver-accept-word)')
+      vim.cmd('imap <C-b> <Plug>(quicksilver-next)')
+      vim.keymap.set('i', '<Tab>', function()
+        return require('quicksilver').accept() and '' or 'TAB'
+      end, {{ expr = true }})"""
+    screen = project.start("+call cursor(1, 4)", str(project.file), server=(), set_up=False, lua=lua)
+    screen.wait_for_server()
+    screen.send("A")
+    screen.wait_for_ghost("seen(1)")
+    screen.send("\x02")
+    screen.wait_for_ghost("other")
+    screen.send("\x02")
+    screen.wait_for_ghost("seen(1)")
+    screen.send("\x0c")
+    screen.wait_for_ghost("(1)")
+    screen.send(TAB)
+    screen.wait_for_buffer("x = seen(1)")
+    screen.leave_insert()
+    screen.command("Quicksilver toggle off")
+    screen.wait_for("off")
+    screen.send("A" + TAB)
+    screen.wait_for_buffer("x = seen(1)TAB")
 
 
 def test_new_options_start_the_server_anew(project):

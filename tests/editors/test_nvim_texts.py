@@ -1,7 +1,9 @@
 """Neovim: where ghost text stands, and what is put into files: within lines, over several, with any line break."""
 
+import random
+
 import pytest
-from nvim_screen import ASK, ENTER, LINE, TAB, version_of
+from nvim_screen import ASK, BACKSPACE, DISMISS, ENTER, ESC, LINE, NEXT, TAB, WORD, version_of
 
 BLOCK = "if a:\n        return 1\n    return 2"
 
@@ -201,3 +203,22 @@ def test_a_bracket_that_another_plugin_closes(project):
     assert len(project.engine_events("asked")) == n_asked
     screen.send(TAB)
     screen.wait_for_buffer("value = max(1, 2)")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_is_typed_the_server_has_the_same_text(project, seed):
+    keys = [*"ai().:,", "self", "x = ", "é", "🐍", "名", ENTER, TAB, BACKSPACE, WORD, LINE, NEXT, DISMISS, ASK, "\x17"]
+    moves = [ESC + key for key in ("A", "o", "O", "jA", "kI", "ddi", "yypA", "uA", "J0i", ">>A", "xi")]
+    content = ["class A:\n    def f(self):\n        \n", "import os\r\n\r\ndef f(a):\r\n\treturn 1\r\n"][seed]
+    others = ("--other", "foo(bar)", "--other", "b\n  c")
+    screen = project.open(content, "--text", "if a:\n        return '🐍'\n    return 2", *others)
+    chance = random.Random(seed)
+    for _ in range(150):
+        screen.send(chance.choice(keys if chance.random() < 0.7 else moves))
+        for _ in range(chance.randint(0, 3)):
+            screen.read()
+    screen.send(ESC + "Go#end")
+    screen.wait(lambda _: any(e["prefix"].endswith("#end") for e in project.engine_events("asked")), "a question")
+    asked = project.engine_events("asked")[-1]
+    line_break = {"unix": "\n", "dos": "\r\n"}[screen.evaluate("&fileformat")]
+    assert asked["prefix"] + asked["suffix"] == "".join(line + line_break for line in screen.buffer)

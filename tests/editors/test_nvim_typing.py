@@ -207,6 +207,11 @@ def test_where_nothing_is_chosen_in_the_menu_the_first_line_may_stay(project):
     screen.picture("popup-menu-line")
     screen.send("\x0e")
     screen.wait_for_ghost("")
+    screen.send("\x10")  # Ctrl-P: back to what was typed
+    screen.wait_for_ghost("s_one = a")
+    screen.send(TAB)
+    screen.wait(lambda _: screen.buffer[4] == "    hits_one = a", "the line that was on show")
+    screen.wait_for_ghost("    return hits_one")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ function M.accept(part)
   if session.on_show() == nil then
     return false
   end
+  if part == 'all' and vim.fn.pumvisible() == 1 then
+    part = 'line' -- of several lines only the first is on show while the menu is open
+  end
   local insert = ("lua require('quicksilver.acceptance').insert('%s')"):format(part)
   vim.api.nvim_feedkeys(BREAK_UNDO .. COMMAND .. insert .. ENTER .. BREAK_UNDO, 'in', false)
   return true

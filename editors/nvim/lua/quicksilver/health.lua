@@ -23,7 +23,8 @@ local function check_editor()
   if vim.fn.has('nvim-0.7') == 0 then
     return err(text .. ' is too old; 0.7 is needed')
   end
-  ok(text .. (vim.fn.has('nvim-0.10') == 1 and '' or ': ghost text within a line is drawn over it (0.10 moves it aside)'))
+  local moves_aside = vim.fn.has('nvim-0.10') == 1
+  ok(text .. (moves_aside and '' or ': ghost text within a line is drawn over it (0.10 moves it aside)'))
   if config.current.client == 'native' and not native.exists() then
     warn("client = 'native' needs Neovim 0.12; the plugin's own client is used")
   end
@@ -67,7 +68,11 @@ end
 
 local function check_keys()
   local n_keys = 0
-  for action, key in pairs(config.keys()) do
+  local keys = config.keys()
+  local actions = vim.tbl_keys(keys)
+  table.sort(actions)
+  for _, action in ipairs(actions) do
+    local key = keys[action]
     if key then
       n_keys = n_keys + 1
       if keymaps.is_ours(key) then

@@ -43,7 +43,8 @@ local function note_error(err)
   if err == nil or code == CANCELLED or code == CONTENT_MODIFIED or code == SERVER_CANCELLED then
     return nil
   end
-  log.write('error', 'the server answered a question with an error: ' .. tostring(type(err) == 'table' and err.message or err))
+  local said = type(err) == 'table' and err.message or err
+  log.write('error', 'the server answered a question with an error: ' .. tostring(said))
   local message = 'the language server failed to answer; see :Quicksilver log'
   status.message(message)
   return message

@@ -105,7 +105,7 @@ local function ended(code, signal, id)
   if may_restart() then
     vim.defer_fn(log.guarded(M.attach_all), RESTART_AFTER_MS)
   else
-    status.set_failure('the language server keeps ending; see :Quicksilver log, then :Quicksilver restart')
+    status.set_failure('the server keeps ending; see :Quicksilver log')
   end
 end
 

@@ -20,7 +20,8 @@ local function tree_group(bufnr, row, col)
   return last and '@' .. last.capture or nil
 end
 
---- The chunks ({text, group}, without a group where it has the plain colour) of a text that stands at a place of the current buffer.
+--- The chunks of a text that stands at a place of the current buffer: {text, group}, without a group where it has the
+--- plain colour.
 function M.chunks(place, text)
   local chunks = {}
   local start = 1
