@@ -85,6 +85,7 @@ class NvimScreen(TerminalScreen):
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.nvim = nvim
+        self.poll_s = POLL_S  # how long one read waits; a benchmark wants less
         self.socket = folder / "nvim.sock"
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._unfinished = ""
@@ -108,7 +109,7 @@ class NvimScreen(TerminalScreen):
     def read(self) -> bool:
         """Take over what Neovim has written, waiting a moment for it; False when that was nothing."""
         try:
-            data = self.process.read_nonblocking(READ_BYTES, timeout=POLL_S)
+            data = self.process.read_nonblocking(READ_BYTES, timeout=self.poll_s)
         except (pexpect.TIMEOUT, pexpect.EOF):
             return False
         text = self._unfinished + self._decoder.decode(data)

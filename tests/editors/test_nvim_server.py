@@ -64,6 +64,19 @@ def test_wide_line_breaks_count_in_the_length_of_a_part(project):
     screen.wait(lambda _: lengths() == [1, 4], "both lengths")
 
 
+def test_our_server_counts_what_became_of_texts(project):
+    screen = project.open("x = \n", "--text", "self.misses", at=(1, 4))
+    screen.send("A")
+    screen.wait_for_ghost("self.misses")
+    screen.send(WORD)
+    screen.wait_for_ghost(".misses")
+    screen.send(TAB)
+    screen.wait_for_buffer("x = self.misses")
+    screen.leave_insert()
+    screen.command("Quicksilver status")
+    screen.wait_for("1 taken, 1 in part")
+
+
 def test_an_answer_about_an_older_text_is_not_shown(project):
     item = {"insertText": "at_POSITION"}
     screen = project.open_with_items("x = \n", {"automatic": [item]}, "--delay-ms", "500", at=(1, 4))
@@ -205,6 +218,12 @@ def test_a_server_that_is_missing(project):
     screen.wait_for_buffer("hello")
 
 
+def test_the_colours_of_a_colour_scheme(project):
+    screen = project.open_with_items("x = \n", {})
+    screen.evaluate("execute('colorscheme default')")
+    assert "links to Comment" in screen.evaluate("execute('highlight QuicksilverGhost')")
+
+
 def test_status_in_the_status_line(project):
     line = "vim.opt.laststatus = 2; vim.opt.statusline = \"[%{v:lua.require'quicksilver'.status()}]\""
     screen = project.open_with_items(
@@ -268,7 +287,8 @@ def test_what_commands_complete_to(project):
 
 
 def test_logs(project):
-    screen = project.open("x = \n", "--text", "'seen'", at=(1, 4))
+    talkative = "settings = { min_confidence = 0, log_level = 'info' },"  # without a line there is no log
+    screen = project.open("x = \n", "--text", "'seen'", at=(1, 4), options=talkative)
     screen.send("A")
     screen.wait_for_ghost("'seen'")
     screen.leave_insert()
