@@ -21,6 +21,7 @@ from .line_scan import in_triple_quotes
 from .syntax_kinds import COMMENTS
 
 MAX_CHARS = 1_000_000
+MAX_QUICK_CHARS = 10_000  # that take .3 s at the worst (JavaScript's f"{f"{…), a millisecond as a rule (2026-11-27)
 MAX_PARSE_S = 0.5  # 1 MB of ordinary Python takes 0.1 s, of nothing but errors 0.45 s (2 CPU cores, 2026-11-22)
 MAX_ERROR_CHILDREN = 20_000  # a broken node with more of them is counted as one error
 MAX_COMMENTS_ABOVE = 100
@@ -108,7 +109,7 @@ class Syntax:
         data = _bytes_of(whole)
         n_more = len(data) - len(self.data)
         window = self.window[0], max(self.window[0], self.window[1] + n_more)
-        tree = _parse(data, self.language, None, window)
+        tree = _parse(data, self.language, None, window, is_known=True)
         return None if tree is None else Syntax(whole, data, tree, self.language, window)
 
 
@@ -120,6 +121,7 @@ def parsed(text: str, language: str, before: Syntax | None = None, near: int | N
     """
     if len(text) > MAX_CHARS or grammar(language) is None:
         return None
+    is_known = before is not None or len(text) <= MAX_QUICK_CHARS
     if before is not None and (before.language != language or before.window is not None):
         before = None
     if before is not None and before.text == text:
@@ -130,7 +132,7 @@ def parsed(text: str, language: str, before: Syntax | None = None, near: int | N
         window, before = _window(data, text, near, language), None
         if window[1] - window[0] > MAX_WINDOW_BYTES:
             return None
-    tree = _parse(data, language, None if before is None else _edited(before, data), window)
+    tree = _parse(data, language, None if before is None else _edited(before, data), window, is_known=is_known)
     return None if tree is None else Syntax(text, data, tree, language, window)
 
 
@@ -182,7 +184,15 @@ def _bytes_of(text: str) -> bytes:
         return _LONE_SURROGATE.sub("\ufffd", text).encode("utf-8")
 
 
-def _parse(data: bytes, language: str, old: Tree | None, window: tuple[int, int] | None = None) -> Tree | None:
+def _parse(
+    data: bytes, language: str, old: Tree | None, window: tuple[int, int] | None, *, is_known: bool
+) -> Tree | None:
+    """The tree of data; None where that takes MAX_PARSE_S.
+
+    Only a parser that is given its text piece by piece can be stopped, but each piece stays in memory for good
+    (py-tree-sitter 0.26: one reference too many; 10 KB a key). So a text that is short, or whose last version was read
+    in time (is_known), is given as a whole, and is given up afterwards.
+    """
     parser = _parser(language, threading.get_ident())
     start, end = window or (0, len(data))
     parser.included_ranges = [] if window is None else [Range(_point(data, start), _point(data, end), start, end)]
@@ -194,6 +204,9 @@ def _parse(data: bytes, language: str, old: Tree | None, window: tuple[int, int]
     def is_late(*_: object) -> bool:
         return time.perf_counter() > stop_s
 
+    if is_known:
+        tree = parser.parse(data, encoding="utf8") if old is None else parser.parse(data, old, "utf8")
+        return None if is_late() else tree
     try:
         if old is None:
             return parser.parse(read, encoding="utf8", progress_callback=is_late)

@@ -2,6 +2,7 @@
 
 import threading
 
+import psutil
 import pytest
 from quicksilver.fim import syntax as syntax_module
 from quicksilver.fim.cursor_class import class_at
@@ -57,10 +58,10 @@ def test_a_key_reads_only_what_it_touches(monkeypatch: pytest.MonkeyPatch) -> No
             return bytes(self).__getitem__(key)
 
     monkeypatch.setattr(syntax_module, "READ_BYTES", 256)
-    syntax_module._parse(Counted(text.encode()), "go", None)
+    syntax_module._parse(Counted(text.encode()), "go", None, None, is_known=False)
     n_all, n_read = n_read, 0
     typed = (text[:at] + "2" + text[at:]).encode()
-    syntax_module._parse(Counted(typed), "go", syntax_module._edited(before, typed))
+    syntax_module._parse(Counted(typed), "go", syntax_module._edited(before, typed), None, is_known=False)
     assert 0 < n_read < n_all / 5
 
 
@@ -142,3 +143,22 @@ def test_threads_parse_side_by_side() -> None:
 def test_monstrous_texts_have_a_class(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syntax_module, "MAX_PARSE_S", 60.0)  # however busy the machine is
     assert class_at(tree_of(text), len(text))
+
+
+def test_typing_does_not_fill_the_memory() -> None:
+    """py-tree-sitter keeps each piece of a text that it is given piece by piece."""
+    process = psutil.Process()
+    text = "x = 1\n" * 3_000
+    known = tree_of(text)
+
+    def type_keys(n: int) -> float:
+        nonlocal text, known
+        for _ in range(n):
+            text += "y"
+            known = tree_of(text, before=known)
+            assert known.with_edit(0, 0, "z = 2\n") is not None
+        return process.memory_info().rss / 2**20
+
+    type_keys(200)
+    before_mib = type_keys(200)
+    assert type_keys(1_000) - before_mib < 15  # 36 MiB were they kept
