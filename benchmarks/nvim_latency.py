@@ -12,6 +12,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,6 +148,7 @@ def _nvim(command: Sequence[str], folder: Path) -> Iterator[Terminal]:
             os.execvpe(command[0], list(command), environ)
         finally:
             os._exit(127)
+    termios.tcsetwinsize(fd, (24, 240))  # all keys and the answer fit into one row
     try:
         yield Terminal(fd)
     finally:
