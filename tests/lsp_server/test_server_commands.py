@@ -212,13 +212,13 @@ async def test_settings_that_are_sent_later_take_effect(editor):
 async def until_items(client, n_items, seconds=10):
     """Ask until there are so many: the server takes an answer of the client over a moment after it has come."""
     async with asyncio.timeout(seconds):
-        while len(await client.complete(URI, AT, invoked=False)) != n_items:
+        while len(await client.complete(URI, AT)) != n_items:
             await asyncio.sleep(0.01)
 
 
 async def test_a_client_with_a_configuration_is_asked(editor):
-    configuration = {"min_confidence": None, "minConfidence": 0}
-    async with editor(configuration=configuration, options={"min_confidence": 1}) as client:
+    configuration = {"enabled": None}
+    async with editor(configuration=configuration, options={"enabled": False}) as client:
         client.open(URI, TEXT)
         await until_items(client, 1)
         configuration["enabled"] = False
