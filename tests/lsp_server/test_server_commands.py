@@ -217,7 +217,7 @@ async def until_items(client, n_items, seconds=10):
 
 
 async def test_a_client_with_a_configuration_is_asked(editor):
-    configuration = {"enabled": None}
+    configuration: dict[str, object] = {"enabled": None}
     async with editor(configuration=configuration, options={"enabled": False}) as client:
         client.open(URI, TEXT)
         await until_items(client, 1)
