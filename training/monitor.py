@@ -3,8 +3,8 @@
 Looks at the model and never changes it.
 """
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from .journal import append
 from .loss import Losses, combined_loss
 from .plan import TrainConfig
 from .probe import Probe
-from .samples import SampleStream
+from .samples import Batch, SampleStream
 from .throughput import flops_per_context_token
 
 VALID_SEED, N_VALID_ROWS = 0, 8
@@ -39,13 +39,18 @@ class Monitor:
         self.model.eval()
         device = next(self.model.parameters()).device
         parts: list[Losses] = []
-        for i in range(math.ceil(self.config.valid_samples / N_VALID_ROWS)):
-            size = min(N_VALID_ROWS, self.config.valid_samples - i * N_VALID_ROWS)
-            batch = self.valid.batch(np.random.default_rng((VALID_SEED, i)), size)
+        for batch in self._valid_batches:
             with torch.autocast(device.type, torch.bfloat16):
                 parts.append(combined_loss(self.model, batch, device, self.config.canvas_share))
         means = (torch.stack([getattr(p, n) for p in parts]).mean() for n in ("next_token", "canvas", "total"))
         return Losses(*means)
+
+    @cached_property
+    def _valid_batches(self) -> list[Batch]:
+        """The fixed samples, drawn once: a GPU would wait for them at every validation."""
+        n = self.config.valid_samples
+        sizes = [min(N_VALID_ROWS, n - first) for first in range(0, n, N_VALID_ROWS)]
+        return [self.valid.batch(np.random.default_rng((VALID_SEED, i)), size) for i, size in enumerate(sizes)]
 
     def record(self, step: int, elapsed_s: float, n_tokens: int, losses: Losses | None, tokens_per_s: float) -> None:
         """Log the step (losses None: skipped), with validation and samples where they are due."""

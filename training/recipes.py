@@ -61,10 +61,10 @@ def base_on_cpu(config: TrainConfig) -> TrainConfig:
 
 
 def base_on_gpu(config: TrainConfig) -> TrainConfig:
-    """Rates and batch after the evidence for models of this size. Memory: about 40 GB a micro-batch, by arithmetic."""
+    """A quarter of a million tokens: a run of minutes needs many steps. Memory: about 20 GB a micro-batch, by arithmetic."""
     return replace(
-        base_on_cpu(config), batch_tokens=524_288, micro_tokens=131_072, valid_samples=256, sample_steps=400,
-        save_minutes=2.0,
+        base_on_cpu(config), batch_tokens=262_144, micro_tokens=65_536, valid_samples=128, valid_steps=400,
+        sample_steps=800, save_minutes=4.0,
     )  # fmt: skip
 
 
