@@ -72,6 +72,16 @@ def main(argv: Sequence[str]) -> int:
     kernels.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
     kernels.add_argument("--rounds", type=int, default=20, help="each side's turns (20)")
     kernels.set_defaults(run=_kernels)
+    steps = benchmarks.add_parser("steps", help="a denoise step of whole models against reading their weights")
+    steps.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    steps.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
+    steps.add_argument("--shapes", help="of nano, base, 0.5b, 1.7b, 7b (default: all; on a CPU nano,base)")
+    steps.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
+    steps.add_argument("--canvases", default="1,4", help="how many at once, a row each (1,4)")
+    steps.add_argument("--context", type=int, default=1024, help="tokens before the hole (1024)")
+    steps.add_argument("--tokens", type=int, default=32, help="of a canvas (32)")
+    steps.add_argument("--rounds", type=int, default=20, help="turns of each (20)")
+    steps.set_defaults(run=_steps)
     nvim = benchmarks.add_parser("nvim", help="from a key to grey text in a real Neovim, before a server without model")
     nvim.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     nvim.add_argument("--nvim", action="append", metavar="PROGRAM", help="which one, or several (nvim)")
@@ -199,6 +209,31 @@ def _kernels(options: argparse.Namespace) -> int:
     dtype = options.dtype or ("bfloat16" if device == "cuda" else "float32")
     plan = KernelsPlan(device=device, sizes=tuple(dict.fromkeys(sizes)), dtype=dtype, n_rounds=options.rounds)
     return run_kernels(plan, options.json, options.png)
+
+
+def _steps(options: argparse.Namespace) -> int:
+    import torch
+
+    from ..kernels.jit import has_triton
+    from .steps import SHAPES, StepsPlan, run_steps
+
+    if not 1 <= options.rounds <= 1000:
+        raise InputError("--rounds must be from 1 to 1000")
+    if not 2 <= options.context <= 32_768 or not 1 <= options.tokens <= 512:
+        raise InputError("--context must be from 2 to 32768, --tokens from 1 to 512")
+    device = options.device or ("cuda" if torch.cuda.is_available() and has_triton() else "cpu")
+    if device == "cuda" and not (torch.cuda.is_available() and has_triton()):
+        raise InputError("--device cuda needs a GPU that torch can use, and Triton")
+    default = ",".join(SHAPES) if device == "cuda" else "nano,base"
+    shapes = tuple(dict.fromkeys((options.shapes or default).lower().replace(" ", "").split(",")))
+    if not set(shapes) <= set(SHAPES):
+        raise InputError(f"--shapes must be of {', '.join(SHAPES)}, with commas between, not {','.join(shapes)!r}")
+    plan = StepsPlan(
+        device=device, shapes=shapes, dtype=options.dtype or ("bfloat16" if device == "cuda" else "float32"),
+        canvases=_numbers(options.canvases, "--canvases", 64), n_context=options.context, n_canvas=options.tokens,
+        n_rounds=options.rounds,
+    )  # fmt: skip
+    return run_steps(plan, options.json)
 
 
 def _nvim(options: argparse.Namespace) -> int:
