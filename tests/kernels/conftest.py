@@ -89,12 +89,17 @@ def error(actual: Tensor, exact: Tensor) -> float:
 
 @pytest.fixture
 def assert_as_exact() -> Callable[[Tensor, Tensor, Tensor], None]:
-    """Assert that a kernel's error is at most thrice that of the reference in the same dtype, or some roundings."""
+    """Assert that a kernel's error is at most thrice that of the reference in the same dtype, or some roundings.
+
+    A GPU sums in another order and takes exponentials and logarithms by approximation: in float32 up to 16 roundings
+    on an H200 (docs/log.md, 2026-11-27).
+    """
 
     def check(actual: Tensor, plain: Tensor, exact: Tensor) -> None:
         assert actual.shape == plain.shape == exact.shape and actual.dtype == plain.dtype
         assert exact.dtype == torch.float64
-        allowed = max(3 * error(plain, exact), 4 * torch.finfo(actual.dtype).eps)
+        n_roundings = 24 if actual.is_cuda and actual.dtype == torch.float32 else 4
+        allowed = max(3 * error(plain, exact), n_roundings * torch.finfo(actual.dtype).eps)
         assert error(actual, exact) <= allowed, (error(actual, exact), error(plain, exact))
 
     return check
