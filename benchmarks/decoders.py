@@ -1,24 +1,28 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
 Owns the list of decoders. A new one is one more `NamedDecoder` in CATALOGUE: a function from the loaded infiller to a
-Decoder. No decoder is told the truth or its length; whether an answer may hold several lines follows from the kind of
-hole alone (`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them:
+Decoder. What a decoder knows of the length says `NamedDecoder.length`: only those of OWN_LENGTH are not told it, none is
+told anything else of the truth; whether an answer may hold several lines follows from the kind of hole alone
+(`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them:
 deriving the mode from the truth would give away whether it crosses a line. Knows no scores.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import torch
 
+from ..fim.budget import Budget
 from ..fim.types import CompletionRequest, Hole, PolicyName
 from ..model.asks import never
 from ..model.blocks import LayerStates
-from ..model.denoise import stop_log_probs
+from ..model.canvas_tokens import CanvasTokens
+from ..model.decodings import DECODINGS
+from ..model.denoise import denoise, stop_log_probs
 from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ..model.forwards import drive
@@ -30,6 +34,7 @@ from .holes import Task
 
 UNLIMITED = 10_000  # evaluations; more than any answer has tokens
 STEP_CAPS = (1, 2, 4, 8)
+OWN_LENGTH, ORACLE_LENGTH, NO_LENGTH = "own", "oracle", "–"
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,15 @@ class Answer:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
-    its whole text; None where it has none. ms is the time of decoding alone, after the context was read.
+    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens counts
+    the text's tokens in the decoder's own vocabulary; None where it has none.
     """
 
     text: str
     steps: int = 0
     confidence: float | None = None
     ms: float = 0.0
+    n_tokens: int | None = None
 
 
 Decoder = Callable[[Task], Answer]
@@ -54,7 +61,8 @@ Family = Literal["floor", "causal", "denoiser"]
 class NamedDecoder:
     """One way to fill holes: name for the command line and the data, label for reports, and how it is made.
 
-    max_steps is the cap on evaluations of one answer; None where nothing is capped.
+    max_steps is the cap on evaluations of one answer; None where nothing is capped. length says in a word or two where
+    the length of its answers comes from; every table of infilling benchmarks shows it.
     """
 
     name: str
@@ -62,6 +70,7 @@ class NamedDecoder:
     family: Family
     make: Callable[[DenoisingInfiller], Decoder]
     max_steps: int | None = None
+    length: str = OWN_LENGTH
 
 
 def request_of(
@@ -77,7 +86,7 @@ def request_of(
     at = len(task.prefix)
     return CompletionRequest(
         hole=Hole(
-            prefix=task.prefix, suffix=task.suffix, language="python", replaced=(at, at), multiline=task.multiline
+            prefix=task.prefix, suffix=task.suffix, language=task.language, replaced=(at, at), multiline=task.multiline
         ),
         path=task.path,
         budget_ms=None,
@@ -116,7 +125,7 @@ def by_request(ask: Callable[[Task], CompletionRequest], infiller: DenoisingInfi
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
-        return Answer(completion.text, completion.steps, completion.confidence, ms)
+        return Answer(completion.text, completion.steps, completion.confidence, ms, completion.n_tokens)
 
     return decode
 
@@ -157,7 +166,44 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
             break
     row.cut()
     ms = 1000 * (time.perf_counter() - start_s)
-    return Answer(infiller.tokenizer.decode(row.tokens), steps, min(1.0, math.exp(row.log_prob)), ms)
+    confidence = min(1.0, math.exp(row.log_prob))
+    return Answer(infiller.tokenizer.decode(row.tokens), steps, confidence, ms, len(row.tokens))
+
+
+def told_length(infiller: DenoisingInfiller) -> Decoder:
+    """The denoiser by threshold on canvases as long as the truth, none of whose tokens may be an end."""
+
+    def decode(task: Task) -> Answer:
+        with torch.inference_mode():
+            return _decode_told(infiller, task, len(infiller.tokenizer.encode(task.truth)))
+
+    return decode
+
+
+def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Answer:
+    request = request_of(task)
+    tokens = _endless(infiller.tokens_for(request.hole))
+    context = infiller.layout.context(request, infiller.n_context_max)
+    policy, budget = DECODINGS["threshold"].policy, Budget.of(None, UNLIMITED)
+    drive(infiller.run, infiller.cache.states(context))
+    start_s = time.perf_counter()
+    found: list[int] = []
+    steps, log_prob = 0, 0.0
+    while len(found) < n_tokens and len(context) + len(found) < infiller.config.n_context:
+        states, _ = drive(infiller.run, infiller.cache.states([*context, *found]))
+        canvas = torch.full((1, min(n_tokens - len(found), infiller.config.n_canvas)), tokens.mask)
+        result = drive(infiller.run, denoise(states, canvas, tokens, policy, budget, rows=[Row("itself")]))
+        found += result.canvas[0].tolist()
+        steps += result.steps
+        log_prob += float(result.log_probs.sum())
+    ms = 1000 * (time.perf_counter() - start_s)
+    return Answer(infiller.tokenizer.decode(found), steps, min(1.0, math.exp(log_prob)), ms, len(found))
+
+
+def _endless(tokens: CanvasTokens) -> CanvasTokens:
+    """The same vocabulary with nothing in it that ends a text."""
+    nothing = torch.zeros_like(tokens.stops)
+    return replace(tokens, forbidden=tokens.forbidden | tokens.stops, stops=nothing, gives_way=nothing)
 
 
 def _last_raw_only(states: ContextStates) -> ContextStates:
@@ -168,8 +214,9 @@ def _last_raw_only(states: ContextStates) -> ContextStates:
 
 def _floor(name: str, label: str, line: Callable[[str, str], str], lines: Callable[[str, str], str]) -> NamedDecoder:
     return NamedDecoder(
-        name=f"floor-{name}", label=f"floor: {label}", family="floor", make=lambda infiller: floor(line, lines)
-    )
+        name=f"floor-{name}", label=f"floor: {label}", family="floor", make=lambda infiller: floor(line, lines),
+        length=NO_LENGTH,
+    )  # fmt: skip
 
 
 def _denoiser(policy: PolicyName, max_steps: int | None = None) -> NamedDecoder:
@@ -191,12 +238,20 @@ def _together(name: str, label: str, **more: int) -> NamedDecoder:
 
 CATALOGUE: tuple[NamedDecoder, ...] = (
     _floor("empty", "empty", floors.empty, floors.empty),
+    _floor("pass", "pass", floors.pass_statement, floors.pass_statement),
     _floor("previous-line", "previous line", floors.previous_line, floors.previous_line),
     _floor("longest-match", "longest match in the file", floors.longest_match, floors.longest_match_lines),
     NamedDecoder(name="causal", label="causal head, left to right", family="causal", make=causal),
     *(_denoiser(policy) for policy in ("one", "threshold", "entropy", "top-k", "all", "verified")),
     *(_denoiser("threshold", cap) for cap in STEP_CAPS),
     *(_denoiser("entropy", cap) for cap in (2, 4)),
+    NamedDecoder(
+        name="denoiser-oracle",
+        label="denoiser, threshold, told the length",
+        family="denoiser",
+        make=told_length,
+        length=ORACLE_LENGTH,
+    ),
     _together("lengths", "4 lengths", lengths=4),
     _together("drafts", "6 drafts and the canvas", drafts=6),
     _together("mends", "6 drafts, 2 of them mended, and the canvas", drafts=6, mends=2),

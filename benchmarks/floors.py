@@ -15,6 +15,17 @@ def empty(prefix: str, suffix: str) -> str:
     return ""
 
 
+def pass_statement(prefix: str, suffix: str) -> str:
+    """`pass`, indented as the text around asks for where the cursor stands at a line's beginning."""
+    above, _, left = prefix.rpartition("\n")
+    if left:
+        return "pass"
+    below = next((line for line in suffix.split("\n") if line.strip()), "")
+    last = next((line for line in reversed(above.split("\n")) if line.strip()), "")
+    opens = last.rstrip().endswith(":")
+    return max(_indentation(below), _indentation(last) + ("    " if opens else ""), key=len) + "pass"
+
+
 def previous_line(prefix: str, suffix: str) -> str:
     """What stands in the line above from the cursor's column on."""
     lines = prefix.rsplit("\n", 2)
@@ -63,6 +74,10 @@ def _text_after(prefix: str, suffix: str, wanted: str) -> str | None:
         return prefix[at + len(wanted) :]
     at = suffix.find(wanted)
     return suffix[at + len(wanted) :] if at >= 0 else None
+
+
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _copied_span(copied: str, right: str, suffix: str) -> str:

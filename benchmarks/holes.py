@@ -47,6 +47,7 @@ class Task:
     suffix: str
     truth: str
     kind: Kind = "rest-of-line"
+    language: str = "python"
 
     @property
     def multiline(self) -> bool:
@@ -56,6 +57,7 @@ class Task:
     def key(self) -> str:
         """Names this hole by its content, for answers kept on disk."""
         parts = (self.kind, self.package, self.path, self.prefix, self.truth, self.suffix)
+        parts += () if self.language == "python" else (self.language,)
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
