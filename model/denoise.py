@@ -6,9 +6,9 @@ last prediction. A row whose end is settled (`row`) is not filled any further. K
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,11 +66,17 @@ def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
     return log_probs[..., tokens.stop_ids].logsumexp(dim=-1)
 
 
-Predict = Callable[[ContextStates, Tensor, CanvasTokens], BranchWork[Prediction]]
+Predict = Callable[[Any, Tensor, CanvasTokens], Generator[Any, Any, Prediction]]
+Changed = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def unchanged(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A canvas whose cells stay where they are, with their log-probabilities and those of a stop."""
+    return canvas, log_probs, stops
 
 
 def denoise(
-    states: ContextStates,
+    states: object,
     canvas: Tensor,
     tokens: CanvasTokens,
     policy: UnmaskPolicy,
@@ -79,7 +85,8 @@ def denoise(
     on_step: Callable[[Step], None] = ignore,
     predict: Predict = predict,
     rows: Sequence[Row] = (),
-) -> BranchWork[Denoised]:
+    changed: Changed = unchanged,
+) -> Generator[Any, Any, Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
     Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
@@ -107,6 +114,7 @@ def denoise(
         stops = torch.where(ends_text(canvas, tokens), stops_now, stops)
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = settle(canvas, log_probs, stops, tokens, rows)
+        canvas, log_probs, stops = changed(canvas, log_probs, stops)
         on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed))
         if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
             return Denoised(canvas, log_probs, stops, steps, "budget")

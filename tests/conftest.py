@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-for folder in ("model",):
+for folder in ("model", "published"):
     sys.path.insert(0, str(Path(__file__).parent / folder))

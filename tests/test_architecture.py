@@ -46,9 +46,10 @@ RULES: Mapping[str, Rule] = {
     "fim": Rule(never=TORCH | LSP | NETWORK),
     "kernels": Rule(never=frozenset({"transformers"}) | LSP | NETWORK),
     "model": Rule(ours=frozenset({"fim", "kernels"}), never=LSP | NETWORK),
+    "published": Rule(ours=frozenset({"fim", "kernels", "model"}), never=frozenset({"transformers"}) | LSP | NETWORK),
     "training": Rule(ours=frozenset({"fim", "kernels", "model"}), never=LSP),
     "serving": Rule(
-        ours=frozenset({"fim"}), never=TORCH | LSP, late={"command.py": frozenset({"model", "torch", "triton"})}
+        ours=frozenset({"fim"}), never=TORCH | LSP, late={"command.py": frozenset({"model", "published", "torch", "triton"})}
     ),
     "lsp_server": Rule(
         ours=CLIENT | {"fim"},
