@@ -78,6 +78,25 @@ def resampled_means(values: ArrayLike, strata: Sequence[str], seed: int = 0) -> 
     return sums / len(all_values)
 
 
+def resampled_clusters(
+    values: ArrayLike, clusters: Sequence[str], seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means over values, and means over the clusters' means, both [N_RESAMPLES], of clusters drawn with replacement.
+
+    Values of one cluster belong together (holes cut from one problem), so they are drawn together or not at all.
+    """
+    rng = np.random.default_rng(seed)
+    _, number = np.unique(np.asarray(clusters), return_inverse=True)
+    sizes = np.bincount(number)
+    sums = np.bincount(number, weights=np.asarray(values, dtype=np.float64))
+    micro, macro = np.empty(N_RESAMPLES), np.empty(N_RESAMPLES)
+    for i in range(N_RESAMPLES):
+        drawn = rng.integers(0, len(sizes), len(sizes))
+        micro[i] = sums[drawn].sum() / sizes[drawn].sum()
+        macro[i] = (sums[drawn] / sizes[drawn]).mean()
+    return micro, macro
+
+
 def interval(means: NDArray[np.float64]) -> tuple[float, float]:
     """The middle 95 % of resampled means (percentile bootstrap)."""
     low, high = np.quantile(means, (0.025, 0.975))

@@ -1,10 +1,10 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
 Owns the list of decoders. A new one is one more `NamedDecoder` in CATALOGUE: a function from the loaded infiller to a
-Decoder. What a decoder knows of the length says `NamedDecoder.length`: only those of OWN_LENGTH are not told it, none is
-told anything else of the truth; whether an answer may hold several lines follows from the kind of hole alone
-(`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them:
-deriving the mode from the truth would give away whether it crosses a line. Knows no scores.
+Decoder. What a decoder knows of the length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the
+truth, those of ORACLE_LENGTH its length. Whether an answer may hold several lines follows from the kind of hole alone
+(`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them: deriving the
+mode from the truth would give away whether it crosses a line. Knows no scores.
 """
 
 import math
@@ -42,8 +42,8 @@ class Answer:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
-    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens counts
-    the text's tokens in the decoder's own vocabulary; None where it has none.
+    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens
+    counts the text's tokens in the decoder's own vocabulary; None where it has none.
     """
 
     text: str

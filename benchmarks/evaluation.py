@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -86,6 +87,19 @@ def _parses_filled(task: Task, answer: Answer, seen: dict[str, bool]) -> bool:
     if text not in seen:
         seen[text] = parses(task.prefix + text + task.suffix)
     return seen[text]
+
+
+def filler_of(setup: Setup, n_workers: int) -> tuple[Callable[..., Generator[list[Record]]], str]:
+    """How holes get filled, in this process or in n_workers others, and the SHA-256 of the weights that do it."""
+    infiller = load(setup)
+    sha256 = infiller.checkpoint.sha256
+    if n_workers == 1:
+        return partial(fill, infiller), sha256
+
+    def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
+        return fill_in_processes(setup, work, by, n_workers)
+
+    return share_out, sha256
 
 
 def fill_in_processes(setup: Setup, work: Sequence[Work], by: str, n_workers: int) -> Generator[list[Record]]:

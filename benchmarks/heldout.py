@@ -22,7 +22,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -37,10 +37,10 @@ from ..model.runtimes import Runtime, fastest_runtime
 from ..model.stored import embedded_checkpoint
 from ..training import corpus
 from ..training.corpus import Split
-from .answer_log import AnswerLog, Record, code_digest, maker
+from .answer_log import AnswerLog, code_digest, maker
 from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
-from .evaluation import Dtype, Setup, WeightsName, Work, evaluate, fill, fill_in_processes, load
+from .evaluation import Dtype, Setup, WeightsName, evaluate, filler_of, load
 from .holes import KINDS, Kind, Task, draw
 from .progress import progress
 from .scores import Judged, compare, score
@@ -95,24 +95,11 @@ def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
     judged: dict[WeightsName, dict[str, list[Judged]]] = {}
     for weights in plan.weights:
         setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
-        filler, sha256 = _filler(setup, plan.n_workers)
+        filler, sha256 = filler_of(setup, plan.n_workers)
         by = maker(sha256, setup.dtype, setup.runtime if weights == "int8" else "torch", code)
         with progress(f"holes, {weights}", len(tasks)) as advance:
             judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
     return result_of(plan, tasks, judged, state)
-
-
-def _filler(setup: Setup, n_workers: int) -> tuple[Callable[..., Generator[list[Record]]], str]:
-    """How holes get filled, and the SHA-256 of the weights that do it."""
-    infiller = load(setup)
-    sha256 = infiller.checkpoint.sha256
-    if n_workers == 1:
-        return partial(fill, infiller), sha256
-
-    def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
-        return fill_in_processes(setup, work, by, n_workers)
-
-    return share_out, sha256
 
 
 def result_of(
@@ -205,6 +192,19 @@ def same_place(one: Path, other: Path) -> bool:
     return one.absolute().resolve() == other.absolute().resolve()
 
 
+def check_outputs(json_path: Path | None, resume: Path | None) -> None:
+    """Whether the files that an evaluation writes can be written. Raises InputError."""
+    for path in (json_path, resume):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.parent} to write to")
+        if path is not None and path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file: name another one")
+    if json_path is not None and resume is not None and same_place(json_path, resume):
+        raise InputError("--json and --resume name the same file: the result would replace the answers")
+    if json_path is not None:
+        _try_writing(json_path)
+
+
 def _try_writing(path: Path) -> None:
     """Fail now rather than after the evaluation. Raises InputError."""
     part = path.with_name(path.name + ".part")
@@ -219,15 +219,7 @@ def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
     arguments = parser().parse_args(argv)
     plan = plan_of(arguments)
-    for path in (arguments.json, arguments.resume):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"there is no folder {path.parent} to write to")
-        if path is not None and path.exists() and not path.is_file():
-            raise InputError(f"{path} is no file: name another one")
-    if arguments.json is not None and arguments.resume is not None and same_place(arguments.json, arguments.resume):
-        raise InputError("--json and --resume name the same file: the result would replace the answers")
-    if arguments.json is not None:
-        _try_writing(arguments.json)
+    check_outputs(arguments.json, arguments.resume)
     if arguments.plots is not None:
         from .plots import drawing_folder
 

@@ -54,12 +54,12 @@ def show(result: Row) -> None:
     for kind in dict.fromkeys(row["kind"] for row in result["scores"]):
         rows = [row for row in result["scores"] if row["kind"] == kind]
         title = f"{model['name']}: {rows[0]['holes']} {kind} holes, split {result['split']}, {model['dtype']}"
-        _print(title, QUALITY, map(quality_cells, rows), n_left=1)
+        print_table(title, QUALITY, map(quality_cells, rows), n_left=1)
         sure = [row for row in rows if row["ece"] is not None]
         if sure:
-            _print(f"{kind}: confidence", TRUST, map(trust_cells, sure), n_left=1)
+            print_table(f"{kind}: confidence", TRUST, map(trust_cells, sure), n_left=1)
     if result["comparison"]:
-        _print("What int8 loses", LOSS_COLUMNS, map(loss_cells, result["comparison"]), n_left=2)
+        print_table("What int8 loses", LOSS_COLUMNS, map(loss_cells, result["comparison"]), n_left=2)
         if not result["state"]["is_source"]:
             print("Mind: rounding these fp32 weights does not give the checkpoint; it was exported from others.")
     print(LEGEND)
@@ -70,7 +70,7 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}"
 
 
-def _print(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int) -> None:
     """Print a table; the first n_left columns hold words."""
     try:
         from rich.box import SIMPLE_HEAD

@@ -22,7 +22,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
 _PASSED_ON = {
     "serve": "run the engine process in the foreground",
     "train": "prepare data and train a checkpoint",
-    "eval": "measure a checkpoint on held-out holes",
+    "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks",
     "bench": "measure latency through the real server and engine",
 }
 
@@ -82,7 +82,7 @@ def _pass_on(command: str, arguments: list[str]) -> int:
 
         return bench(arguments)
     if command == "eval":
-        from ..benchmarks.heldout import main as evaluate
+        from ..benchmarks.eval_command import main as evaluate
 
         return evaluate(arguments)
     from ..training.command import main as train

@@ -1,0 +1,21 @@
+"""`quicksilver eval`: which evaluation. Each reads its own command line and is imported when it is asked for."""
+
+from collections.abc import Sequence
+
+from .command import Parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run an evaluation. Returns the exit code; raises InputError, CheckpointError, QuicksilverError."""
+    parser = Parser(prog="quicksilver eval", description="Measure a checkpoint.")
+    evaluations = parser.add_subparsers(title="evaluations", metavar="EVALUATION", dest="what", required=True)
+    evaluations.add_parser("heldout", help="holes cut from packages that training never saw", add_help=False)
+    evaluations.add_parser("infill", help="the tasks of infilling benchmarks, by running their tests", add_help=False)
+    what = parser.parse_known_args(argv[:1])[0].what
+    if what == "infill":
+        from .infill import main as infill
+
+        return infill(list(argv[1:]))
+    from .heldout import main as heldout
+
+    return heldout(list(argv))
