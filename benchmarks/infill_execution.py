@@ -20,6 +20,9 @@ Outcome = Literal["passed", "failed", "timeout", "memory", "crashed"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "timeout", "memory", "crashed")
 JAIL = Path(__file__).with_name("infill_jail.py")
 OUTPUT_BYTES = 4_000_000
+# As -I, but that the hash seed can be set: the order of a set must not decide whether a program passes.
+ISOLATED = ("-P", "-s", "-S", "-B", "-X", "utf8")
+ENVIRONMENT = {"PATH": "", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
 # A process may be stopped at its start for want of processors; its clock starts when it says that it is ready.
 START_S = 20.0
 
@@ -106,9 +109,9 @@ def _start(
         "memory_bytes": limits.memory_mb << 20, "output_bytes": OUTPUT_BYTES,
     }  # fmt: skip
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-X", "utf8", "-B", str(JAIL), json.dumps(settings)],
+        [sys.executable, *ISOLATED, str(JAIL), json.dumps(settings)],
         stdin=given, stdout=printed, stderr=subprocess.DEVNULL, pass_fds=(code.fileno(), said.fileno()), cwd=folder,
-        env={"PATH": "", "HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8"}, start_new_session=True,
+        env={**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}, start_new_session=True,
     )  # fmt: skip
 
 

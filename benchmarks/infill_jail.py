@@ -1,6 +1,6 @@
 """What runs inside the process that runs a benchmark's program: limits first, then the program, then a verdict.
 
-Not imported: `infill_execution` starts it as a script, isolated (`python -I -S`), with file descriptors for the source,
+Not imported: `infill_execution` starts it as a script, isolated (no site-packages, no environment), with file descriptors for the source,
 a verdict file and the limits. It knows nothing but the standard library. The protection has two layers:
 
 * The kernel (Linux on x86-64 and AArch64): a seccomp filter refuses new processes (threads are fine), other programs,
