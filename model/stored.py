@@ -54,6 +54,15 @@ class StoredCheckpoint:
     sha256: str
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint of ours, or nothing that says otherwise; published ones name a model type."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return not any(folder.glob("*.safetensors*")) or (folder / CONFIG).is_file()
+    return not isinstance(config, dict) or "format" in config or "model_type" not in config
+
+
 def embedded_checkpoint() -> Path:
     """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
     root = Path(__file__).parent / "checkpoints"

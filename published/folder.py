@@ -59,15 +59,6 @@ class Published:
     sha256: str
 
 
-def is_published(folder: Path) -> bool:
-    """Whether folder looks like somebody else's checkpoint rather than ours: a config.json that names a model type."""
-    try:
-        config = read_json(folder / CONFIG)
-    except CheckpointError:
-        return bool(list(folder.glob("*.safetensors"))) and not (folder / CONFIG).is_file()
-    return "format" not in config
-
-
 def load(
     folder: Path,
     *,

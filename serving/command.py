@@ -28,6 +28,8 @@ LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
 DeviceName = Literal["cpu", "cuda"]
 RuntimeName = Literal["torch", "openvino"]
 DtypeName = Literal["float32", "bfloat16"]
+WeightFormat = Literal["int8", "fp8"]
+CacheKind = Literal["exact", "dual", "none"]
 CACHE_MB = 256
 
 _LOG_BYTES = 1_000_000
@@ -45,6 +47,9 @@ class ServeOptions:
     runtime: RuntimeName | None
     dtype: DtypeName | None
     cache_mb: int
+    family: str | None
+    weights: WeightFormat | None
+    context_cache: CacheKind | None
     idle_s: float | None
     detached: bool
     verbose: bool
@@ -67,6 +72,9 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
             runtime=options.runtime,
             dtype=options.dtype,
             cache_mb=options.cache_mb,
+            family=options.family,
+            weights=options.weights,
+            context_cache=options.context_cache,
         )
         return _serve(options, home, load or real)
     except QuicksilverError as error:
@@ -85,12 +93,24 @@ def load_checkpoint(
     runtime: RuntimeName | None = None,
     dtype: DtypeName | None = None,
     cache_mb: int = CACHE_MB,
+    family: str | None = None,
+    weights: WeightFormat | None = None,
+    context_cache: CacheKind | None = None,
 ) -> Infiller[Any]:
-    """The real model. Imports torch. Raises CheckpointError, or InputError for a runtime that is not installed."""
+    """The real model. Imports torch. Raises CheckpointError, or InputError for a runtime that is not installed.
+
+    family, weights and context_cache are for published checkpoints.
+    """
     from ..model.head_start import HeadStartWork, has_openvino
-    from ..model.stored import embedded_checkpoint
+    from ..model.stored import embedded_checkpoint, is_ours
 
     folder = checkpoint or embedded_checkpoint()
+    if not is_ours(folder):
+        if runtime == "openvino":
+            raise InputError("published models run with PyTorch: leave --runtime out")
+        return _load_published(folder, n_threads, device, dtype, family, weights, context_cache)
+    if family or weights or context_cache:
+        raise InputError("--family, --weights and --context-cache are for published models: leave them out")
     with _no_collections():
         head_start = None
         if device != "cuda" and runtime != "torch" and has_openvino():
@@ -107,6 +127,31 @@ def load_checkpoint(
             dtype=None if dtype is None else getattr(torch, dtype),
             cache_bytes=cache_mb * 2**20,
             head_start=head_start,
+        )
+
+
+def _load_published(
+    folder: Path,
+    n_threads: int | None,
+    device: DeviceName | None,
+    dtype: DtypeName | None,
+    family: str | None,
+    weights: WeightFormat | None,
+    context_cache: CacheKind | None,
+) -> Infiller[Any]:
+    with _no_collections():
+        import torch
+
+        from ..published.infiller import load_published
+
+        return load_published(
+            folder,
+            n_threads=n_threads,
+            device=None if device is None else torch.device(device),
+            dtype=None if dtype is None else getattr(torch, dtype),
+            weights=weights,
+            family=family,
+            cache=context_cache or "exact",
         )
 
 
@@ -144,6 +189,15 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"
     )
+    parser.add_argument("--family", help="of a published model, where its folder does not say")
+    parser.add_argument(
+        "--weights", choices=get_args(WeightFormat), help="round a published model's weights to one byte a number"
+    )
+    parser.add_argument(
+        "--context-cache",
+        choices=get_args(CacheKind),
+        help="of a published model: exact, where its attention allows (default); dual, an approximation; none",
+    )
     parser.add_argument(
         "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"
     )
@@ -170,6 +224,9 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         runtime=found.runtime,
         dtype=found.dtype,
         cache_mb=found.cache_mb,
+        family=found.family,
+        weights=found.weights,
+        context_cache=found.context_cache,
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
         verbose=found.verbose,
