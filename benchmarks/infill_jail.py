@@ -1,7 +1,7 @@
 """What runs inside the process that runs a benchmark's program: limits first, then the program, then a verdict.
 
-Not imported: `infill_execution` starts it as a script, isolated (no site-packages, no environment), with file descriptors for the source,
-a verdict file and the limits. It knows nothing but the standard library. The protection has two layers:
+Not imported: `infill_execution` starts it as a script, isolated (no site-packages, no environment), with descriptors of
+files for the source and the verdict, and limits. It knows the standard library alone. The protection has two layers:
 
 * The kernel (Linux on x86-64 and AArch64): a seccomp filter refuses new processes (threads are fine), other programs,
   sockets, io_uring, tracing, leaving the process group, and signals to other processes.
@@ -44,8 +44,11 @@ NUMBER_AT, ARCH_AT, ARGUMENT_AT = 0, 4, 16  # offsets in struct seccomp_data
 PROCESS_EVENTS = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen")
 REFUSED_EVENTS = (*PROCESS_EVENTS, "pty.spawn", "ctypes.", "socket.bind", "socket.connect", "socket.getaddrinfo",
                   "socket.gethostby", "socket.sendto")  # fmt: skip
-CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
-           "os.chown", "os.utime", "os.mkfifo", "os.setxattr")  # fmt: skip
+ONE, TWO, SECOND = slice(1), slice(2), slice(1, 2)  # which values of an event are paths that change
+CHANGES = {
+    "os.remove": ONE, "os.rmdir": ONE, "os.mkdir": ONE, "os.truncate": ONE, "os.chmod": ONE, "os.chown": ONE,
+    "os.utime": ONE, "os.setxattr": ONE, "os.removexattr": ONE, "os.rename": TWO, "os.link": TWO, "os.symlink": SECOND,
+}  # fmt: skip
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -99,7 +102,8 @@ def filter_system_calls() -> bool:
 
 def refuse_in_interpreter(folder: str) -> None:
     """Add the audit hook, for good. folder is where files may be written."""
-    inside, real, own = folder.rstrip(os.sep) + os.sep, os.path.realpath, os.getpid()
+    inside, own = folder.rstrip(os.sep) + os.sep, os.getpid()
+    real, is_folder = os.path.realpath, os.path.isdir  # as they are now, whatever the program does to them
 
     def is_outside(path: object) -> bool:
         if isinstance(path, int):
@@ -109,12 +113,15 @@ def refuse_in_interpreter(folder: str) -> None:
 
     def hook(event: str, values: tuple) -> None:
         if event == "open":
-            path, _, flags = values
-            if isinstance(flags, int) and flags & WRITES and path is not None and is_outside(path):
+            path, mode, flags = values
+            if not isinstance(flags, int) or path is None or not is_outside(path):
+                return
+            if flags & WRITES:
                 raise PermissionError("files outside the program's own folder cannot be written")
+            if mode is None and is_folder(path):  # os.open: what is removed in there could not be told any more
+                raise PermissionError("folders outside the program's own cannot be opened")
         elif event in CHANGES:
-            n_paths = 2 if event in ("os.rename", "os.link") else 1
-            if any(is_outside(path) for path in values[:n_paths]):
+            if any(is_outside(path) for path in values[CHANGES[event]]):
                 raise PermissionError("files outside the program's own folder cannot be changed")
         elif event.startswith(REFUSED_EVENTS):
             raise PermissionError(f"{event} is refused here")
