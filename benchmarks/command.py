@@ -72,6 +72,14 @@ def main(argv: Sequence[str]) -> int:
     kernels.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="(bfloat16; float32 on a CPU)")
     kernels.add_argument("--rounds", type=int, default=20, help="each side's turns (20)")
     kernels.set_defaults(run=_kernels)
+    published = benchmarks.add_parser("published", help="how a published checkpoint loads: time, memory, one step")
+    published.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    published.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint (default: random weights)")
+    published.add_argument("--shape", choices=("0.5b", "1.5b", "3b", "7b"), default="0.5b", help="of those (0.5b)")
+    published.add_argument("--weights", default="as-stored", help="of as-stored, int8, fp8, with commas between")
+    published.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
+    published.add_argument("--keep", type=Path, metavar="FOLDER", help="write the random checkpoint here and leave it")
+    published.set_defaults(run=_published)
     steps = benchmarks.add_parser("steps", help="a denoise step of whole models against reading their weights")
     steps.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     steps.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
@@ -234,6 +242,19 @@ def _steps(options: argparse.Namespace) -> int:
         n_rounds=options.rounds,
     )  # fmt: skip
     return run_steps(plan, options.json)
+
+
+def _published(options: argparse.Namespace) -> int:
+    from .published_load import LoadPlan, run_load
+
+    formats = options.weights.replace(" ", "").split(",")
+    if not set(formats) <= {"as-stored", "int8", "fp8"}:
+        raise InputError(f"--weights must be of as-stored, int8 and fp8, with commas between, not {options.weights!r}")
+    plan = LoadPlan(
+        folder=_resolved(options.model), shape=options.shape, device=options.device, keeps=options.keep,
+        weights=tuple(None if name == "as-stored" else name for name in formats),
+    )  # fmt: skip
+    return run_load(plan, options.json)
 
 
 def _nvim(options: argparse.Namespace) -> int:
