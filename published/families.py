@@ -26,7 +26,7 @@ class Family:
     the tokenizer has; mask_id where no text is known. expands: text of the token that stands for two masks, if it has
     one. block: tokens of a block where config.json does not say. tied: whether head and embedding are one where
     config.json does not say. holds tells from config.json and the special tokens' texts whether a folder is of this
-    family; the first of FAMILIES that says so is taken. licence is that of the published weights, for people.
+    family; the first of FAMILIES that says so is taken. licence is that of most of the published weights, for people.
     """
 
     name: str
@@ -79,8 +79,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="dream", label="Dream, Dream-Coder, DiffuCoder", holds=_is_type("dream"), is_shifted=True,
-        masks=DREAM_MASK, mask_id=151_666, qkv_bias=True,
-        licence="Apache-2.0 (Dream, Dream-Coder); Apple's research licence (DiffuCoder)",
+        masks=DREAM_MASK, mask_id=151_666, qkv_bias=True, licence="Apache-2.0",
     ),
     Family(
         name="open-dcoder", label="Open-dCoder", is_shifted=True, masks=("<M>",), mask_id=151_665, tied=True,

@@ -189,6 +189,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"
     )
+    parser.add_argument("--list-models", action=_ListModels, nargs=0, help="say which published models can be served")
     parser.add_argument("--family", help="of a published model, where its folder does not say")
     parser.add_argument(
         "--weights", choices=get_args(WeightFormat), help="round a published model's weights to one byte a number"
@@ -238,6 +239,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
+
+
+class _ListModels(argparse.Action):
+    """Prints the table of docs/published.md."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from ..published.known import table
+
+        print("\n".join(table()))
+        parser.exit()
 
 
 def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:

@@ -16,7 +16,7 @@ TOKENS = CanvasTokens(mask=MASK, end=END, forbidden=NOTHING, stops=torch.arange(
 
 @given(st.lists(st.sampled_from([1, 2, MASK, EXPAND]), max_size=9), st.integers(0, 6))
 def test_expanding(cells: list[int], n_free: int):
-    """Text keeps its order and its scores; every expansion is two masks, or one where there is no room; none is left."""
+    """Text keeps its order and its scores; an expansion is two masks, or one where there is no room; none is left."""
     n = len(cells) + n_free
     if not n:
         return
