@@ -19,8 +19,8 @@ from ..fim.errors import InputError
 from .decoders import Answer
 
 N_HASH = 16
-CODE_FOLDERS = ("fim", "kernels", "model")
-CODE_FILES = ("benchmarks/decoders.py", "benchmarks/floors.py", "benchmarks/syntax.py")
+CODE_FOLDERS = ("fim", "kernels", "model", "published")
+CODE_FILES = tuple(f"benchmarks/{name}.py" for name in ("decoders", "published_decoders", "floors", "syntax"))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
-Owns the list of decoders. A new one is one more `NamedDecoder` in CATALOGUE: a function from the loaded infiller to a
-Decoder. What a decoder knows of the length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the
-truth, those of ORACLE_LENGTH its length. Whether an answer may hold several lines follows from the kind of hole alone
-(`Task.multiline`). Random spans are always asked for as multi-line, and end where the decoder ends them: deriving the
-mode from the truth would give away whether it crosses a line. Knows no scores.
+Owns the list of decoders of our own checkpoints. A new one is one more `NamedDecoder` in CATALOGUE: a function from the
+loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. What a decoder knows of the
+length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the truth, those of ORACLE_LENGTH its length.
+Whether an answer may hold several lines follows from the kind of hole alone (`Task.multiline`). Random spans are always
+asked for as multi-line, and end where the decoder ends them: deriving the mode from the truth would give away whether
+it crosses a line. Knows no scores.
 """
 
 import math
@@ -12,12 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
 from ..fim.budget import Budget
-from ..fim.types import CompletionRequest, Hole, PolicyName
+from ..fim.types import Completion, CompletionRequest, Hole, PolicyName
 from ..model.asks import never
 from ..model.blocks import LayerStates
 from ..model.canvas_tokens import CanvasTokens
@@ -53,13 +54,22 @@ class Answer:
     n_tokens: int | None = None
 
 
+class Completes(Protocol):
+    """A loaded model, of whatever family, that answers a request, blocking."""
+
+    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
+        """Fill request.hole. Raises InputError."""
+        ...
+
+
 Decoder = Callable[[Task], Answer]
 Family = Literal["floor", "causal", "denoiser"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedDecoder:
-    """One way to fill holes: name for the command line and the data, label for reports, and how it is made.
+    """One way to fill holes: name for the command line and the data, label for reports, and how it is made of a loaded
+    model of the kind that its catalogue is for.
 
     max_steps is the cap on evaluations of one answer; None where nothing is capped. length says in a word or two where
     the length of its answers comes from; every table of infilling benchmarks shows it.
@@ -68,7 +78,7 @@ class NamedDecoder:
     name: str
     label: str
     family: Family
-    make: Callable[[DenoisingInfiller], Decoder]
+    make: Callable[[Any], Decoder]
     max_steps: int | None = None
     length: str = OWN_LENGTH
 
@@ -118,7 +128,7 @@ def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str],
     return decode
 
 
-def by_request(ask: Callable[[Task], CompletionRequest], infiller: DenoisingInfiller) -> Decoder:
+def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) -> Decoder:
     """The infiller as a whole, asked in a certain way."""
 
     def decode(task: Task) -> Answer:

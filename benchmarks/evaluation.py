@@ -13,16 +13,20 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..fim.errors import QuicksilverError
+from ..fim.errors import InputError, QuicksilverError
 from ..model.infiller import DenoisingInfiller
 from ..model.runtimes import Runtime
+from ..model.stored import is_ours
 from .answer_log import AnswerLog, Record
 from .decoders import CATALOGUE, Answer, NamedDecoder, read_context
 from .holes import Task
 from .scores import Judged, filling, judge
 from .syntax import parses
+
+if TYPE_CHECKING:
+    from ..published.infiller import PublishedInfiller
 
 WeightsName = Literal["int8", "fp32"]
 Dtype = Literal["float32", "bfloat16"]
@@ -31,13 +35,15 @@ Dtype = Literal["float32", "bfloat16"]
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What a process needs to get its infiller: a checkpoint folder, a run's state for fp32 weights, number format, and
-    what runs the checkpoint's int8 weights (fp32 ones are PyTorch's)."""
+    what runs the checkpoint's int8 weights (fp32 ones are PyTorch's). family: of a published checkpoint whose folder
+    does not say."""
 
     model: Path
     state: Path | None
     dtype: Dtype
     runtime: Runtime = "torch"
     n_threads: int
+    family: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +55,48 @@ class Work:
     decoders: tuple[str, ...]
 
 
-def load(setup: Setup) -> DenoisingInfiller:
-    """The infiller of a setup, in this process. Raises CheckpointError, InputError (bad state)."""
+def catalogue_of(folder: Path) -> tuple[NamedDecoder, ...]:
+    """The decoders of the checkpoint in folder."""
+    if is_ours(folder):
+        return CATALOGUE
+    from .published_decoders import PUBLISHED
+
+    return PUBLISHED
+
+
+def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller":
+    """The infiller of a setup, in this process. Raises CheckpointError, InputError (bad state, or no place for it)."""
     import torch
 
     from ..model import checkpoint
     from .unquantised import unquantised
 
     torch.set_num_threads(setup.n_threads)
+    if setup.state is None and not is_ours(setup.model):
+        from ..published.infiller import load_published
+
+        return load_published(setup.model, dtype=getattr(torch, setup.dtype), family=setup.family)
+    if setup.family is not None:
+        raise InputError("--family is for published models: leave it out")
     loaded = checkpoint.load(setup.model)
     if setup.state is not None:
         loaded = unquantised(loaded, setup.state).checkpoint
     return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime if setup.state is None else "torch")
 
 
-def fill(infiller: DenoisingInfiller, work: Sequence[Work], by: str) -> Generator[list[Record]]:
+def fill(
+    infiller: "DenoisingInfiller | PublishedInfiller",
+    work: Sequence[Work],
+    by: str,
+    catalogue: Sequence[NamedDecoder] = CATALOGUE,
+) -> Generator[list[Record]]:
     """The answers to one hole after the other."""
-    named = {decoder.name: decoder for decoder in CATALOGUE}
+    named = {decoder.name: decoder for decoder in catalogue}
     wanted = {name for each in work for name in each.decoders}
     decoders = {name: named[name].make(infiller) for name in wanted}
     for each in work:
-        if any(named[name].family != "floor" for name in each.decoders):
+        is_read_once = isinstance(infiller, DenoisingInfiller)  # published models keep no context between requests
+        if is_read_once and any(named[name].family != "floor" for name in each.decoders):
             read_context(infiller, each.task)
         did_parse = parses(each.task.prefix + each.task.truth + each.task.suffix)
         seen: dict[str, bool] = {each.task.truth: True}
@@ -92,9 +119,9 @@ def _parses_filled(task: Task, answer: Answer, seen: dict[str, bool]) -> bool:
 def filler_of(setup: Setup, n_workers: int) -> tuple[Callable[..., Generator[list[Record]]], str]:
     """How holes get filled, in this process or in n_workers others, and the SHA-256 of the weights that do it."""
     infiller = load(setup)
-    sha256 = infiller.checkpoint.sha256
+    sha256 = str(infiller.describe()["sha256"])
     if n_workers == 1:
-        return partial(fill, infiller), sha256
+        return partial(fill, infiller, catalogue=catalogue_of(setup.model)), sha256
 
     def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
         return fill_in_processes(setup, work, by, n_workers)
@@ -149,7 +176,7 @@ def _serve(setup: Setup, work: Sequence[Work], by: str, end: Connection) -> None
     """A worker's whole life: records, then None; or the error that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
     try:
-        for records in fill(load(setup), work, by):
+        for records in fill(load(setup), work, by, catalogue_of(setup.model)):
             end.send(records)
         end.send(None)
     except BrokenPipeError:

@@ -40,7 +40,7 @@ from ..training.corpus import Split
 from .answer_log import AnswerLog, code_digest, maker
 from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
-from .evaluation import Dtype, Setup, WeightsName, evaluate, filler_of, load
+from .evaluation import Dtype, Setup, WeightsName, catalogue_of, evaluate, filler_of, load
 from .holes import KINDS, Kind, Task, draw
 from .progress import progress
 from .scores import Judged, compare, score
@@ -170,12 +170,13 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for."""
-    decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in CATALOGUE], "decoder")
+    folder = arguments.model or embedded_checkpoint()
+    decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
     kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
     chosen = arguments.weights or ("both" if arguments.state else "int8")
     weights: tuple[WeightsName, ...] = ("int8", "fp32") if chosen == "both" else (chosen,)
     setup = Setup(
-        model=arguments.model or embedded_checkpoint(),
+        model=folder,
         state=arguments.state,
         dtype=arguments.dtype,
         runtime=arguments.runtime,

@@ -30,11 +30,11 @@ from typing import Any, get_args
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model.runtimes import Runtime, fastest_runtime
-from ..model.stored import embedded_checkpoint
+from ..model.stored import embedded_checkpoint, is_ours
 from .answer_log import AnswerLog, code_digest, maker
 from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
-from .evaluation import Setup, evaluate, filler_of, load
+from .evaluation import Setup, catalogue_of, evaluate, filler_of, load
 from .heldout import DTYPES, check_outputs, same_place, select
 from .infill_contamination import manifest_facts, shared_runs
 from .infill_execution import Limits, Program
@@ -47,13 +47,15 @@ from .infill_verdicts import VerdictLog, name_of, run_programs
 from .progress import progress
 
 FORMAT = "quicksilver-infill-1"
+PUBLISHED_DECODERS = "denoiser-one,denoiser-entropy,denoiser-oracle"
 DECODERS = "causal,denoiser-threshold,denoiser-oracle,ranked-drafts"
 FLOORS = "floor-*"  # stand in every table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to measure: the tasks of files, by which decoders, in how many processes, within what limits."""
+    """What to measure: the tasks of files, by which decoders, in how many processes (n_workers with the model, later
+    n_programs that run answers), within what limits."""
 
     setup: Setup
     files: tuple[Path, ...]
@@ -64,6 +66,7 @@ class Plan:
     seed: int
     limits: Limits
     n_workers: int
+    n_programs: int
     corpus: Path | None
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str,
                 names[name, i] = name_of(program, plan.limits)
                 programs[names[name, i]] = program
     with progress("programs run", len(programs)) as advance:
-        run_programs(programs, plan.limits, plan.n_workers, verdicts, advance)
+        run_programs(programs, plan.limits, plan.n_programs, verdicts, advance)
     scored = {
         name: [
             Scored(task=task, answer=answer, verdict=verdicts.find(names[name, i]) if (name, i) in names else None)
@@ -182,8 +185,13 @@ def parser() -> argparse.ArgumentParser:
         "--format", choices=tuple(FORMATS), help="of all files (default: told by the fields of each line)"
     )
     made.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the embedded model)")
+    made.add_argument("--family", help="of a published model, where its folder does not say")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
-    made.add_argument("--decoders", default=DECODERS, help=f"comma-separated, wildcards allowed ({DECODERS}): {names}")
+    made.add_argument(
+        "--decoders",
+        help=f"beside the floors; comma-separated, wildcards allowed (ours: {DECODERS}; published models: "
+        f"{PUBLISHED_DECODERS}). Ours has {names}",
+    )
     made.add_argument(
         "--line-break", choices=("given", "asked"), default="given",
         help="who ends a hole of whole lines: it is given in the suffix, or asked of the model (given)",
@@ -195,8 +203,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--corpus", type=Path, metavar="FOLDER", help="look for the tasks in this training corpus")
     made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
     made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs the weights")
-    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
-    made.add_argument("--threads", type=int, default=1, help="of each process that runs the model (1)")
+    made.add_argument("--workers", type=int, help="processes (one per core; one with a published model)")
+    made.add_argument("--threads", type=int, help="of each process with the model (1; all cores for a published model)")
     made.add_argument(
         "--resume", type=Path, metavar="FILE",
         help="keep answers in FILE and verdicts in FILE.verdicts, and go on from those in them",
@@ -209,24 +217,31 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for. Raises InputError."""
-    named = [(decoder.name, decoder) for decoder in CATALOGUE]
-    decoders = select(f"{FLOORS},{arguments.decoders}", named, "decoder")
+    folder = arguments.model or embedded_checkpoint()
+    is_own = is_ours(folder)
+    named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
+    wanted = arguments.decoders or (DECODERS if is_own else PUBLISHED_DECODERS)
+    decoders = select(f"{FLOORS},{wanted}", named, "decoder")
+    n_cores = os.cpu_count() or 1
     try:
         limits = Limits(seconds=arguments.seconds, memory_mb=arguments.memory_mb)
     except ValueError as error:
         raise InputError(f"--seconds and --memory-mb: {error}") from None
     setup = Setup(
-        model=arguments.model or embedded_checkpoint(),
+        model=folder,
         state=None,
         dtype=arguments.dtype,
-        runtime=arguments.runtime,
-        n_threads=arguments.threads,
+        runtime=arguments.runtime if is_own else "torch",
+        n_threads=arguments.threads if arguments.threads is not None else (1 if is_own else n_cores),
+        family=arguments.family,
     )
     return Plan(
         setup=setup, files=tuple(arguments.files), format_name=arguments.format,
         gives_break=arguments.line_break == "given",
         decoders=decoders, n_drawn=arguments.tasks, seed=arguments.seed, limits=limits,
-        n_workers=arguments.workers, corpus=arguments.corpus,
+        n_workers=arguments.workers if arguments.workers is not None else (n_cores if is_own else 1),
+        n_programs=arguments.workers or n_cores,
+        corpus=arguments.corpus,
     )  # fmt: skip
 
 
@@ -235,7 +250,7 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     plan = plan_of(arguments)
     if arguments.gold:
-        return check_gold(tasks_of(plan), plan.limits, plan.n_workers)
+        return check_gold(tasks_of(plan), plan.limits, plan.n_programs)
     for path in (arguments.json, arguments.samples):
         check_outputs(path, arguments.resume)
         if path is not None and any(same_place(path, file) for file in plan.files):
