@@ -6,7 +6,7 @@ report says that tasks could not be checked. Knows no answers.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..training import corpus
 from ..training.decontamination import N_WORDS
 from ..training.ngrams import ngram_hashes, word_hashes
 from .infill_tasks import InfillTask
+from .progress import progress
 
 MANIFEST = "sources.json"
 N_NAMED = 20
@@ -36,24 +37,24 @@ def manifest_facts(checkpoint: Path, hashes: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def shared_runs(
-    tasks: Sequence[InfillTask], folder: Path, checkpoint: Path, advance: Callable[[], None] = lambda: None
-) -> dict[str, Any]:
+def shared_runs(tasks: Sequence[InfillTask], folder: Path, checkpoint: Path) -> dict[str, Any]:
     """How many tasks share 13 words in a row with a training document of the corpus in folder.
 
-    Counted for each base problem's text around and in the hole; tasks with fewer words cannot be checked. advance is
-    called once a document. Raises InputError without a corpus there.
+    Each task counts with the text around and in its hole; with fewer words it cannot be checked. Raises InputError
+    without a corpus there.
     """
     own = [_runs_of(task) for task in tasks]
     wanted = np.unique(np.concatenate(own)) if own else np.empty(0, dtype=np.uint64)
     is_found = np.zeros(len(wanted), dtype=bool)
-    for document in corpus.read(folder, "train"):
-        runs = ngram_hashes(word_hashes(document.text), N_WORDS)
-        at = np.searchsorted(wanted, runs)
-        inside = at < len(wanted)
-        at = at[inside]
-        is_found[at[wanted[at] == runs[inside]]] = True
-        advance()
+    documents = corpus.read(folder, "train")
+    with progress("training documents", len(documents)) as advance:
+        for document in documents:
+            runs = ngram_hashes(word_hashes(document.text), N_WORDS)
+            at = np.searchsorted(wanted, runs)
+            inside = at < len(wanted)
+            at = at[inside]
+            is_found[at[wanted[at] == runs[inside]]] = True
+            advance()
     seen = wanted[is_found]
     shared = [task.name for task, runs in zip(tasks, own, strict=True) if np.isin(runs, seen).any()]
     n_checked = sum(len(runs) > 0 for runs in own)
