@@ -98,13 +98,15 @@ class CompletionServer(StrictServer):
         session.asked = ask.document
         if ask.invoked:
             self.care.wake()
-        around = self.surroundings(session, ask.offset)
-        work = complete_inline(ask, self.settings, self.care, self.encoding, around)
-        about = (id(ask.document), ask.offset, ask.invoked)
+        around, settings = self.surroundings(session, ask.offset), self.settings
+        work = complete_inline(ask, settings, self.care, self.encoding, around)
+        about = (id(ask.document), ask.offset, ask.invoked, settings)
         with self.project.question():
             found = await session.run_newest(work, about=about)
         if found is None or session.document is not ask.document:
             return self._too_late(ask, session)
+        if self.settings is not settings:
+            return found  # not remembered: under other settings it might be another one
         before = session.shown
         session.shown = last_shown(ask, found, before)
         if found.text and session.shown is not before and not self.outcomes.tells:

@@ -209,6 +209,18 @@ async def test_settings_that_are_sent_later_take_effect(editor):
     assert len(complaints(client)) == 1 and "'nonsense'" in complaints(client)[0]
 
 
+async def test_an_answer_on_its_way_when_settings_change_is_asked_again(editor, records):
+    async with editor("--delay-ms", "300", "--text", "one", options=SHOWS_ALL) as client:
+        client.open(URI, TEXT)
+        on_its_way = asyncio.create_task(client.complete(URI, AT, invoked=False))
+        await until(lambda: len(records.all("asked")) == 1)
+        client.notify("workspace/didChangeConfiguration", {"settings": {"quicksilver": SHOWS_ALL | {"budget_ms": 900}}})
+        assert [item["insertText"] for item in await on_its_way] == ["one"]
+        assert [item["insertText"] for item in await client.complete(URI, AT, invoked=False)] == ["one"]
+    budgets = [record["budget_ms"] for record in records.all("asked")]
+    assert budgets[0] != 900 and budgets[-1] == 900
+
+
 async def until_items(client, n_items, seconds=10):
     """Ask until there are so many: the server takes an answer of the client over a moment after it has come."""
     async with asyncio.timeout(seconds):
