@@ -6,7 +6,7 @@ reads a hole's context once for all decoders, and parses each filled file; only 
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -116,17 +116,19 @@ def _parses_filled(task: Task, answer: Answer, seen: dict[str, bool]) -> bool:
     return seen[text]
 
 
-def filler_of(setup: Setup, n_workers: int) -> tuple[Callable[..., Generator[list[Record]]], str]:
-    """How holes get filled, in this process or in n_workers others, and the SHA-256 of the weights that do it."""
+def filler_of(
+    setup: Setup, n_workers: int
+) -> tuple[Callable[..., Generator[list[Record]]], Mapping[str, str | int | float]]:
+    """How holes get filled, in this process or in n_workers others, and what the model says of itself, its name too."""
     infiller = load(setup)
-    sha256 = str(infiller.describe()["sha256"])
+    facts = {"name": infiller.name, **infiller.describe()}
     if n_workers == 1:
-        return partial(fill, infiller, catalogue=catalogue_of(setup.model)), sha256
+        return partial(fill, infiller, catalogue=catalogue_of(setup.model)), facts
 
     def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
         return fill_in_processes(setup, work, by, n_workers)
 
-    return share_out, sha256
+    return share_out, facts
 
 
 def fill_in_processes(setup: Setup, work: Sequence[Work], by: str, n_workers: int) -> Generator[list[Record]]:

@@ -95,8 +95,8 @@ def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
     judged: dict[WeightsName, dict[str, list[Judged]]] = {}
     for weights in plan.weights:
         setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
-        filler, sha256 = filler_of(setup, plan.n_workers)
-        by = maker(sha256, setup.dtype, setup.runtime if weights == "int8" else "torch", code)
+        filler, facts = filler_of(setup, plan.n_workers)
+        by = maker(str(facts["sha256"]), setup.dtype, setup.runtime if weights == "int8" else "torch", code)
         with progress(f"holes, {weights}", len(tasks)) as advance:
             judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
     return result_of(plan, tasks, judged, state)

@@ -19,7 +19,7 @@ import json
 import os
 import platform
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -34,7 +34,7 @@ from ..model.stored import embedded_checkpoint, is_ours
 from .answer_log import AnswerLog, code_digest, maker
 from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
-from .evaluation import Setup, catalogue_of, evaluate, filler_of, load
+from .evaluation import Setup, catalogue_of, evaluate, filler_of
 from .heldout import DTYPES, check_outputs, same_place, select
 from .infill_contamination import manifest_facts, shared_runs
 from .infill_execution import Limits, Program
@@ -95,8 +95,8 @@ def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str,
     """
     tasks = tasks_of(plan)
     contamination = _contamination(plan, tasks)  # first, as a bad corpus must not cost hours
-    filler, sha256 = filler_of(plan.setup, plan.n_workers)
-    by = maker(sha256, plan.setup.dtype, plan.setup.runtime, code_digest())
+    filler, facts = filler_of(plan.setup, plan.n_workers)
+    by = maker(str(facts["sha256"]), plan.setup.dtype, plan.setup.runtime, code_digest())
     with progress("tasks answered", len(tasks)) as advance:
         judged = evaluate([task.hole for task in tasks], plan.decoders, log, by, partial(filler, by=by), advance)
     answers = {name: [each.answer for each in row] for name, row in judged.items()}
@@ -117,7 +117,7 @@ def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str,
         ]
         for name, row in answers.items()
     }
-    return result_of(plan, scored, contamination), scored
+    return result_of(plan, scored, facts, contamination), scored
 
 
 def _contamination(plan: Plan, tasks: Sequence[InfillTask]) -> dict[str, Any]:
@@ -128,7 +128,9 @@ def _contamination(plan: Plan, tasks: Sequence[InfillTask]) -> dict[str, Any]:
     return {**facts, "runs": runs}
 
 
-def result_of(plan: Plan, scored: dict[str, list[Scored]], contamination: dict[str, Any]) -> dict[str, Any]:
+def result_of(
+    plan: Plan, scored: dict[str, list[Scored]], model: Mapping[str, Any], contamination: dict[str, Any]
+) -> dict[str, Any]:
     """The results as data, in the form that the module describes."""
     tasks = [each.task for each in next(iter(scored.values()))]
     scores = [
@@ -136,7 +138,6 @@ def result_of(plan: Plan, scored: dict[str, list[Scored]], contamination: dict[s
         for benchmark in dict.fromkeys(task.benchmark for task in tasks)
         for decoder in plan.decoders
     ]
-    infiller = load(plan.setup)
     verdicts = [each.verdict for row in scored.values() for each in row if each.verdict is not None]
     return {
         "format": FORMAT,
@@ -145,7 +146,7 @@ def result_of(plan: Plan, scored: dict[str, list[Scored]], contamination: dict[s
             "architecture": platform.machine(), "python": platform.python_version(), "workers": plan.n_workers,
             "threads": plan.setup.n_threads,
         },
-        "model": {"name": infiller.name, **infiller.describe()},
+        "model": dict(model),
         "files": [{"name": path.name, "sha256": _sha256(path)} for path in plan.files],
         "line_break": "given" if plan.gives_break else "asked",
         "has_whole_lines": any(task.benchmark in ("single-line", "multi-line") for task in tasks),

@@ -163,7 +163,7 @@ def described(error: BaseException) -> str:
 def main() -> None:
     """Protect, run, write the verdict, and leave without waiting for anything the program has left behind."""
     settings = json.loads(sys.argv[1])
-    with os.fdopen(settings["source"], encoding="utf-8") as stream:
+    with os.fdopen(settings["source"], encoding="utf-8", errors="surrogatepass") as stream:
         source = stream.read()
     folder = os.path.realpath(".")
     limit(settings["seconds"], settings["memory_bytes"], settings["output_bytes"])

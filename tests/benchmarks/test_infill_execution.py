@@ -39,7 +39,9 @@ def test_a_right_program_passes_and_a_wrong_one_fails():
     wrong = run("assert 1 + 1 == 3, 'no sum'")
     assert (wrong.outcome, wrong.detail) == ("failed", "AssertionError: no sum")
     assert wrong.protection == ("kernel" if KERNEL else "interpreter")
-    assert run("def f(:").detail.startswith("SyntaxError")
+    for source, error in (("def f(:", "SyntaxError"), ("x = '\ud800'", "UnicodeEncodeError"), ("x = '\0'", "")):
+        verdict = run(source)
+        assert verdict.outcome == "failed" and verdict.detail.startswith(error), source
 
 
 @pytest.mark.parametrize(
