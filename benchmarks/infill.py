@@ -37,7 +37,7 @@ from .decoders import CATALOGUE, NamedDecoder
 from .evaluation import Setup, catalogue_of, evaluate, filler_of
 from .heldout import DTYPES, check_outputs, same_place, select
 from .infill_contamination import manifest_facts, shared_runs
-from .infill_execution import Limits, Program
+from .infill_execution import Limits
 from .infill_gold import check_gold
 from .infill_readers import FORMATS, read_all
 from .infill_report import show
@@ -100,20 +100,17 @@ def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str,
     with progress("tasks answered", len(tasks)) as advance:
         judged = evaluate([task.hole for task in tasks], plan.decoders, log, by, partial(filler, by=by), advance)
     answers = {name: [each.answer for each in row] for name, row in judged.items()}
-    programs: dict[str, Program] = {}
-    names: dict[tuple[str, int], str] = {}
-    for name, row in answers.items():
-        for i, (task, answer) in enumerate(zip(tasks, row, strict=True)):
-            program = task.program(task.filled(answer))
-            if program is not None:
-                names[name, i] = name_of(program, plan.limits)
-                programs[names[name, i]] = program
-    with progress("programs run", len(programs)) as advance:
-        run_programs(programs, plan.limits, plan.n_programs, verdicts, advance)
+    programs = {
+        name: [task.program(task.filled(a)) for task, a in zip(tasks, row, strict=True)]
+        for name, row in answers.items()
+    }
+    wanted = {name_of(p, plan.limits): p for row in programs.values() for p in row if p is not None}
+    with progress("programs run", len(wanted)) as advance:
+        run_programs(wanted, plan.limits, plan.n_programs, verdicts, advance)
     scored = {
         name: [
-            Scored(task=task, answer=answer, verdict=verdicts.find(names[name, i]) if (name, i) in names else None)
-            for i, (task, answer) in enumerate(zip(tasks, row, strict=True))
+            Scored(task=task, answer=answer, verdict=program and verdicts.find(name_of(program, plan.limits)))
+            for task, answer, program in zip(tasks, row, programs[name], strict=True)
         ]
         for name, row in answers.items()
     }
