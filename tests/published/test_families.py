@@ -156,6 +156,8 @@ def test_an_answer(family, multiline: bool, monkeypatch: pytest.MonkeyPatch):
     """Something, the same again, also among others; no special token in it, one line where one was asked for."""
     _, _, published = family
     infiller = PublishedInfiller(published)
+    monkeypatch.setattr("quicksilver.published.infiller.N_TOKENS_LINE", 10)
+    monkeypatch.setattr("quicksilver.published.infiller.N_TOKENS_BLOCK", 20)
     request = CompletionRequest(
         hole=Hole(prefix=HOLE.prefix, suffix=HOLE.suffix, language="python", replaced=(32, 32), multiline=multiline),
         budget_ms=None, drafts=0, max_evaluations=200,
