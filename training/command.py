@@ -132,28 +132,25 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def fit_ranker(arguments: argparse.Namespace) -> None:
     """Fit a checkpoint's ranker on the valid split and put it into the checkpoint's config."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..model import checkpoint
     from ..model.infiller import load_infiller
     from .prefixes import fit_prefixes
+    from .progress import progress
     from .ranker import fit_to
 
     if arguments.holes < 1 or arguments.seed < 0:
         raise InputError("--holes must be at least 1, --seed 0 or more")
     infiller = load_infiller(arguments.checkpoint)
     documents = corpus.read(arguments.folder / "corpus", "valid")
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("candidates", total=arguments.holes)
-        then = progress.add_task("beginnings", total=PREFIX_HOLES * arguments.holes)
+    n, n_then = arguments.holes, PREFIX_HOLES * arguments.holes
+    with progress(True) as report:
         ranker = fit_to(
-            infiller, documents, arguments.holes, arguments.seed, lambda done: progress.update(task, completed=done)
+            infiller, documents, n, arguments.seed, lambda done: report(f"candidates, hole {done} of {n}", done / n / 2)
         )
         infiller.checkpoint = replace(infiller.checkpoint, ranker=ranker)
         prefix_ranker = fit_prefixes(
-            infiller, documents, PREFIX_HOLES * arguments.holes, arguments.seed,
-            lambda done: progress.update(then, completed=done),
+            infiller, documents, n_then, arguments.seed,
+            lambda done: report(f"beginnings, hole {done} of {n_then}", 0.5 + done / n_then / 2),
         )  # fmt: skip
     checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
     for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):

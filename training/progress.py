@@ -28,7 +28,7 @@ def progress(is_shown: bool) -> Iterator[Report]:
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=1) as bar:
-        task = bar.add_task("training", total=1000)
+        task = bar.add_task("", total=1000)
         yield lambda text, done: bar.update(task, description=text, completed=round(1000 * done))
 
 
