@@ -23,11 +23,12 @@ from ..model.decodings import DECODINGS, DEFAULT_POLICY
 from ..model.denoise import denoise, unchanged
 from ..model.memory import is_out_of_memory
 from ..model.row import Row
+from .contexts import KeptContexts
 from .expanding import expanded
 from .folder import Published, load
 from .layout import around
 from .lengths import best_row, likely_lengths, of_lengths
-from .prediction import CacheKind, Canvases, Sequences, answer, canvas_log_probs, predict
+from .prediction import CacheKind, Canvases, Sequences, answer, canvas_log_probs, predict, read_blocks
 from .quantised import WeightFormat
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class PublishedInfiller:
         self.published = published
         self.cache: CacheKind = cache
         self.n_requests = 1
+        in_blocks = published.family.sight == "blocks" and cache == "exact"
+        self.contexts = KeptContexts(published.block) if in_blocks else None
         specials, tokenizer = published.specials, published.tokenizer
         ids = torch.arange(published.shape.vocab_size)
         is_end = torch.isin(ids, torch.tensor(specials.ends))
@@ -111,6 +114,8 @@ class PublishedInfiller:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            if self.contexts is not None:
+                self.contexts.clear()
             for job, _ in asking:
                 job.error = EngineError(TOO_LITTLE_MEMORY)
             return
@@ -161,7 +166,9 @@ class PublishedJob:
         published, request = self.infiller.published, self.request
         surroundings = around(request.hole, published, self.n_open)
         n_context = len(surroundings.left) + len(surroundings.right)
-        canvases = Canvases(published, surroundings, self.infiller.cache)
+        canvases = Canvases(published, surroundings, self.infiller.cache, self.infiller.contexts)
+        if request.warms and canvases.kept is not None:
+            yield from read_blocks(canvases)
         if request.warms or self.is_cancelled():
             return self._completion((), 0.0, "stop" if request.warms else "cancelled", canvases, n_context)
         if published.family.sight == "blocks":
@@ -257,6 +264,7 @@ class PublishedJob:
             model=self.infiller.name,
             timings_ms={"prefill": 0.0, "denoise": engine_ms, "verify": 0.0, "engine": engine_ms},
             n_context=n_context,
+            n_cached=canvases.n_cached,
         )
 
 

@@ -20,6 +20,7 @@ from ..model.canvas_tokens import CanvasTokens
 from ..model.denoise import Prediction, entropy, first_stops, stop_log_probs
 from ..model.policies import Scores
 from .backbone import Backbone, Past
+from .contexts import KeptContexts
 from .folder import Published
 from .layout import Around
 
@@ -45,12 +46,15 @@ class Sequences:
 
 @dataclass
 class Canvases:
-    """What stands around the rows of a canvas, and what is remembered of it between steps."""
+    """What stands around the rows of a canvas, and what is remembered of it between steps, or, in kept, between
+    requests. n_cached: tokens that were read for an earlier request."""
 
     published: Published
     around: Around
     cache: CacheKind
+    kept: KeptContexts | None = None
     n_forwards: int = 0
+    n_cached: int = 0
     _past: Past | None = None
     _lengths: tuple[int, ...] = ()
 
@@ -120,16 +124,31 @@ def _uncached(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
     return hidden
 
 
-def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
-    """Whole blocks before the canvas see nothing of it: their states stay. One token is kept to ask for a shifted
-    first place."""
+def read_blocks(canvases: Canvases) -> Generator[Sequences, Any, int]:
+    """See to it that the states of the whole blocks before the canvas are at hand; how many tokens these are.
+
+    They see nothing of the canvas, so they stay. One token is left out to ask for a shifted first place.
+    """
     left, block = canvases.around.left, canvases.block or 1
     n_past = (len(left) - 1) // block * block
-    n_known = canvases._past.n_tokens if canvases._past else 0
+    known = canvases._past
+    if known is None and canvases.kept is not None:
+        known = canvases.kept.find(left[:n_past])
+        canvases.n_cached = known.n_tokens if known else 0
+    n_known = known.n_tokens if known else 0
     if n_past > n_known:
-        _, canvases._past = yield Sequences((left[n_known:n_past],), ((),), block, canvases._past, keeps=True)
+        _, known = yield Sequences((left[n_known:n_past],), ((),), block, known, keeps=True)
         canvases.n_forwards += 1
-    rest = left[n_past:]
+        if canvases.kept is not None and known is not None:
+            canvases.kept.keep(left[:n_past], known)
+    canvases._past = known
+    return n_past
+
+
+def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+    block = canvases.block or 1
+    n_past = yield from read_blocks(canvases)
+    rest = canvases.around.left[n_past:]
     places = tuple(_places(canvases, len(rest), len(row)) for row in rows)
     hidden, _ = yield Sequences(tuple((*rest, *row) for row in rows), places, block, canvases._past)
     return hidden
