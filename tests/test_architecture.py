@@ -49,7 +49,9 @@ RULES: Mapping[str, Rule] = {
     "published": Rule(ours=frozenset({"fim", "kernels", "model"}), never=frozenset({"transformers"}) | LSP | NETWORK),
     "training": Rule(ours=frozenset({"fim", "kernels", "model"}), never=LSP),
     "serving": Rule(
-        ours=frozenset({"fim"}), never=TORCH | LSP, late={"command.py": frozenset({"model", "published", "torch", "triton"})}
+        ours=frozenset({"fim"}),
+        never=TORCH | LSP,
+        late={"command.py": frozenset({"model", "published", "torch", "triton"})},
     ),
     "lsp_server": Rule(
         ours=CLIENT | {"fim"},

@@ -61,7 +61,7 @@ def base_on_cpu(config: TrainConfig) -> TrainConfig:
 
 
 def base_on_gpu(config: TrainConfig) -> TrainConfig:
-    """A quarter of a million tokens: a run of minutes needs many steps. A micro-batch takes 25 GB (H200, 2026-11-27)."""
+    """A quarter of a million tokens: a run of minutes needs many steps. A micro-batch takes 25 GB (2026-11-27)."""
     return replace(
         base_on_cpu(config), batch_tokens=262_144, micro_tokens=65_536, valid_samples=128, valid_steps=400,
         sample_steps=800, save_minutes=4.0,

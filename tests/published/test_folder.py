@@ -182,6 +182,6 @@ def test_whose_checkpoint_a_folder_holds(folder: Path, tmp_path: Path):
 def test_an_empty_hole_and_a_huge_one(folder: Path):
     infiller = PublishedInfiller(load(folder))
     for prefix, suffix in (("", ""), ("x" * 50_000, "y\n" * 50_000), ("\n\n", "")):
-        hole = Hole(prefix=prefix, suffix=suffix, language="", replaced=(len(prefix),) * 2, multiline=False)
+        hole = Hole(prefix=prefix, suffix=suffix, language="", replaced=(len(prefix), len(prefix)), multiline=False)
         completion = infiller.complete(CompletionRequest(hole=hole, budget_ms=None, drafts=0, max_evaluations=3), never)
         assert completion.n_context <= 256
