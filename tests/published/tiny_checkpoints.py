@@ -1,9 +1,11 @@
 """Checkpoints of random weights in the layout of every published family, and a plain reference for their logits.
 
 The reference is the stock class of `transformers` that the family was made from, given the family's mask by hand, and
-logits shifted by hand where the family shifts them. Nothing of ours computes in it.
+logits shifted by hand where the family shifts them. Nothing of ours computes in it. `transformers` is imported late: it
+imports Triton, which tests/kernels must be the first to do.
 """
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +17,6 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 N_TEXT = 300
 WIDTH, N_LAYERS, N_HEADS, N_KV, FFN = 48, 3, 4, 2, 80
@@ -47,10 +48,9 @@ def wrapped(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a family is published: the backbone's class and configuration, what config.json says, the mask token."""
+    """How a family is published: the backbone as `transformers` calls it, what config.json says, the mask token."""
 
-    backbone: type
-    config_class: type
+    backbone: str
     mask: str
     says: dict[str, Any]
     rename: Callable[[str], str] = hugging_face
@@ -61,9 +61,9 @@ class Layout:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-QWEN2 = {"backbone": Qwen2ForCausalLM, "config_class": Qwen2Config}
-QWEN3 = {"backbone": Qwen3ForCausalLM, "config_class": Qwen3Config, "settings": {"head_dim": 16}}
-LLAMA = {"backbone": LlamaForCausalLM, "config_class": LlamaConfig}
+QWEN2 = {"backbone": "Qwen2"}
+QWEN3 = {"backbone": "Qwen3", "settings": {"head_dim": 16}}
+LLAMA = {"backbone": "Llama"}
 LAYOUTS: dict[str, Layout] = {
     "dreamon": Layout(
         **QWEN2, mask="<|mask|>", is_shifted=True, more_tokens=("<|expand|>",), says={"model_type": "Dream"}
@@ -130,7 +130,9 @@ def write(folder: Path, name: str, *, dtype: torch.dtype = torch.float32, n_shar
         "attn_implementation": "eager", **layout.settings,
     }  # fmt: skip
     torch.manual_seed(len(name))
-    model = layout.backbone(layout.config_class(**settings)).eval()
+    library = importlib.import_module("transformers")
+    config = getattr(library, f"{layout.backbone}Config")(**settings)
+    model = getattr(library, f"{layout.backbone}ForCausalLM")(config).eval()
     for parameter in model.parameters():  # biases and norms too: what is left out must show
         torch.nn.init.normal_(
             parameter, mean=1.0 if parameter.ndim == 1 else 0.0, std=0.3 if parameter.ndim == 1 else 0.1
