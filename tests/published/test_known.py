@@ -19,7 +19,7 @@ def test_the_guide_holds_the_table(capsys: pytest.CaptureFixture[str]):
     assert f"<!-- quicksilver serve --list-models -->\n{printed}\n<!-- end -->" in PAGE.read_text(encoding="utf-8")
 
 
-def test_every_family_is_in_it():
+def test_each_is_of_a_family_that_is_served():
     unknown = {known.family for known in KNOWN} - {family.name for family in FAMILIES}
     assert not unknown
 
