@@ -61,9 +61,9 @@ class Layout:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-QWEN2 = {"backbone": "Qwen2"}
-QWEN3 = {"backbone": "Qwen3", "settings": {"head_dim": 16}}
-LLAMA = {"backbone": "Llama"}
+QWEN2: dict[str, Any] = {"backbone": "Qwen2"}
+QWEN3: dict[str, Any] = {"backbone": "Qwen3", "settings": {"head_dim": 16}}
+LLAMA: dict[str, Any] = {"backbone": "Llama"}
 LAYOUTS: dict[str, Layout] = {
     "dreamon": Layout(
         **QWEN2, mask="<|mask|>", is_shifted=True, more_tokens=("<|expand|>",), says={"model_type": "Dream"}
