@@ -31,6 +31,7 @@ ENCODINGS: tuple[PositionEncoding, ...] = ("utf-8", "utf-16", "utf-32")
 CANCELLED_SHARE = 0.5
 SAMPLE_S = 0.5
 GROWTH_MIB = 8.0  # over a run, once warm: what the allocator's own fragments account for
+N_TYPED = 200  # keys of the storm, then they are deleted: a text that only grows says nothing of memory
 N_BETWEEN = 25  # broken messages between two questions that must be answered rightly
 
 
@@ -132,6 +133,9 @@ async def _storm(plan: ProtocolPlan) -> dict[str, Any]:
             await asyncio.sleep(max(0.0, start_s + i / plan.storm_per_s - time.monotonic()))
             version += 1
             client.insert(URI, version, (line, 0), rng.choice("abc \n"))
+            if version % N_TYPED == 0:
+                version += 1
+                client.replace(URI, version, ((line, 0), (line + N_TYPED, 0)), "")
             request_id, answer = client.ask(INLINE_COMPLETION, completion_params(URI, (line, 1), invoked=False))
             answers.append(asyncio.ensure_future(_timed(answer)))
             if rng.random() < CANCELLED_SHARE:

@@ -7,7 +7,8 @@ know completions. What is replaced, and why (docs/decisions/0004-language-server
 * decoding: malformed parameters are answered with −32602; pygls never answers them;
 * dispatch: `readers` turn parameters into values when the message arrives, so a handler that runs later still sees the
   document of that moment;
-* the loop over stdin: one thread and one hop per message, headers in any case, an end at `exit` and at end of file.
+* the loop over stdin: one thread, a few messages a turn of the loop (`inbox`), headers in any case, an end at `exit`
+  and at end of file.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any
 
 from ..fim.errors import InputError
 from .framing import FrameReader
+from .inbox import Inbox
 from .quick_import import collector_paused
 
 with collector_paused():
@@ -235,21 +237,17 @@ async def serve_streams(server: StrictServer, stdin_fd: int, stdout_fd: int) -> 
         elif not protocol.stopped.is_set():
             protocol.receive(body)
 
-    def deliver(body: bytes | None) -> None:
-        try:
-            loop.call_soon_threadsafe(receive, body)
-        except RuntimeError:
-            log.debug("a message came after the end")
+    inbox = Inbox(loop, receive)
 
     def end() -> None:
-        deliver(None)
+        inbox.put(None)
         time.sleep(
             _ENDING_S
         )  # this thread ends with the process; a loop that writes to who never reads does not end it
         log.warning("the server was still busy when the client had gone")
         os._exit(0 if protocol.shut_down else 1)
 
-    threading.Thread(target=_read, args=(stdin_fd, deliver, end), name="stdin", daemon=True).start()
+    threading.Thread(target=_read, args=(stdin_fd, inbox.put, end), name="stdin", daemon=True).start()
     await protocol.stopped.wait()
     return 0 if protocol.shut_down else 1
 

@@ -1,0 +1,49 @@
+"""Messages that have come and wait to be read, between the thread that takes them and the event loop.
+
+Owns their order and how many are read at a time. It does not know what they say.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+N_A_TURN = 16
+
+
+class Inbox:
+    """Any number of messages, of which a turn of the event loop reads N_A_TURN.
+
+    A client that is faster than we are is not held up: it may be one that reads nothing while it writes. What it sent
+    waits as bytes. If all of it were read at once, each question among it would hold its own copy of the document, and
+    a slow server would only fall further behind; a few at a time, questions end, or are found out of date, in between.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes | None], None]) -> None:
+        self._loop, self._receive = loop, receive
+        self._waiting: deque[bytes | None] = deque()
+        self._lock = threading.Lock()
+        self._is_awake = False  # whether the loop is to look here
+
+    def put(self, body: bytes | None) -> None:
+        """Leave a message, or None for the end. For any thread."""
+        with self._lock:
+            self._waiting.append(body)
+            if self._is_awake:
+                return
+            self._is_awake = True
+        try:
+            self._loop.call_soon_threadsafe(self._read)
+        except RuntimeError:
+            log.debug("a message came after the end")
+
+    def _read(self) -> None:
+        with self._lock:
+            some = [self._waiting.popleft() for _ in range(min(N_A_TURN, len(self._waiting)))]
+            self._is_awake = bool(some)
+        for body in some:
+            self._loop.call_soon(self._receive, body)  # each a turn of its own: one that fails leaves the others alone
+        if some:
+            self._loop.call_soon(self._read)
