@@ -26,6 +26,7 @@ from .scores import Judged, filling, judge
 from .syntax import parses
 
 if TYPE_CHECKING:
+    from ..published.diffusion_gemma import GemmaInfiller
     from ..published.infiller import PublishedInfiller
 
 WeightsName = Literal["int8", "fp32"]
@@ -59,12 +60,13 @@ def catalogue_of(folder: Path) -> tuple[NamedDecoder, ...]:
     """The decoders of the checkpoint in folder."""
     if is_ours(folder):
         return CATALOGUE
-    from .published_decoders import PUBLISHED
+    from ..published.diffusion_gemma import is_diffusion_gemma
+    from .published_decoders import PUBLISHED, RENOISING
 
-    return PUBLISHED
+    return RENOISING if is_diffusion_gemma(folder) else PUBLISHED
 
 
-def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller":
+def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller":
     """The infiller of a setup, in this process. Raises CheckpointError, InputError (bad state, or no place for it)."""
     import torch
 
@@ -73,8 +75,11 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller":
 
     torch.set_num_threads(setup.n_threads)
     if setup.state is None and not is_ours(setup.model):
+        from ..published.diffusion_gemma import is_diffusion_gemma, load_gemma
         from ..published.infiller import load_published
 
+        if is_diffusion_gemma(setup.model):
+            return load_gemma(setup.model, dtype=getattr(torch, setup.dtype))
         return load_published(setup.model, dtype=getattr(torch, setup.dtype), family=setup.family)
     if setup.family is not None:
         raise InputError("--family is for published models: leave it out")
@@ -85,7 +90,7 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller":
 
 
 def fill(
-    infiller: "DenoisingInfiller | PublishedInfiller",
+    infiller: "DenoisingInfiller | PublishedInfiller | GemmaInfiller",
     work: Sequence[Work],
     by: str,
     catalogue: Sequence[NamedDecoder] = CATALOGUE,

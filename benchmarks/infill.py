@@ -31,6 +31,7 @@ from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model.runtimes import Runtime, fastest_runtime
 from ..model.stored import embedded_checkpoint, is_ours
+from ..published.diffusion_gemma import is_diffusion_gemma
 from .answer_log import AnswerLog, code_digest, maker
 from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
@@ -48,6 +49,7 @@ from .progress import progress
 
 FORMAT = "quicksilver-infill-1"
 PUBLISHED_DECODERS = "denoiser-one,denoiser-entropy,denoiser-oracle"
+RENOISING_DECODERS = "denoiser-own"
 DECODERS = "causal,denoiser-threshold,denoiser-oracle,ranked-drafts"
 FLOORS = "floor-*"  # stand in every table
 
@@ -188,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--decoders",
         help=f"beside the floors; comma-separated, wildcards allowed (ours: {DECODERS}; published models: "
-        f"{PUBLISHED_DECODERS}). Ours has {names}",
+        f"{PUBLISHED_DECODERS}; DiffusionGemma: {RENOISING_DECODERS}). Ours has {names}",
     )
     made.add_argument(
         "--line-break", choices=("given", "asked"), default="given",
@@ -218,7 +220,8 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     folder = arguments.model or embedded_checkpoint()
     is_own = is_ours(folder)
     named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
-    wanted = arguments.decoders or (DECODERS if is_own else PUBLISHED_DECODERS)
+    theirs = RENOISING_DECODERS if is_diffusion_gemma(folder) else PUBLISHED_DECODERS
+    wanted = arguments.decoders or (DECODERS if is_own else theirs)
     decoders = select(f"{FLOORS},{wanted}", named, "decoder")
     n_cores = os.cpu_count() or 1
     try:

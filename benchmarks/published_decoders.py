@@ -2,8 +2,8 @@
 
 Left to itself such a model tries several lengths, or changes its canvas where it was taught to (published/lengths.py,
 published/expanding.py). `denoiser-oracle` is given a canvas of the truth's number of tokens, `denoiser-canvas-N` one of
-N, whatever the truth; both may end earlier, and a model that expands its canvas takes the number as the most. Knows no
-scores.
+N, whatever the truth; both may end earlier, and a model that expands its canvas takes the number as the most.
+DiffusionGemma, which renoises, has one way only. Knows no scores.
 """
 
 from dataclasses import replace
@@ -60,4 +60,12 @@ PUBLISHED: tuple[NamedDecoder, ...] = (
         length=ORACLE_LENGTH,
     ),
     *map(_canvas, CANVASES),
+)  # fmt: skip
+
+RENOISING: tuple[NamedDecoder, ...] = (
+    *(decoder for decoder in CATALOGUE if decoder.family == "floor"),
+    NamedDecoder(
+        name="denoiser-own", label="denoiser, its own sampler", family="denoiser",
+        make=partial(by_request, request_of),
+    ),
 )  # fmt: skip

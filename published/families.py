@@ -150,7 +150,7 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
             return family
     kind = config.get("model_type") or config.get("architectures") or "nothing"
     if model_type(config) == "diffusion_gemma":
-        raise CheckpointError("DiffusionGemma renoises instead of masking, which this version does not do")
+        raise CheckpointError("DiffusionGemma renoises instead of masking: it is served and evaluated, but not by this")
     raise CheckpointError(
         f"this is no diffusion model that we know (config.json says {kind!r}, and no special token is its mask): "
         f"say which it is with --family, one of {', '.join(f.name for f in FAMILIES)}"

@@ -7,7 +7,7 @@ wanted one, so that a model may be larger than half of the memory.
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 READABLE = (torch.float32, torch.float16, torch.bfloat16)
 N_HASHED = 2  # files side by side
+TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +76,12 @@ def load(
     files = weight_files(folder)
     shape = _shape(family, config, files)
     specials = find_specials(folder, family, config, tokenizer, tokenizer_config, shape.vocab_size)
-    with ThreadPoolExecutor(N_HASHED) as pool:
-        hashes = [pool.submit(_sha256, folder / file) for file in sorted(files)]
+    with ThreadPoolExecutor(1) as pool:
+        hashing = pool.submit(hash_of, folder, files)
         model = _model(folder, family, shape, files, device or torch.device("cpu"), dtype)
         if weights is not None:
             narrow(model, weights)
-        digest = hashlib.sha256("".join(each.result() for each in hashes).encode()).hexdigest()
+        digest = hashing.result()
     logger.info("%s, %d parameters, in %.1f s", family.label, shape.n_parameters, time.monotonic() - start_s)
     return Published(
         folder=folder, name=folder.resolve().name, family=family, shape=shape, model=model.eval(),
@@ -120,6 +121,13 @@ def weight_files(folder: Path) -> Mapping[str, tuple[str, ...]]:
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{folder / file} is damaged ({error}): copy it again") from error
     return found
+
+
+def hash_of(folder: Path, files: Iterable[str]) -> str:
+    """The SHA-256 of the SHA-256 of each of the folder's files."""
+    with ThreadPoolExecutor(N_HASHED) as pool:
+        digests = pool.map(_sha256, [folder / file for file in sorted(files)])
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, tuple[str, ...]]) -> BackboneShape:

@@ -25,7 +25,7 @@ from ..model.memory import is_out_of_memory
 from ..model.row import Row
 from .contexts import KeptContexts
 from .expanding import expanded
-from .folder import Published, load
+from .folder import TOO_LITTLE_MEMORY, Published, load
 from .layout import around
 from .lengths import best_row, likely_lengths, of_lengths
 from .prediction import CacheKind, Canvases, Sequences, answer, canvas_log_probs, predict, read_blocks
@@ -37,7 +37,6 @@ N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 64  # default answer lengths
 N_TOKENS_MAX = 256
 N_FIRST = 8  # masks that a model which expands begins with
 N_LENGTHS = 3  # canvases side by side, where a model cannot change its canvas's length
-TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
 Work = Generator[Sequences, Any, Completion]
 
 

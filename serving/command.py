@@ -142,8 +142,18 @@ def _load_published(
     with _no_collections():
         import torch
 
+        from ..published.diffusion_gemma import is_diffusion_gemma, load_gemma
         from ..published.infiller import load_published
 
+        if is_diffusion_gemma(folder):
+            if family or weights or context_cache:
+                raise InputError("DiffusionGemma runs as it is: leave --family, --weights and --context-cache out")
+            return load_gemma(
+                folder,
+                n_threads=n_threads,
+                device=None if device is None else torch.device(device),
+                dtype=None if dtype is None else getattr(torch, dtype),
+            )
         return load_published(
             folder,
             n_threads=n_threads,

@@ -46,7 +46,11 @@ RULES: Mapping[str, Rule] = {
     "fim": Rule(never=TORCH | LSP | NETWORK),
     "kernels": Rule(never=frozenset({"transformers"}) | LSP | NETWORK),
     "model": Rule(ours=frozenset({"fim", "kernels"}), never=LSP | NETWORK),
-    "published": Rule(ours=frozenset({"fim", "kernels", "model"}), never=frozenset({"transformers"}) | LSP | NETWORK),
+    "published": Rule(
+        ours=frozenset({"fim", "kernels", "model"}),
+        never=frozenset({"transformers"}) | LSP | NETWORK,
+        late={"diffusion_gemma.py": frozenset({"transformers"})},
+    ),
     "training": Rule(ours=frozenset({"fim", "kernels", "model"}), never=LSP),
     "serving": Rule(
         ours=frozenset({"fim"}),

@@ -17,7 +17,7 @@ from quicksilver.benchmarks.infill_readers import read_all
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model import checkpoint
 from tiny import tiny_denoiser, tiny_tokenizer
-from tiny_checkpoints import write
+from tiny_checkpoints import write, write_diffusion_gemma
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "infilling"
 FLOORS = {"floor-empty", "floor-pass", "floor-longest-match", "floor-previous-line"}
@@ -133,6 +133,14 @@ def test_published_models_have_decoders_of_their_own(sets, tmp_path, family, cap
         if row["name"] == "denoiser-canvas-8":
             assert row["mean_tokens"] <= 8 and row["mean_steps"] >= 1
     assert "does not say what it was trained on" in capsys.readouterr().out
+
+
+def test_diffusion_gemma_has_one_decoder(sets, tmp_path):
+    write_diffusion_gemma(tmp_path / "gemma")
+    result = run(sets, tmp_path / "gemma", tmp_path, n_tasks=1)
+    assert result["model"]["family"] == "diffusion-gemma"
+    (row,) = [row for row in result["scores"] if not row["name"].startswith("floor")]
+    assert row["name"] == "denoiser-own" and row["mean_steps"] >= 1
 
 
 def test_an_interrupted_evaluation_goes_on(sets, model, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 N_TEXT = 300
 WIDTH, N_LAYERS, N_HEADS, N_KV, FFN = 48, 3, 4, 2, 80
+GEMMA_SPECIALS = ("<bos>", "<pad>", "<eos>", "<|turn>", "<turn|>", "<|image|>", "<|image>", "<image|>")
 SPECIALS = ("<|endoftext|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
@@ -109,16 +110,8 @@ def trained() -> str:
 def write(folder: Path, name: str, *, dtype: torch.dtype = torch.float32, n_shards: int = 1) -> torch.nn.Module:
     """A family's checkpoint in folder; gives the reference's model."""
     layout = LAYOUTS[name]
-    folder.mkdir(parents=True, exist_ok=True)
     specials = (*SPECIALS, layout.mask, *layout.more_tokens)
-    whole = json.loads(trained())
-    n_text = len(whole["model"]["vocab"])
-    whole["added_tokens"] = [
-        {"id": n_text + i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False,
-         "normalized": False}
-        for i, text in enumerate(specials)
-    ]  # fmt: skip
-    (folder / "tokenizer.json").write_text(json.dumps(whole), encoding="utf-8")
+    n_text = _write_tokenizer(folder, specials)
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"mask_token": layout.mask, "eos_token": SPECIALS[0]}), encoding="utf-8"
     )
@@ -129,15 +122,9 @@ def write(folder: Path, name: str, *, dtype: torch.dtype = torch.float32, n_shar
         "rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}, "tie_word_embeddings": layout.tied,
         "attn_implementation": "eager", **layout.settings,
     }  # fmt: skip
-    torch.manual_seed(len(name))
     library = importlib.import_module("transformers")
     config = getattr(library, f"{layout.backbone}Config")(**settings)
-    model = getattr(library, f"{layout.backbone}ForCausalLM")(config).eval()
-    for parameter in model.parameters():  # biases and norms too: what is left out must show
-        torch.nn.init.normal_(
-            parameter, mean=1.0 if parameter.ndim == 1 else 0.0, std=0.3 if parameter.ndim == 1 else 0.1
-        )
-    model = model.to(dtype)
+    model = _randomised(getattr(library, f"{layout.backbone}ForCausalLM")(config), len(name)).to(dtype)
     says = {
         **{key: value for key, value in settings.items() if key not in ("rope_parameters", "attn_implementation")},
         "rope_theta": 5e5, "eos_token_id": n_text, "mask_token_id": n_text + len(SPECIALS), **layout.says,
@@ -150,6 +137,52 @@ def write(folder: Path, name: str, *, dtype: torch.dtype = torch.float32, n_shar
     }
     _save(folder, tensors, n_shards)
     return model
+
+
+def write_diffusion_gemma(folder: Path) -> Any:
+    """A DiffusionGemma in folder, as `transformers` itself saves it; gives its model."""
+    n_text = _write_tokenizer(folder, GEMMA_SPECIALS)
+    ends = [n_text + GEMMA_SPECIALS.index(text) for text in ("<eos>", "<turn|>")]
+    text = {
+        "vocab_size": n_text + len(GEMMA_SPECIALS) + 6, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 8,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"], "sliding_window": 16,
+        "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 16, "max_position_embeddings": 512,
+        "eos_token_id": ends, "bos_token_id": n_text, "pad_token_id": n_text + 1,
+    }  # fmt: skip
+    sight = {"model_type": "gemma4_vision", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+             "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}  # fmt: skip
+    library = importlib.import_module("transformers")
+    config = library.DiffusionGemmaConfig(
+        text_config=text, vision_config=sight, canvas_length=16,
+        image_token_id=n_text + 5, boi_token_id=n_text + 6, eoi_token_id=n_text + 7,
+    )  # fmt: skip
+    model: Any = _randomised(library.DiffusionGemmaForBlockDiffusion(config), 3)
+    model.save_pretrained(folder)
+    return model
+
+
+def _write_tokenizer(folder: Path, specials: tuple[str, ...]) -> int:
+    """A tokenizer.json; gives the number of tokens that are text, behind which the special ones come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = json.loads(trained())
+    n_text = len(whole["model"]["vocab"])
+    whole["added_tokens"] = [
+        {"id": n_text + i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False}
+        for i, text in enumerate(specials)
+    ]  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(whole), encoding="utf-8")
+    return n_text
+
+
+def _randomised(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    for parameter in model.parameters():  # biases and norms too: what is left out must show
+        torch.nn.init.normal_(
+            parameter, mean=1.0 if parameter.ndim == 1 else 0.0, std=0.3 if parameter.ndim == 1 else 0.1
+        )
+    return model.eval()
 
 
 def _save(folder: Path, tensors: dict[str, Tensor], n_shards: int) -> None:

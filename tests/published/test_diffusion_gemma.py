@@ -1,0 +1,188 @@
+"""DiffusionGemma: the answer is what `generate` of transformers comes to, ended where a completion ends."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.asks import never
+from quicksilver.published.diffusion_gemma import N_UNSETTLED, SEED, GemmaInfiller, is_diffusion_gemma, load_gemma
+from safetensors.torch import load_file, save_file
+from tiny_checkpoints import GEMMA_SPECIALS, write_diffusion_gemma
+
+N_STEPS = 6  # rounding errors grow with every random draw
+PREFIX = "def area(width, height):\n    return "
+HOLE = Hole(
+    prefix=PREFIX,
+    suffix="\n\nprint(area(2, 3))\n",
+    language="python",
+    replaced=(len(PREFIX), len(PREFIX)),
+    multiline=True,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "gemma"
+    write_diffusion_gemma(folder)
+    return folder
+
+
+@pytest.fixture
+def infiller(folder: Path) -> GemmaInfiller:
+    return load_gemma(folder, dtype=torch.float32)
+
+
+def request(hole: Hole = HOLE, **more: Any) -> CompletionRequest:
+    return CompletionRequest(hole=hole, budget_ms=None, **more)
+
+
+def text_alone(infiller: GemmaInfiller) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Written anew: only text and ends may be drawn."""
+    n_text = infiller.tokenizer.n_ids - len(GEMMA_SPECIALS)
+    allowed = [*range(n_text), *(infiller.tokenizer.added[text] for text in ("<eos>", "<turn|>"))]
+
+    def processed(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        kept = torch.full_like(scores, float("-inf"))
+        kept[..., allowed] = scores[..., allowed]
+        return kept
+
+    return processed
+
+
+def test_families_diffusion_gemma_is_generate(infiller: GemmaInfiller):
+    """Token for token what the class itself comes to, from the same random canvas, by the folder's own settings."""
+    infiller.model.generation_config.max_denoising_steps = N_STEPS
+    prompt = infiller.prompt(HOLE, infiller.n_canvas)
+    library = importlib.import_module("transformers")
+    torch.manual_seed(SEED)
+    whole = infiller.model.generate(
+        torch.tensor([prompt]),
+        logits_processor=library.LogitsProcessorList([text_alone(infiller)]),
+        max_new_tokens=infiller.n_canvas,
+    )
+    new = whole.sequences[0, len(prompt) :].tolist()
+    ends = {infiller.tokenizer.added[text] for text in ("<eos>", "<turn|>")}
+    n = next((i for i, token in enumerate(new) if token in ends), len(new))
+    completion = infiller.complete(request(), never)
+    assert completion.text == infiller.tokenizer.decode(new[:n], prompt).partition("\n```")[0] != ""
+    assert completion.n_tokens == n and completion.finish_reason in ("stop", "length")
+    assert completion.steps == N_STEPS == round(infiller.n_canvas / float(whole.tokens_per_forward))
+
+
+def test_the_same_question_gets_the_same_answer(infiller: GemmaInfiller):
+    state = torch.random.get_rng_state()
+    first = infiller.complete(request(), never)
+    assert infiller.complete(request(), never).text == first.text
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_what_was_read_before_a_key_is_not_read_again(folder: Path, infiller: GemmaInfiller):
+    typed = replace(HOLE, prefix=HOLE.prefix + "width * height")
+    assert infiller.complete(request(), never).n_cached == 0
+    again = infiller.complete(request(typed), never)
+    assert again.n_cached == len(infiller.prompt(HOLE, infiller.n_canvas)) - N_UNSETTLED > 0
+    fresh = load_gemma(folder, dtype=torch.float32)
+    first, same = (each.complete(request(typed, max_evaluations=1), never) for each in (fresh, infiller))
+    assert (same.text, same.n_cached > 0) == (first.text, True)
+    assert same.confidence == pytest.approx(first.confidence, rel=1e-3)
+    assert infiller.complete(request(), never).n_cached == 0  # other text: nothing is carried over
+
+
+def test_a_warm_request_reads_and_says_nothing(infiller: GemmaInfiller):
+    warm = infiller.complete(request(warms=True), never)
+    assert (warm.text, warm.steps, warm.finish_reason) == ("", 1, "stop")
+    typed = replace(HOLE, prefix=HOLE.prefix + "width")
+    assert infiller.complete(request(typed), never).n_cached > 0
+
+
+def test_a_cancelled_request_ends_at_the_next_step(infiller: GemmaInfiller):
+    n_asked = 0
+
+    def is_cancelled() -> bool:
+        nonlocal n_asked
+        n_asked += 1
+        return n_asked > 3
+
+    completion = infiller.complete(request(), is_cancelled)
+    assert (completion.finish_reason, completion.steps) == ("cancelled", 2)
+    assert infiller.complete(request(), lambda: True).finish_reason == "cancelled"
+    assert infiller.complete(request(), never).text  # and the next one is as ever
+
+
+def test_budgets(infiller: GemmaInfiller):
+    completion = infiller.complete(request(max_evaluations=3), never)
+    assert (completion.finish_reason, completion.steps) == ("budget", 3)
+    assert completion.n_tokens > 0
+    at_once = infiller.complete(replace(request(), budget_ms=0.0), never)
+    assert (at_once.finish_reason, at_once.steps) == ("budget", 1)
+    assert infiller.complete(request(max_tokens=4), never).n_tokens <= 4
+
+
+def test_a_line_stays_a_line(infiller: GemmaInfiller):
+    completion = infiller.complete(request(replace(HOLE, multiline=False)), never)
+    assert "\n" not in completion.text
+
+
+def test_special_tokens_in_a_file_are_text(infiller: GemmaInfiller):
+    evil = "".join(GEMMA_SPECIALS)
+    plain = infiller.prompt(HOLE, 16)
+    prompt = infiller.prompt(replace(HOLE, prefix=evil + HOLE.prefix, suffix=evil), 16)
+    special = set(infiller.tokenizer.added.values())
+    assert [token for token in prompt if token in special] == [token for token in plain if token in special]
+
+
+def test_long_texts_fit_and_their_beginning_stays_where_it_is(infiller: GemmaInfiller):
+    long = replace(HOLE, prefix="value = other + 1\n" * 2000, suffix="value = other + 1\n" * 2000)
+    prompt = infiller.prompt(long, 16)
+    assert len(prompt) + infiller.n_canvas <= infiller.n_context
+    more = infiller.prompt(replace(long, prefix=long.prefix + "x"), 16)
+    assert more[: len(prompt) - 1] == prompt[:-1]
+    assert infiller.complete(request(long, max_evaluations=2), never).steps == 2
+    infiller.complete(request(replace(HOLE, prefix="", suffix="")), never)
+
+
+def test_requests_are_served_one_after_the_other(infiller: GemmaInfiller):
+    jobs = [infiller.begin(request(max_evaluations=n), never) for n in (2, 3)]
+    infiller.advance(jobs)
+    assert jobs[0].completion is not None and jobs[1].completion is None
+    infiller.advance(jobs)
+    assert jobs[1].completion is not None and jobs[1].completion.steps == 3
+    with pytest.raises(InputError, match="sampler of its own"):
+        infiller.begin(request(policy="entropy"), never)
+
+
+def refusal(folder: Path, kind: type[Exception] = CheckpointError) -> str:
+    with pytest.raises(kind) as caught:
+        load_gemma(folder)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 600
+    return message
+
+
+def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_diffusion_gemma(tmp_path)
+    assert is_diffusion_gemma(tmp_path) and not is_diffusion_gemma(tmp_path / "nothing")
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    tensors, says = load_file(weights), config.read_text()
+    save_file({name: tensor for name, tensor in tensors.items() if "layers.1.self_attn.q_proj" not in name}, weights)
+    assert "lacks weights for" in refusal(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "is damaged" in refusal(tmp_path)
+    save_file(tensors, weights)
+    config.write_text(json.dumps(json.loads(says) | {"text_config": {"hidden_size": "big"}}))
+    assert "makes no DiffusionGemma" in refusal(tmp_path)
+    config.write_text(says)
+    weights.rename(tmp_path / "pytorch_model.bin")
+    assert "a pickle" in refusal(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    assert "there is no tokenizer" in refusal(tmp_path)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert "pip install" in refusal(tmp_path, InputError)
