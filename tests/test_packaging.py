@@ -22,6 +22,7 @@ from quicksilver.fim.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "quicksilver"
+EXTRAS = ("train", "diffusion-gemma")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What a checkout may gather in its folders and no wheel should hold.
 LITTER = ("__pycache__", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
@@ -107,9 +108,14 @@ def test_the_licence_travels_along(wheel: zipfile.ZipFile) -> None:
 
 
 def required(wheel: zipfile.ZipFile) -> set[str]:
-    """Names of the distributions that the wheel asks for, those for training included, test tools aside."""
+    """Names of the distributions that the wheel asks for, those of the extras included, test tools aside."""
     found = [Requirement(item) for item in metadata(wheel).get_all("Requires-Dist", [])]
-    return {canonicalize_name(one.name) for one in found if one.marker is None or 'extra == "train"' in str(one.marker)}
+    of_extras = [f'extra == "{extra}"' for extra in EXTRAS]
+    return {
+        canonicalize_name(one.name)
+        for one in found
+        if one.marker is None or any(extra in str(one.marker) for extra in of_extras)
+    }
 
 
 def imported() -> set[str]:
