@@ -79,6 +79,8 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller
         from ..published.infiller import load_published
 
         if is_diffusion_gemma(setup.model):
+            if setup.family is not None:
+                raise InputError("DiffusionGemma is a family by itself: leave --family out")
             return load_gemma(setup.model, dtype=getattr(torch, setup.dtype))
         return load_published(setup.model, dtype=getattr(torch, setup.dtype), family=setup.family)
     if setup.family is not None:
@@ -100,7 +102,7 @@ def fill(
     wanted = {name for each in work for name in each.decoders}
     decoders = {name: named[name].make(infiller) for name in wanted}
     for each in work:
-        is_read_once = isinstance(infiller, DenoisingInfiller)  # published models keep no context between requests
+        is_read_once = isinstance(infiller, DenoisingInfiller)  # published models read it as they are asked
         if is_read_once and any(named[name].family != "floor" for name in each.decoders):
             read_context(infiller, each.task)
         did_parse = parses(each.task.prefix + each.task.truth + each.task.suffix)

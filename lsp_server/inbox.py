@@ -18,7 +18,8 @@ class Inbox:
 
     A client that is faster than we are is not held up: it may be one that reads nothing while it writes. What it sent
     waits as bytes. If all of it were read at once, each question among it would hold its own copy of the document, and
-    a slow server would only fall further behind; a few at a time, questions end, or are found out of date, in between.
+    a slow server would only fall further behind; a few at a time, questions about older texts are found out of date in
+    between. Once the client has gone all is read at once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes | None], None]) -> None:
@@ -41,7 +42,9 @@ class Inbox:
 
     def _read(self) -> None:
         with self._lock:
-            some = [self._waiting.popleft() for _ in range(min(N_A_TURN, len(self._waiting)))]
+            has_ended = bool(self._waiting) and self._waiting[-1] is None  # nobody waits for the answers: end soon
+            n = len(self._waiting) if has_ended else min(N_A_TURN, len(self._waiting))
+            some = [self._waiting.popleft() for _ in range(n)]
             self._is_awake = bool(some)
         for body in some:
             self._loop.call_soon(self._receive, body)  # each a turn of its own: one that fails leaves the others alone

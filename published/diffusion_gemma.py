@@ -7,6 +7,7 @@ talk: the text behind the cursor is told to it as a user, and the text before th
 """
 
 import copy
+import inspect
 import logging
 import math
 import time
@@ -23,7 +24,7 @@ from ..fim.errors import CheckpointError, EngineError, InputError
 from ..fim.line_breaks import with_lf
 from ..fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..model.memory import is_out_of_memory
-from .folder import CONFIG, GENERATION, TOO_LITTLE_MEMORY, hash_of, weight_files
+from .folder import CONFIG, GENERATION, INDEX, TOO_LITTLE_MEMORY, WEIGHTS, hash_of, weight_files
 from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
 from .tokens import PublishedTokenizer, read_json, read_tokenizer
 
@@ -32,9 +33,12 @@ logger = logging.getLogger(__name__)
 MODEL_TYPE = "diffusion_gemma"
 TURNS = (("<|turn>", "<turn|>"), ("<start_of_turn>", "<end_of_turn>"))  # begin and end, of Gemma 4 and of those before
 FENCE = "```"
+N_CONTEXT_LEAST = 384  # tokens, beside the canvas: less holds no question
 N_CHARS_KEPT = 1_024  # typed before the beginning of a long text is cut anew: until then its states stay
+N_TOKENS_KEPT = 256  # the same for a text of few characters a token
 ENTROPY_OF_A_LINE = 0.005  # nats a token, on average: what `transformers` takes for sure of a canvas
 N_UNSETTLED = 8  # tokens before the cursor whose states are not kept: the next key may make others of them
+N_SETTLED = 64  # states are kept for a multiple of so many tokens, so that what is deleted seldom costs them
 SEED = 0  # of the canvas's random tokens: the same question gets the same answer
 NEEDS = "DiffusionGemma is run by a transformers of its own time: pip install 'quicksilver-lsp[diffusion-gemma]'"
 
@@ -68,7 +72,7 @@ class _Watch:
         self._forbidden, self._stops, self._in_line = forbidden, stops, in_line
         self._budget, self._is_cancelled, self._n_tokens = budget, is_cancelled, n_tokens
         self.n_steps = 0
-        self.reason: FinishReason | None = None
+        self.reason: FinishReason = "length"
         self.tokens: list[int] = []
         self.log_probs: list[float] = []
 
@@ -125,13 +129,15 @@ class GemmaInfiller:
         text = model.config.get_text_config()
         self.n_canvas: int = model.config.canvas_length
         self.n_context = min(text.max_position_embeddings, MOST_TOKENS)
-        self._opening = next((i for i in (text.bos_token_id, tokenizer.id_of("<bos>")) if isinstance(i, int)), None)
+        openings = (text.bos_token_id, tokenizer.id_of("<bos>"), ends[0])
+        self._opening = next(i for i in openings if isinstance(i, int) and 0 <= i < text.vocab_size)
         marks = ((tokenizer.added.get(begin), tokenizer.added.get(end)) for begin, end in TURNS)
         self._turn = next(((begin, end) for begin, end in marks if begin is not None and end is not None), None)
         ids = torch.arange(text.vocab_size)
         is_end = torch.isin(ids, torch.tensor([*ends, *(self._turn or ())[1:]]))
         is_text = ids < tokenizer.n_ids
-        is_text[[i for i in tokenizer.added.values() if i < len(ids)]] = False
+        # Gemma's line breaks and indentations are added tokens too, though they are text.
+        is_text[[i for added, i in tokenizer.added.items() if i < len(ids) and _is_written(added)]] = False
         is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
         device = model.device
         self._forbidden = (~is_text & ~is_end).to(device)
@@ -189,45 +195,61 @@ class GemmaInfiller:
     def _filled(self, job: GemmaJob) -> Completion:
         request, hole = job.request, job.request.hole
         n_tokens = min(self.n_canvas, request.max_tokens or self.n_canvas)
-        prompt = self.prompt(hole, n_tokens)
-        budget = Budget.of(0.0) if request.warms else job.budget  # one step, and all has been read
+        prompt = self.prompt(hole)
         watch = _Watch(
-            self._forbidden, self._stops[hole.multiline], budget, job.is_cancelled, n_tokens, in_line=not hole.multiline
-        )
-        n_cached = 0 if job.is_cancelled() else self._generate(prompt, watch, request.max_evaluations)
-        n_text = sum(not self._stops[True][token] for token in watch.tokens)  # an end can only be the last
-        text = "" if request.warms else self.tokenizer.decode(watch.tokens[:n_text], prompt)
-        text, fence, _ = text.partition(f"\n{FENCE}")
-        line_break = ""
-        if not hole.multiline:
-            text, line_break, _ = text.partition("\n")
-        reason = "stop" if fence or line_break or request.warms else watch.reason or "cancelled"
+            self._forbidden, self._stops[hole.multiline], job.budget, job.is_cancelled, n_tokens,
+            in_line=not hole.multiline,
+        )  # fmt: skip
+        n_cached, reason = 0, "cancelled"
+        if not job.is_cancelled():
+            n_cached, states = self._read(prompt)
+            reason = "stop" if request.warms else self._generate(prompt, states, watch, request.max_evaluations)
+        text, n_text, is_whole = self._text(watch.tokens, prompt, hole)
+        if is_whole and reason == "length":
+            reason = "stop"
         engine_ms = 1000 * (time.monotonic() - job.started_s)
         return Completion(
             text=text,
             range=hole.replaced,
-            confidence=math.exp(min(0.0, sum(watch.log_probs))) if text else 0.0,
+            confidence=math.exp(min(0.0, sum(watch.log_probs[:n_text]))) if text else 0.0,
             finish_reason=reason,
             steps=watch.n_steps,
-            n_tokens=n_text if text else 0,
+            n_tokens=n_text,
             model=self.name,
             timings_ms={"prefill": 0.0, "denoise": engine_ms, "verify": 0.0, "engine": engine_ms},
             n_context=len(prompt),
             n_cached=n_cached,
         )
 
-    def _generate(self, prompt: tuple[int, ...], watch: _Watch, max_steps: int) -> int:
-        """Let the model write, as watch has it. Returns how many of the prompt's states were known already."""
+    def _text(self, tokens: Sequence[int], prompt: tuple[int, ...], hole: Hole) -> tuple[str, int, bool]:
+        """What of tokens is the answer, how many of them hold it, and whether it ended before they did: with the line,
+        or with a fence, by which the model closes the one that the prompt has opened for it."""
+        n = sum(not self._stops[True][token] for token in tokens)  # an end can only be the last
+        text = self.tokenizer.decode(tokens[:n], prompt)
+        cut = len(text)
+        if self._turn is not None:
+            opened = (
+                "\n" if hole.prefix[-1:] in ("", "\n", "\r") else ""
+            )  # the line break before a fence at the beginning
+            place = (opened + text).find(f"\n{FENCE}")
+            cut = cut if place < 0 else max(0, place - len(opened))
+        if not hole.multiline and "\n" in text:
+            cut = min(cut, text.index("\n"))
+        if cut == len(text):
+            return text, n, False
+        holds = (i for i in range(n) if len(self.tokenizer.decode(tokens[:i], prompt)) >= cut)
+        return text[:cut], next(holds, n), True
+
+    def _generate(self, prompt: tuple[int, ...], states: Any, watch: _Watch, max_steps: int) -> FinishReason:  # noqa: ANN401
+        """Let the model write after prompt, of whose beginning these are the states, as watch has it."""
         from transformers import LogitsProcessorList
 
-        settled = prompt[:-N_UNSETTLED]
-        n_cached, states = self._read(settled)
         steps = {"max_denoising_steps": max_steps} if max_steps < self._most_steps() else {}
         try:
             with torch.random.fork_rng(devices=[self.model.device] if self.model.device.type == "cuda" else []):
                 torch.manual_seed(SEED)
                 self.model.generate(
-                    torch.tensor([prompt[len(settled) :]], device=self.model.device),
+                    torch.tensor([prompt[states.get_seq_length() :]], device=self.model.device),
                     cache=copy.deepcopy(states),  # it is written into
                     logits_processor=LogitsProcessorList([watch]),
                     max_new_tokens=self.n_canvas,
@@ -235,13 +257,14 @@ class GemmaInfiller:
                 )
         except _Enough:
             pass
-        return n_cached
+        return watch.reason
 
     @torch.inference_mode()
-    def _read(self, tokens: tuple[int, ...]) -> tuple[int, Any]:
-        """The states of tokens, of which so many were known already; they are kept for the next request."""
+    def _read(self, prompt: tuple[int, ...]) -> tuple[int, Any]:
+        """The states of the settled part of prompt, of which so many were known already; kept for the next request."""
         from transformers import DynamicCache
 
+        tokens = prompt[: max(0, len(prompt) - N_UNSETTLED) // N_SETTLED * N_SETTLED]
         known, states = self._kept
         self._kept = ((), None)
         n_known = len(known) if known and tokens[: len(known)] == known else 0
@@ -258,33 +281,36 @@ class GemmaInfiller:
         settings = self.model.generation_config
         return settings.max_denoising_steps or settings._get_default_generation_params()["max_denoising_steps"]
 
-    def prompt(self, hole: Hole, n_canvas: int) -> tuple[int, ...]:
+    def prompt(self, hole: Hole) -> tuple[int, ...]:
         """The tokens before the canvas; of a long text, those nearest to the cursor."""
-        encode, fence = self.tokenizer.encode, f"{FENCE}{hole.language if hole.language.isidentifier() else ''}\n"
-        room = max(16, self.n_context - n_canvas - 64)
-        opening = () if self._opening is None else (self._opening,)
+        room = self.n_context - self.n_canvas - 1
         if self._turn is None:
-            return (*opening, *encode(_end_of(with_lf(hole.prefix), room)))
+            return (self._opening, *self._end_of(with_lf(hole.prefix), room))
         begin, end = self._turn
+        encode, fence = self.tokenizer.encode, f"{FENCE}{hole.language if hole.language.isidentifier() else ''}\n"
+        told = encode("user\nFinish the code that your answer has begun. Write nothing but code.")
+        follows, closing = encode(f" It is followed by\n{fence}"), encode(f"\n{FENCE}")
+        answer = [end, *encode("\n"), begin, *encode(f"model\n{fence}")]
+        room = max(1, room - len(told) - len(follows) - len(closing) - len(answer) - 1)
         n_suffix = int(room * SUFFIX_SHARE)
         suffix = with_lf(hole.suffix)[: n_suffix * N_CHARS_PER_TOKEN]
-        rest = encode(suffix)[:n_suffix]
-        told = (
-            *encode("user\nFinish the code that your answer has begun. Write nothing but code."),
-            *(encode(f" It is followed by\n{fence}") + rest + encode(f"\n{FENCE}") if suffix.strip() else ()),
-        )
-        prefix = encode(_end_of(with_lf(hole.prefix), room - len(told)))
-        return (*opening, begin, *told, end, *encode("\n"), begin, *encode(f"model\n{fence}"), *prefix)
+        rest = encode(suffix)[:n_suffix] if suffix.strip() else []
+        if rest:
+            told += [*follows, *rest, *closing]
+        return (self._opening, begin, *told, *answer, *self._end_of(with_lf(hole.prefix), room - len(rest)))
+
+    def _end_of(self, text: str, n_tokens: int) -> list[int]:
+        """At most n_tokens of the end of text, from a place that stays the same while some are typed."""
+        excess = len(text) - n_tokens * N_CHARS_PER_TOKEN
+        start = max(0, -(-excess // N_CHARS_KEPT) * N_CHARS_KEPT)
+        tokens = self.tokenizer.encode(text[start:])
+        step = min(N_TOKENS_KEPT, max(1, n_tokens // 4))
+        return tokens[max(0, -(-(len(tokens) - n_tokens) // step) * step) :]
 
 
-def _end_of(text: str, n_tokens: int) -> str:
-    """The end of text that surely fits, from a place that stays the same while N_CHARS_KEPT are typed."""
-    excess = len(text) - 2 * n_tokens  # of code a token holds three characters or more, seldom two
-    if excess <= 0:
-        return text
-    start = -(-excess // N_CHARS_KEPT) * N_CHARS_KEPT
-    line = text.find("\n", start) + 1
-    return text[line or start :] or text[-n_tokens:]
+def _is_written(added: str) -> bool:
+    """Whether an added token has any sign that is not blank."""
+    return bool(added.replace("▁", " ").strip())
 
 
 def load_gemma(
@@ -296,29 +322,23 @@ def load_gemma(
         from transformers.utils import logging as their_logging
     except ImportError as error:
         raise InputError(NEEDS) from error
+    if "cache" not in inspect.signature(DiffusionGemmaForBlockDiffusion.generate).parameters:
+        raise InputError(NEEDS)  # before 5.24 the argument had another name, and ours would be left unread
     their_logging.set_verbosity_error()
     their_logging.disable_progress_bar()
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     start_s = time.monotonic()
     tokenizer, _ = read_tokenizer(folder)
+    ends = _ends(folder)
     files = weight_files(folder)
+    if (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        raise CheckpointError(f"{folder} holds both {WEIGHTS} and {INDEX}: take away the one that is not the model's")
     place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(hash_of, folder, files)
-        try:
-            model, told = cast("Any", DiffusionGemmaForBlockDiffusion).from_pretrained(
-                folder, dtype=dtype or torch.bfloat16, local_files_only=True, use_safetensors=True,
-                output_loading_info=True,
-            )  # fmt: skip
-        except Exception as error:  # its config classes, loaders and checks raise whatever they like
-            if is_out_of_memory(error):
-                raise InputError("there is not enough memory for this model") from error
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{folder} makes no DiffusionGemma: {reason}") from error
-        lost = sorted({*told["missing_keys"], *(each[0] for each in told["mismatched_keys"])})
-        if lost:
-            raise CheckpointError(f"{folder} lacks weights for {lost[0]} ({len(lost)} in all): copy it again")
+        model = _model(folder, dtype or torch.bfloat16)
+        _check(folder, model, tokenizer, ends)
         try:
             model = model.to(place).eval().requires_grad_(False)
         except (MemoryError, RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
@@ -326,19 +346,50 @@ def load_gemma(
             raise InputError(f"the device {place} is of no use: {reason}") from error
         sha256 = digest.result()
     logger.info("DiffusionGemma, %d parameters, in %.1f s", model.num_parameters(), time.monotonic() - start_s)
-    ends = _ends(folder, model.config.get_text_config().vocab_size)
     return GemmaInfiller(folder.resolve().name, model, tokenizer, ends, sha256)
 
 
-def _ends(folder: Path, vocab_size: int) -> list[int]:
+def _model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 (a class of transformers)
+    from transformers import DiffusionGemmaForBlockDiffusion
+
+    try:
+        model, told = cast("Any", DiffusionGemmaForBlockDiffusion).from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # its config classes, loaders and checks raise whatever they like
+        if is_out_of_memory(error):
+            raise InputError("there is not enough memory for this model") from error
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{folder} makes no DiffusionGemma: {reason}") from error
+    lost = sorted({*told["missing_keys"], *(each[0] for each in told["mismatched_keys"])})
+    if lost:
+        raise CheckpointError(f"{folder} lacks weights for {lost[0]} ({len(lost)} in all): copy it again")
+    # We bring a cache and say how long a text may be.
+    model.generation_config.cache_implementation = model.generation_config.max_length = None
+    return model
+
+
+def _check(folder: Path, model: Any, tokenizer: PublishedTokenizer, ends: Sequence[int]) -> None:  # noqa: ANN401
+    """Whether the parts fit together. Raises CheckpointError."""
+    text, canvas = model.config.get_text_config(), model.config.canvas_length
+    most = max([*tokenizer.plain.get_vocab(with_added_tokens=False).values(), *ends], default=0)
+    if most >= text.vocab_size:
+        raise CheckpointError(f"{folder} has a token {most}, but its model only {text.vocab_size}: copy both again")
+    if not isinstance(canvas, int) or canvas < 1 or canvas + N_CONTEXT_LEAST > text.max_position_embeddings:
+        raise CheckpointError(
+            f"{folder} has a canvas of {canvas} tokens in {text.max_position_embeddings}: no model has"
+        )
+
+
+def _ends(folder: Path) -> list[int]:
     """The ids that end a text. Raises CheckpointError without one."""
     config = read_json(folder / CONFIG)
-    sources = [config, config.get("text_config") or {}]
+    sources = [config, config.get("text_config")]
     if (folder / GENERATION).is_file():
         sources.append(read_json(folder / GENERATION))
-    given = [source.get("eos_token_id") for source in sources]
+    given = [source.get("eos_token_id") for source in sources if isinstance(source, dict)]
     flat = [i for each in given for i in (each if isinstance(each, list) else [each])]
-    ends = [i for i in dict.fromkeys(flat) if isinstance(i, int) and 0 <= i < vocab_size]
+    ends = [i for i in dict.fromkeys(flat) if isinstance(i, int) and i >= 0]
     if not ends:
         raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
     return ends

@@ -67,6 +67,11 @@ KNOWN: tuple[Known, ...] = (
     Known(hub_id="ByteDance-Seed/Stable-DiffCoder-8B-Base", family="stable-diffcoder", shape=SEED_8B, fills=CONTINUES),
 )  # fmt: skip
 
+# Run by transformers: we have no shape of it to count; the 26B are what its name says, two bytes each.
+DIFFUSION_GEMMA = (
+    "| google/diffusiongemma-26B-A4B-it | `diffusion-gemma` | 26B | 52.0 GB | not made | 80 GB / none "
+    "| continues; is told the suffix | Apache-2.0 |"
+)
 GPU_GB = (4, 6, 8, 12, 16, 24, 32, 48, 80)  # sizes that people have
 REST_GB = 1.5  # the runtime, activations of 2,048 tokens and logits
 
@@ -99,3 +104,4 @@ def table(known: Sequence[Known] = KNOWN) -> Iterator[str]:
             f"| {wide:.1f} GB | {narrow:.1f} GB | {smallest_gpu(wide)} / {smallest_gpu(narrow)} | {each.fills} "
             f"| {each.licence or licences[each.family]} |"
         )
+    yield DIFFUSION_GEMMA

@@ -76,6 +76,18 @@ async def test_a_message_that_fails_leaves_the_others_alone() -> None:
     assert seen == [b"good", b"good too", b"late"]
 
 
+async def test_nobody_waits_for_the_end() -> None:
+    """What a client sent before it went is read in the turn that finds it gone."""
+    seen: list[bytes | None] = []
+    inbox = Inbox(asyncio.get_running_loop(), seen.append)
+    for _ in range(1000):
+        inbox.put(b"")
+    inbox.put(None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert seen == [b""] * 1000 + [None]
+
+
 async def test_a_message_after_the_end_is_dropped() -> None:
     loop = asyncio.new_event_loop()
     inbox = Inbox(loop, lambda _: None)

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import math
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +12,20 @@ from typing import Any
 
 import pytest
 import torch
+from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.fim.types import CompletionRequest, FinishReason, Hole
 from quicksilver.model.asks import never
-from quicksilver.published.diffusion_gemma import N_UNSETTLED, SEED, GemmaInfiller, is_diffusion_gemma, load_gemma
+from quicksilver.published.diffusion_gemma import (
+    N_SETTLED,
+    N_UNSETTLED,
+    SEED,
+    GemmaInfiller,
+    _Enough,
+    _Watch,
+    is_diffusion_gemma,
+    load_gemma,
+)
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import GEMMA_SPECIALS, write_diffusion_gemma
 
@@ -60,7 +72,7 @@ def text_alone(infiller: GemmaInfiller) -> Callable[[torch.Tensor, torch.Tensor]
 def test_families_diffusion_gemma_is_generate(infiller: GemmaInfiller):
     """Token for token what the class itself comes to, from the same random canvas, by the folder's own settings."""
     infiller.model.generation_config.max_denoising_steps = N_STEPS
-    prompt = infiller.prompt(HOLE, infiller.n_canvas)
+    prompt = infiller.prompt(HOLE)
     library = importlib.import_module("transformers")
     torch.manual_seed(SEED)
     whole = infiller.model.generate(
@@ -88,17 +100,20 @@ def test_what_was_read_before_a_key_is_not_read_again(folder: Path, infiller: Ge
     typed = replace(HOLE, prefix=HOLE.prefix + "width * height")
     assert infiller.complete(request(), never).n_cached == 0
     again = infiller.complete(request(typed), never)
-    assert again.n_cached == len(infiller.prompt(HOLE, infiller.n_canvas)) - N_UNSETTLED > 0
+    n_settled = (len(infiller.prompt(HOLE)) - N_UNSETTLED) // N_SETTLED * N_SETTLED
+    assert again.n_cached == n_settled > 0
+    assert infiller.complete(request(), never).n_cached == n_settled  # and what was typed may go again
     fresh = load_gemma(folder, dtype=torch.float32)
     first, same = (each.complete(request(typed, max_evaluations=1), never) for each in (fresh, infiller))
     assert (same.text, same.n_cached > 0) == (first.text, True)
-    assert same.confidence == pytest.approx(first.confidence, rel=1e-3)
-    assert infiller.complete(request(), never).n_cached == 0  # other text: nothing is carried over
+    assert same.confidence == pytest.approx(first.confidence, rel=1e-3, abs=0)
+    other = replace(HOLE, suffix="\nother = 1\n" * 9)
+    assert infiller.complete(request(other), never).n_cached == 0  # other text: nothing is carried over
 
 
 def test_a_warm_request_reads_and_says_nothing(infiller: GemmaInfiller):
     warm = infiller.complete(request(warms=True), never)
-    assert (warm.text, warm.steps, warm.finish_reason) == ("", 1, "stop")
+    assert (warm.text, warm.steps, warm.finish_reason) == ("", 0, "stop")
     typed = replace(HOLE, prefix=HOLE.prefix + "width")
     assert infiller.complete(request(typed), never).n_cached > 0
 
@@ -131,21 +146,93 @@ def test_a_line_stays_a_line(infiller: GemmaInfiller):
     assert "\n" not in completion.text
 
 
+def watch(*, in_line: bool) -> _Watch:
+    stops = torch.tensor([False, False, False, True])
+    return _Watch(torch.tensor([True, False, False, False]), stops, Budget(), never, 3, in_line=in_line)
+
+
+@pytest.mark.parametrize("in_line", [True, False])
+def test_a_line_that_is_sure_and_stays_ends_the_work(in_line: bool):
+    """Whatever comes behind it; a block goes on, and so does a line that is not sure."""
+    sure = torch.tensor([[[9.0, 30, 0, 0], [9.0, 0, 0, 30], [9.0, 1, 0, 0]]])
+    seen = watch(in_line=in_line)
+    seen(torch.empty(0), sure)
+    seen(torch.empty(0), sure / 100)
+    if in_line:
+        with pytest.raises(_Enough):
+            seen(torch.empty(0), sure)
+    else:
+        seen(torch.empty(0), sure)
+    assert (seen.tokens, seen.reason, seen.n_steps) == ([1, 3], "stop", 3)
+    assert seen.log_probs == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_what_is_no_text_is_never_written():
+    scores = watch(in_line=False)(torch.empty(0), torch.ones(1, 3, 4))
+    assert scores[..., 0].isneginf().all() and (scores[..., 1:] == 1).all()
+
+
+def test_line_breaks_and_indents_are_text_though_they_are_added(infiller: GemmaInfiller):
+    (line_break,) = infiller.tokenizer.encode("\n")
+    assert infiller.tokenizer.added["\n"] == line_break
+    assert not infiller._forbidden[line_break] and infiller._stops[False][line_break]
+    for text in ("<|image|>", "<bos>", "<|turn>"):
+        assert infiller._forbidden[infiller.tokenizer.added[text]]
+    for text in ("<eos>", "<turn|>"):
+        assert infiller._stops[True][infiller.tokenizer.added[text]]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "written", "multiline", "text"),
+    [
+        ("x = ", "1\n```\n\nThat is one.", True, "1"),
+        ("def f():\n    return 1\n", "```\n\nThat returns one.", True, ""),
+        ("def f():\n    return 1\n", "```", False, ""),
+        ("", "```", True, ""),
+        ("x = ", "1\ny = 2", False, "1"),
+        ("x = ", "'```'", False, "'```'"),
+        ("x = ", "1\ny = 2", True, "1\ny = 2"),
+    ],
+)
+def test_an_answer_ends_with_its_line_or_its_fence(
+    infiller: GemmaInfiller, monkeypatch: pytest.MonkeyPatch, prefix: str, written: str, multiline: bool, text: str
+):
+    """And what came behind is in neither the text nor its confidence."""
+    reasons: list[FinishReason] = ["budget", "length"]
+
+    def generated(_: object, prompt: object, states: object, watch: _Watch, max_steps: int) -> FinishReason:
+        watch.tokens = infiller.tokenizer.encode(written)
+        watch.log_probs = [-0.25] * len(watch.tokens)
+        return reasons[-1]
+
+    monkeypatch.setattr(GemmaInfiller, "_generate", generated)
+    hole = replace(HOLE, prefix=prefix, multiline=multiline, replaced=(len(prefix), len(prefix)))
+    found = infiller.complete(request(hole), never)
+    n = len(infiller.tokenizer.encode(text))
+    assert (found.text, found.n_tokens) == (text, n)
+    assert found.confidence == pytest.approx(math.exp(-0.25 * n) if text else 0)
+    assert found.finish_reason == ("length" if text == written else "stop")
+    reasons.pop()
+    assert infiller.complete(request(hole), never).finish_reason == "budget"
+
+
 def test_special_tokens_in_a_file_are_text(infiller: GemmaInfiller):
     evil = "".join(GEMMA_SPECIALS)
-    plain = infiller.prompt(HOLE, 16)
-    prompt = infiller.prompt(replace(HOLE, prefix=evil + HOLE.prefix, suffix=evil), 16)
-    special = set(infiller.tokenizer.added.values())
+    plain = infiller.prompt(HOLE)
+    prompt = infiller.prompt(replace(HOLE, prefix=evil + HOLE.prefix, suffix=evil))
+    special = {infiller.tokenizer.added[text] for text in GEMMA_SPECIALS}
     assert [token for token in prompt if token in special] == [token for token in plain if token in special]
 
 
 def test_long_texts_fit_and_their_beginning_stays_where_it_is(infiller: GemmaInfiller):
     long = replace(HOLE, prefix="value = other + 1\n" * 2000, suffix="value = other + 1\n" * 2000)
-    prompt = infiller.prompt(long, 16)
+    prompt = infiller.prompt(long)
     assert len(prompt) + infiller.n_canvas <= infiller.n_context
-    more = infiller.prompt(replace(long, prefix=long.prefix + "x"), 16)
+    more = infiller.prompt(replace(long, prefix=long.prefix + "x"))
     assert more[: len(prompt) - 1] == prompt[:-1]
     assert infiller.complete(request(long, max_evaluations=2), never).steps == 2
+    for strange in ("\N{SNAKE}" * 3000, "x" * 20_000 + "\nfoo = ", "0123456789" * 900):
+        assert len(infiller.prompt(replace(HOLE, prefix=strange, suffix=strange))) + infiller.n_canvas <= 512
     infiller.complete(request(replace(HOLE, prefix="", suffix="")), never)
 
 
@@ -157,6 +244,19 @@ def test_requests_are_served_one_after_the_other(infiller: GemmaInfiller):
     assert jobs[1].completion is not None and jobs[1].completion.steps == 3
     with pytest.raises(InputError, match="sampler of its own"):
         infiller.begin(request(policy="entropy"), never)
+
+
+def test_settings_of_a_folder_that_would_be_in_the_way(folder: Path, tmp_path: Path):
+    shutil.copytree(folder, tmp_path / "copy")
+    settings = {"cache_implementation": "static", "max_length": 20}
+    (tmp_path / "copy" / "generation_config.json").write_text(json.dumps(settings))
+    assert load_gemma(tmp_path / "copy").complete(request(max_evaluations=2), never).steps == 2  # in bfloat16
+
+
+def test_a_transformers_of_another_time_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    library = importlib.import_module("transformers")
+    monkeypatch.setattr(library.DiffusionGemmaForBlockDiffusion, "generate", lambda input_ids, past_key_values: None)
+    assert "pip install" in refusal(folder, InputError)
 
 
 def refusal(folder: Path, kind: type[Exception] = CheckpointError) -> str:
@@ -177,9 +277,15 @@ def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     weights.write_bytes(weights.read_bytes()[:1000])
     assert "is damaged" in refusal(tmp_path)
     save_file(tensors, weights)
-    config.write_text(json.dumps(json.loads(says) | {"text_config": {"hidden_size": "big"}}))
+    config.write_text(json.dumps(json.loads(says) | {"text_config": {"hidden_size": "big", "eos_token_id": 1}}))
     assert "makes no DiffusionGemma" in refusal(tmp_path)
+    for changes in ({"canvas_length": 0}, {"text_config": json.loads(says)["text_config"] | {"eos_token_id": 10**6}}):
+        config.write_text(json.dumps(json.loads(says) | changes))
+        assert str(tmp_path) in refusal(tmp_path)
     config.write_text(says)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": weights.name}}))
+    assert "holds both" in refusal(tmp_path)
+    (tmp_path / "model.safetensors.index.json").unlink()
     weights.rename(tmp_path / "pytorch_model.bin")
     assert "a pickle" in refusal(tmp_path)
     (tmp_path / "tokenizer.json").unlink()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 N_TEXT = 300
 WIDTH, N_LAYERS, N_HEADS, N_KV, FFN = 48, 3, 4, 2, 80
+NOTHING: dict[str, str] = {}
 GEMMA_SPECIALS = ("<bos>", "<pad>", "<eos>", "<|turn>", "<turn|>", "<|image|>", "<|image>", "<image|>")
 SPECIALS = ("<|endoftext|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
@@ -141,7 +142,7 @@ def write(folder: Path, name: str, *, dtype: torch.dtype = torch.float32, n_shar
 
 def write_diffusion_gemma(folder: Path) -> Any:
     """A DiffusionGemma in folder, as `transformers` itself saves it; gives its model."""
-    n_text = _write_tokenizer(folder, GEMMA_SPECIALS)
+    n_text = _write_tokenizer(folder, GEMMA_SPECIALS, {"\n": "Ċ", " ": "Ġ"})
     ends = [n_text + GEMMA_SPECIALS.index(text) for text in ("<eos>", "<turn|>")]
     text = {
         "vocab_size": n_text + len(GEMMA_SPECIALS) + 6, "hidden_size": 32, "intermediate_size": 48,
@@ -162,8 +163,9 @@ def write_diffusion_gemma(folder: Path) -> Any:
     return model
 
 
-def _write_tokenizer(folder: Path, specials: tuple[str, ...]) -> int:
-    """A tokenizer.json; gives the number of tokens that are text, behind which the special ones come."""
+def _write_tokenizer(folder: Path, specials: tuple[str, ...], also_added: dict[str, str] = NOTHING) -> int:
+    """A tokenizer.json; gives the number of tokens that are text, behind which the special ones come. also_added: texts
+    of the vocabulary, and their tokens' names there, that are added tokens too."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = json.loads(trained())
     n_text = len(whole["model"]["vocab"])
@@ -171,6 +173,11 @@ def _write_tokenizer(folder: Path, specials: tuple[str, ...]) -> int:
         {"id": n_text + i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False}
         for i, text in enumerate(specials)
+    ]  # fmt: skip
+    whole["added_tokens"] += [
+        {"id": whole["model"]["vocab"][piece], "content": text, "special": False, "single_word": False, "lstrip": False,
+         "rstrip": False, "normalized": False}
+        for text, piece in also_added.items()
     ]  # fmt: skip
     (folder / "tokenizer.json").write_text(json.dumps(whole), encoding="utf-8")
     return n_text
