@@ -28,6 +28,7 @@ from ..model.denoiser import ContextStates
 from ..model.filling import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
+from ..model.line_start import indentation, with_prefix
 from ..model.row import Row
 from ..model.verification import opening
 from . import floors
@@ -154,7 +155,8 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     model = infiller.model
     request = request_of(task)
     tokens = infiller.tokens_for(request.hole)
-    context = infiller.layout.context(request, infiller.n_context_max)
+    begins = drive(infiller.run, indentation(request, infiller.context_of, infiller.cache, tokens, infiller.tokenizer))
+    context = infiller.context_of(with_prefix(request, request.hole.prefix + begins.text))
     all_states, _ = drive(infiller.run, infiller.cache.states(context))
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
@@ -177,7 +179,8 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     row.cut()
     ms = 1000 * (time.perf_counter() - start_s)
     confidence = min(1.0, math.exp(row.log_prob))
-    return Answer(infiller.tokenizer.decode(row.tokens), steps, confidence, ms, len(row.tokens))
+    text = infiller.tokenizer.decode(row.tokens)
+    return Answer(begins.text + text if text else "", steps, confidence * begins.probability, ms, len(row.tokens))
 
 
 def told_length(infiller: DenoisingInfiller) -> Decoder:

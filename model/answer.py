@@ -4,7 +4,7 @@ Knows candidates and their probabilities; does not know how they came about.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..fim.types import Alternative, CompletionSource, FinishReason
 from .ranker import Judged
@@ -39,6 +39,24 @@ def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alterna
         prefixes=judged[0].prefixes,
         alternatives=alternatives(judged, best.text, n_alternatives),
     )
+
+
+def indented(answer: Answer, indent: str, probability: float) -> Answer:
+    """The answer where it has to begin with indent, which is so probable; an empty one stays empty."""
+
+    def moved(prefixes: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+        return tuple((n + len(indent), sure * probability) for n, sure in prefixes)
+
+    others = tuple(
+        replace(each, text=indent + each.text, confidence=each.confidence * probability, prefixes=moved(each.prefixes))
+        for each in answer.alternatives
+    )
+    if not answer.text:
+        return replace(answer, alternatives=others)
+    return replace(
+        answer, text=indent + answer.text, confidence=answer.confidence * probability,
+        prefixes=moved(answer.prefixes), alternatives=others,
+    )  # fmt: skip
 
 
 def alternatives(judged: Sequence[Judged], chosen: str, n_max: int) -> tuple[Alternative, ...]:

@@ -1,6 +1,7 @@
 """One request on its way: drafts are verified, canvases denoised, and the best candidate becomes the answer.
 
-Order of work, so that there is an answer whenever time runs out: the context is run (or found in the cache); drafts
+Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
+(`line_start`); the context is run (or found in the cache); drafts
 from the file are verified in one causal pass, and a sure one is the answer at once; else canvases are denoised, one of
 open length and, on request, some of the likeliest lengths beside it; what comes out is verified too, and the ranker
 decides. Knows tensors and texts; knows no sockets and no editor.
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget, no_ceiling
+from ..fim.line_breaks import with_lf
 from ..fim.types import CompletionRequest, FinishReason
-from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer
+from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer, indented
 from .asks import BranchWork, Denoised, Fill, Rows, Work
 from .candidates import Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
@@ -26,6 +28,7 @@ from .context_cache import ContextCache
 from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
+from .line_start import NONE, Indentation, indentation, with_prefix
 from .prefixes import PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge
 from .row import Row
@@ -52,7 +55,7 @@ class Filling:
     ranker: Ranker | None
     prefix_ranker: PrefixRanker | None
     request: CompletionRequest
-    context: list[int]
+    context_of: Callable[[CompletionRequest], list[int]]
     is_cancelled: Callable[[], bool]
     ceiling: Callable[[], int | None] = no_ceiling
     fills_whole: bool = False  # whether what runs the model answers `Fill`
@@ -66,6 +69,7 @@ class Filling:
         self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
         n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         self.n_open = min(n_open, N_TOKENS_BLOCK)
+        self.context = self.context_of(self.request)
 
     @property
     def is_verified(self) -> bool:
@@ -76,10 +80,27 @@ class Filling:
         """The work, to its end."""
         if self.is_cancelled():
             return CANCELLED
+        begins = yield from self._indentation()
         with self._clock("prefill"):
-            states, self.n_cached = yield from self.cache.states(self.context)
+            states, n_cached = yield from self.cache.states(self.context)
+        self.n_cached = n_cached if begins.n_cached is None else begins.n_cached
         if self.request.warms:
             return WARMED
+        answer = yield from self._answer(states)
+        return answer if begins is NONE else indented(answer, begins.text, begins.probability)
+
+    def _indentation(self) -> Work[Indentation]:
+        """What the line begins with where nothing stands on it yet; from then on that counts as typed."""
+        with self._clock("prefill"):
+            begins = yield from indentation(self.request, self.context_of, self.cache, self.tokens, self.tokenizer)
+        if begins is not NONE:
+            self.tracer.indent = begins.text
+            self.request = with_prefix(self.request, with_lf(self.request.hole.prefix) + begins.text)
+            self.context = self.context_of(self.request)
+        return begins
+
+    def _answer(self, states: ContextStates) -> Work[Answer]:
+        """The work once the context has been read."""
         judged = yield from self.judged_drafts(states)
         if judged and judged[0].probability >= SURE:
             return self._from(judged, "stop")

@@ -173,10 +173,13 @@ class DenoisingInfiller:
                 raise job.error
         return job.completion
 
+    def context_of(self, request: CompletionRequest) -> list[int]:
+        """The tokens of a request's context."""
+        return self.layout.context(request, self.n_context_max)
+
     def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
         """The work on one request, not begun."""
         tokens = self.tokens_for(request.hole)
-        context = self.layout.context(request, self.n_context_max)
         return Filling(
             self.config,
             self.tokenizer,
@@ -185,7 +188,7 @@ class DenoisingInfiller:
             self.checkpoint.ranker,
             self.checkpoint.prefix_ranker,
             request,
-            context,
+            self.context_of,
             is_cancelled,
             lambda: step_ceiling(self.n_requests),
             isinstance(self.run, GpuRunner),

@@ -14,15 +14,16 @@ from .tokenizer import CodeTokenizer
 
 @dataclass
 class Tracer:
-    """The frames of one completion so far."""
+    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer."""
 
     tokenizer: CodeTokenizer
     tokens: CanvasTokens
+    indent: str = ""
     frames: list[TraceFrame] = field(default_factory=list)
 
     def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[Step], None]:
         """An on_step for the canvas that follows the tokens before, begun after so many forwards and milliseconds."""
-        kept = tuple(TraceCell(text=self._piece(token), state="kept") for token in before)
+        kept = self._kept(before)
 
         def record(step: Step) -> None:
             cells = list(kept)
@@ -39,9 +40,13 @@ class Tracer:
 
     def choose(self, tokens: Sequence[int], n_forwards: int, elapsed_ms: float) -> None:
         """Add a frame with what was chosen, unless the last one shows it already."""
-        cells = tuple(TraceCell(text=self._piece(token), state="kept") for token in tokens)
+        cells = self._kept(tokens)
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
+
+    def _kept(self, tokens: Sequence[int]) -> tuple[TraceCell, ...]:
+        indent = (TraceCell(text=self.indent, state="kept"),) if self.indent else ()
+        return indent + tuple(TraceCell(text=self._piece(token), state="kept") for token in tokens)
 
     def _piece(self, token: int) -> str:
         return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")

@@ -319,7 +319,7 @@ class Forgetful:
 
     def __call__(self, asks):
         assert self.lost is None or self.lost() is None, "what the failed forward held is still alive"
-        if sum(ask.tokens.numel() for ask in asks) > self.most:
+        if sum(len(torch.as_tensor(ask.tokens).flatten()) for ask in asks) > self.most:
             activations = torch.zeros(1)
             self.lost = weakref.ref(activations)
             raise RuntimeError(self.message)
