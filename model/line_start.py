@@ -1,9 +1,9 @@
 """Where a line begins: the indentation of a hole that starts in the first column.
 
-A line break and the blanks behind it are one token, so that a context which ends in a line break alone looks like code
-in the first column, or like a blank line. An editor indents a new line before anybody asks; where nobody did (scripts,
-infilling benchmarks), the causal head says which of the indentations around is the likeliest, and the rest of the work
-goes on as if it had been typed. Knows texts and tensors; asks for one forward.
+A line break and the blanks behind it are usually one token, so that a context which ends in a line break alone looks
+like code in the first column, or like a blank line. An editor indents a new line before anybody asks; where nobody did
+(scripts, infilling benchmarks), the causal head says which of the indentations around is the likeliest, and the rest of
+the work goes on as if it had been typed. Knows texts and tensors; asks for one forward.
 """
 
 from collections.abc import Callable, Iterator

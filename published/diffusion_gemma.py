@@ -141,11 +141,9 @@ class GemmaInfiller:
         is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
         device = model.device
         self._forbidden = (~is_text & ~is_end).to(device)
-        self._stops = {
-            True: is_end.to(device),
-            False: (is_end | is_break).to(device),
-        }  # by whether lines may be several
-        self._kept: tuple[tuple[int, ...], Any] = ((), None)  # the last prompt and its states
+        # What ends an answer, by whether it may have several lines.
+        self._stops = {True: is_end.to(device), False: (is_end | is_break).to(device)}
+        self._kept: tuple[tuple[int, ...], Any] = ((), None)  # the settled part of the last prompt, and its states
 
     def describe(self) -> Mapping[str, str | int | float]:
         """Facts for people: family, device, dtype, parameters, hash, canvas, context length, threads."""
@@ -228,9 +226,8 @@ class GemmaInfiller:
         text = self.tokenizer.decode(tokens[:n], prompt)
         cut = len(text)
         if self._turn is not None:
-            opened = (
-                "\n" if hole.prefix[-1:] in ("", "\n", "\r") else ""
-            )  # the line break before a fence at the beginning
+            begins_line = hole.prefix[-1:] in ("", "\n", "\r")
+            opened = "\n" if begins_line else ""  # which then stands in the prompt
             place = (opened + text).find(f"\n{FENCE}")
             cut = cut if place < 0 else max(0, place - len(opened))
         if not hole.multiline and "\n" in text:
