@@ -100,7 +100,7 @@ def test_no_files_contaminate_nothing():
         ("missing.jsonl", None, "there is no evaluation file"),
         ("bad.jsonl", b"{not json\n", "no JSONL"),
         ("bad.txt", b"\xff\xfe\x00", "cannot be read"),
-        ("cut.jsonl.gz", gzip.compress(b"x" * 4000)[:-9], "cannot be read"),
+        ("cut.jsonl.gz", gzip.compress(b"x" * 4000, mtime=0)[:-9], "cannot be read"),
         ("plain.jsonl.gz", b"not gzip", "cannot be read"),
         ("empty.txt", b"", "holds no 13 words"),
         ("numbers.jsonl", b"[1, 2]\n", "holds no 13 words"),
