@@ -52,9 +52,11 @@ venv: $(VENV)/.installed-dev
 demo: $(VENV)/.installed-base
 	@$(BIN)/quicksilver demo
 
+# One worker a core; a file's tests stay together, since they share what is slow to make.
+PARALLEL ?= -n auto --dist loadfile
 # pytest's own script, not `python -m pytest`: that one would put this folder, with its `kernels`, on sys.path.
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest --ignore tests/editors $(PYTEST_ARGS)
+	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)
 
 # Real editors. What fails is run once more: on a busy machine a screen may come too late. SCREENSHOTS names a folder for pictures of what a person sees.
 EDITORS ?= .editors
