@@ -1,0 +1,31 @@
+"""Text of others made safe to print: a terminal or a log shows it and never acts on it."""
+
+import unicodedata
+
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: str, *, keep_newlines: bool = False) -> str:
+    r"""The text with every control, format (bidi, zero-width), surrogate and separator character as an escape.
+
+    ESC becomes `\x1b`, U+202E becomes `\u202e`. With keep_newlines, `\n` and `\t` stay. Other characters, spaces
+    included, are unchanged; a backslash stays one backslash, so the result is for reading, not for parsing.
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t" if keep_newlines else ""
+    return "".join(char if char in kept or not _is_unsafe(char) else _escape(char) for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    return unicodedata.category(char) in _UNSAFE_CATEGORIES
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    named = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(char)
+    if named is not None:
+        return named
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
