@@ -19,12 +19,12 @@ from ..fim.errors import InputError
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
 from .progress import progress
-from .replay_blocks import SKIPPED_FOLDERS, Block, find_blocks
+from .replay_blocks import SKIPPED_FOLDERS, Block, find_blocks, find_programs
 from .replay_floors import FLOORS, LocalOffers
 from .replay_offers import OfferSource, ServerOffers
 from .replay_report import report
 from .replay_run import BlockReplay, BlockRun, DiscreteClock, WallClock
-from .replay_typist import Policy, Typist
+from .replay_typist import Policy, Reader, Typist
 
 MAX_FILE_BYTES = 1_000_000
 FLOOR_MS = 5.0
@@ -44,18 +44,24 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     fixed_ms: float | None = None
     policy: Policy | None = None
+    reader: Reader | None = None
     floor: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPlan:
-    """What is replayed: n_blocks blocks in each of n_files files under paths, by one person per seed."""
+    """What is replayed: n_blocks blocks in each of n_files files under paths, by one person per seed.
+
+    types_programs: the beginnings of the files instead, each into an empty file.
+    """
 
     paths: tuple[Path, ...]
     n_files: int = 40
     n_blocks: int = 2
     seeds: tuple[int, ...] = (1, 2, 3)
     policy: Policy = "words"
+    reader: Reader = "eager"
+    types_programs: bool = False
     mode: Mode = "discrete"
     variants: tuple[Variant, ...] = (Variant(name="default"),)
     memory: Path | None = None
@@ -66,7 +72,11 @@ def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) ->
     """Replay, print the tables, write the report. Raises InputError, EngineError and CheckpointError."""
     with tempfile.TemporaryDirectory(prefix="quicksilver-replay-") as scratch:
         environ = {**os.environ, HOME_VARIABLE: str(Path(scratch) / "home")}
-        blocks = find_blocks(copied(plan.paths, Path(scratch) / "workspaces"), plan.n_files, plan.n_blocks, 1)
+        copies = copied(plan.paths, Path(scratch) / "workspaces")
+        if plan.types_programs:
+            blocks = find_programs(copies, plan.n_files, 1)
+        else:
+            blocks = find_blocks(copies, plan.n_files, plan.n_blocks, 1)
         memory = (plan.memory or Path(scratch)) / "answers.jsonl"
         memory.parent.mkdir(parents=True, exist_ok=True)
         runs, facts = asyncio.run(_replayed(plan, blocks, memory, environ))
@@ -136,7 +146,7 @@ async def _variant_runs(
             for block in its_blocks:
                 with cut_file(block):
                     for seed in plan.seeds:
-                        typist = Typist(seed, variant.policy or plan.policy)
+                        typist = Typist(seed, variant.policy or plan.policy, variant.reader or plan.reader)
                         clock = WallClock() if plan.mode == "wall" else DiscreteClock()
                         runs.append(await BlockReplay(block, typist, source, clock).run())
                         advance()

@@ -14,6 +14,7 @@ from ..fim.errors import InputError
 from .syntax import block_bodies, parses
 
 N_LINES_MIN, N_LINES_MAX = 2, 12
+N_LINES_PROGRAM = (60, 100)  # of a program that is typed from an empty file: at least, and at most
 N_CHARS_FILE = (400, 200_000)
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", ".git", ".venv", "site-packages"})
 _OPENERS = (":", "(", "[", "{")
@@ -136,6 +137,45 @@ def find_blocks(paths: Sequence[Path], n_files: int, n_blocks: int, seed: int) -
     return blocks
 
 
+def find_programs(paths: Sequence[Path], n_files: int, seed: int) -> list[Block]:
+    """The first lines of up to n_files Python files under paths, each as one block that is typed into an empty file.
+
+    Comments at the head of a file (a licence) are left out. Raises InputError where there is nothing to type.
+    """
+    chance = random.Random(f"{seed}:programs")
+    files = [found for path in paths for found in _files(path.resolve())]
+    chance.shuffle(files)
+    programs: list[Block] = []
+    for root, file in files:
+        text = _program(file)
+        if text is not None and len(programs) < n_files:
+            programs.append(Block(root, file.relative_to(root).as_posix(), text, 0, len(text)))
+    if not programs:
+        raise InputError(f"there is no Python file of at least {N_LINES_PROGRAM[0]} lines to type")
+    return programs
+
+
+def _program(file: Path) -> str | None:
+    text = _readable(file)
+    if text is None:
+        return None
+    lines = text.split("\n")
+    while lines and (not lines[0].strip() or lines[0].startswith("#")):
+        del lines[0]
+    least, most = N_LINES_PROGRAM
+    return "\n".join(lines[:most]).rstrip() + "\n" if len(lines) >= least else None
+
+
+def _readable(file: Path) -> str | None:
+    """The text of a file that can be typed, None for others."""
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    is_fit = N_CHARS_FILE[0] <= len(text) <= N_CHARS_FILE[1] and "\r" not in text and "\t" not in text
+    return text if is_fit and parses(text) else None
+
+
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:
     """(package, file) for every Python file; a folder's packages are the folders in it that hold an __init__.py."""
     if path.is_file():
@@ -153,12 +193,8 @@ def _first_with_blocks(root: Path, files: list[Path], n_blocks: int, seed: int) 
     """The blocks of the first of files that has any; takes the files it looked at off the list."""
     while files:
         file = files.pop()
-        try:
-            text = file.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        is_fit = N_CHARS_FILE[0] <= len(text) <= N_CHARS_FILE[1] and "\r" not in text and "\t" not in text
-        if is_fit and parses(text):
+        text = _readable(file)
+        if text is not None:
             path = file.relative_to(root).as_posix()
             spans = _drawn_spans(text, n_blocks, random.Random(f"{seed}:{root.name}/{path}"))
             if spans:

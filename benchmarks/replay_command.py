@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 GATES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LATENCIES_MS = (5.0, 100.0, 250.0, 500.0)
 POLICIES = ("strict", "words", "fix")
+READERS = ("eager", "patient")
 
 
 def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
@@ -23,6 +24,9 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
     replay.add_argument("--seeds", type=int, default=3, help="how many people type each block (3)")
     replay.add_argument("--policy", choices=POLICIES, default="words", help="what is accepted (words)")
+    replay.add_argument("--reader", choices=READERS, default="eager", help="how texts are read (eager)")
+    replay.add_argument("--readers", action="store_true", help="also with every way of reading")
+    replay.add_argument("--programs", action="store_true", help="type the beginnings of files, each into an empty one")
     replay.add_argument(
         "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
     )
@@ -62,6 +66,8 @@ def _replay(options: argparse.Namespace) -> int:
         n_blocks=options.blocks,
         seeds=tuple(range(1, options.seeds + 1)),
         policy=options.policy,
+        reader=options.reader,
+        types_programs=options.programs,
         mode=options.mode,
         variants=tuple(_variants(options)),
         memory=options.memory,
@@ -77,6 +83,8 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
     variants = [Variant(name="default", fixed_ms=options.fixed_ms)]
     if options.policies:
         variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
+    if options.readers:
+        variants += [Variant(name=f"reads: {name}", reader=name) for name in READERS if name != options.reader]
     if options.gates:
         variants += [Variant(name=f"gate {gate:g}", settings={"min_confidence": gate}) for gate in GATES]
     if options.latencies:

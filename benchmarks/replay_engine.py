@@ -2,8 +2,9 @@
 
 Run as a script by `replay_offers.ServerOffers`. Answers of the real engine are kept by request, with the time they
 took, in a file that later replays read too: so hundreds of variants of typist, gate and trimming ask the model only
-what it has not been asked yet. No time passes while the engine works; the client says when the next key comes
-(`replay/key`), and an answer that would have come later never comes (`replay/late`): the key would have cancelled it.
+what it has not been asked yet. No time passes while the engine works or a text is held back; the client says when a key
+came and when the next one comes (`replay/key`), and an answer that would have come later never comes (`replay/late`):
+the key would have cancelled it.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from ..fim.types import Completion, CompletionRequest
 from ..lsp_server.cli import log_to_stderr
 from ..lsp_server.engine_care import ManagedEngine
 from ..lsp_server.server import CompletionServer
+from ..lsp_server.settling import Clock
 from ..lsp_server.stdio import serve_stdio
 from ..serving.client import EngineClient
 from ..serving.home import find_home
@@ -61,13 +63,40 @@ def _key(request: CompletionRequest) -> str:
     return hashlib.sha256(encode_request(request)).hexdigest()
 
 
+class KeyTime:
+    """Time between two keys, in milliseconds: it passes only where something is said to take some."""
+
+    def __init__(self) -> None:
+        self.key_ms, self.gap_ms, self.passed_ms = 0.0, float("inf"), 0.0
+        self.tell_late: Callable[[dict[str, Any]], None] = lambda facts: None
+        self._n_steps = 0
+
+    def press(self, now_ms: float, gap_ms: float) -> None:
+        """A key came at now_ms; the next one comes gap_ms later."""
+        self.key_ms, self.gap_ms, self.passed_ms, self._n_steps = now_ms, gap_ms, 0.0, 0
+
+    async def take(self, ms: float, n_steps: int = 0) -> None:
+        """Let time pass, for so many forwards; it never ends where the next key comes first."""
+        self.passed_ms += ms
+        self._n_steps += n_steps
+        if self.passed_ms > self.gap_ms:
+            self.tell_late({"wait_ms": self.passed_ms, "steps": self._n_steps})
+            await asyncio.Event().wait()
+
+    async def sleep(self, seconds: float) -> None:
+        """As `asyncio.sleep`."""
+        await self.take(1000 * seconds)
+
+    def now_s(self) -> float:
+        """The time in seconds."""
+        return (self.key_ms + self.passed_ms) / 1000
+
+
 class RememberingEngine:
     """`ManagedEngine` over another one. fixed_ms: what every answer is said to take; None: what it took."""
 
-    def __init__(self, engine: ManagedEngine, memory: Memory, fixed_ms: float | None) -> None:
-        self._engine, self._memory, self._fixed_ms = engine, memory, fixed_ms
-        self.gap_ms = float("inf")
-        self.tell_late: Callable[[dict[str, Any]], None] = lambda facts: None
+    def __init__(self, engine: ManagedEngine, memory: Memory, time: KeyTime, fixed_ms: float | None) -> None:
+        self._engine, self._memory, self._time, self._fixed_ms = engine, memory, time, fixed_ms
 
     async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> object:
         """Return when the engine can answer. Raises EngineUnavailable and CheckpointError."""
@@ -96,10 +125,16 @@ class RememberingEngine:
             return completion
         if self._fixed_ms is not None:
             completion = replace(completion, timings_ms={**completion.timings_ms, WAIT: self._fixed_ms})
-        if completion.timings_ms[WAIT] > self.gap_ms:
-            self.tell_late({"wait_ms": completion.timings_ms[WAIT], "steps": completion.steps})
-            await asyncio.Event().wait()
+        await self._time.take(completion.timings_ms[WAIT], completion.steps)
         return completion
+
+
+def read_key(params: object) -> tuple[float, float]:
+    """When a key came and how long it is to the next, in ms. Raises InputError."""
+    now_ms, gap_ms = (params.get("now_ms"), params.get("gap_ms")) if isinstance(params, dict) else (None, None)
+    if not isinstance(now_ms, int | float) or not isinstance(gap_ms, int | float):
+        raise InputError("now_ms and gap_ms must be numbers")
+    return float(now_ms), float(gap_ms)
 
 
 def main() -> int:
@@ -111,20 +146,17 @@ def main() -> int:
     options = parser.parse_args()
     log_to_stderr("warning")
     client = EngineClient(find_home(options.model, os.environ))
-    engine = RememberingEngine(client, Memory(options.memory), options.fixed_ms)
+    time_between = KeyTime()
+    engine = RememberingEngine(client, Memory(options.memory), time_between, options.fixed_ms)
     server = CompletionServer(engine, "replay")
-    engine.tell_late = lambda facts: server.protocol.notify(LATE, facts)
+    server.clock = Clock(time_between.now_s, time_between.sleep)
+    time_between.tell_late = lambda facts: server.protocol.notify(LATE, facts)
 
-    def read_gap(params: object) -> float:
-        if not isinstance(params, dict) or not isinstance(params.get("gap_ms"), int | float):
-            raise InputError("gap_ms must be a number")
-        return float(params["gap_ms"])
+    def press(ls: CompletionServer, key: tuple[float, float]) -> None:
+        time_between.press(*key)
 
-    def take_gap(ls: CompletionServer, gap_ms: float) -> None:
-        engine.gap_ms = gap_ms
-
-    server.feature(KEY)(take_gap)
-    server.strict.readers[KEY] = read_gap
+    server.feature(KEY)(press)
+    server.strict.readers[KEY] = read_key
     return serve_stdio(server)
 
 

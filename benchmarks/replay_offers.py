@@ -77,6 +77,7 @@ class ServerOffers:
         self._client, self._in_real_time, self._fixed_ms = client, in_real_time, fixed_ms
         self._block: Block | None = None
         self._uri, self._version, self._inserted = "", 0, ""
+        self._now_ms = 0.0  # of the key that is asked after, in discrete time; an acceptance counts as a key
 
     @classmethod
     async def start(
@@ -162,7 +163,8 @@ class ServerOffers:
         if self._in_real_time:
             return await self._ask_until(params, gap_ms)
         late = self._client.expect(LATE)
-        self._client.notify(KEY, {"gap_ms": min(gap_ms, 1e9)})
+        self._client.notify(KEY, {"now_ms": self._now_ms, "gap_ms": min(gap_ms, 1e9)})
+        self._now_ms += min(gap_ms, 1e9)
         request_id, answer = self._client.ask(INLINE_COMPLETION, params)
         await asyncio.wait([answer, late], return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
@@ -188,6 +190,7 @@ class ServerOffers:
         was_asked = "steps" in facts and not facts["reused"]
         if self._fixed_ms is not None:  # nothing of this machine's pace then
             latency_ms = self._fixed_ms if was_asked else min(self._fixed_ms, AT_ONCE_MS)
+            latency_ms += timings.get("settle", 0.0)
         return Reply(
             text=self._text(result["items"]),
             latency_ms=latency_ms if waited_ms is None else waited_ms,

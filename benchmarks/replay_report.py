@@ -29,6 +29,7 @@ HEADINGS = (
     "kept of\n≥ .75 s", "exact", "similar",
 )  # fmt: skip
 FAULTS = ("parse_errors", "bracket_errors", "indent_errors", "duplications")
+TEXT_HEADINGS = ("variant", "texts", "right", "≥ 150 ms", "right", "flickers", "longest\nright", "several\nlines")
 COST_HEADINGS = (
     "variant", "questions", "cancelled", "stale", "reused", "forwards", "unseen", "answer ms\np50/p95/p99",
     "visible ms\np50/p95/p99", "parse", "bracket", "indent", "repeat",
@@ -36,8 +37,9 @@ COST_HEADINGS = (
 LEGEND = """\
 Characters, keys, time: saved against typing all of it, per cent. wrong: characters on show that were not to be written,
 per 1,000 that were. shown: texts visible for 250 ms at least; kept: accepted at least in part; exact: right to the end.
-unseen: share of forwards whose answer nobody saw. The last four: shown texts, per cent, with which the file does not
-parse, brackets or indentation are wrong, or the line below comes twice."""
+Flicker: a text gone within 150 ms that was neither typed nor accepted. unseen: share of forwards whose answer nobody
+saw. The last four: shown texts, per cent, with which the file does not parse, brackets or indentation are wrong, or the
+line below comes twice."""
 
 
 def report(
@@ -62,6 +64,8 @@ def report(
             "blocks": [block.name for block in blocks],
             "seeds": list(plan.seeds),
             "policy": plan.policy,
+            "reader": plan.reader,
+            "programs": plan.types_programs,
             "mode": plan.mode,
             "variants": {v.name: {"settings": dict(v.settings), "fixed_ms": v.fixed_ms} for v in plan.variants},
         },
@@ -103,6 +107,7 @@ def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str) -> None
     console.width = max(console.width, WIDTH)
     first = next(iter(rows.values()))
     console.print(_table(f"quicksilver bench replay: {first['blocks']} blocks typed", HEADINGS, _kept_rows(rows)))
+    console.print(_table("what came up on the screen", TEXT_HEADINGS, _text_rows(rows)))
     console.print(_table("what it cost, what was wrong", COST_HEADINGS, _cost_rows(rows)))
     if against:
         title = f"apart from {base}, 95 % (paired bootstrap over files)"
@@ -117,6 +122,14 @@ def _kept_rows(rows: Mapping[str, Row]) -> list[list[str]]:
     return [
         [name, *(_percent(row[key]) for key in KEPT[:3]), f"{row['wrong_per_1000']:.1f}", str(row["shown"])]
         + [_percent(row[key]) for key in (*KEPT[3:], "edit_similarity")]
+        for name, row in rows.items()
+    ]
+
+
+def _text_rows(rows: Mapping[str, Row]) -> list[list[str]]:
+    return [
+        [name, str(row["texts"]), _percent(row["texts_right"]), str(row["steady"]), _percent(row["steady_right"])]
+        + [str(row[key]) for key in ("flickers", "longest_right", "lines_right")]
         for name, row in rows.items()
     ]
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from .replay_blocks import Block
 from .replay_offers import Late, OfferSource, Reply
-from .replay_typist import ACCEPT_MS, Decision, Typist, n_equal
+from .replay_typist import ACCEPT_MS, FLICKER_MS, Decision, Typist, n_equal
 
 
 @dataclass(kw_only=True)
@@ -36,6 +36,16 @@ class Shown:
     def visible_ms(self) -> float:
         """How long it could be seen."""
         return self.to_ms - self.from_ms
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all of it was to be written."""
+        return self.n_right == len(self.text)
+
+    @property
+    def flickers(self) -> bool:
+        """Whether it was gone before anybody could read it, and not because it was typed or accepted."""
+        return self.ends == "gone" and self.visible_ms < FLICKER_MS
 
 
 @dataclass(kw_only=True)
@@ -101,6 +111,7 @@ class BlockReplay:
         self._reply: Reply | None = None
         self._rest = ""  # what of it is still grey
         self._decides_ms = float("inf")
+        self._disturbed_ms = 0.0  # what the next key comes later for
 
     async def run(self) -> BlockRun:
         """Type the block to its end."""
@@ -129,7 +140,10 @@ class BlockReplay:
         return list(zip([at, *ends], ends, strict=False))
 
     def _pause(self) -> float:
-        return self._typist.pause_ms(self._block, self._at) if self._at < len(self._block.target) else 0.0
+        disturbed_ms, self._disturbed_ms = self._disturbed_ms, 0.0
+        if self._at == len(self._block.target):
+            return 0.0
+        return self._typist.pause_ms(self._block, self._at) + disturbed_ms
 
     def _decision(self) -> Decision | None:
         return self._typist.decide(self._block, self._at, self._rest)
@@ -198,4 +212,6 @@ class BlockReplay:
             self._now.to_ms = self._clock.now_ms() if at_ms is None else at_ms
             self._now.ends = "accepted" if self._now.n_accepted else ends
             self._run.shown.append(self._now)
+            if self._now.flickers:
+                self._disturbed_ms += self._typist.disturbed_ms
         self._now, self._reply, self._rest, self._decides_ms = None, None, "", float("inf")

@@ -16,6 +16,7 @@ from .machine import percentile
 from .replay_blocks import Block, width_of
 from .replay_offers import Late, Reply
 from .replay_run import BlockRun, Shown
+from .replay_typist import FLICKER_MS
 from .scores import similarity
 from .syntax import parses
 
@@ -37,12 +38,28 @@ def score(runs: Sequence[BlockRun]) -> dict[str, Any]:
         "shown": len(shown),
         "accepted_of_shown": _share(each.n_accepted > 0 for _, each in shown),
         "accepted_of_seen": _share(each.n_accepted > 0 for each in seen),
-        "exact": _share(each.n_right == len(each.text) for _, each in shown),
+        "exact": _share(each.is_right for _, each in shown),
+        **texts([each for run in runs for each in run.shown]),
         "edit_similarity": _mean([_similarity(block, each) for block, each in shown]),
         **_faults(shown),
         **_latencies(runs),
         "sources": _sources(runs),
         "causes": dict(Counter(each.cause for run in runs for each in run.answers if isinstance(each, Reply))),
+    }
+
+
+def texts(shown: Sequence[Shown]) -> dict[str, Any]:
+    """What came up on the screen, however briefly: how many texts, how many right, how many flickers."""
+    steady = [each for each in shown if each.visible_ms >= FLICKER_MS]
+    right = [len(each.text) for each in shown if each.is_right]
+    return {
+        "texts": len(shown),
+        "texts_right": _share(each.is_right for each in shown),
+        "steady": len(steady),
+        "steady_right": _share(each.is_right for each in steady),
+        "flickers": sum(each.flickers for each in shown),
+        "longest_right": max(right, default=0),
+        "lines_right": sum(each.is_right and "\n" in each.text.strip() for each in shown),
     }
 
 
@@ -100,7 +117,7 @@ def risk_coverage(runs: Iterable[BlockRun]) -> list[tuple[float, float]]:
     n_asked = 0
     for run in runs:
         n_asked += len(run.answers)
-        answers += [(each.confidence or 0.0, each.n_right == len(each.text)) for each in run.shown]
+        answers += [(each.confidence or 0.0, each.is_right) for each in run.shown]
     answers.sort(key=lambda pair: -pair[0])
     points, n_wrong = [], 0
     for i, (_, is_right) in enumerate(answers, 1):

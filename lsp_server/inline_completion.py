@@ -20,7 +20,7 @@ from ..fim.line_scan import is_word_character
 from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
-from ..fim.reuse import Remembered, typed_through
+from ..fim.reuse import Remembered
 from ..fim.showing import Demand, Showing, choose, wholes
 from ..fim.syntax import Syntax
 from ..fim.trim import trim
@@ -28,7 +28,7 @@ from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer, Ask, Cause, Item
 from .file_uris import name_of
-from .on_show import LastShown
+from .on_show import LastShown, left_of
 from .settings import Settings
 
 # What travels to the engine: more than a model of ours reads (2,048 tokens of code are 8,000 characters, 16,000 at
@@ -51,14 +51,15 @@ class Surroundings:
     """What is known around a question besides its document.
 
     syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
-    answered with: where the person is typing just that, what is left of it is the answer, at once. remembered are other
-    answers that may come in useful again. snippets are texts from other files, most useful last; offers finds drafts
-    there.
+    answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
+    of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
+    other files, most useful last; offers finds drafts there.
     """
 
     syntax: Syntax | None = None
     rhythm: Rhythm | None = None
     last: LastShown | None = None
+    held: LastShown | None = None
     remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
@@ -84,10 +85,11 @@ async def complete_inline(
     )  # fmt: skip
     if reason is not None:
         return nothing(ask, "gated", reason)
-    if around.last is not None and settings.reuse and not ask.invoked:
-        left = typed_through(around.last.shown, document, ask.offset)
-        if left is not None and left.strip():
-            return _reused(ask, document, left, around.last.answer, encoding)
+    if settings.reuse and not ask.invoked:
+        for known in (around.last, around.held):
+            left = left_of(known, ask)
+            if known is not None and left is not None and left.strip():
+                return _reused(ask, document, left, known.answer, encoding)
     about = (document.text, ask.offset, around.snippets)
     known = around.remembered.find(about) if settings.reuse and not ask.invoked else None
     if known is not None:

@@ -33,6 +33,14 @@ def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown 
     return LastShown(Shown(ask.document, ask.offset, text), answer)
 
 
+def left_of(last: LastShown | None, ask: Ask) -> str | None:
+    """What is left of a text at a question's place, now that its beginning may have been typed; None if it no longer
+    fits."""
+    if last is None or ask.document is None:
+        return None
+    return typed_through(last.shown, ask.document, ask.offset)
+
+
 def other_shown(shown: LastShown, item: Item) -> LastShown | None:
     """What is on show once a person has chosen another item of the same answer; None where it cannot be typed."""
     text = _typed(shown.shown.document, shown.shown.offset, item.text, item.range)

@@ -9,7 +9,7 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -29,6 +29,7 @@ from .protocol import StrictServer, types
 from .reading_ahead import look_ahead
 from .sessions import Session, Sessions
 from .settings import Settings
+from .settling import Clock, hold, settle
 from .status import Status
 from .workspace import Workspace
 from .workspace_handlers import FEATURES, READERS
@@ -51,6 +52,7 @@ class CompletionServer(StrictServer):
         self.switched: bool | None = None  # on or off by hand, None where nobody did
         self.complaints: set[str] = set()  # about settings, as told
         self.encoding: PositionEncoding = "utf-16"
+        self.clock = Clock()
         self.sessions = Sessions()
         self.notebooks = Notebooks()
         self.answers = Answers()
@@ -99,7 +101,7 @@ class CompletionServer(StrictServer):
         if ask.invoked:
             self.care.wake()
         around, settings = self.surroundings(session, ask.offset), self.settings
-        work = complete_inline(ask, settings, self.care, self.encoding, around)
+        work = self._settled(ask, session, settings, complete_inline(ask, settings, self.care, self.encoding, around))
         about = (id(ask.document), ask.offset, ask.invoked, settings)
         with self.project.question():
             found = await session.run_newest(work, about=about)
@@ -114,6 +116,15 @@ class CompletionServer(StrictServer):
         self.spawn(look_ahead(self, session, ask, found))
         return found
 
+    async def _settled(self, ask: Ask, session: Session, settings: Settings, work: Awaitable[Answer]) -> Answer:
+        """An answer, once its text has been wanted long enough to appear."""
+        asked_s = self.clock.now_s()
+        answer = await work
+        session.held = hold(ask, answer, session.shown, session.held, asked_s)
+        if session.held is None or not settings.settle_ms:
+            return answer
+        return await settle(answer, session.held, settings.settle_ms, self.clock)
+
     def surroundings(self, session: Session, offset: int) -> Surroundings:
         """What is known around the cursor in an open document."""
         without = self.settings.without
@@ -121,6 +132,7 @@ class CompletionServer(StrictServer):
             syntax=None if "syntax" in without or not self.settings.enabled else session.syntax(offset),
             rhythm=session.rhythm,
             last=session.shown,
+            held=None if session.held is None else session.held.text,
             remembered=session.remembered,
             snippets=self.project.snippets_for(session.document, offset, off=without),
             offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),

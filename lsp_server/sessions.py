@@ -17,6 +17,7 @@ from ..fim.syntax import Syntax, parsed
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer
 from .on_show import LastShown
+from .settling import Held
 
 T = TypeVar("T")
 REFUSED_S = 10.0  # after a text that could not be parsed (in half a second, at worst), before the next is tried
@@ -44,6 +45,7 @@ class Session:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
         self.shown: LastShown | None = None  # what the latest question was answered with
+        self.held: Held | None = None  # a text that is held back for a moment
         self.remembered: Remembered[Answer] = Remembered()
         self.rhythm = Rhythm()
         self._syntax: Syntax | None = None
@@ -58,7 +60,7 @@ class Session:
 
     def forget_answers(self) -> None:
         """What was answered under other settings is not answered again."""
-        self.shown, self.remembered = None, Remembered()
+        self.shown, self.held, self.remembered = None, None, Remembered()
 
     def syntax(self, offset: int) -> Syntax | None:
         """The document's tree, at least around offset; None where there is none, and for REFUSED_S after that."""

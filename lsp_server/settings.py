@@ -35,6 +35,7 @@ class Settings:
     workspace: bool = True
     exclude: tuple[str, ...] = ()
     max_workspace_files: int = 20_000
+    settle_ms: float = 100.0
     reuse: bool = True
     prefetch: bool = True
     adaptive_debounce: bool = False
@@ -102,6 +103,12 @@ def _milliseconds(value: object) -> float:
     return float(value)
 
 
+def _short_time(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1000:
+        raise ValueError("a number of milliseconds from 0 to 1000")
+    return float(value)
+
+
 def _probability(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError("a number from 0 to 1")
@@ -165,6 +172,11 @@ SETTINGS: Mapping[str, Setting] = {
         _globs, "Globs, as in a `.gitignore` at the workspace's root, of files that are never looked at."
     ),
     "max_workspace_files": Setting(_whole_number(0, 100_000), "The most files that are indexed."),
+    "settle_ms": Setting(
+        _short_time,
+        "Milliseconds that a new suggestion must have been wanted before it appears, so that it does not change with"
+        " every key; 0 shows it at once. What continues the text on the screen never waits.",
+    ),
     "reuse": Setting(
         _boolean, "While what is shown is typed, show what is left of it; the same question gets the same answer."
     ),

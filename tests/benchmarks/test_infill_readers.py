@@ -179,7 +179,8 @@ def test_a_format_that_does_not_fit_is_said(read):
 def test_files_that_cannot_be_read_are_one_line(tmp_path):
     for name, content, message in (
         ("empty.jsonl", b"\n", "holds no task"), ("binary.jsonl", b"\xff\xfe\x00", "cannot be read"),
-        ("cut.gz", gzip.compress(b"{}" * 1000, mtime=0)[:-9], "cannot be read"), ("bad.gz", b"\x1f\x8b\x00", "cannot be read"),
+        ("cut.gz", gzip.compress(b"{}" * 1000, mtime=0)[:-9], "cannot be read"),
+        ("bad.gz", b"\x1f\x8b\x00", "cannot be read"),
     ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=message):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from quicksilver.benchmarks import replay_scores as scores
 from quicksilver.benchmarks.replay import copied, cut_file
-from quicksilver.benchmarks.replay_blocks import Block, find_blocks
+from quicksilver.benchmarks.replay_blocks import N_LINES_PROGRAM, Block, find_blocks, find_programs
 from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay_offers import Late, Reply
 from quicksilver.benchmarks.replay_run import BlockReplay, DiscreteClock
-from quicksilver.benchmarks.replay_typist import POLICIES, Decision, Policy, Typist, n_equal
+from quicksilver.benchmarks.replay_typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
 
 TEXT = "def area(width, height):\n    total = width * height\n    return total\n\n\nprint(area(2, 3))\n"
@@ -229,3 +229,40 @@ async def test_faults_of_shown_texts_are_counted():
 
 def test_n_equal():
     assert (n_equal("abc", "abd"), n_equal("", "a"), n_equal("ab", "abc"), n_equal("abc", "ab")) == (2, 0, 2, 2)
+
+
+def test_a_patient_reader_takes_whole_words_that_are_right_to_the_end():
+    one, person = block(), Typist(1, "words", "patient")
+    assert one.target.startswith("total = width * height\n")
+    for text in ("total =", "total = width", "total = width * height\n    return total"):
+        assert person.decide(one, 0, text) == Decision(len(text), 1)
+    for text in ("total = wid", "total = width + height", "to"):
+        assert person.decide(one, 0, text) is None
+    assert person.notice_ms(one, 0, "total") == 330.0
+
+
+async def test_flicker_is_counted_and_disturbs_a_patient_reader():
+    def wrong(at):
+        return f"wrong_{at}"
+
+    runs = {}
+    for reader in READERS:
+        typist = Typist(1, "words", reader)
+        runs[reader] = await BlockReplay(block(), typist, Scripted(wrong), DiscreteClock()).run()
+    facts = {reader: scores.texts(run.shown) for reader, run in runs.items()}
+    assert facts["eager"]["flickers"] > 0 and facts["eager"]["texts_right"] == 0.0
+    assert runs["eager"].total_ms == pytest.approx(runs["eager"].plain_ms)
+    assert runs["patient"].total_ms > runs["patient"].plain_ms
+
+
+def test_programs_are_beginnings_of_files_without_their_licence(tmp_path):
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "short.py").write_text(TEXT)
+    (package / "long.py").write_text("# Copyright\n# Licence\n\n" + TEXT * 30)
+    [program] = find_programs([tmp_path], 5, 1)
+    assert (program.start, program.prefix, program.suffix) == (0, "", "")
+    assert program.target.startswith("def area") and program.target.count("\n") <= N_LINES_PROGRAM[1]
+    with pytest.raises(InputError, match="no Python file of at least"):
+        find_programs([package / "short.py"], 1, 1)

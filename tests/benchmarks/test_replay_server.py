@@ -1,10 +1,11 @@
 """`bench replay` as a whole: the real server, the real engine with the built-in model, discrete and real time."""
 
+import asyncio
 import json
 
 import pytest
 from quicksilver.benchmarks.command import main
-from quicksilver.benchmarks.replay_engine import Memory, RememberingEngine
+from quicksilver.benchmarks.replay_engine import KeyTime, Memory, RememberingEngine
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 
@@ -99,10 +100,24 @@ async def test_what_was_asked_before_is_not_asked_again(tmp_path):
     hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
     request, real = CompletionRequest(hole=hole), Counting()
     for _ in range(2):
-        engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), fixed_ms=30.0)
+        engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=30.0)
         for _ in range(2):
             assert (await engine.complete(request)).timings_ms["wait"] == 30.0
     assert real.n_asked == 1
-    engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), fixed_ms=None)
+    engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=None)
     await engine.complete(CompletionRequest(hole=hole, drafts=3))
     assert real.n_asked == 2
+
+
+async def test_what_takes_longer_than_the_next_key_never_ends():
+    time, late = KeyTime(), []
+    time.tell_late = late.append
+    time.press(1000.0, 150.0)
+    await time.take(60.0, 3)
+    await time.sleep(0.04)
+    assert (time.now_s(), late) == (1.1, [])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(time.sleep(0.06), 0.05)
+    assert late == [{"wait_ms": 160.0, "steps": 3}]
+    time.press(1150.0, 10.0)
+    assert time.now_s() == 1.15
