@@ -5,6 +5,7 @@ Owns the command line. It does not know what is measured or how.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,6 +104,13 @@ def main(argv: Sequence[str]) -> int:
     nvim.add_argument("--nvim", action="append", metavar="PROGRAM", help="which one, or several (nvim)")
     nvim.add_argument("--keys", type=int, default=100, help="how many (100)")
     nvim.set_defaults(run=_nvim)
+    typing = benchmarks.add_parser("typing", help="programs typed into a real Neovim with default settings")
+    typing.add_argument("programs", type=Path, nargs="*", metavar="FILE", help="what is typed (examples/typing/*.py)")
+    typing.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON, each text in it")
+    typing.add_argument("--nvim", default="nvim", metavar="PROGRAM", help="which Neovim, 0.10 or newer (nvim)")
+    typing.add_argument("--seed", type=int, default=1, help="which person types (1)")
+    typing.add_argument("--checkout", type=Path, metavar="FOLDER", help="another checkout's server (.venv) and plugin")
+    typing.set_defaults(run=_typing)
     protocol = benchmarks.add_parser("protocol", help="random edits, a storm of cancels and broken messages")
     protocol.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     protocol.add_argument("--edits", type=int, default=10_000, help="in each of three encodings (10000)")
@@ -275,6 +283,19 @@ def _drift(options: argparse.Namespace) -> int:
         n_canvas=options.tokens,
     )  # fmt: skip
     return run_drift(plan, options.json)
+
+
+def _typing(options: argparse.Namespace) -> int:
+    from .nvim_typing import TypingPlan, run_typing
+
+    here = Path(__file__).resolve().parent.parent
+    programs = tuple(options.programs) or tuple(sorted((here / "examples" / "typing").glob("*.py")))
+    plan = TypingPlan(programs=programs, nvim=options.nvim, seed=options.seed)
+    if options.checkout is not None:
+        other = options.checkout.resolve()
+        server = (str(other / ".venv" / "bin" / "python"), "-P", "-m", "quicksilver.lsp_server", "lsp")
+        plan = replace(plan, server=server, plugin=other / "editors" / "nvim")
+    return run_typing(plan, options.json)
 
 
 def _nvim(options: argparse.Namespace) -> int:

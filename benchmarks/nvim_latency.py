@@ -77,7 +77,7 @@ def run_nvim(plan: NvimPlan, json_file: Path | None) -> int:
         raise InputError("the Neovim plugin is not here: run this from a checkout")
     rows = {}
     for program in plan.programs:
-        version = _version(program)
+        version = version_of(program)
         with tempfile.TemporaryDirectory(prefix="quicksilver-nvim-") as folder:
             ours = _visible_ms(program, Path(folder), plan.n_keys)
             own = _echo_ms(program, Path(folder), plan.n_keys)
@@ -102,8 +102,8 @@ def _visible_ms(program: str, folder: Path, n_keys: int) -> list[float]:
     file = folder / "sample.py"
     file.write_text(FILE, encoding="utf-8")
     ms = []
-    with _nvim(
-        [program, "--clean", "--cmd", f"set rtp^={PLUGIN}", "-c", f"lua {setup}", str(file)], folder
+    with nvim_terminal(
+        [program, "--clean", "--cmd", f"set rtp^={PLUGIN}", "-c", f"lua {setup}", str(file)], _around(folder)
     ) as terminal:
         terminal.drain(1.5)
         terminal.write("Go")
@@ -121,7 +121,7 @@ def _echo_ms(program: str, folder: Path, n_keys: int) -> list[float]:
     file = folder / "plain.py"
     file.write_text(FILE, encoding="utf-8")
     ms = []
-    with _nvim([program, "--clean", str(file)], folder) as terminal:
+    with nvim_terminal([program, "--clean", str(file)], _around(folder)) as terminal:
         terminal.drain(1.5)
         terminal.write("Go")
         for key in _keys(n_keys):
@@ -139,13 +139,17 @@ def _keys(n: int) -> Iterator[str]:
         yield "zqxkvw"[i % 6]
 
 
+def _around(folder: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+
+
 @contextmanager
-def _nvim(command: Sequence[str], folder: Path) -> Iterator[Terminal]:
-    environ: Mapping[str, str] = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(folder / "state")}
+def nvim_terminal(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Terminal]:
+    """A program in a terminal of its own, which is killed at the end."""
     pid, fd = pty.fork()
     if pid == 0:
         try:
-            os.execvpe(command[0], list(command), environ)
+            os.execvpe(command[0], list(command), {**environ, "TERM": "xterm-256color"})
         finally:
             os._exit(127)
     termios.tcsetwinsize(fd, (24, 240))  # all keys and the answer fit into one row
@@ -157,7 +161,8 @@ def _nvim(command: Sequence[str], folder: Path) -> Iterator[Terminal]:
         os.close(fd)
 
 
-def _version(program: str) -> str:
+def version_of(program: str) -> str:
+    """The first line of what a Neovim says of itself. Raises InputError for a program that is none."""
     import subprocess
 
     try:

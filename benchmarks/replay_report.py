@@ -118,6 +118,13 @@ def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str) -> None
     console.print(LEGEND)
 
 
+def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print one table to stdout."""
+    console = open_console()
+    console.width = max(console.width, WIDTH)
+    console.print(_table(title, headings, rows))
+
+
 def _kept_rows(rows: Mapping[str, Row]) -> list[list[str]]:
     return [
         [name, *(_percent(row[key]) for key in KEPT[:3]), f"{row['wrong_per_1000']:.1f}", str(row["shown"])]
