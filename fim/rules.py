@@ -8,7 +8,7 @@ SNIPPET_SOURCES = ("declarations", "recent", "similar")  # as in fim.snippets, w
 
 # Sources of context and drafts, and how what is shown is chosen: by expected gain among beginnings of all candidates
 # (else the likeliest candidate, whole), without new parse errors; syntax: all that trees are read for.
-OTHERS = ("offers", "choice", "cuts", "alternatives", "parse-errors", "syntax", "word-demand")
+OTHERS = ("offers", "choice", "cuts", "alternatives", "parse-errors", "syntax")
 
 RULES = (
     *(name for name, _ in GATING_RULES),

@@ -8,10 +8,8 @@ Pure functions over texts and probabilities; knows no model and no editor.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .line_scan import is_word_character
 from .types import Alternative, Completion, CompletionSource
 
-WORD_SHARE = 0.66  # valid split, 48 blocks: .6 at .85 is worth .45 at .92; 1 is much worse (docs/log.md, 2026-11-22)
 N_LEAST = 3  # characters: to accept fewer saves next to nothing
 N_TRIMMED = 8  # of the options with most to gain, how many are looked at
 
@@ -28,26 +26,16 @@ class Showing:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """How likely a text must be right to be shown: `least`; the rest of a word that has begun, WORD_SHARE of that.
-
-    Who is in the middle of a word types on at once, and what is wrong is gone before it is read; at the beginning of a
-    line a person pauses and reads it.
-    """
+    """How likely a text must be right to be shown, wherever it is and however short."""
 
     least: float
-    in_word: bool = False
-
-    def of(self, text: str) -> float:
-        """The least probability for a text."""
-        is_word = self.in_word and all(map(is_word_character, text))
-        return self.least * WORD_SHARE if is_word else self.least
 
     def gain(self, showing: Showing) -> float:
-        """What a text can be expected to save, in characters, less what it costs where it is wrong.
+        """What a text can be expected to save, in characters, less what it costs if it is wrong.
 
-        Weighed so that nothing is won or lost with the least probability.
+        Weighed so that nothing is won or lost at the least probability.
         """
-        least = min(self.of(showing.text), 1 - 1e-6)
+        least = min(self.least, 1 - 1e-6)
         return len(showing.text) * (showing.probability - least) / (1 - least)
 
 
@@ -66,7 +54,7 @@ def choose(
     once they are trimmed, are passed over; a mere beginning may break it: the rest is to come.
     """
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
-    sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
+    sure = sorted((o for o in options if o.probability >= demand.least), key=demand.gain, reverse=True)
     by_text: dict[str, Showing] = {}
     for option in sure:
         by_text.setdefault(option.text, option)

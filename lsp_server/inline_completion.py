@@ -16,7 +16,6 @@ from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
-from ..fim.line_scan import is_word_character
 from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
@@ -174,8 +173,7 @@ def _showings(
     if "choice" in off:
         return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
-    in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
-    demand = Demand(least=settings.min_confidence, in_word=in_word)
+    demand = Demand(least=settings.min_confidence)
     chosen = choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
     return [] if chosen is None else [chosen]
 

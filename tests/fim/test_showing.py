@@ -28,8 +28,8 @@ def same(text):
     return text
 
 
-def shown(of, least, *, trimmed=same, in_word=False, **options):
-    found = choose(of, trimmed, Demand(least=least, in_word=in_word), **options)
+def shown(of, least, *, trimmed=same, **options):
+    found = choose(of, trimmed, Demand(least=least), **options)
     return None if found is None else (found.text, found.is_cut)
 
 
@@ -55,12 +55,6 @@ def test_another_candidate_may_have_more_to_gain():
     assert shown(of, 0.8) == ("barbarbar", False) and shown(of, 0.88) == ("foo", False)
     found = choose(of, same, Demand(least=0.8))
     assert found is not None and (found.source, found.probability) == ("denoiser", 0.85)
-
-
-def test_the_rest_of_a_word_is_demanded_less_of():
-    of = completion("self.height = 1", ((4, 0.6), (11, 0.55), (15, 0.1)))
-    assert shown(of, 0.9) is None
-    assert shown(of, 0.9, in_word=True) == ("self", True)
 
 
 def test_without_cuts_all_or_nothing():
@@ -114,17 +108,16 @@ def candidates(draw):
     return text, tuple(zip(ends, sure, strict=True))
 
 
-@given(candidates(), st.lists(candidates(), max_size=4), st.floats(0, 0.999), st.booleans())
-def test_what_is_shown_is_a_beginning_and_sure_enough(first, others, least, in_word):
+@given(candidates(), st.lists(candidates(), max_size=4), st.floats(0, 0.999))
+def test_what_is_shown_is_a_beginning_and_sure_enough(first, others, least):
     of = completion(*first, *others)
-    demand = Demand(least=least, in_word=in_word)
-    found = choose(of, same, demand)
+    found = choose(of, same, Demand(least=least))
     everything = [(text[:n], p) for text, prefixes in (first, *others) for n, p in prefixes]
     if found is not None:
         assert (found.text, found.probability) in everything
-        assert len(found.text.strip()) >= N_LEAST and found.probability >= demand.of(found.text)
+        assert len(found.text.strip()) >= N_LEAST and found.probability >= least
     else:
-        assert not any(p >= demand.of(text) and len(text.strip()) >= N_LEAST for text, p in everything[:1])
+        assert not any(p >= least and len(text.strip()) >= N_LEAST for text, p in everything[:1])
 
 
 @given(candidates(), st.floats(0, 0.9))
