@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .blocks import block_opener, indent_after
 from .document import Document
 from .errors import InputError
+from .literals import literal_at
 from .syntax import Syntax
 from .types import Hole
 
@@ -44,6 +45,7 @@ def find_hole(document: Document, offset: int, syntax: Syntax | None = None, off
         language=document.language,
         replaced=(offset, offset),
         multiline=multiline,
+        in_prose=syntax is not None and literal_at(syntax, offset) is not None,
     )
 
 

@@ -24,7 +24,8 @@ class Hole:
     """A document cut at the cursor: what stands left and right of the text to be filled in.
 
     replaced is the half-open range of offsets (start, end) that the completion's text takes the place of.
-    multiline says whether the answer may contain line breaks.
+    multiline says whether the answer may contain line breaks; in_prose, whether the cursor stands in a comment, a
+    docstring or another string, as far as that is known.
     """
 
     prefix: str
@@ -32,6 +33,7 @@ class Hole:
     language: str
     replaced: tuple[int, int]
     multiline: bool
+    in_prose: bool = False
 
     def __post_init__(self) -> None:
         start, end = self.replaced

@@ -29,7 +29,7 @@ from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
 from .line_start import NONE, Indentation, indentation, with_prefix
-from .prefixes import PrefixRanker, with_prefixes
+from .prefixes import Cursor, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge
 from .row import Row
 from .tokenizer import CodeTokenizer
@@ -303,8 +303,7 @@ class Filling:
 
     def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
         self._trace(judged[0].candidate.tokens)
-        left = self.request.hole.prefix.rpartition("\n")[2]
-        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, left)
+        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, Cursor.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..fim.line_scan import is_word_character
+from ..fim.types import Hole
 from .ranker import Judged, logistic
 from .tokenizer import CodeTokenizer
 
@@ -43,8 +44,22 @@ def places(judged: Judged, tokenizer: CodeTokenizer) -> list[Place]:
     return found
 
 
-def features(judged: Judged, place: Place, rivals: Sequence[Judged], left: str) -> dict[str, float]:
-    """What the regression sees of a candidate up to a place; rivals are all candidates, left the line so far."""
+@dataclass(frozen=True)
+class Cursor:
+    """What the regression sees of the cursor: the line so far, whether it stands in prose, whether no text follows."""
+
+    left: str
+    in_prose: bool = False
+    nothing_below: bool = False
+
+    @classmethod
+    def of(cls, hole: Hole) -> "Cursor":
+        """The cursor of a hole."""
+        return cls(hole.prefix.rpartition("\n")[2], hole.in_prose, not hole.suffix.strip())
+
+
+def features(judged: Judged, place: Place, rivals: Sequence[Judged], cursor: Cursor) -> dict[str, float]:
+    """What the regression sees of a candidate up to a place; rivals are all candidates."""
     candidate, draft = judged.candidate, judged.candidate.draft
     log_probs = judged.verified.log_probs[: place.n_tokens].tolist()
     total = sum(log_probs)
@@ -53,7 +68,7 @@ def features(judged: Judged, place: Place, rivals: Sequence[Judged], left: str) 
     p = min(1 - LEAST, max(LEAST, judged.probability))
     rank = math.log(p / (1 - p)) / 3
     is_whole = place.n_tokens == len(candidate.tokens)
-    in_word = is_word_character(left[-1:])
+    in_word = is_word_character(cursor.left[-1:])
     n_before, n_shape = (draft.n_before, draft.n_shape) if draft else (0, 0)
     return {
         "bias": 1.0,
@@ -81,7 +96,11 @@ def features(judged: Judged, place: Place, rivals: Sequence[Judged], left: str) 
         "whole_rank": rank * is_whole,
         "in_word": float(in_word),
         "in_short_word": float(in_word and place.n_chars < SHORT_WORD),
-        "blank_line": float(not left.strip()),
+        "blank_line": float(not cursor.left.strip()),
+        "prose": float(cursor.in_prose),
+        "prose_word": float(cursor.in_prose and in_word),
+        "nothing_below": float(cursor.nothing_below),
+        "draft_nothing_below": float(cursor.nothing_below and draft is not None),
     }
 
 
@@ -106,29 +125,30 @@ FEATURES = (
     "bias", "log_prob", "likely", "prob", "worst_log_prob", "first_log_prob", "mean_log_prob", "mean_prob", "rank",
     "agreeing", "agreeing_share", "agreeing_count", "log_rivals", "draft", "canvas", "both", "log_before", "before",
     "log_shape", "log_length", "log_tokens", "whole", "whole_rank", "in_word", "in_short_word", "blank_line",
+    "prose", "prose_word", "nothing_below", "draft_nothing_below",
 )  # fmt: skip
 
 
 def with_prefixes(
-    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, left: str
+    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: Cursor
 ) -> list[Judged]:
-    """The same candidates with the probabilities of their prefixes; left is the cursor's line up to the cursor.
+    """The same candidates with the probabilities of their prefixes.
 
     A longer prefix never counts as likelier than a shorter one.
     """
     return [
-        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, tokenizer, left)))) for each in judged
+        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, tokenizer, cursor)))) for each in judged
     ]
 
 
 def _probable(
-    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, left: str
+    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: Cursor
 ) -> Iterator[tuple[int, float]]:
     for place in places(judged, tokenizer):
         if ranker is None:
             yield place.n_chars, math.exp(min(0.0, float(judged.verified.log_probs[: place.n_tokens].sum())))
         else:
-            yield place.n_chars, ranker.probability(features(judged, place, rivals, left))
+            yield place.n_chars, ranker.probability(features(judged, place, rivals, cursor))
 
 
 def _falling(prefixes: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:

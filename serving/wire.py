@@ -91,6 +91,7 @@ def encode_request(request: CompletionRequest) -> bytes:
                 "language": hole.language,
                 "replaced": list(hole.replaced),
                 "multiline": hole.multiline,
+                "in_prose": hole.in_prose,
             },
             "path": request.path,
             "snippets": list(request.snippets),
@@ -223,6 +224,7 @@ def _as_hole(value: object, where: str) -> Hole:
         language=fields.take("language", as_text),
         replaced=fields.take("replaced", as_pair),
         multiline=fields.take("multiline", as_bool),
+        in_prose=fields.take("in_prose", as_bool, False),
     )
     fields.finish()
     return hole
