@@ -71,9 +71,11 @@ def report(
         },
         "rows": rows,
         "against": {name: _against(each, runs[base]) for name, each in runs.items() if name != base},
+        "reliability": {name: scores.reliability(each) for name, each in runs.items()},
         "risk_coverage": {name: thinned(scores.risk_coverage(each)) for name, each in runs.items()},
     }
     show(rows, result["against"], base)
+    show_reliability(base, result["reliability"][base])
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if folder is not None:
@@ -116,6 +118,14 @@ def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str) -> None
     for name, each in list(sources.items())[:1]:
         console.print(f"{name}, accepted characters by source: {_shares(each)}; empty answers: {rows[name]['causes']}")
     console.print(LEGEND)
+
+
+def show_reliability(name: str, bins: Sequence[Row]) -> None:
+    """Print what texts promised and what was right."""
+    rows = [
+        [f"from {row['from']:g}", str(row["texts"]), _percent(row["promised"]), _percent(row["right"])] for row in bins
+    ]
+    show_table(f"{name}: confidence, and how often it was right", ("confidence", "texts", "promised", "right"), rows)
 
 
 def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -21,6 +21,7 @@ from .scores import similarity
 from .syntax import parses
 
 SHOWN_MS, SEEN_MS = 250.0, 750.0
+PROMISES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.01)
 N_RESAMPLES = 2000
 
 
@@ -124,6 +125,19 @@ def risk_coverage(runs: Iterable[BlockRun]) -> list[tuple[float, float]]:
         n_wrong += not is_right
         points.append((i / max(1, n_asked), n_wrong / i))
     return points
+
+
+def reliability(runs: Iterable[BlockRun]) -> list[dict[str, float]]:
+    """What texts on the screen promised and how many kept it, by promised probability: bins of PROMISES with texts."""
+    shown = [each for run in runs for each in run.shown if each.confidence is not None]
+    bins = []
+    for low, high in zip(PROMISES, PROMISES[1:], strict=False):
+        inside = [each for each in shown if low <= (each.confidence or 0.0) < high]
+        if inside:
+            promised = sum(each.confidence or 0.0 for each in inside) / len(inside)
+            kept = sum(each.is_right for each in inside) / len(inside)
+            bins.append({"from": low, "texts": len(inside), "promised": round(promised, 3), "right": round(kept, 3)})
+    return bins
 
 
 def _latencies(runs: Sequence[BlockRun]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from quicksilver.benchmarks.replay import copied, cut_file
 from quicksilver.benchmarks.replay_blocks import N_LINES_PROGRAM, Block, find_blocks, find_programs
 from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay_offers import Late, Reply
-from quicksilver.benchmarks.replay_run import BlockReplay, DiscreteClock
+from quicksilver.benchmarks.replay_run import BlockReplay, BlockRun, DiscreteClock, Shown
 from quicksilver.benchmarks.replay_typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
 
@@ -266,3 +266,14 @@ def test_programs_are_beginnings_of_files_without_their_licence(tmp_path):
     assert program.target.startswith("def area") and program.target.count("\n") <= N_LINES_PROGRAM[1]
     with pytest.raises(InputError, match="no Python file of at least"):
         find_programs([package / "short.py"], 1, 1)
+
+
+def test_reliability_compares_what_was_promised_with_what_was_right():
+    run = BlockRun(block=block())
+    for confidence, n_right in ((0.91, 4), (0.93, 4), (0.94, 1), (0.55, 0)):
+        run.shown.append(Shown(at=0, text="abcd", n_right=n_right, from_ms=0.0, confidence=confidence))
+    run.shown.append(Shown(at=0, text="abcd", n_right=4, from_ms=0.0))  # nothing promised
+    assert scores.reliability([run]) == [
+        {"from": 0.5, "texts": 1, "promised": 0.55, "right": 0.0},
+        {"from": 0.9, "texts": 3, "promised": 0.927, "right": 0.667},
+    ]
