@@ -7,6 +7,7 @@ indentation (see `replay_blocks`); a text counts as shown once it was visible fo
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def reliability(runs: Iterable[BlockRun]) -> list[dict[str, float]]:
     """What texts on the screen promised and how many kept it, by promised probability: bins of PROMISES with texts."""
     shown = [each for run in runs for each in run.shown if each.confidence is not None]
     bins = []
-    for low, high in zip(PROMISES, PROMISES[1:], strict=False):
+    for low, high in pairwise(PROMISES):
         inside = [each for each in shown if low <= (each.confidence or 0.0) < high]
         if inside:
             promised = sum(each.confidence or 0.0 for each in inside) / len(inside)
