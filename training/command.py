@@ -49,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
     ranker.add_argument("--seed", type=int, default=0)
+    ranker.add_argument(
+        "--refine",
+        action="store_true",
+        help="keep the candidates' ranker and refine the beginnings' one: fewer holes do",
+    )
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     card.add_argument(
@@ -142,15 +147,22 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
         raise InputError("--holes must be at least 1, --seed 0 or more")
     infiller = load_infiller(arguments.checkpoint)
     documents = corpus.read(arguments.folder / "corpus", "valid")
-    n, n_then = arguments.holes, PREFIX_HOLES * arguments.holes
+    ranker, start = infiller.checkpoint.ranker, infiller.checkpoint.prefix_ranker
+    if arguments.refine and (ranker is None or start is None):
+        raise InputError("there is nothing to refine: the checkpoint has no rankers; run it without --refine")
+    n = arguments.holes
+    n_then = n if arguments.refine else PREFIX_HOLES * n
     with progress(True) as report:
-        ranker = fit_to(
-            infiller, documents, n, arguments.seed, lambda done: report(f"candidates, hole {done} of {n}", done / n / 2)
-        )
-        infiller.checkpoint = replace(infiller.checkpoint, ranker=ranker)
+        if ranker is None or not arguments.refine:
+            start = None
+            ranker = fit_to(
+                infiller, documents, n, arguments.seed,
+                lambda done: report(f"candidates, hole {done} of {n}", done / n / 2),
+            )  # fmt: skip
+            infiller.checkpoint = replace(infiller.checkpoint, ranker=ranker)
         prefix_ranker = fit_prefixes(
             infiller, documents, n_then, arguments.seed,
-            lambda done: report(f"beginnings, hole {done} of {n_then}", 0.5 + done / n_then / 2),
+            lambda done: report(f"beginnings, hole {done} of {n_then}", 0.5 + done / n_then / 2), start,
         )  # fmt: skip
     checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
     for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):

@@ -56,9 +56,9 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
             continue
         indent = len(lines[at]) - len(lines[at].lstrip())
         start = sum(len(line) + 1 for line in lines[:at]) + int(rng.integers(indent, len(lines[at])))
-        last = min(len(lines), at + int(rng.integers(1, N_LINES_MAX + 1)))
+        last = len(lines) if is_new else min(len(lines), at + int(rng.integers(1, N_LINES_MAX + 1)))
         end = sum(len(line) + 1 for line in lines[:last]) - 1
-        text = document.text[:start] + ("" if is_new else document.text[end:])
+        text = document.text[:start] + document.text[end:]
         hole = find_hole(
             OpenDocument(f"file:///{document.path}", 1, "python", text), start, parsed(text, "python", near=start)
         )
@@ -78,11 +78,17 @@ def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]
 
 
 def _examples(infiller: DenoisingInfiller, judged: Sequence[Judged], cursor: Cursor, truth: str) -> list[PrefixExample]:
-    return [
-        PrefixExample(features(each, place, judged, cursor), truth.startswith(each.candidate.text[: place.n_chars]))
-        for each in judged
-        for place in places(each, infiller.tokenizer)
-    ]
+    """One example for each distinct text, of the likeliest candidate that begins with it.
+
+    Only one text is shown in the end. Counted once for every candidate that agrees, right texts would weigh too much.
+    """
+    found: dict[str, PrefixExample] = {}
+    for each in judged:
+        for place in places(each, infiller.tokenizer):
+            text = each.candidate.text[: place.n_chars]
+            if text not in found:
+                found[text] = PrefixExample(features(each, place, judged, cursor), truth.startswith(text))
+    return list(found.values())
 
 
 def fit_prefixes(
@@ -91,13 +97,17 @@ def fit_prefixes(
     n_holes: int,
     seed: int,
     on_hole: Callable[[int], None],
+    start: PrefixRanker | None = None,
 ) -> PrefixRanker:
     """Draw holes, gather the places of their candidates and fit. on_hole hears how many holes are done.
 
-    Raises InputError where nothing, or everything, is right.
+    start: a ranker to refine, with fewer holes than a new one takes. Raises InputError if nothing, or everything, is
+    right.
     """
     data: list[PrefixExample] = []
     for i, of in enumerate(typing_holes(documents, n_holes, seed)):
         data += prefix_examples(infiller, of)
         on_hole(i + 1)
-    return PrefixRanker(regression([example.features for example in data], [example.is_right for example in data]))
+    labels = [example.is_right for example in data]
+    weights = None if start is None else start.weights
+    return PrefixRanker(regression([example.features for example in data], labels, weights))

@@ -5,7 +5,7 @@ from quicksilver.model import checkpoint
 from quicksilver.model.infiller import load_infiller
 from quicksilver.training.corpus import Document
 from quicksilver.training.prefixes import fit_prefixes, typing_holes
-from quicksilver.training.ranker import Example, fit, fit_to, holes
+from quicksilver.training.ranker import Example, fit, fit_to, holes, regression
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 3), Document("p", "b.py", TEXTS[0] * 2)]
@@ -68,8 +68,19 @@ def test_typing_holes_begin_inside_a_line_and_end_with_one():
         assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
         assert hole.suffix[:1] in ("", "\n") and hole.prefix[-1:].strip() + cut.truth.strip()
     assert any("\n" in cut.truth for cut in cuts) and any(cut.request.offers for cut in cuts)
+    n_new = sum(not cut.request.hole.suffix for cut in cuts)  # nothing below: a new file
+    assert 10 <= n_new <= 30
     with pytest.raises(InputError, match="no documents"):
         next(typing_holes([], 1, 0))
+
+
+def test_refining_changes_only_what_the_examples_speak_of():
+    rows = [{"bias": 1.0, "sure": x, "unseen": 0.0} for x in (-1.0, 0.0, 1.0, 2.0)] * 5
+    labels = [False, False, True, True] * 5
+    old = {"bias": 3.0, "sure": 0.5, "unseen": 0.7}
+    new, refined = regression(rows, labels), regression(rows, labels, old)
+    assert (new["unseen"], refined["unseen"]) == (0.0, 0.7)
+    assert refined["sure"] > old["sure"] and refined["bias"] < old["bias"]
 
 
 def test_nothing_to_learn_from():
