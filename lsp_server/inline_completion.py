@@ -10,18 +10,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
+from ..fim.around import Around, nowhere
 from ..fim.document import Document
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
+from ..fim.known_words import completes_known_word, has_word
 from ..fim.line_scan import is_word_character
 from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
 from ..fim.reuse import Remembered, typed_through
-from ..fim.showing import Demand, Showing, choose, wholes
+from ..fim.showing import Demand, Showing, always, choose, wholes
 from ..fim.syntax import Syntax
 from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
@@ -53,7 +56,7 @@ class Surroundings:
     syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
     answered with: where the person is typing just that, what is left of it is the answer, at once. remembered are other
     answers that may come in useful again. snippets are texts from other files, most useful last; offers finds drafts
-    there.
+    there. stands_elsewhere says of a word whether another file that is open or related has it.
     """
 
     syntax: Syntax | None = None
@@ -62,6 +65,11 @@ class Surroundings:
     remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
+    stands_elsewhere: Callable[[str], bool] = nowhere
+
+    def has_word(self, word: str) -> bool:
+        """Whether a snippet or another file has that word."""
+        return any(has_word(snippet, word) for snippet in self.snippets) or self.stands_elsewhere(word)
 
 
 async def complete_inline(
@@ -127,7 +135,7 @@ async def _asked(
     except (EngineError, InputError) as error:
         return nothing(ask, "engine", str(error))
     answered_s = time.perf_counter()
-    showings = _showings(ask, document, hole, completion, settings, around.syntax)
+    showings = _showings(ask, hole, completion, settings, around)
     clock_s = (started_s, answered_s, time.perf_counter())
     answer = _answer(ask, document, hole, showings, completion, encoding, clock_s)
     if not showings and not ask.invoked and completion.text.strip():
@@ -139,9 +147,7 @@ async def _asked(
     return answer
 
 
-def _showings(
-    ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
-) -> list[Showing]:
+def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, known: Surroundings) -> list[Showing]:
     """What of a completion is shown: to who asked by hand the best candidates as a whole, those that break syntax only
     where all do; else what is sure enough.
 
@@ -151,10 +157,10 @@ def _showings(
     stop_s = time.thread_time() + CHECKING_S
 
     def readable() -> Syntax | None:
-        return syntax if time.thread_time() < stop_s else None
+        return known.syntax if time.thread_time() < stop_s else None
 
     def trimmed(text: str) -> str:
-        return trim(hole, text, "\n", readable(), off)
+        return trim(hole, text, "\n", readable(), off, known.has_word)
 
     n_before: list[int] = []  # errors without any text; counted when it matters: two parses
 
@@ -173,8 +179,11 @@ def _showings(
         return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
-    demand = Demand(least=settings.min_confidence, in_word=in_word)
-    chosen = choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
+    around = Around(hole, readable(), known.has_word)
+    knows = always if "known-words" in off else cache(partial(completes_known_word, around))
+    demand = Demand(least=settings.min_confidence, in_word=in_word, knows=knows)
+    cuts, rounds = "cuts" not in off, "round-ends" not in off
+    chosen = choose(found, trimmed, demand, breaks_syntax, may_cut=cuts, may_round=rounds)
     return [] if chosen is None else [chosen]
 
 
