@@ -42,13 +42,14 @@ def drop_repeated_key(around: Around, text: str) -> str:
     if pattern is None:
         return text
     *before, begun = entries
-    below = _entries_of(around.hole.suffix[:MAX_SUFFIX_CHARS], around.hole.language)
-    below = below[1:] if around.right.strip() else below
+    written, closes = _entries(begun.text + text, around.hole.language)
+    below, is_closed = _entries_of(around.hole.suffix[:MAX_SUFFIX_CHARS], around.hole.language)
+    below = below[bool(around.right.strip()) :] if is_closed and not closes else []
     known = {found for entry in (*before, *below) if (found := _key(pattern, entry.text))}
     if _key(pattern, begun.text):  # the person has written it
         known.discard(_key(pattern, begun.text))
     n_begun = len(begun.text)
-    for entry in _entries(begun.text + text, around.hole.language):
+    for entry in written:
         key = _key(pattern, entry.text)
         if key in known and entry.start + _key_end(pattern, entry.text) > n_begun:
             return text[: max(0, entry.start - n_begun)].rstrip()
@@ -86,22 +87,22 @@ def _open_entries(text: str, language: str) -> tuple[str, list[Entry]]:
 
 
 @lru_cache(maxsize=2)
-def _entries_of(suffix: str, language: str) -> list[Entry]:
+def _entries_of(suffix: str, language: str) -> tuple[list[Entry], bool]:
     return _entries(suffix, language)
 
 
-def _entries(text: str, language: str) -> list[Entry]:
-    """The entries of a text that begins between brackets, up to the one that closes them."""
+def _entries(text: str, language: str) -> tuple[list[Entry], bool]:
+    """The entries of a text that begins between brackets, up to the one that closes them; whether there is one."""
     found, start, depth = list[Entry](), 0, 0
     for sign, at in _signs(text, language):
         depth += sign in CLOSER_OF
         depth -= sign in CLOSERS
         if depth < 0:
-            return [*found, Entry(start, text[start:at])]
+            return [*found, Entry(start, text[start:at])], True
         if sign == "," and depth == 0:
             found.append(Entry(start, text[start:at]))
             start = at + 1
-    return [*found, Entry(start, text[start:])]
+    return [*found, Entry(start, text[start:])], False
 
 
 def _signs(text: str, language: str) -> Iterator[tuple[str, int]]:

@@ -24,8 +24,12 @@ _BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
 
 
 def drop_half_word(around: Around, text: str) -> str:
-    """Nothing where text makes a begun word of a comment or a string one that nobody has written anywhere."""
-    if around.literal is None or not _continues(around, text) or knows(around, around.begun + word_after(text)):
+    """Nothing where text makes a begun word of prose one that nobody has written anywhere.
+
+    A string is prose where it has a blank; else its word may be a key or a path, which is new.
+    """
+    is_prose = around.literal in ("comment", "docstring") or (around.literal == "string" and _has_blank(around))
+    if not is_prose or not _continues(around, text) or knows(around, around.begun + word_after(text)):
         return text
     return ""
 
@@ -77,6 +81,12 @@ def has_word(text: str, word: str) -> bool:
             return True
         at = text.find(word, end)
     return False
+
+
+def _has_blank(around: Around) -> bool:
+    """Whether the string at the cursor has a blank left of the cursor, on the cursor's line."""
+    column = max(around.left.rfind(quote) for quote in "\"'")
+    return " " in around.left[column + 1 :].strip()
 
 
 def _continues(around: Around, text: str) -> bool:

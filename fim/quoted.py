@@ -7,6 +7,10 @@ import re
 
 from .around import Around
 from .line_scan import in_triple_quotes, scan_line
+from .literals import literal_at
+from .syntax import Syntax
+
+N_PLACES = 20  # of a line of an answer that are looked at
 
 _QUOTE_OR_ESCAPE = re.compile(r"\\.|\"\"\"|'''|[\"']", re.DOTALL)
 _CODE_SIGN = re.compile(
@@ -35,21 +39,29 @@ def cut_at_string_end(around: Around, text: str) -> str:
 
 
 def cut_at_code(around: Around, text: str) -> str:
-    """Prose up to where it goes on as a line of code of the same file does.
+    """Prose up to where it goes on as a line of code of the same file does; only a tree tells code from prose.
 
     Examples in docstrings, code that is commented out and what stands in backquotes are code.
     """
-    if around.literal not in ("comment", "docstring"):
+    if around.syntax is None or around.literal not in ("comment", "docstring"):
         return text
-    first = text.partition("\n")[0]
+    first = text.partition("\n")[0].rstrip()
     sign = _CODE_SIGN.search(first)
     head = around.left.lstrip("# \t")
     if sign is None or head.startswith((">>>", "...")) or around.left.count("`") % 2 or _CODE_SIGN.search(head):
         return text
-    line = (around.begun + first).strip()
-    others = (each.strip() for part in (around.hole.prefix, around.hole.suffix) for each in part.split("\n"))
-    stands_in_code = any(line in each and not each.startswith(("#", ">>>", "//", "*")) for each in others)
-    return text[: sign.start()] if stands_in_code else text
+    return text[: sign.start()] if _stands_in_code(around.syntax, around.begun + first) else text
+
+
+def _stands_in_code(syntax: Syntax, line: str) -> bool:
+    at = syntax.text.find(line)
+    for _ in range(N_PLACES):
+        if at < 0:
+            return False
+        if literal_at(syntax, at) is None and literal_at(syntax, at + len(line)) is None:
+            return True
+        at = syntax.text.find(line, at + 1)
+    return False
 
 
 def _open_quote(around: Around) -> str:
