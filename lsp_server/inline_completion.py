@@ -10,23 +10,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 
-from ..fim.around import Around, nowhere
+from ..fim.around import nowhere
+from ..fim.checks import Checks
 from ..fim.document import Document
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
-from ..fim.known_words import completes_known_word, has_word
+from ..fim.known_words import has_word
 from ..fim.line_scan import is_word_character
-from ..fim.parse_errors import errors_before, new_errors
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
 from ..fim.reuse import Remembered, typed_through
-from ..fim.showing import Demand, Showing, always, choose, wholes
+from ..fim.showing import Demand, Showing, choose, wholes
 from ..fim.syntax import Syntax
-from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer, Ask, Cause, Item
@@ -45,8 +43,6 @@ N_CHOICES = 4  # of who asked by hand
 N_LENGTHS, N_MENDS = 4, 2  # for who asked by hand: more candidates, of which more are worth a look
 # Of a document whose answers are remembered: each is kept with the text that it is about.
 MAX_REMEMBERED_CHARS = 300_000
-# Of CPU, for what reads trees: it takes 2 to 20 ms, in 50,000 characters of nothing but errors 1.6 s (2026-11-22).
-CHECKING_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,42 +144,20 @@ async def _asked(
 
 
 def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, known: Surroundings) -> list[Showing]:
-    """What of a completion is shown: to who asked by hand the best candidates as a whole, those that break syntax only
-    where all do; else what is sure enough.
-
-    What trees say counts for as long as reading them takes no more than CHECKING_S.
-    """
+    """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
+    where all do; else what is sure enough."""
     off = settings.without
-    stop_s = time.thread_time() + CHECKING_S
-
-    def readable() -> Syntax | None:
-        return known.syntax if time.thread_time() < stop_s else None
-
-    def trimmed(text: str) -> str:
-        return trim(hole, text, "\n", readable(), off, known.has_word)
-
-    n_before: list[int] = []  # errors without any text; counted when it matters: two parses
-
-    def breaks_syntax(text: str) -> bool:
-        tree = None if "parse-errors" in off else readable()
-        if tree is None:
-            return False
-        if not n_before:
-            n_before.append(errors_before(tree, hole))
-        return new_errors(tree, hole, text, n_before[0]) > 0
-
+    checks = Checks(hole, known.syntax, off, known.has_word)
     if ask.invoked:
-        found = wholes(completion, trimmed, N_ALTERNATIVES)
-        return ([each for each in found if not breaks_syntax(each.text)] or found)[:N_CHOICES]
+        found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
+        return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]
     if "choice" in off:
-        return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
+        return [found for found in wholes(completion, checks.trimmed) if found.probability >= settings.min_confidence]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     in_word = "word-demand" not in off and is_word_character(hole.prefix[-1:])
-    around = Around(hole, readable(), known.has_word)
-    knows = always if "known-words" in off else cache(partial(completes_known_word, around))
-    demand = Demand(least=settings.min_confidence, in_word=in_word, knows=knows)
+    demand = Demand(least=settings.min_confidence, in_word=in_word, knows=checks.knows)
     cuts, rounds = "cuts" not in off, "round-ends" not in off
-    chosen = choose(found, trimmed, demand, breaks_syntax, may_cut=cuts, may_round=rounds)
+    chosen = choose(found, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
     return [] if chosen is None else [chosen]
 
 
