@@ -11,11 +11,16 @@ def main(argv: Sequence[str]) -> int:
     evaluations = parser.add_subparsers(title="evaluations", metavar="EVALUATION", dest="what", required=True)
     evaluations.add_parser("heldout", help="holes cut from packages that training never saw", add_help=False)
     evaluations.add_parser("infill", help="the tasks of infilling benchmarks, by running their tests", add_help=False)
+    evaluations.add_parser("cursors", help="small files with a cursor, through the real server", add_help=False)
     what = parser.parse_known_args(argv[:1])[0].what
     if what == "infill":
         from .infill import main as infill
 
         return infill(list(argv[1:]))
+    if what == "cursors":
+        from .cursors import main as cursors
+
+        return cursors(list(argv[1:]))
     from .heldout import main as heldout
 
     return heldout(list(argv))

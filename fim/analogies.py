@@ -79,16 +79,18 @@ def tokens_of(line: str) -> list[str]:
     return _TOKEN.findall(line.strip())
 
 
-def continued(head: Sequence[str], theirs: Sequence[str], distance: int = 0) -> Analogy | None:
+def continued(
+    head: Sequence[str], theirs: Sequence[str], distance: int = 0, names: Names | None = None
+) -> Analogy | None:
     """How a line with the tokens head goes on if it follows another line's tokens; None where the shapes differ.
 
-    The last token of head may be the beginning of a word.
+    The last token of head may be the beginning of a word. names are those that are known already; more are learnt.
     """
     is_partial = is_word(head[-1])
     n = len(head) - is_partial
     if len(theirs) <= n:
         return None
-    names, score = Names(), FAR_LINE * distance
+    names, score = names or Names(), FAR_LINE * distance
     for a, b in zip(theirs, head[:n], strict=False):
         if a == b or (a.isspace() and b.isspace()):
             score += 1.0 if is_word(a) else EQUAL_SIGN

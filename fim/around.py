@@ -4,24 +4,35 @@ Owns the cursor's line on both sides, the code below it, the brackets that are o
 stands in. It does not know answers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from .blocks import BlockOpener, block_opener, lines_above
-from .line_scan import LINE_BREAK, OPENER_OF, scan_line
+from .line_scan import LINE_BREAK, OPENER_OF, in_triple_quotes, scan_line, word_before
+from .literals import LiteralKind, literal_at
 from .syntax import Syntax
 from .types import Hole
 
 N_LINES_OPEN = 100  # above the cursor, in which an open bracket is looked for
 
 
+def nowhere(_word: str) -> bool:
+    """No other file is known."""
+    return False
+
+
 @dataclass(frozen=True)
 class Around:
-    """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out)."""
+    """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out).
+
+    stands_elsewhere says of a word whether another file has it.
+    """
 
     hole: Hole
     syntax: Syntax | None = None
+    stands_elsewhere: Callable[[str], bool] = nowhere
 
     @cached_property
     def left(self) -> str:
@@ -34,6 +45,25 @@ class Around:
         return line_rest(self.hole.suffix)
 
     @cached_property
+    def begun(self) -> str:
+        """The word, or its beginning, that stands left of the cursor; "" without one."""
+        return word_before(self.left)
+
+    @cached_property
+    def literal(self) -> LiteralKind | None:
+        """The comment or string that the cursor stands in; None in code. Without a tree only Python is read."""
+        if self.syntax is not None:
+            return literal_at(self.syntax, len(self.hole.prefix))
+        if self.hole.language != "python":
+            return None
+        if in_triple_quotes(self.hole.prefix):
+            return "docstring"
+        scan = scan_line(self.left)
+        if scan.quote:
+            return "string"
+        return "comment" if scan.code_end < len(self.left) else None
+
+    @cached_property
     def opener(self) -> BlockOpener | None:
         """What opened the block that the hole stands in; None where nothing has just done so."""
         return block_opener(self.hole.prefix, self.hole.language, self.syntax)
@@ -42,6 +72,12 @@ class Around:
     def open_brackets(self) -> str:
         """The brackets that the lines above leave open, outermost first."""
         return count_brackets(lines_above(self.hole.prefix)[-N_LINES_OPEN - 1 : -1]).openers
+
+    @cached_property
+    def in_expression(self) -> bool:
+        """Whether a bracket is open around the cursor within which there are no statements."""
+        innermost = count_brackets([self.left], self.open_brackets).openers[-1:]
+        return innermost in ("(", "[") or (innermost == "{" and self.hole.language in ("python", "json"))
 
     def below(self, n: int) -> list[str]:
         """The first n lines below the cursor's, blank ones before the code left out, without trailing blanks."""

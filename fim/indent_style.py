@@ -1,15 +1,17 @@
-"""Tabs or spaces: what a document indents with, and an answer's lines indented likewise.
+"""Tabs or spaces: what a document indents with, and how an answer's lines are indented.
 
-Owns that rule, the only one that changes characters and does not just take some away. Columns are `blocks.py`'s.
+Owns these rules; `with_document_indent` is the only one that changes characters and does not just take some away.
+Columns are `blocks.py`'s.
 """
 
 import re
+from dataclasses import replace
 from functools import reduce
 from math import gcd
 
 from .around import Around
 from .block_end import lines_in_strings
-from .blocks import lines_above
+from .blocks import indent_of, lines_above
 from .line_scan import LINE_BREAK
 
 N_LINES_READ = 200  # on either side of the cursor
@@ -17,6 +19,7 @@ N_CHARS_READ = 16_000
 DEFAULT_UNIT = 4
 
 _INDENT = re.compile(r"[ \t]*")
+_DEFINITION = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b)")
 
 
 def with_document_indent(around: Around, text: str) -> str:
@@ -57,6 +60,42 @@ def indent_unit(around: Around) -> str | None:
         return None
     unit = reduce(gcd, spaces)
     return " " * (unit if unit in (2, 4, 8) else DEFAULT_UNIT)
+
+
+def drop_odd_indent(around: Around, text: str) -> str:
+    """Nothing where text indents a blank line deeper than the block that the line is in already.
+
+    The line above may have opened a block; then the first level below it is right, however it is reached.
+    """
+    added = _indent(text)
+    if not added or around.left.strip() or around.in_expression or around.literal is not None:
+        return text
+    above = [line for line in lines_above(around.hole.prefix)[:-1] if line.strip()]
+    unit = indent_unit(replace(around, hole=replace(around.hole, prefix=around.hole.prefix.removesuffix(around.left))))
+    if not above or unit is None or not text.strip():
+        return text
+    indent, here = indent_of(around.left + added), indent_of(around.left)
+    if around.opener is None:
+        is_known = any(indent == indent_of(line) for line in above[-N_LINES_READ:])
+        return text if is_known and indent <= indent_of(above[-1]) else ""
+    level = indent_of(unit)
+    return text if here - around.opener.indent < level and (indent - around.opener.indent) % level == 0 else ""
+
+
+def drop_glued_line(around: Around, text: str) -> str:
+    """Nothing where text fills the only blank line above a definition with a line of the code above it.
+
+    Python only. The person has not indented that line: it keeps definitions apart.
+    """
+    if around.hole.language != "python" or around.left or around.right.strip() or around.opener is not None:
+        return text
+    next_line = LINE_BREAK.split(around.hole.suffix, maxsplit=2)[1:2]
+    is_definition = bool(next_line) and _DEFINITION.match(next_line[0]) is not None
+    if not is_definition or around.literal is not None or not text.strip():
+        return text
+    above = lines_above(around.hole.prefix)[-2:-1]
+    indent = indent_of(next_line[0])
+    return "" if above and indent_of(above[0]) > indent and indent_of(text) > indent else text
 
 
 def _indent(line: str) -> str:

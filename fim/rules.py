@@ -7,8 +7,9 @@ from .trim import TRIM_RULES
 SNIPPET_SOURCES = ("declarations", "recent", "similar")  # as in fim.snippets, which takes long to import
 
 # Sources of context and drafts, and how what is shown is chosen: by expected gain among beginnings of all candidates
-# (else the likeliest candidate, whole), without new parse errors; syntax: all that trees are read for.
-OTHERS = ("offers", "choice", "cuts", "alternatives", "parse-errors", "syntax")
+# (else the likeliest candidate, whole), beginnings with their closing brackets (round-ends), without new parse errors;
+# syntax: all that trees are read for; known-words: more is demanded of a begun word that stands nowhere.
+OTHERS = ("offers", "choice", "cuts", "round-ends", "alternatives", "parse-errors", "syntax", "known-words")
 
 RULES = (
     *(name for name, _ in GATING_RULES),

@@ -8,10 +8,13 @@ Pure functions over texts and probabilities; knows no model and no editor.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from .line_scan import CLOSER_OF, CLOSERS
 from .types import Alternative, Completion, CompletionSource
 
 N_LEAST = 3  # characters: to accept fewer saves next to nothing
 N_TRIMMED = 8  # of the options with most to gain, how many are looked at
+UNKNOWN_LEAST = 0.95  # of what the ranker gave less, a tenth to a half was wrong in new files (decision 26)
+ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # what ends a text together with a closing bracket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +27,32 @@ class Showing:
     is_cut: bool = False
 
 
+def always(_text: str) -> bool:
+    """Every word is known."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """How likely a text must be right to be shown, wherever it is and however short."""
+    """How likely a text must be right to be shown: `least`, wherever it is and however short.
+
+    knows says whether a text leaves the begun word one that is known; of a word that stands nowhere, UNKNOWN_LEAST is
+    demanded at least.
+    """
 
     least: float
+    knows: Callable[[str], bool] = always
+
+    def of(self, text: str) -> float:
+        """The least probability for a text."""
+        return self.least if self.knows(text) else max(self.least, UNKNOWN_LEAST)
 
     def gain(self, showing: Showing) -> float:
         """What a text can be expected to save, in characters, less what it costs if it is wrong.
 
         Weighed so that nothing is won or lost at the least probability.
         """
-        least = min(self.least, 1 - 1e-6)
+        least = min(self.of(showing.text), 1 - 1e-6)
         return len(showing.text) * (showing.probability - least) / (1 - least)
 
 
@@ -46,29 +63,49 @@ def choose(
     breaks_syntax: Callable[[str], bool] = lambda text: False,
     *,
     may_cut: bool = True,
+    may_round: bool = True,
     n_least: int = N_LEAST,
 ) -> Showing | None:
     """The most worthwhile beginning of any candidate that is as sure as demanded; None where none is.
 
     trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
-    once they are trimmed, are passed over; a mere beginning may break it: the rest is to come.
+    once they are trimmed, are passed over; a mere beginning may break it: the rest is to come. may_cut: beginnings
+    count at all; may_round: they end behind closing brackets, and not behind opening ones, where that is as sure.
     """
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
-    sure = sorted((o for o in options if o.probability >= demand.least), key=demand.gain, reverse=True)
+    sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
     by_text: dict[str, Showing] = {}
     for option in sure:
         by_text.setdefault(option.text, option)
     best: Showing | None = None
+
+    def fits(option: Showing) -> bool:
+        return len(option.text.strip()) >= n_least and (option.is_cut or not breaks_syntax(option.text))
+
     for option in list(by_text.values())[:N_TRIMMED]:
         if best is not None and demand.gain(option) <= demand.gain(best):
             break  # trimming only takes away
         text = trimmed(option.text)
         found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
-        is_better = best is None or demand.gain(found) > demand.gain(best)
-        fits = found.is_cut or not breaks_syntax(text)
-        if len(text.strip()) >= n_least and is_better and fits:
+        if (best is None or demand.gain(found) > demand.gain(best)) and fits(found):
             best = found
-    return best
+    if best is None or not may_round:
+        return best
+    return _rounded(best, list(by_text.values()), lambda option: trimmed(option.text) == option.text and fits(option))
+
+
+def _rounded(best: Showing, sure: Sequence[Showing], may_show: Callable[[Showing], bool]) -> Showing:
+    """A beginning with the closing brackets that follow it, where they are sure too, or without an opening bracket that
+    it ends with: in front of a closer, or behind an opener, a text looks as if it were wrong."""
+    closed = [option for option in sure if option.text.startswith(best.text) and _closes(option.text[len(best.text) :])]
+    kept = best.text.rstrip("".join(CLOSER_OF)) if best.is_cut else best.text
+    before = [option for option in sure if option.text == kept != best.text]
+    better = [*sorted(closed, key=lambda option: len(option.text), reverse=True), *before]
+    return next((option for option in better if may_show(option)), best)
+
+
+def _closes(text: str) -> bool:
+    return text[:1] in CLOSERS and set(text) <= ROUND_ENDS
 
 
 def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Showing]:

@@ -9,28 +9,41 @@ end, and a second trim changes nothing.
 import re
 from collections.abc import Callable, Collection
 
-from .around import Around
+from .around import Around, nowhere
 from .block_end import cut_at_block_end
+from .echo import drop_line_above, drop_neighbour
 from .edges import cut_at_unmatched_bracket, drop_begun_word, drop_leading_blank, drop_word_rest
-from .indent_style import with_document_indent
+from .indent_style import drop_glued_line, drop_odd_indent, with_document_indent
+from .keys import drop_repeated_key
+from .known_words import drop_after_unknown, drop_half_word
 from .line_scan import LINE_BREAK
+from .quoted import cut_at_code, cut_at_string_end
 from .repeats import drop_repeated_lines, drop_repeated_rest, drop_repetition
 from .syntax import Syntax
 from .types import Hole
+from .unreachable import cut_at_jump
 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffd]"
 )
 
 
-def trim(hole: Hole, text: str, eol: str = "\n", syntax: Syntax | None = None, off: Collection[str] = ()) -> str:
+def trim(
+    hole: Hole,
+    text: str,
+    eol: str = "\n",
+    syntax: Syntax | None = None,
+    off: Collection[str] = (),
+    stands_elsewhere: Callable[[str], bool] = nowhere,
+) -> str:
     """What may take the place of hole.replaced, with line breaks as eol; "" means: show nothing.
 
     A single-line hole never yields a line break. trim(hole, trim(hole, text, eol), eol) is trim(hole, text, eol).
     syntax is that of the document as it stands; without it blocks are read from indentation. off names the rules among
-    TRIM_RULES that do not count; characters and line breaks are seen to in any case.
+    TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
+    whether another file has it.
     """
-    around = Around(hole, syntax)
+    around = Around(hole, syntax, stands_elsewhere)
     rules = [rule for name, rule in TRIM_RULES if name not in off]
     text = LINE_BREAK.sub("\n", drop_suspect_characters(text, hole))
     text = text if hole.multiline else text.partition("\n")[0]
@@ -67,5 +80,15 @@ TRIM_RULES: tuple[tuple[str, Callable[[Around, str], str]], ...] = (
     ("repeated-rest", drop_repeated_rest),
     ("word-rest", drop_word_rest),
     ("unmatched-bracket", cut_at_unmatched_bracket),
+    ("string-end", cut_at_string_end),
+    ("code-in-prose", cut_at_code),
+    ("half-word", drop_half_word),
+    ("unknown-name", drop_after_unknown),
+    ("odd-indent", drop_odd_indent),
+    ("glued-line", drop_glued_line),
+    ("line-above", drop_line_above),
+    ("neighbour", drop_neighbour),
+    ("repeated-key", drop_repeated_key),
+    ("unreachable", cut_at_jump),
     ("trailing-blank", drop_trailing_blank),
 )

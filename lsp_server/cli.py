@@ -22,7 +22,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
 _PASSED_ON = {
     "serve": "run the engine process in the foreground",
     "train": "prepare data and train a checkpoint",
-    "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks",
+    "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks, at cursors in small files",
     "bench": "measure latency through the real server and engine",
 }
 

@@ -11,18 +11,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..fim.around import nowhere
+from ..fim.checks import Checks
 from ..fim.document import Document
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
 from ..fim.hole import find_hole
-from ..fim.parse_errors import errors_before, new_errors
+from ..fim.known_words import has_word
 from ..fim.portable import portable
 from ..fim.positions import PositionEncoding
 from ..fim.reuse import Remembered
 from ..fim.showing import Demand, Showing, choose, wholes
 from ..fim.syntax import Syntax
-from ..fim.trim import trim
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer, Ask, Cause, Item
@@ -41,8 +42,6 @@ N_CHOICES = 4  # of who asked by hand
 N_LENGTHS, N_MENDS = 4, 2  # for who asked by hand: more candidates, of which more are worth a look
 # Of a document whose answers are remembered: each is kept with the text that it is about.
 MAX_REMEMBERED_CHARS = 300_000
-# Of CPU, for what reads trees: it takes 2 to 20 ms, in 50,000 characters of nothing but errors 1.6 s (2026-11-22).
-CHECKING_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,8 @@ class Surroundings:
     syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
     answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
     of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
-    other files, most useful last; offers finds drafts there.
+    other files, most useful last; offers finds drafts there. stands_elsewhere says of a word whether another file that
+    is open or related has it.
     """
 
     syntax: Syntax | None = None
@@ -62,6 +62,11 @@ class Surroundings:
     remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
+    stands_elsewhere: Callable[[str], bool] = nowhere
+
+    def has_word(self, word: str) -> bool:
+        """Whether a snippet or another file has that word."""
+        return any(has_word(snippet, word) for snippet in self.snippets) or self.stands_elsewhere(word)
 
 
 async def complete_inline(
@@ -128,7 +133,7 @@ async def _asked(
     except (EngineError, InputError) as error:
         return nothing(ask, "engine", str(error))
     answered_s = time.perf_counter()
-    showings = _showings(ask, document, hole, completion, settings, around.syntax)
+    showings = _showings(ask, hole, completion, settings, around)
     clock_s = (started_s, answered_s, time.perf_counter())
     answer = _answer(ask, document, hole, showings, completion, encoding, clock_s)
     if not showings and not ask.invoked and completion.text.strip():
@@ -140,41 +145,20 @@ async def _asked(
     return answer
 
 
-def _showings(
-    ask: Ask, document: Document, hole: Hole, completion: Completion, settings: Settings, syntax: Syntax | None
-) -> list[Showing]:
-    """What of a completion is shown: to who asked by hand the best candidates as a whole, those that break syntax only
-    where all do; else what is sure enough.
-
-    What trees say counts for as long as reading them takes no more than CHECKING_S.
-    """
+def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, known: Surroundings) -> list[Showing]:
+    """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
+    where all do; else what is sure enough."""
     off = settings.without
-    stop_s = time.thread_time() + CHECKING_S
-
-    def readable() -> Syntax | None:
-        return syntax if time.thread_time() < stop_s else None
-
-    def trimmed(text: str) -> str:
-        return trim(hole, text, "\n", readable(), off)
-
-    n_before: list[int] = []  # errors without any text; counted when it matters: two parses
-
-    def breaks_syntax(text: str) -> bool:
-        tree = None if "parse-errors" in off else readable()
-        if tree is None:
-            return False
-        if not n_before:
-            n_before.append(errors_before(tree, hole))
-        return new_errors(tree, hole, text, n_before[0]) > 0
-
+    checks = Checks(hole, known.syntax, off, known.has_word)
     if ask.invoked:
-        found = wholes(completion, trimmed, N_ALTERNATIVES)
-        return ([each for each in found if not breaks_syntax(each.text)] or found)[:N_CHOICES]
+        found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
+        return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]
     if "choice" in off:
-        return [found for found in wholes(completion, trimmed) if found.probability >= settings.min_confidence]
+        return [found for found in wholes(completion, checks.trimmed) if found.probability >= settings.min_confidence]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
-    demand = Demand(least=settings.min_confidence)
-    chosen = choose(found, trimmed, demand, breaks_syntax, may_cut="cuts" not in off)
+    demand = Demand(least=settings.min_confidence, knows=checks.knows)
+    cuts, rounds = "cuts" not in off, "round-ends" not in off
+    chosen = choose(found, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
     return [] if chosen is None else [chosen]
 
 

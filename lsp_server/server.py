@@ -136,6 +136,7 @@ class CompletionServer(StrictServer):
             remembered=session.remembered,
             snippets=self.project.snippets_for(session.document, offset, off=without),
             offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),
+            stands_elsewhere=lambda word: self.project.has_word(word, session.document),
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

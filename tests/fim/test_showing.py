@@ -57,6 +57,46 @@ def test_another_candidate_may_have_more_to_gain():
     assert found is not None and (found.source, found.probability) == ("denoiser", 0.85)
 
 
+CALL = completion("[Expense]) -> dict:", ((1, 0.99), (8, 0.95), (10, 0.93), (13, 0.9), (18, 0.8), (19, 0.7)))
+
+
+@pytest.mark.parametrize(
+    ("of", "least", "expected"),
+    [
+        (CALL, 0.92, "[Expense])"),  # the closers are sure enough too
+        (CALL, 0.94, "[Expense"),  # they are not
+        (
+            completion("defaultdict(Decimal)", ((11, 0.97), (12, 0.96), (19, 0.95), (20, 0.93))),
+            0.92,
+            "defaultdict(Decimal)",
+        ),
+        (completion("totals[expense]", ((6, 0.98), (7, 0.97), (14, 0.9), (15, 0.9))), 0.92, "totals"),  # not "totals["
+        (completion("f([x", ((1, 0.98), (2, 0.97), (3, 0.97), (4, 0.2))), 0.92, "f(["),  # else too short to show
+        (completion('"blue", x', ((1, 0.98), (5, 0.96), (7, 0.93), (9, 0.2))), 0.92, '"blue'),  # no bracket
+        (completion("a[0])):", ((1, 0.99), (2, 0.99), (3, 0.97), (4, 0.95), (6, 0.94), (7, 0.93))), 0.92, "a[0])):"),
+        (completion("width) + x", ((5, 0.95), (10, 0.93))), 0.92, "width"),  # code follows the closer
+    ],
+)
+def test_a_beginning_ends_behind_its_closing_brackets_and_not_behind_an_opening_one(of, least, expected):
+    found = choose(of, same, Demand(least=least))
+    assert found is not None and found.text == expected
+
+
+def test_a_closing_bracket_that_stands_there_is_not_shown_again():
+    of = completion("expense]) -> x", ((7, 0.95), (9, 0.93), (12, 0.5)))
+    assert shown(of, 0.92) == ("expense])", True)
+    assert shown(of, 0.92, trimmed=lambda text: text.rstrip("])")) == ("expense", True)
+    assert shown(of, 0.92, may_round=False) == ("expense", True)
+
+
+def test_an_unknown_word_must_be_surer():
+    of = completion("nems", ((4, 0.93),))
+    for knows, expected in ((lambda text: text == "nems", ("nems", False)), (lambda text: False, None)):
+        found = choose(of, same, Demand(least=0.9, knows=knows))
+        assert (found and (found.text, found.is_cut)) == expected
+    assert choose(completion("nems", ((4, 0.96),)), same, Demand(least=0.9, knows=lambda text: False)) is not None
+
+
 def test_without_cuts_all_or_nothing():
     assert shown(LINE, 0.65, may_cut=False) is None
     assert shown(LINE, 0.15, may_cut=False) == ("self.width * height", False)

@@ -4,9 +4,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from quicksilver.fim import checks
 from quicksilver.fim.document import Document
 from quicksilver.fim.types import Alternative, Completion, FinishReason
-from quicksilver.lsp_server import inline_completion, sessions
+from quicksilver.lsp_server import sessions
 from quicksilver.lsp_server.answers import Ask
 from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
 from quicksilver.lsp_server.inline_completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
@@ -75,8 +76,8 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
             pass
         return 1
 
-    monkeypatch.setattr(inline_completion, "new_errors", new_errors)
-    monkeypatch.setattr(inline_completion, "CHECKING_S", 0.05)
+    monkeypatch.setattr(checks, "new_errors", new_errors)
+    monkeypatch.setattr(checks, "CHECKING_S", 0.05)
     engine = Engine("a" * 20)
     others = [Alternative(text="a" * n, confidence=0.9, source="file", n_tokens=1) for n in range(8, 20)]
     engine.completion = replace(engine.completion, alternatives=tuple(others))

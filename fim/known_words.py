@@ -1,0 +1,94 @@
+"""Begun words: which ones an answer may complete or leave as they are.
+
+Owns what words are known: those of the document, of other files, of Python. It does not know models or how sure one is.
+"""
+
+import builtins
+import keyword
+import re
+
+from .around import Around
+from .line_scan import is_word_character, word_after
+
+N_CHARS_READ = 200_000  # of the document, on either side of the cursor
+
+PYTHON_WORDS = frozenset(
+    {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "__name__", "__main__", "__file__", "__all__", "self", "cls"}
+)
+_DUNDER = re.compile(r"__[a-z]+__")
+# Where a name may be new: what is defined, imported, assigned to, looped over, or given by name.
+_MAKES_NAMES = re.compile(
+    r"\s*(?:async\s+)?(?:def|class|import|from|for|with|except|global|nonlocal|type|case|match|@)|.*\b(?:for|lambda|as)\b"
+)
+_BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
+
+
+def drop_half_word(around: Around, text: str) -> str:
+    """Nothing where text makes a begun word of prose one that nobody has written anywhere.
+
+    A string is prose where it has a blank; else its word may be a key or a path, which is new.
+    """
+    is_prose = around.literal in ("comment", "docstring") or (around.literal == "string" and _has_blank(around))
+    if not is_prose or not _continues(around, text) or knows(around, around.begun + word_after(text)):
+        return text
+    return ""
+
+
+def drop_after_unknown(around: Around, text: str) -> str:
+    """Nothing where text goes on behind a begun name that nobody has written anywhere: the name has to come first.
+
+    Python only. Attributes may be those of a library, and a name may be new where names are made.
+    """
+    begun = around.begun
+    head = around.left[: len(around.left) - len(begun)]
+    is_name = bool(begun) and begun.isidentifier() and not head.endswith(".")
+    if around.hole.language != "python" or not is_name or around.literal is not None:
+        return text
+    if not text or is_word_character(text[0]) or around.right[:1].strip():
+        return text
+    if _MAKES_NAMES.match(head) or _BINDS.match(text) or around.in_expression:
+        return text
+    return text if knows(around, begun) else ""
+
+
+def completes_known_word(around: Around, text: str) -> bool:
+    """Whether text makes a begun word of code one that is known; True where it continues no word."""
+    if not _continues(around, text):
+        return True
+    return around.literal is None and knows(around, around.begun + word_after(text))
+
+
+def knows(around: Around, word: str) -> bool:
+    """Whether a word stands in the document, but for the cursor's own, in another file or in Python itself."""
+    is_member = around.left[: len(around.left) - len(around.begun)].endswith(".")
+    is_python = around.hole.language == "python" and not is_member and word in PYTHON_WORDS
+    if is_python or (_DUNDER.fullmatch(word) and hasattr(object, word)):
+        return True
+    before = around.hole.prefix[: len(around.hole.prefix) - len(around.begun)]
+    return (
+        has_word(before[-N_CHARS_READ:], word)
+        or has_word(around.hole.suffix[:N_CHARS_READ], word)
+        or around.stands_elsewhere(word)
+    )
+
+
+def has_word(text: str, word: str) -> bool:
+    """Whether word stands in text and is no part of a longer one there."""
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not is_word_character(text[at - 1 : at] if at else "") and not is_word_character(text[end : end + 1]):
+            return True
+        at = text.find(word, end)
+    return False
+
+
+def _has_blank(around: Around) -> bool:
+    """Whether the string at the cursor has a blank left of the cursor, on the cursor's line."""
+    column = max(around.left.rfind(quote) for quote in "\"'")
+    return " " in around.left[column + 1 :].strip()
+
+
+def _continues(around: Around, text: str) -> bool:
+    begun = around.begun
+    return bool(begun) and not begun[0].isdecimal() and is_word_character(text[:1])

@@ -1,0 +1,80 @@
+"""Answers inside strings and comments: they leave neither, and are no code from elsewhere in the file.
+
+Owns these rules; each takes text away and never adds any.
+"""
+
+import re
+
+from .around import Around
+from .line_scan import in_triple_quotes, scan_line
+from .literals import literal_at
+from .syntax import Syntax
+
+N_PLACES = 20  # of a line of an answer that are looked at
+
+_QUOTE_OR_ESCAPE = re.compile(r"\\.|\"\"\"|'''|[\"']", re.DOTALL)
+_CODE_SIGN = re.compile(
+    r"\s*(?:[-+*/|&:]?=(?!=)|==|!=|->)\s|\(.*\)|\[.*\]|:$|\b(?:return|import|def|class)\s", re.MULTILINE
+)
+
+
+def cut_at_string_end(around: Around, text: str) -> str:
+    """Text up to a quote that would end the string that the cursor stands in, where its own end stands further right.
+
+    Text may end the string and begin another one: `a", "b`.
+    """
+    if around.literal not in ("string", "docstring"):
+        return text
+    quote = _open_quote(around)
+    if not quote or not _is_closed(around, quote):
+        return text
+    now, first_end = quote, None
+    for match in _QUOTE_OR_ESCAPE.finditer(text):
+        sign = match.group()
+        if now and sign in (now, 3 * now):
+            now, first_end = "", match.start() if first_end is None else first_end
+        elif not now and not sign.startswith("\\"):
+            now = sign
+    return text if first_end is None or now == quote else text[:first_end]
+
+
+def cut_at_code(around: Around, text: str) -> str:
+    """Prose up to where it goes on as a line of code of the same file does; only a tree tells code from prose.
+
+    Examples in docstrings, code that is commented out and what stands in backquotes are code.
+    """
+    if around.syntax is None or around.literal not in ("comment", "docstring"):
+        return text
+    first = text.partition("\n")[0].rstrip()
+    sign = _CODE_SIGN.search(first)
+    head = around.left.lstrip("# \t")
+    if sign is None or head.startswith((">>>", "...")) or around.left.count("`") % 2 or _CODE_SIGN.search(head):
+        return text
+    return text[: sign.start()] if _stands_in_code(around.syntax, around.begun + first) else text
+
+
+def _stands_in_code(syntax: Syntax, line: str) -> bool:
+    at = syntax.text.find(line)
+    for _ in range(N_PLACES):
+        if at < 0:
+            return False
+        if literal_at(syntax, at) is None and literal_at(syntax, at + len(line)) is None:
+            return True
+        at = syntax.text.find(line, at + 1)
+    return False
+
+
+def _open_quote(around: Around) -> str:
+    """The quote that ends the string at the cursor; "" where lines do not tell."""
+    before = around.hole.prefix[: len(around.hole.prefix) - len(around.left)]
+    quote = ""
+    if in_triple_quotes(before):
+        quote = '"""' if before.rfind('"""') > before.rfind("'''") else "'''"
+    return scan_line(around.left, quote).quote
+
+
+def _is_closed(around: Around, quote: str) -> bool:
+    """Whether the string ends right of the cursor: on its line, or below where three quotes open and close in pairs."""
+    text = around.hole.suffix if len(quote) == 3 else around.right
+    n = sum(match.group() == quote for match in _QUOTE_OR_ESCAPE.finditer(text))
+    return n % 2 == 1
