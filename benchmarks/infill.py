@@ -5,7 +5,8 @@ disk with --resume. The benchmarks' files are the user's. Owns the command line 
 
 * format ("quicksilver-infill-1"), date, machine {architecture, python, workers, threads}, model (what the infiller says
   of itself, and its name), files [{name, sha256}], line_break (given, asked), has_whole_lines, drawn (null, or the
-  most tasks of a benchmark), seed, limits {seconds, memory_mb}, protection [what held programs back], contamination
+  most tasks of a benchmark), seed, limits {seconds, memory_mb}, protection [what held programs back:
+  names of layers, with commas, for each different set of them], contamination
   (`infill_contamination`; runs is null where no corpus was at hand).
 * scores: one object for each benchmark × decoder. benchmark; decoder (label), name, family, length (where the answer's
   length comes from); tasks; problems; is_run; solved_micro, solved_macro, exact_micro, exact_macro, each with _95

@@ -1,12 +1,14 @@
 """Runs a program and says how it ended: each time a fresh process in an empty folder, within limits, without network.
 
-What the process may not do, and what this does not protect from, says `infill_jail`, which runs inside. From here come
-a session of its own, an environment with nothing in it, a wall clock, and the end of whatever is left. Knows no tasks.
+What holds the program back is in `infill_sandbox` (around the process) and `infill_jail` (inside it). From here come a
+session of its own, a wall clock, the end of whatever is left, and the verdict: whether a program passed is decided by
+its exit status and by a secret that nothing but its end gives away. Knows no tasks.
 """
 
 import contextlib
-import json
 import os
+import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -14,15 +16,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
+
+from .infill_sandbox import ENVIRONMENT, ISOLATED, bubblewrap, in_bubblewrap, own_folder
 
 Outcome = Literal["passed", "failed", "timeout", "memory", "crashed"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "timeout", "memory", "crashed")
 JAIL = Path(__file__).with_name("infill_jail.py")
 OUTPUT_BYTES = 4_000_000
-# As -I, but that the hash seed can be set: the order of a set must not decide whether a program passes.
-ISOLATED = ("-P", "-s", "-S", "-B", "-X", "utf8")
-ENVIRONMENT = {"PATH": "", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+REPORT_BYTES = 4096
 # A process may be stopped at its start for want of processors; its clock starts when it says that it is ready.
 START_S = 20.0
 
@@ -57,7 +59,10 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a program ended. protection: "kernel" or, where its filter is missing, "interpreter" (`infill_jail`)."""
+    """How a program ended. detail: where it failed, the program's own words: not to be trusted, nor printed raw.
+
+    protection: what held it back, of bubblewrap, Landlock, seccomp and audit hook, with commas; "" where it never ran.
+    """
 
     outcome: Outcome
     detail: str = ""
@@ -78,48 +83,65 @@ def execute(program: Program, limits: Limits) -> Verdict:
 
 
 def _execute_once(source: str, run: Run | None, limits: Limits) -> Verdict:
+    secret = secrets.token_bytes(32)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="quicksilver-", ignore_cleanup_errors=True))
-        code, given, printed, said = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(4))
+        folder = stack.enter_context(own_folder())
+        code, given, printed = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
         for stream, text in ((code, source), (given, run.input if run else "")):
             stream.write(text.encode("utf-8", "surrogatepass"))
             stream.seek(0)
-        process = _start(folder, code, given, printed, said, run is not None, limits)
+        (gate, key), (report, pen) = _pipe(stack), _pipe(stack)
+        process = _start(folder, (code, gate, pen), given, printed, run is not None, limits)
         try:
-            is_late = not _ended(process, said, limits.seconds)
+            gate.close()
+            pen.close()
+            protection = _ready(report)
+            is_late = not _ended(process, key, secret if protection else b"", limits.seconds)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        said.seek(0)
-        verdict = _verdict(said.read(OUTPUT_BYTES), process.returncode, is_late, limits)
+        verdict = _verdict(_rest(report), secret, _status(process), is_late, protection, limits)
         if run is not None and verdict.outcome == "passed":
             printed.seek(0)
             text = printed.read(OUTPUT_BYTES).decode("utf-8", "replace")
             if not any(_same_output(text, wanted) for wanted in run.outputs):
-                return Verdict(outcome="failed", detail="another output", protection=verdict.protection)
+                return Verdict(outcome="failed", detail="another output", protection=protection)
         return verdict
 
 
+def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """The ends of a pipe, to read from and to write to, unbuffered."""
+    reads, writes = os.pipe()
+    return stack.enter_context(os.fdopen(reads, "rb", 0)), stack.enter_context(os.fdopen(writes, "wb", 0))
+
+
 def _start(
-    folder: str, code: IO[bytes], given: IO[bytes], printed: IO[bytes], said: IO[bytes], may_exit: bool, limits: Limits
+    folder: str, passed: tuple[IO[bytes], ...], given: IO[bytes], printed: IO[bytes], may_exit: bool, limits: Limits
 ) -> subprocess.Popen[bytes]:
-    settings: dict[str, Any] = {
-        "source": code.fileno(), "verdict": said.fileno(), "may_exit": may_exit, "seconds": limits.seconds,
-        "memory_bytes": limits.memory_mb << 20, "output_bytes": OUTPUT_BYTES,
-    }  # fmt: skip
+    descriptors = [stream.fileno() for stream in passed]
+    values = (*descriptors, int(may_exit), limits.memory_mb << 20, OUTPUT_BYTES, limits.seconds)
+    sandbox = bubblewrap()
+    around = in_bubblewrap(sandbox, folder) if sandbox else []
     return subprocess.Popen(
-        [sys.executable, *ISOLATED, str(JAIL), json.dumps(settings)],
-        stdin=given, stdout=printed, stderr=subprocess.DEVNULL, pass_fds=(code.fileno(), said.fileno()), cwd=folder,
+        [*around, sys.executable, *ISOLATED, str(JAIL), *map(str, values)],
+        stdin=given, stdout=printed, stderr=subprocess.DEVNULL, pass_fds=descriptors, cwd=folder,
         env={**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}, start_new_session=True,
     )  # fmt: skip
 
 
-def _ended(process: subprocess.Popen[bytes], said: IO[bytes], seconds: float) -> bool:
-    """Whether the process came to its end in time, which runs from when it is ready."""
-    until_s = time.monotonic() + START_S
-    while process.poll() is None and os.fstat(said.fileno()).st_size == 0 and time.monotonic() < until_s:
-        time.sleep(0.005)
+def _ready(report: IO[bytes]) -> str:
+    """What holds the program back, as the process says before it has the program; "" where it does not get so far."""
+    waiting = select.poll()
+    waiting.register(report, select.POLLIN)
+    told = report.read(REPORT_BYTES).decode().strip() if waiting.poll(1000 * START_S) else ""
+    return f"bubblewrap, {told}" if told and bubblewrap() else told
+
+
+def _ended(process: subprocess.Popen[bytes], key: IO[bytes], secret: bytes, seconds: float) -> bool:
+    """Let the program begin, by handing out the secret. Returns whether the process came to its end in time."""
+    with contextlib.suppress(BrokenPipeError):  # the process is gone, and its status says how
+        key.write(secret)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -127,22 +149,42 @@ def _ended(process: subprocess.Popen[bytes], said: IO[bytes], seconds: float) ->
     return True
 
 
-def _verdict(said: bytes, status: int, is_late: bool, limits: Limits) -> Verdict:
-    lines = said.decode("utf-8", "replace").splitlines()
+def _rest(report: IO[bytes]) -> bytes:
+    os.set_blocking(report.fileno(), False)
+    return report.read(REPORT_BYTES) or b""
+
+
+def _status(process: subprocess.Popen[bytes]) -> int:
+    """The exit status, or the signal as a negative number; bubblewrap tells a signal as 128 more than its number."""
+    status = process.returncode
+    return 128 - status if status > 128 and bubblewrap() else status
+
+
+def _verdict(said: bytes, secret: bytes, status: int, is_late: bool, protection: str, limits: Limits) -> Verdict:
+    def ended(outcome: Outcome, detail: str = "") -> Verdict:
+        return Verdict(outcome=outcome, detail=detail, protection=protection)
+
+    if is_late or -status == signal.SIGXCPU:
+        return ended("timeout", f"{limits.seconds:g} s")
+    if not protection:
+        return ended("crashed", f"the process could not be set up (status {status})")
+    if status < 0:
+        return ended("crashed", _signal_name(-status))
+    if said == secret and status == 0:
+        return ended("passed")
+    kind, _, detail = said.decode("utf-8", "replace").partition(" ")
+    if kind in ("failed", "memory"):
+        return ended(kind, detail[:200])
+    if said:
+        return ended("crashed", "the program wrote over its verdict")
+    return ended("failed", "the program left before its end")
+
+
+def _signal_name(number: int) -> str:
     try:
-        parts = [json.loads(line) for line in lines]
-        protection = str(parts[0]["protection"]) if parts else ""
-        if is_late or -status == signal.SIGXCPU:
-            return Verdict(outcome="timeout", detail=f"{limits.seconds:g} s", protection=protection)
-        if status < 0:
-            return Verdict(outcome="crashed", detail=signal.Signals(-status).name, protection=protection)
-        if len(parts) == 2 and parts[1]["outcome"] in OUTCOMES:
-            return Verdict(outcome=parts[1]["outcome"], detail=str(parts[1]["detail"]), protection=protection)
-    except (ValueError, KeyError, TypeError, IndexError):
-        return Verdict(outcome="crashed", detail="the program wrote over its verdict")
-    if not parts:
-        return Verdict(outcome="crashed", detail=f"the process could not be set up (status {status})")
-    return Verdict(outcome="failed", detail="the program left before its end", protection=protection)
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names but the first and the last
+        return f"signal {number}"
 
 
 def _same_output(text: str, wanted: str) -> bool:

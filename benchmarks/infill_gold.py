@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ..fim.printable import printable
 from .decoders import Answer
 from .infill_execution import Limits, Verdict
+from .infill_sandbox import isolation
 from .infill_tasks import InfillTask
 from .infill_verdicts import VerdictLog, name_of, run_programs
 from .progress import progress
@@ -25,16 +27,19 @@ def gold_verdicts(tasks: Sequence[InfillTask], limits: Limits, n_at_once: int) -
 
 
 def check_gold(tasks: Sequence[InfillTask], limits: Limits, n_at_once: int) -> int:
-    """Print how many solutions pass, and those that do not. Returns the exit code: 0 where all pass, else 1."""
+    """Print how many solutions pass, which do not, and what isolated them. Returns 0 where all pass, else 1."""
     verdicts = gold_verdicts(tasks, limits, n_at_once)
     failed = [(task, verdict) for task, verdict in verdicts if verdict.outcome != "passed"]
     n_run = Counter(task.benchmark for task, _ in verdicts)
     n_failed = Counter(task.benchmark for task, _ in failed)
     for benchmark in dict.fromkeys(task.benchmark for task in tasks):
         n = n_run[benchmark]
-        print(f"{benchmark}: " + (f"{n - n_failed[benchmark]} of {n} solutions pass" if n else "nothing is run"))
+        passed = f"{n - n_failed[benchmark]} of {n} solutions pass" if n else "nothing is run"
+        print(printable(f"{benchmark}: {passed}"))
     for task, verdict in failed[:N_SHOWN]:
-        print(f"  {task.name}: {verdict.outcome} {verdict.detail}".rstrip())
+        print(printable(f"  {task.name}: {verdict.outcome} {verdict.detail}".rstrip()))
     if len(failed) > N_SHOWN:
         print(f"  and {len(failed) - N_SHOWN} more")
+    for line in isolation({verdict.protection for _, verdict in verdicts}):
+        print(line)
     return 1 if failed else 0

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..fim.printable import printable
 from .infill_execution import OUTCOMES
+from .infill_sandbox import isolation
 from .tables import percent, print_table
 
 Row = Mapping[str, Any]
@@ -25,11 +27,13 @@ def show(result: Row) -> None:
         rows = [row for row in result["scores"] if row["benchmark"] == benchmark]
         measure = "pass@1" if rows[0]["is_run"] else "exact match"
         about = f"{rows[0]['tasks']} tasks of {rows[0]['problems']} problems, {measure}"
-        print_table(f"{model['name']} on {benchmark}: {about}", SOLVED, map(_solved, rows), n_left=2)
-        print_table(f"{benchmark}: how programs ended, and what answers cost", COST, map(_cost, rows), n_left=1)
+        on = printable(f"{model['name']} on {benchmark}: {about}")
+        print_table(on, SOLVED, map(_solved, rows), n_left=2)
+        ended = printable(f"{benchmark}: how programs ended, and what answers cost")
+        print_table(ended, COST, map(_cost, rows), n_left=1)
     print(LEGEND)
     for line in facts(result):
-        print(line)
+        print(printable(line))
 
 
 def facts(result: Row) -> list[str]:
@@ -43,11 +47,8 @@ def facts(result: Row) -> list[str]:
     if result["drawn"] is not None:
         lines.append(f"At most {result['drawn']} tasks of each benchmark, drawn with seed {result['seed']}.")
     if result["protection"]:
-        how = " and ".join(result["protection"])
-        lines.append(
-            f"Programs ran for at most {limits['seconds']:g} s in {limits['memory_mb']} MB, without child processes "
-            f"and network (refused by the {how})."
-        )
+        lines.append(f"Programs ran for at most {limits['seconds']:g} s in {limits['memory_mb']} MB.")
+        lines += isolation(result["protection"])
     return [*lines, *_contamination(result["contamination"])]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from .answer_log import ResultLog
 from .infill_execution import Limits, Program, Verdict, execute
+from .infill_sandbox import memory_kept_private
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def run_programs(
     missing = {name: program for name, program in programs.items() if log.find(name) is None}
     for _ in range(len(programs) - len(missing)):
         advance()
-    with ThreadPoolExecutor(n_at_once) as pool:
+    with memory_kept_private(), ThreadPoolExecutor(n_at_once) as pool:
         running = {pool.submit(execute, program, limits): name for name, program in missing.items()}
         try:
             for done in as_completed(running):

@@ -70,9 +70,16 @@ def test_wrong_solutions_are_found(sets, tmp_path, capsys):
     lines = (sets / "mbpp.jsonl").read_text().splitlines()[:3]
     wrong = json.loads(lines[1])
     wrong["code"] = wrong["code"].replace("longest = word", "longest = ''")
-    (tmp_path / "tasks.jsonl").write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
+    painting = {**json.loads(lines[2]), "code": "raise ValueError('\x1b]0;title\x07\u202e')"}
+    (tmp_path / "tasks.jsonl").write_text("\n".join([lines[0], json.dumps(wrong), json.dumps(painting)]))
     assert main(["infill", str(tmp_path / "tasks.jsonl"), "--gold"]) == 1
-    assert capsys.readouterr().out == "mbpp: 2 of 3 solutions pass\n  MBPP/1: failed AssertionError\n"
+    *said, isolated = capsys.readouterr().out.splitlines()
+    assert said == [
+        "mbpp: 1 of 3 solutions pass",
+        "  MBPP/1: failed AssertionError",
+        "  MBPP/2: failed ValueError: \\x1b]0;title\\x07\\u202e",
+    ]
+    assert isolated.startswith("Programs were isolated by ")
     assert main(["infill", str(sets / "santacoder.jsonl"), "--gold"]) == 0
     assert capsys.readouterr().out == "santacoder-python: nothing is run\n"
 
@@ -100,7 +107,8 @@ def test_every_table_has_floors_and_lengths(sets, model, tmp_path, capsys):
         assert rows["causal"]["mean_tokens"] <= rows["causal"]["mean_steps"]
         assert rows["denoiser-all"]["tokens_per_forward"] is not None
     assert result["contamination"] == {"manifest": None, "runs": None} and result["drawn"] == 1
-    assert result["protection"] in (["kernel"], ["interpreter"])
+    (protection,) = result["protection"]
+    assert protection.endswith("audit hook")
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
     assert len(lines) == len(result["scores"])
     assert {line["outcome"] for line in lines if line["benchmark"] == "santacoder-python"} == {None}
