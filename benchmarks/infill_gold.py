@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ..fim.printable import printable
 from .decoders import Answer
 from .infill_execution import Limits, Verdict
 from .infill_tasks import InfillTask
@@ -34,7 +35,7 @@ def check_gold(tasks: Sequence[InfillTask], limits: Limits, n_at_once: int) -> i
         n = n_run[benchmark]
         print(f"{benchmark}: " + (f"{n - n_failed[benchmark]} of {n} solutions pass" if n else "nothing is run"))
     for task, verdict in failed[:N_SHOWN]:
-        print(f"  {task.name}: {verdict.outcome} {verdict.detail}".rstrip())
+        print(printable(f"  {task.name}: {verdict.outcome} {verdict.detail}".rstrip()))
     if len(failed) > N_SHOWN:
         print(f"  and {len(failed) - N_SHOWN} more")
     return 1 if failed else 0

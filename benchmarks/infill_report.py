@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..fim.printable import printable
 from .infill_execution import OUTCOMES
 from .tables import percent, print_table
 
@@ -29,7 +30,7 @@ def show(result: Row) -> None:
         print_table(f"{benchmark}: how programs ended, and what answers cost", COST, map(_cost, rows), n_left=1)
     print(LEGEND)
     for line in facts(result):
-        print(line)
+        print(printable(line))
 
 
 def facts(result: Row) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
+from ..fim.printable import PrintableFormatter, one_line
 from ..fim.types import PolicyName
 
 DISTRIBUTION = "quicksilver-lsp"
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser that complains in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,16 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = "" if error.filename is None else f": {error.filename}"
-        print(f"quicksilver: {_one_line(f'{error.strerror or error}{where}')}", file=sys.stderr)
+        print(f"quicksilver: {one_line(f'{error.strerror or error}{where}')}", file=sys.stderr)
         return 1
     except QuicksilverError as error:
-        print(f"quicksilver: {_one_line(str(error))}", file=sys.stderr)
+        print(f"quicksilver: {one_line(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError | CheckpointError) else 1
-
-
-def _one_line(message: str) -> str:
-    """message without line breaks or anything else that a terminal would act on."""
-    return "".join(character if character.isprintable() else "�" for character in " ".join(message.split()))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -225,6 +221,8 @@ def _version() -> str:
 
 def log_to_stderr(level: str) -> None:
     """Our log to stderr. pygls logs message bodies, that is source code, and so logs nothing."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="WARNING")
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[screen], level="WARNING")
     logging.getLogger("quicksilver").setLevel(level.upper())
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)

@@ -6,12 +6,14 @@ Owns what is asked and printed. It does not know the engine: the server does.
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineError, EngineUnavailable, InputError
+from ..fim.printable import one_line, printable
 from .headless import HeadlessClient, server_command
 from .source_file import parse_place, position_of, read_document
 
@@ -34,7 +36,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     if facts.get("finish_reason") == "budget":
         _say("the time was too short: open places took a first guess (see --budget-ms)")
     if facts["text"]:
-        print(facts["text"])
+        print(for_stdout(facts["text"]))
     else:
         _say(str(facts["reason"]))
     return 0
@@ -81,6 +83,11 @@ def server_settings(budget_ms: float, *, policy: str | None = None, max_tokens: 
     return settings
 
 
+def for_stdout(text: str) -> str:
+    """A completion as it is for a pipe or a file; for a terminal, which would act on control characters, escaped."""
+    return printable(text, keep_newlines=True) if sys.stdout.isatty() else text
+
+
 async def _within(timeout_s: float, work: Any) -> dict[str, Any]:  # noqa: ANN401
     try:
         return await asyncio.wait_for(work, timeout_s)
@@ -96,6 +103,4 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
 
 
 def _say(message: str) -> None:
-    import sys
-
-    print(f"quicksilver: {message}", file=sys.stderr)
+    print(f"quicksilver: {one_line(message)}", file=sys.stderr)

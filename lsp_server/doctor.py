@@ -15,6 +15,7 @@ from pathlib import Path
 from ..fim.document import Document
 from ..fim.errors import QuicksilverError
 from ..fim.hole import find_hole
+from ..fim.printable import one_line, printable
 from ..fim.types import CompletionRequest
 from ..serving.home import find_home
 from ..serving.wire import EngineHealth
@@ -39,7 +40,7 @@ def run_doctor(model: Path | None, timeout_s: float, package_version: str) -> in
     _print(findings)
     broken = [finding for finding in findings if not finding.ok]
     for finding in broken:
-        print(f"quicksilver: {finding.name} is broken: {finding.fact}", file=sys.stderr)
+        print(f"quicksilver: {finding.name} is broken: {one_line(finding.fact)}", file=sys.stderr)
     return 1 if broken else 0
 
 
@@ -116,5 +117,5 @@ def _print(findings: list[Finding]) -> None:
     table = Table(title="quicksilver doctor", title_justify="left", show_header=False)
     for finding in findings:
         mark = Text("ok", style="green") if finding.ok else Text("FAIL", style="bold red")
-        table.add_row(finding.name, mark, Text(finding.fact, overflow="fold"))
+        table.add_row(finding.name, mark, Text(printable(finding.fact), overflow="fold"))
     open_console().print(table)

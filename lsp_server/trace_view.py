@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
+from ..fim.printable import printable
+
 MASKED, END, LINE_END = "░", "∎", "⏎"
 _NEW, _KEPT, _DIM = "bold black on green", "", "dim"
 
@@ -20,9 +22,9 @@ def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> T
 
 
 def visible(text: str) -> str:
-    """Text for one terminal line: line ends become a sign, other control characters a box."""
+    """Text for one terminal line: line ends become a sign, tabs become spaces, other control characters escapes."""
     shown = text.replace("\r\n", LINE_END).replace("\n", LINE_END).replace("\r", LINE_END).replace("\t", "    ")
-    return "".join(character if character.isprintable() else "�" for character in shown)
+    return printable(shown)
 
 
 def _draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:

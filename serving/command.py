@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn, get_args
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
+from ..fim.printable import PrintableFormatter
 from .home import EngineHome, find_home
 from .wire import one_line
 
@@ -288,13 +289,13 @@ def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
 
 def _start_logging(options: ServeOptions, home: EngineHome) -> None:
     file = logging.handlers.RotatingFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logger.info("starting version %s, model %s", home.version, home.model or "built in")
     if not options.detached:
         screen = logging.StreamHandler(sys.stderr)
-        screen.setFormatter(logging.Formatter(_ERROR_PREFIX + "%(message)s"))
+        screen.setFormatter(PrintableFormatter(_ERROR_PREFIX + "%(message)s"))
         logging.getLogger().addHandler(screen)
 
 

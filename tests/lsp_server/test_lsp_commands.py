@@ -95,7 +95,7 @@ def test_complete_on_bad_input_is_one_line_and_exit_2(environ, tmp_path):
         f"{file}:1:-2": "counted from 1",
         f"{file}": "is not FILE:LINE:COL",
         "x.py:one:2": "is not FILE:LINE:COL",
-        "a\0b\x1b[31m.py:1:1": "no file a�b�[31m.py",
+        "a\0b\x1b[31m.py:1:1": r"no file a\x00b\x1b[31m.py",
         "x" * 5000 + ".py:1:1": "cannot read",
     }
     if Path("/proc/self/mem").exists():
