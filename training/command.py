@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
+from ..fim.command_line import Parser
 from ..fim.errors import InputError
 from . import corpus, corpus_steps, run_step
 
@@ -17,17 +17,10 @@ N_TOKENIZER_CHARS = 40_000_000
 PREFIX_HOLES = 3  # for every hole that the ranker is fitted to: cheaper ones
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"train: {message}")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    top = _Parser(prog="quicksilver train", description="Build the embedded model from source code.")
-    steps = top.add_subparsers(dest="step", required=True)
+    top = Parser(prog="quicksilver train", description="Build the embedded model from source code.")
+    steps = top.add_subparsers(title="steps", metavar="STEP", dest="step", required=True)
     made = steps.add_parser("corpus", help="collect permissively licensed Python source")
     made.add_argument("--packages", type=Path, default=PACKAGES, help="pinned packages to fetch with pip")
     made.add_argument("--from-environment", action="store_true", help="also read the installed distributions")
@@ -48,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     ranker = steps.add_parser("ranker", help="fit how a checkpoint's candidates are ranked, on the valid split")
     ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
-    ranker.add_argument("--seed", type=int, default=0)
+    ranker.add_argument("--seed", type=int, default=0, help="of the holes that are cut (0)")
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     card.add_argument(
@@ -62,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     for step in (made, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
-        step.add_argument("--size", choices=("nano", "base"), default="nano")
+        step.add_argument("--size", choices=("nano", "base"), default="nano", help="of the model (nano)")
     return top
 
 

@@ -51,13 +51,35 @@ def source(tmp_path, data=b"class A:\n    def f(self):\n        \n"):
     return file
 
 
-def test_complete_prints_the_completion(environ, engine, tmp_path):
+def test_complete_on_request_prints_the_best_guess_and_how_sure_it_is(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke")
+    assert (result.returncode, result.stdout) == (0, "self.misses = 0\n")
+    assert result.stderr == "quicksilver: 75 % sure, denoised; 3 ms, model scripted\n"
+
+
+def test_complete_shows_what_an_editor_would_and_says_why_nothing(environ, engine, tmp_path):
     result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "self.misses = 0\n", "")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.startswith("quicksilver: an editor shows nothing here: the model was not sure enough")
+    assert "--invoke" in result.stderr and result.stderr.count("\n") == 1
+    word = quicksilver(environ, "complete", f"{source(tmp_path)}:1:1")
+    assert (word.returncode, word.stdout) == (0, "")
+    assert "in front of a word" in word.stderr
+
+
+def test_complete_in_another_language(environ, engine, tmp_path):
+    file = tmp_path / "a.js"
+    file.write_text("let x = \n", encoding="utf-8")
+    silent = quicksilver(environ, "complete", f"{file}:1:9")
+    assert (silent.returncode, silent.stdout) == (3, "")
+    assert "knows only Python" in silent.stderr and "javascript" in silent.stderr
+    asked = quicksilver(environ, "complete", f"{file}:1:9", "--invoke")
+    assert (asked.returncode, asked.stdout) == (0, "self.misses = 0\n")
+    assert "knows only Python" in asked.stderr
 
 
 def test_complete_json(environ, engine, tmp_path):
-    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--json", "--budget-ms", "500")
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke", "--json", "--budget-ms", "500")
     assert result.returncode == 0
     facts = json.loads(result.stdout)
     where = {"line": 2, "character": 8}
@@ -68,7 +90,7 @@ def test_complete_json(environ, engine, tmp_path):
 
 
 def test_complete_trace_shows_every_step(environ, engine, tmp_path):
-    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--trace")
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke", "--trace")
     assert result.returncode == 0
     steps = [line for line in result.stdout.splitlines() if line.startswith("step")]
     assert steps[0].endswith("s" + "░" * 14)
