@@ -148,7 +148,8 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_settings(commands: "argparse._SubParsersAction[Parser]") -> None:
-    parser = commands.add_parser("settings", help="what editors can set, as a table in Markdown")
+    parser = commands.add_parser("settings", help="what editors can set, as a table")
+    parser.add_argument("--markdown", action="store_true", help="docs/settings.md, also on a terminal")
     parser.set_defaults(run=_settings)
 
 
@@ -169,10 +170,13 @@ def _lsp(options: argparse.Namespace) -> int:
     return run_stdio(shared_engine(model), version)
 
 
-def _settings(_: argparse.Namespace) -> int:
-    from .settings_page import settings_page
+def _settings(options: argparse.Namespace) -> int:
+    from .settings_page import settings_page, show_settings
 
-    print(settings_page(), end="")
+    if sys.stdout.isatty() and not options.markdown:
+        show_settings()
+    else:
+        print(settings_page(), end="")
     return 0
 
 

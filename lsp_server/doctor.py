@@ -20,6 +20,7 @@ from ..fim.types import CompletionRequest
 from ..serving.home import find_home
 from ..serving.wire import EngineHealth
 from .shared_engine import shared_engine
+from .waiting import waiting
 
 _OLDEST_PYTHON = (3, 11)
 _SAMPLE = "def add(a, b):\n    return "
@@ -63,7 +64,8 @@ async def check_engine(model: Path | None) -> AsyncIterator[Finding]:
     """Start the engine, read what it says about itself, and time a completion. Raises QuicksilverError."""
     engine = shared_engine(model)
     started_s = time.perf_counter()
-    health = await engine.ensure_running()
+    with waiting("starting the engine") as tell:
+        health = await engine.ensure_running(tell)
     took_ms = (time.perf_counter() - started_s) * 1000
     log_file = find_home(model).log_file
     yield Finding(name="engine", ok=True, fact=f"ready after {took_ms:.0f} ms, process {health.pid}, log {log_file}")

@@ -4,13 +4,15 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
 from . import corpus, corpus_steps, run_step
+from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
@@ -87,7 +89,10 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
         corpus_steps.compare_tokenizers(arguments, list(_first_chars(documents, N_TOKENIZER_CHARS)))
         return
     vocab_size = RECIPES[arguments.size]().shape.vocab_size
-    tokenizer = CodeTokenizer.train(_first_chars(documents, N_TOKENIZER_CHARS), vocab_size)
+    n_chars = min(N_TOKENIZER_CHARS, sum(len(document.text) for document in documents))
+    with counted("characters read", n_chars) as advance:
+        texts = _first_chars(documents, N_TOKENIZER_CHARS, advance)
+        tokenizer = CodeTokenizer.train(texts, vocab_size, show_progress=sys.stderr.isatty())
     path = tokenizer_path(arguments.folder, arguments.size)
     tokenizer.save(path)
     valid = [d.text for d in corpus.read(arguments.folder / "corpus", "valid")]
@@ -97,12 +102,15 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
     print(f"{path}: {tokenizer.vocab_size} ids, {ratio:.3f} characters a token on the valid split")
 
 
-def _first_chars(documents: list[corpus.Document], n_chars: int) -> Iterator[str]:
+def _first_chars(
+    documents: list[corpus.Document], n_chars: int, advance: Callable[[int], None] = lambda n: None
+) -> Iterator[str]:
     for document in documents:
         if n_chars <= 0:
             return
         n_chars -= len(document.text)
         yield document.text
+        advance(len(document.text))
 
 
 def tokenizer_path(folder: Path, size: str) -> Path:
@@ -128,7 +136,6 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     from ..model import checkpoint
     from ..model.infiller import load_infiller
     from .prefixes import fit_prefixes
-    from .progress import progress
     from .ranker import fit_to
 
     if arguments.holes < 1 or arguments.seed < 0:

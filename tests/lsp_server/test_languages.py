@@ -12,7 +12,7 @@ KNOWN = ("python",)
 JS, PY = "file:///a.js", "file:///a.py"
 
 
-def asked(language, *, invoked, text="", cause="nothing"):
+def asked(language: str, *, invoked: bool, text: str = "", cause: Any = "nothing") -> tuple[Ask, Answer]:
     document = Document(uri=JS, version=1, language=language, text="x")
     ask = Ask(id="1", uri=JS, document=document, offset=1, invoked=invoked, received_s=time.perf_counter())
     return ask, Answer(id="1", uri=JS, version=1, cause=cause, reason=None if text else "reasons", text=text)

@@ -218,16 +218,19 @@ def test_doctor_says_what_is_broken(environ, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_demo_counts_honestly(environ, engine):
-    result = quicksilver(environ, "demo")
+def test_demo_asks_as_an_editor_does_and_counts_honestly(environ, engine):
+    result = quicksilver({**environ, "COLUMNS": "80"}, "demo")
     assert result.returncode == 0, result.stderr
     holes = load_holes(EXAMPLES)
     n_equal = sum(hole.expected == "self.misses = 0" for hole in holes)
-    assert f"From the start: {n_equal} of {len(holes)} equal" in result.stdout
-    assert f"With 50% typed: 0 of {len(holes)} equal" in result.stdout
-    assert len(re.findall(r"^ +equal ·", result.stdout, re.MULTILINE)) == n_equal
-    assert len(re.findall(r"^ +different ·", result.stdout, re.MULTILINE)) == 2 * len(holes) - n_equal
-    assert "step   1" in result.stdout
+    lines = result.stdout.splitlines()
+    assert f"While typing: 0 of {2 * len(holes)} suggestions shown, 0 of them right; median 3 ms" in lines
+    assert f"On request: {n_equal} of {len(holes)} exactly what was cut out; median 3 ms" in lines
+    assert sum("✓ self.misses = 0" in line for line in lines) == n_equal
+    assert sum("✗ self.misses = 0" in line for line in lines) == len(holes) - n_equal
+    assert sum("nothing: only 75 % sure" in line for line in lines) == 2 * len(holes)
+    assert [line for line in lines if line.startswith("step   2")] == ["step   2      2.0 ms  self.misses = 0"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_demo_holes_are_varied_and_fit():
