@@ -20,6 +20,7 @@ from ..fim.printable import PrintableFormatter, one_line
 from ..fim.types import PolicyName
 
 DISTRIBUTION = "quicksilver-lsp"
+EDITORS = ("nvim", "emacs", "vscode")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 EXIT_CODES = (
     "Exit codes: 0 it worked, even if there was nothing to complete; 1 the engine or the system failed; 2 the input or"
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="quicksilver", description="Local code completion by masked diffusion.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"quicksilver {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo, _add_settings):
+    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo, _add_editors, _add_settings):
         add(commands)
     for name, about in _PASSED_ON.items():
         commands.add_parser(name, help=about, add_help=False)
@@ -140,11 +141,18 @@ def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
-    parser = commands.add_parser("demo", help="fill holes cut from real files and compare with what stood there")
-    parser.add_argument("--examples", type=Path, help="folder with holes.toml (default: examples/ of the checkout)")
+    parser = commands.add_parser("demo", help="watch it fill holes cut from real files")
+    parser.add_argument("--examples", type=Path, metavar="FOLDER", help="a folder with holes.toml of its own")
     parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
     add_model(parser)
     parser.set_defaults(run=_demo)
+
+
+def _add_editors(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser("editors", help="where the editor plugins are, and how to set one up")
+    parser.add_argument("editor", choices=EDITORS, nargs="?", metavar="NAME", help=f"one of {', '.join(EDITORS)}")
+    parser.add_argument("--path", action="store_true", help="print only the folder of the plugin")
+    parser.set_defaults(run=_editors)
 
 
 def _add_settings(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -168,6 +176,12 @@ def _lsp(options: argparse.Namespace) -> int:
         from .shared_engine import shared_engine
         from .stdio import run_stdio
     return run_stdio(shared_engine(model), version)
+
+
+def _editors(options: argparse.Namespace) -> int:
+    from .editor_setup import run_editors
+
+    return run_editors(options.editor, options.path)
 
 
 def _settings(options: argparse.Namespace) -> int:

@@ -153,12 +153,10 @@ SETTINGS: Mapping[str, Setting] = {
     "invoked_budget_ms": Setting(_milliseconds, "The same for a suggestion on request."),
     "min_confidence": Setting(
         _probability,
-        "An automatic suggestion is shown only if it is right with at least this probability: a lower number shows more,"
-        " 0 everything. Suggestions on request are always shown.",
+        "An automatic suggestion is shown only if it is right with at least this probability: a lower one shows more, 0"
+        " everything. Suggestions on request are always shown.",
     ),
-    "languages": Setting(
-        _languages, "LSP language ids with automatic suggestions; in others there are suggestions on request only."
-    ),
+    "languages": Setting(_languages, "LSP language ids with automatic suggestions; others get them on request only."),
     "prose": Setting(_boolean, "Make automatic suggestions in comments and docstrings too."),
     "workspace": Setting(
         _boolean, "Learn from other files of the workspace, by its ignore files; nothing is kept on disk."
@@ -169,7 +167,7 @@ SETTINGS: Mapping[str, Setting] = {
     "max_workspace_files": Setting(_whole_number(0, 100_000), "The most files that are indexed."),
     "reuse": Setting(
         _boolean,
-        "While a suggestion is typed, show the rest of it without asking again; the same question gets the same answer.",
+        "While a suggestion is typed, show the rest of it at once; the same question gets the same answer.",
     ),
     "prefetch": Setting(_boolean, "While a suggestion is shown, ask ahead for what follows it."),
     "adaptive_debounce": Setting(_boolean, "Wait for as long as your fastest keys take before the engine is asked."),

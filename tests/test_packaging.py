@@ -25,7 +25,7 @@ OURS = "quicksilver"
 EXTRAS = ("train", "diffusion-gemma")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What a checkout may gather in its folders and no wheel should hold.
-LITTER = ("__pycache__", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
+LITTER = ("__pycache__", "node_modules", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
 
 
 def package_folders() -> list[str]:
@@ -33,9 +33,20 @@ def package_folders() -> list[str]:
     return sorted(SETTINGS["tool"]["setuptools"]["package-dir"].values())
 
 
+# What of the folders that are no packages is installed: the demo's files, the plugins and the pages to read.
+DATA = ("docs/*.md", "docs/decisions/*.md", "editors/emacs/*.el", "editors/*/README.md", "editors/nvim/**/*")
+NOT_INSTALLED = ("editors/vscode/README.md",)
+
+
+def data_files() -> list[Path]:
+    """Files to install that are no Python modules."""
+    found = [path for pattern in (*DATA, "examples/holes.toml") for path in ROOT.glob(pattern) if path.is_file()]
+    return [path for path in found if path.relative_to(ROOT).as_posix() not in NOT_INSTALLED]
+
+
 def expected_files() -> set[str]:
     """Paths inside the wheel that the tree calls for, metadata aside."""
-    found: set[str] = set()
+    found = {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in data_files()}
     for folder in package_folders():
         files = [*(ROOT / folder).glob("*.py")]
         if folder == "model":
@@ -52,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     work = tmp_path_factory.mktemp("wheel")
     tree, out = work / "tree", work / "out"
     tree.mkdir()
-    for name in [*package_folders(), "tests", "docs", "examples"]:
+    for name in [*package_folders(), "tests"]:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns(*LITTER))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
