@@ -21,9 +21,9 @@ from .headless import HeadlessClient, server_command
 from .waiting import waiting
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-_BUDGET_MS = 5_000.0
+_BUDGET_MS = 3_000.0
 _TYPED_SHARE = 0.5
-_PATIENCE_S = 45.0  # after it no further hole is begun, so that the demo ends within a minute
+_PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the demo ends within a minute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int
 
 
 async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: Console) -> None:
+    until_s = time.monotonic() + _PATIENCE_S
     command = server_command("--log-level", "warning", *model_options(model))
     async with await HeadlessClient.start(command) as client:
         with waiting("starting: the first time the model has to be loaded") as tell:
@@ -57,7 +58,6 @@ async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: C
             await client.initialize(options=server_settings(_BUDGET_MS), status=True)
             trials = [await attempt(client, holes[0])]
         client.on_status = lambda message: None
-        until_s = time.monotonic() + _PATIENCE_S
         show_trial(console, trials[0], 1, len(holes))
         for number, hole in enumerate(holes[1:], 2):
             if time.monotonic() > until_s:

@@ -17,6 +17,7 @@ from typing import Any
 from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineUnavailable
 from ..fim.positions import PositionEncoding
+from ..fim.printable import printable
 from . import commands, configuration, documents
 from . import params as read
 from .answers import Answer, Answers, Ask
@@ -159,7 +160,7 @@ class CompletionServer(StrictServer):
 
     def tell(self, kind: types.MessageType, message: str) -> None:
         """Show the person one line."""
-        self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {message}"))
+        self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {printable(message)}"))
 
     def _too_late(self, ask: Ask, session: Session | None) -> Answer:
         if ask.document is None or session is None:

@@ -4,6 +4,7 @@ The wheel is built offline from a copy of the tree, by the installed setuptools.
 """
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,32 @@ def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     entries = ConfigParser()
     entries.read_string(wheel.read(metadata_folder() + "entry_points.txt").decode())
     assert dict(entries["console_scripts"]) == {"quicksilver": "quicksilver.lsp_server.cli:main"}
+
+
+def test_the_demo_and_the_plugins_work_from_the_wheel_in_another_folder(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    wheel.extractall(installed)
+    elsewhere.mkdir()
+    environ = {**os.environ, "PYTHONPATH": str(installed)}
+    code = (
+        "from quicksilver.benchmarks import drift, latency, nvim_latency, throughput\n"
+        "from quicksilver.lsp_server.cli import main\n"
+        "from quicksilver.lsp_server.demo import EXAMPLES\n"
+        "from quicksilver.lsp_server.demo_holes import load_holes\n"
+        "assert len(load_holes(EXAMPLES)) >= 6\n"
+        "assert latency.EXAMPLE.is_file() and list(throughput.EXAMPLES.glob('*.py')) and drift.EXAMPLES.is_dir()\n"
+        "assert nvim_latency.PLUGIN.is_dir()\n"
+        "for editor in ('nvim', 'emacs'): main(['editors', editor, '--path'])\n"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=elsewhere, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    folders = [Path(line) for line in done.stdout.splitlines()]
+    assert folders == [installed / OURS / "editors" / editor for editor in ("nvim", "emacs")]
+    assert (folders[0] / "lua" / "quicksilver" / "init.lua").is_file()
+    assert (folders[0] / "doc" / "quicksilver.txt").is_file()
+    assert (folders[1] / "quicksilver.el").is_file()
+    assert (installed / OURS / "docs" / "settings.md").is_file()
 
 
 def test_the_licence_travels_along(wheel: zipfile.ZipFile) -> None:

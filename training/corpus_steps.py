@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..fim.errors import InputError
+from ..fim.printable import printable
 from . import corpus, sources
 from .corpus_report import corpus_report
 from .decontamination import contamination
@@ -46,7 +47,7 @@ def make_corpus(arguments: argparse.Namespace) -> None:
         finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
         examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
         corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
-    print(corpus_report(report))
+    print(printable(corpus_report(report), keep_newlines=True))  # licences and names are their packages' words
     for split in corpus.SPLITS:
         if not any(source.split == split for source in report.sources):
             print(
