@@ -21,9 +21,9 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong and where to read on."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401
+    def parse_known_args(self, *arguments: Any, **named: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 (argparse's)
         """Arguments by name, and an empty list: what is not known is an error of this parser, not of the outermost."""
-        found, rest = super().parse_known_args(args, namespace)
+        found, rest = super().parse_known_args(*arguments, **named)
         if rest:
             self.error(self._unknown(rest[0]))
         return found, rest

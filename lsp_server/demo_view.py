@@ -96,6 +96,10 @@ def show_steps(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> No
         drawn = draw_frame({**frame, "step": number, "cells": cells}, left, right)
         console.print(drawn, no_wrap=True, overflow="ellipsis")
     console.print(legend())
+
+
+def show_ending(console: Console) -> None:
+    """Say what to do next."""
     console.print(Text("\nTo use it: `quicksilver editors` says how to set up your editor.", style="bold"))
 
 
