@@ -7,17 +7,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
+from ..fim.command_line import Parser, add_model
 from ..fim.errors import InputError
 from .replay_command import add_replay_arguments
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the command line in one line, as an InputError."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog.removeprefix('quicksilver ')}: {message}")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     latency.add_argument("--starts", type=int, default=5, help="how often the server is started (5)")
     latency.add_argument("--cold", type=int, default=2, help="how often the engine is started (2)")
     latency.add_argument("--file", type=Path, help="a Python file to type in (default: one of examples/)")
-    latency.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
+    add_model(latency)
     latency.add_argument("--shape", choices=("nano", "base"), help="random weights of this size instead of a model")
     latency.add_argument("--steps", type=int, default=64, help="most forwards of an answer (64)")
     latency.add_argument("--tokens", type=int, help="most tokens of an answer (default: the engine's choice)")
@@ -41,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     throughput.add_argument("--editors", default="1,2,4,8,16,32,64", help="how many at once, a run each")
     throughput.add_argument("--seconds", type=float, default=15.0, help="of each run (15)")
     throughput.add_argument("--folder", type=Path, help="Python files to walk through (default: examples/)")
-    throughput.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: built in)")
+    add_model(throughput)
     throughput.set_defaults(run=_throughput)
     peers = benchmarks.add_parser("peers", help="against autoregressive models of the same shape, random weights")
     peers.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
@@ -75,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     kernels.set_defaults(run=_kernels)
     published = benchmarks.add_parser("published", help="how a published checkpoint loads: time, memory, one step")
     published.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    published.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint (default: random weights)")
+    add_model(published, about="a folder with a published checkpoint (default: random weights)")
     published.add_argument("--shape", choices=("0.5b", "1.5b", "3b", "7b"), default="0.5b", help="of those (0.5b)")
     published.add_argument("--weights", default="as-stored", help="of as-stored, int8, fp8, with commas between")
     published.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
@@ -83,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     published.set_defaults(run=_published)
     drift = benchmarks.add_parser("drift", help="what a published model's approximate cache changes")
     drift.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    drift.add_argument("--model", type=Path, metavar="FOLDER", required=True, help="a published checkpoint")
+    add_model(drift, required=True, about="a folder with a published checkpoint")
     drift.add_argument("--family", help="where its folder does not say")
     drift.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
     drift.add_argument("--holes", type=int, default=20, help="how many (20)")
@@ -135,9 +128,6 @@ def main(argv: Sequence[str]) -> int:
     indexing.add_argument("--rounds", type=int, default=3, help="each phase's turns (3)")
     indexing.set_defaults(run=_indexing)
     options = parser.parse_args(list(argv))
-    model = getattr(options, "model", None)
-    if model is not None and not model.is_dir():
-        raise InputError(f"there is no checkpoint folder {model}")
     for name in ("json", "png"):
         file = getattr(options, name, None)
         if file is not None and not file.parent.is_dir():
@@ -161,7 +151,7 @@ def _latency(options: argparse.Namespace) -> int:
         n_starts=options.starts,
         n_cold=options.cold,
         source=options.file,
-        model=_resolved(options.model),
+        model=options.model,
         shape=options.shape,
         max_steps=options.steps,
         max_tokens=options.tokens,
@@ -178,7 +168,7 @@ def _throughput(options: argparse.Namespace) -> int:
         editors=_numbers(options.editors, "--editors", 1000),
         seconds=options.seconds,
         folder=options.folder,
-        model=_resolved(options.model),
+        model=options.model,
     )
     return run_throughput(plan, options.json, options.png)
 
@@ -267,7 +257,7 @@ def _published(options: argparse.Namespace) -> int:
     if not set(formats) <= {"as-stored", "int8", "fp8"}:
         raise InputError(f"--weights must be of as-stored, int8 and fp8, with commas between, not {options.weights!r}")
     plan = LoadPlan(
-        folder=_resolved(options.model), shape=options.shape, device=options.device, keeps=options.keep,
+        folder=options.model, shape=options.shape, device=options.device, keeps=options.keep,
         weights=tuple(None if name == "as-stored" else name for name in formats),
     )  # fmt: skip
     return run_load(plan, options.json)
@@ -351,7 +341,3 @@ def _numbers(text: str, name: str, most: int) -> tuple[int, ...]:
     if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
         raise InputError(f"{name} must be numbers from 1 to {most} with commas between, not {text!r}")
     return tuple(map(int, parts))
-
-
-def _resolved(folder: Path | None) -> Path | None:
-    return None if folder is None else folder.resolve()

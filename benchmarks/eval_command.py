@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .command import Parser
+from ..fim.command_line import Parser
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,4 +23,4 @@ def main(argv: Sequence[str]) -> int:
         return cursors(list(argv[1:]))
     from .heldout import main as heldout
 
-    return heldout(list(argv))
+    return heldout(list(argv[1:]))

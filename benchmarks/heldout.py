@@ -30,6 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from ..fim.command_line import Parser, add_model
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
@@ -38,7 +39,6 @@ from ..model.stored import embedded_checkpoint
 from ..training import corpus
 from ..training.corpus import Split
 from .answer_log import AnswerLog, code_digest, maker
-from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
 from .evaluation import Dtype, Setup, WeightsName, catalogue_of, evaluate, filler_of, load
 from .holes import KINDS, Kind, Task, draw
@@ -146,13 +146,12 @@ def _state_facts(setup: Setup) -> dict[str, Any] | None:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = Parser(prog="quicksilver eval", description="Measure a checkpoint on unseen code.")
-    made.add_argument("what", choices=("heldout",))
-    made.add_argument("--model", type=Path, help="checkpoint folder (default: the embedded model)")
+    made = Parser(prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code.")
+    add_model(made)
     made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
     made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
     made.add_argument("--holes", type=int, default=500, help="of each kind (500)")
-    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     made.add_argument("--kinds", default="*", help=f"comma-separated, wildcards allowed: {', '.join(KINDS)}")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
     made.add_argument("--decoders", default="*", help=f"comma-separated, wildcards allowed: {names}")

@@ -26,10 +26,10 @@ from ..lsp_server.headless import HeadlessClient, server_command
 from ..lsp_server.source_file import read_document
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
-from .latency import cut_stretch
 from .machine import machine, percentile
 from .progress import progress
 from .synthetic_workspace import write_workspace
+from .typed_files import cut_stretch
 
 OFF, DURING, AFTER = "without a workspace", "while it is indexed", "when it is indexed"
 PHASES = (OFF, DURING, AFTER)

@@ -28,13 +28,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from ..fim.command_line import Parser, add_model
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model.runtimes import Runtime, fastest_runtime
 from ..model.stored import embedded_checkpoint, is_ours
 from ..published.diffusion_gemma import is_diffusion_gemma
 from .answer_log import AnswerLog, code_digest, maker
-from .command import Parser
 from .decoders import CATALOGUE, NamedDecoder
 from .evaluation import Setup, catalogue_of, evaluate, filler_of
 from .heldout import DTYPES, check_outputs, same_place, select
@@ -183,9 +183,12 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(prog="quicksilver eval infill", description="Solve the tasks of infilling benchmarks.")
     made.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the benchmark's tasks: JSONL, plain or .gz")
     made.add_argument(
-        "--format", choices=tuple(FORMATS), help="of all files (default: told by the fields of each line)"
+        "--format",
+        choices=tuple(FORMATS),
+        metavar="NAME",
+        help=f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)",
     )
-    made.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the embedded model)")
+    add_model(made)
     made.add_argument("--family", help="of a published model, where its folder does not say")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
     made.add_argument(
@@ -198,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
         help="who ends a hole of whole lines: it is given in the suffix, or asked of the model (given)",
     )  # fmt: skip
     made.add_argument("--tasks", type=int, metavar="N", help="at most N of each benchmark, drawn by --seed")
-    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     made.add_argument("--seconds", type=float, default=3.0, help="a program may run (3)")
     made.add_argument("--memory-mb", type=int, default=512, help="a program may have (512)")
     made.add_argument("--corpus", type=Path, metavar="FOLDER", help="look for the tasks in this training corpus")

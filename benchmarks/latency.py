@@ -6,14 +6,13 @@ open editors is neither asked nor stopped. Times are milliseconds; p50 and p95 a
 
 import asyncio
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +21,15 @@ from typing import Any
 from rich.table import Table
 
 from ..fim.document import Document
-from ..fim.errors import EngineUnavailable, InputError
+from ..fim.errors import EngineUnavailable
 from ..lsp_server.console import open_console
 from ..lsp_server.headless import HeadlessClient, server_command
 from ..lsp_server.source_file import read_document
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
 from .machine import machine, percentile
+from .progress import progress
+from .typed_files import cut_stretch, enlarged
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "log_analyser.py"
 LARGE_FILE_LINES = 10_000
@@ -64,6 +65,11 @@ class LatencyPlan:
     shape: str | None = None
     max_steps: int = 64
     max_tokens: int | None = None
+
+    @property
+    def n_large_keys(self) -> int:
+        """Characters to type in the large file."""
+        return min(self.n_keys, LARGE_FILE_KEYS)
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -108,30 +114,38 @@ def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
             from .shapes import write_random
 
             plan = replace(plan, model=write_random(Path(home), plan.shape))
-        report = asyncio.run(_measure(plan, document, environ))
+        with progress("starts and keys", plan.n_starts + plan.n_cold + plan.n_keys + plan.n_large_keys) as advance:
+            report = asyncio.run(_measure(plan, document, environ, advance))
     _print(report)
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-async def _measure(plan: LatencyPlan, document: Document, environ: Mapping[str, str]) -> dict[str, Any]:
+async def _measure(
+    plan: LatencyPlan, document: Document, environ: Mapping[str, str], advance: Callable[[], None]
+) -> dict[str, Any]:
     samples = Samples()
     engine = EngineClient(find_home(plan.model, environ))
     try:
         for _ in range(plan.n_starts):
             samples.by_name[IMPORT].append(_import_ms(environ))
             samples.by_name[START].append(await _start_ms(plan, environ))
+            advance()
         for _ in range(plan.n_cold):
             await engine.shutdown()
             samples.by_name[COLD].append(await _cold_ms(plan, document, environ))
+            advance()
         health = await engine.health()
         async with await _server(plan, environ) as client:
             await client.initialize(options={"budget_ms": 2000, **plan.limits})
             await _jump(client, document, samples)
             await _read_contexts(client, document, samples)
-            await _type(client, document, plan.n_keys, samples, OVERHEAD)
-            await _type(client, _enlarged(document), min(plan.n_keys, LARGE_FILE_KEYS), samples, LARGE)
+            large = enlarged(document, LARGE_FILE_LINES), plan.n_large_keys
+            for name, (typed, n_keys) in ((OVERHEAD, (document, plan.n_keys)), (LARGE, large)):
+                async for waited_ms in _type(client, typed, n_keys):
+                    samples.add_key(waited_ms, await client.explain(), name)
+                    advance()
     finally:
         await engine.shutdown()
     return _report(plan, document, samples, {"model": health.model, **health.facts})
@@ -205,8 +219,8 @@ def context_of(n_tokens: int) -> str:
     return f"{n_tokens:,} tokens of context, none cached, engine"
 
 
-async def _type(client: HeadlessClient, document: Document, n_keys: int, samples: Samples, overhead_name: str) -> None:
-    """Take a stretch of the file out and type it again, waiting for the answer to every key."""
+async def _type(client: HeadlessClient, document: Document, n_keys: int) -> AsyncIterator[float]:
+    """Take a stretch of the file out and type it again; yields the milliseconds until the answer to every key."""
     without, offset, typed = cut_stretch(document, n_keys)
     client.open(without.uri, without.text)
     current = without
@@ -219,31 +233,7 @@ async def _type(client: HeadlessClient, document: Document, n_keys: int, samples
         sent_s = time.perf_counter()
         client.insert(current.uri, number, (line, character), key)
         await client.complete(current.uri, (after.line, after.character), invoked=False, timeout_s=120)
-        waited_ms = (time.perf_counter() - sent_s) * 1000
-        samples.add_key(waited_ms, await client.explain(), overhead_name)
-
-
-def cut_stretch(document: Document, n_keys: int) -> tuple[Document, int, str]:
-    """The document without a stretch from its middle, the offset of the stretch, and its first n_keys characters.
-
-    The stretch begins at a line's start and is taken out up to a line's end. Raises InputError for a file too short.
-    """
-    middle = document.line_start(document.line_count * 2 // 5)
-    start = min(middle, max(0, document.line_start(document.line_of(max(0, len(document.text) - n_keys - 1)))))
-    typed = document.text[start : start + n_keys]
-    if len(typed) < n_keys:
-        raise InputError(f"the file has {len(document.text)} characters, too few to type {n_keys} of them")
-    end = document.line_end(document.line_of(start + n_keys))
-    text = document.text[:start] + document.text[max(end, start + n_keys) :]
-    return Document(uri=document.uri, version=1, language=document.language, text=text), start, typed
-
-
-def _enlarged(document: Document) -> Document:
-    """The same lines, over and over, as one file of LARGE_FILE_LINES lines."""
-    repeats = math.ceil(LARGE_FILE_LINES / max(1, document.line_count - 1))
-    lines = (document.text.rstrip("\n") + "\n").split("\n")[:-1] * repeats
-    text = "\n".join(lines[:LARGE_FILE_LINES])
-    return Document(uri=document.uri + "-large.py", version=1, language=document.language, text=text)
+        yield (time.perf_counter() - sent_s) * 1000
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""How far a long measurement is, on stderr: a bar with rich, else a line now and then. Knows not what is measured."""
+"""How far a long measurement is, on stderr: a bar on a terminal, else a line now and then."""
 
 import sys
 import time
@@ -11,6 +11,9 @@ PLAIN_S = 15.0  # seconds between two plain lines
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
     """Yields a function to call once per thing done."""
+    if not sys.stderr.isatty():
+        yield _plain(description, total)
+        return
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..fim.command_line import add_model
 from ..fim.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
     )
     replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    replay.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
+    add_model(replay)
     replay.set_defaults(run=_replay)
 
 
@@ -71,7 +72,7 @@ def _replay(options: argparse.Namespace) -> int:
         mode=options.mode,
         variants=tuple(_variants(options)),
         memory=options.memory,
-        model=None if options.model is None else options.model.resolve(),
+        model=options.model,
     )
     return run_replay(plan, options.report, options.json)
 

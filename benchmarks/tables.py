@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..fim.printable import printable
+
 Row = Mapping[str, Any]
 QUALITY = ("decoder", "exact", "95 %", "1st line", "similar", "parses", "steps", "ms")
 TRUST = ("decoder", "ECE", "risk area", "surest 25 %", "50 %", "75 %")
@@ -74,15 +76,17 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """Print a table; the first n_left columns hold words."""
     try:
         from rich.box import SIMPLE_HEAD
-        from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
+
+        from ..lsp_server.console import open_console
     except ImportError:
-        print(title, *(" | ".join(row) for row in (columns, *rows)), sep="\n")
+        print(*map(printable, (title, *(" | ".join(row) for row in (columns, *rows)))), sep="\n")
         return
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table = Table(title=Text(title), box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < n_left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    open_console().print(table)
     print()

@@ -23,10 +23,12 @@ from ..fim.errors import EngineBusy, EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from ..lsp_server.console import open_console
 from ..lsp_server.source_file import read_document
+from ..lsp_server.waiting import waiting
 from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, find_home
 from .machine import machine, percentile
 from .plots import new_figure
+from .progress import progress
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 N_TRUTH_MIN = 4  # characters
@@ -135,14 +137,17 @@ async def _measure(
     alone: dict[tuple[int, int], str] = {}
     loads: list[Load] = []
     try:
-        health = await client.ensure_running()
-        for n in plan.editors:
-            load = Load(n)
-            start_s = time.monotonic()
-            until_s = start_s + plan.seconds
-            await asyncio.gather(*(_edit(i, walks, client, until_s, load, alone) for i in range(n)))
-            load.seconds = time.monotonic() - start_s
-            loads.append(load)
+        with waiting("starting the engine") as tell:
+            health = await client.ensure_running(tell)
+        with progress("runs", len(plan.editors)) as advance:
+            for n in plan.editors:
+                load = Load(n)
+                start_s = time.monotonic()
+                until_s = start_s + plan.seconds
+                await asyncio.gather(*(_edit(i, walks, client, until_s, load, alone) for i in range(n)))
+                load.seconds = time.monotonic() - start_s
+                loads.append(load)
+                advance()
     finally:
         await client.shutdown()
     return loads, {"model": health.model, **health.facts}

@@ -1,6 +1,8 @@
 """Text of others made safe to print: a terminal or a log shows it and never acts on it."""
 
+import logging
 import unicodedata
+from typing import Any
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -15,6 +17,27 @@ def printable(text: str, *, keep_newlines: bool = False) -> str:
         return text
     kept = "\n\t" if keep_newlines else ""
     return "".join(char if char in kept or not _is_unsafe(char) else _escape(char) for char in text)
+
+
+def one_line(message: str) -> str:
+    """The message in one printable line: runs of white space become one space."""
+    return printable(" ".join(message.split()))
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records so that no message can act on a terminal or pass for another record.
+
+    The lines of a message after its first are indented, so none of them begins like a record.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """The record's line; its message is escaped."""
+        record.message = printable(record.message, keep_newlines=True).replace("\n", "\n  ")
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 (logging's own types and name)
+        """The traceback, escaped."""
+        return printable(super().formatException(ei), keep_newlines=True).replace("\n", "\n  ")
 
 
 def _is_unsafe(char: str) -> bool:

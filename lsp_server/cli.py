@@ -1,8 +1,8 @@
 """The `quicksilver` command: the composition root.
 
 Owns the command line, exit codes and what is wired to what; each command is imported when it is asked for, so that
-`quicksilver lsp` never pays for another one. Exit codes: 0 fine, 1 the engine or the system failed, 2 the input can be
-mended, 130 interrupted. It does not know how any command works.
+`quicksilver lsp` never pays for another one. EXIT_CODES says what the exit codes mean. It does not know how any command
+works.
 """
 
 import argparse
@@ -12,26 +12,26 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
+from ..fim.command_line import Parser, add_model
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
+from ..fim.printable import PrintableFormatter, one_line
 from ..fim.types import PolicyName
 
 DISTRIBUTION = "quicksilver-lsp"
+EDITORS = ("nvim", "emacs", "vscode")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+EXIT_CODES = (
+    "Exit codes: 0 it worked, even if there was nothing to complete; 1 the engine or the system failed; 2 the input or"
+    " the command line is wrong; 3 the model does not know the file's language (complete); 130 interrupted."
+)
 _PASSED_ON = {
     "serve": "run the engine process in the foreground",
     "train": "prepare data and train a checkpoint",
     "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks, at cursors in small files",
     "bench": "measure latency through the real server and engine",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that complains in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,16 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = "" if error.filename is None else f": {error.filename}"
-        print(f"quicksilver: {_one_line(f'{error.strerror or error}{where}')}", file=sys.stderr)
+        print(f"quicksilver: {one_line(f'{error.strerror or error}{where}')}", file=sys.stderr)
         return 1
     except QuicksilverError as error:
-        print(f"quicksilver: {_one_line(str(error))}", file=sys.stderr)
+        print(f"quicksilver: {one_line(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError | CheckpointError) else 1
-
-
-def _one_line(message: str) -> str:
-    """message without line breaks or anything else that a terminal would act on."""
-    return "".join(character if character.isprintable() else "�" for character in " ".join(message.split()))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -91,69 +86,86 @@ def _pass_on(command: str, arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="quicksilver", description="Local code completion by masked diffusion.")
+    parser = Parser(prog="quicksilver", description="Local code completion by masked diffusion.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"quicksilver {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo, _add_settings):
+    for add in (_add_lsp, _add_complete, _add_doctor, _add_demo, _add_editors, _add_settings):
         add(commands)
     for name, about in _PASSED_ON.items():
         commands.add_parser(name, help=about, add_help=False)
     return parser
 
 
-def _add_lsp(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_lsp(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("lsp", help="the language server (editors start it)")
     parser.add_argument("--stdio", action="store_true", help="over stdin and stdout, as without any option")
     parser.add_argument(
         "--tcp", metavar="[HOST:]PORT", help="on a port of this machine, for any number of editors (0: a free one)"
     )
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="info", help="of the log on stderr (info)")
-    _add_model(parser)
+    add_model(parser)
     parser.set_defaults(run=_lsp)
 
 
-def _add_complete(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("complete", help="complete a file at a place, as an editor would")
+def _add_complete(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser(
+        "complete",
+        help="complete a file at a place, as an editor would",
+        description="Print what an editor would show at a place while you type, or with --invoke what it shows on"
+        " request. The text goes to stdout, the rest to stderr. On a terminal control characters in it are escaped;"
+        " in a pipe it is exact.",
+        epilog=EXIT_CODES,
+    )
     parser.add_argument("target", metavar="FILE:LINE:COL", help="line and character column, counted from 1")
-    parser.add_argument("--json", action="store_true", help="print all facts as JSON")
+    parser.add_argument(
+        "--invoke", action="store_true", help="ask as with the completion key: the best guess, however unsure"
+    )
+    parser.add_argument("--json", action="store_true", help="print all facts as JSON, the exact text among them")
     parser.add_argument("--trace", action="store_true", help="show the canvas after every step")
-    parser.add_argument("--budget-ms", type=float, default=2000.0, help="time for the engine's answer (2000)")
-    parser.add_argument("--policy", choices=get_args(PolicyName), help="which predictions to commit")
-    parser.add_argument("--max-tokens", type=int, help="longest answer")
+    parser.add_argument("--budget-ms", type=float, default=2000.0, metavar="MS", help="for the engine's answer (2000)")
+    policies = get_args(PolicyName)
+    parser.add_argument(
+        "--policy", choices=policies, metavar="NAME", help=f"which predictions to commit: {', '.join(policies)}"
+    )
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
     parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up after this long, all in all (120)")
-    _add_model(parser)
+    add_model(parser)
     parser.set_defaults(run=_complete)
 
 
-def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("doctor", help="check the installation, part by part")
     parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up on the engine after this long (120)")
-    _add_model(parser)
+    add_model(parser)
     parser.set_defaults(run=_doctor)
 
 
-def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("demo", help="fill holes cut from real files and compare with what stood there")
-    parser.add_argument("--examples", type=Path, help="folder with holes.toml (default: examples/ of the checkout)")
+def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser("demo", help="watch it fill holes cut from real files")
+    parser.add_argument("--examples", type=Path, metavar="FOLDER", help="a folder with holes.toml of its own")
     parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
-    _add_model(parser)
+    add_model(parser)
     parser.set_defaults(run=_demo)
 
 
-def _add_settings(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("settings", help="what editors can set, as a table in Markdown")
+def _add_editors(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser("editors", help="where the editor plugins are, and how to set one up")
+    parser.add_argument("editor", choices=EDITORS, nargs="?", metavar="NAME", help=f"one of {', '.join(EDITORS)}")
+    parser.add_argument("--path", action="store_true", help="print only the folder of the plugin")
+    parser.set_defaults(run=_editors)
+
+
+def _add_settings(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser("settings", help="what editors can set, as a table")
+    parser.add_argument("--markdown", action="store_true", help="docs/settings.md, also on a terminal")
     parser.set_defaults(run=_settings)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
 
 
 def _lsp(options: argparse.Namespace) -> int:
     log_to_stderr(options.log_level)
     from .quick_import import collector_paused
 
-    model, version = _model(options), _version()
+    model, version = options.model, _version()
     if options.tcp is not None:
         from .server import CompletionServer
         from .shared_engine import shared_engine
@@ -166,29 +178,38 @@ def _lsp(options: argparse.Namespace) -> int:
     return run_stdio(shared_engine(model), version)
 
 
-def _settings(_: argparse.Namespace) -> int:
-    from .settings_page import settings_page
+def _editors(options: argparse.Namespace) -> int:
+    from .editor_setup import run_editors
 
-    print(settings_page(), end="")
+    return run_editors(options.editor, options.path)
+
+
+def _settings(options: argparse.Namespace) -> int:
+    from .settings_page import settings_page, show_settings
+
+    if sys.stdout.isatty() and not options.markdown:
+        show_settings()
+    else:
+        print(settings_page(), end="")
     return 0
 
 
 def _complete(options: argparse.Namespace) -> int:
     from .complete import run_complete
 
-    return run_complete(options, _model(options))
+    return run_complete(options, options.model)
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from .doctor import run_doctor
 
-    return run_doctor(_model(options), options.timeout_s, _version())
+    return run_doctor(options.model, options.timeout_s, _version())
 
 
 def _demo(options: argparse.Namespace) -> int:
     from .demo import run_demo
 
-    return run_demo(options.examples, _model(options), options.timeout_s)
+    return run_demo(options.examples, options.model, options.timeout_s)
 
 
 def _seconds(text: str) -> float:
@@ -202,18 +223,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _model(options: argparse.Namespace) -> Path | None:
-    if options.model is None:
-        return None
-    try:
-        folder: Path = options.model.expanduser()
-        if folder.is_dir():
-            return folder.resolve()
-    except (OSError, RuntimeError) as error:  # a name that is too long, the home of a user who does not exist
-        raise InputError(f"there is no checkpoint folder {str(options.model)[:200]}") from error
-    raise InputError(f"there is no checkpoint folder {folder}")
-
-
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -225,6 +234,8 @@ def _version() -> str:
 
 def log_to_stderr(level: str) -> None:
     """Our log to stderr. pygls logs message bodies, that is source code, and so logs nothing."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="WARNING")
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[screen], level="WARNING")
     logging.getLogger("quicksilver").setLevel(level.upper())
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)

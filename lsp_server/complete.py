@@ -6,42 +6,67 @@ Owns what is asked and printed. It does not know the engine: the server does.
 import argparse
 import asyncio
 import json
+import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineError, EngineUnavailable, InputError
+from ..fim.gating import why_not
+from ..fim.printable import one_line, printable
 from .headless import HeadlessClient, server_command
+from .languages import about_language
+from .settings import Settings
 from .source_file import parse_place, position_of, read_document
+from .waiting import Tell, waiting
 
-_REFUSED = ("off", "closed", "gated")
+UNKNOWN_LANGUAGE = 3  # exit code
+SOURCES = {
+    "denoiser": "denoised",
+    "file": "found in this file",
+    "open file": "found in an open file",
+    "workspace": "found in the workspace",
+    "snippet": "found in a snippet",
+}
+_REFUSED = ("off", "closed")
+_EXPLAINED = ("answered", "nothing", "unsure", "gated")
 
 
 def run_complete(options: argparse.Namespace, model: Path | None) -> int:
-    """Answer the command line. Raises InputError and EngineError."""
+    """Answer the command line. Raises InputError, CheckpointError and EngineError."""
     place = parse_place(options.target)
     document = read_document(place.path)
     position = position_of(document, place)
+    refusal = why_not(document, document.line_start(position[0]) + position[1], invoked=True)
+    if refusal is not None:
+        raise InputError(f"no completion here: {refusal}")
     settings = server_settings(options.budget_ms, policy=options.policy, max_tokens=options.max_tokens)
     settings["trace"] = options.trace
-    facts = asyncio.run(_within(options.timeout_s, ask_once(document, position, settings, model)))
+    with waiting("starting the language server") as tell:
+        work = ask_once(document, position, settings, model, invoked=options.invoke, tell=tell)
+        facts = asyncio.run(_within(options.timeout_s, work))
     if options.json:
         print(json.dumps(facts, indent=2))
-        return 0
-    if options.trace:
-        _show_trace(facts, document.line(position[0]), position[1])
-    if facts.get("finish_reason") == "budget":
-        _say("the time was too short: open places took a first guess (see --budget-ms)")
-    if facts["text"]:
-        print(facts["text"])
     else:
-        _say(str(facts["reason"]))
-    return 0
+        _show(facts, document.line(position[0]), position[1], options)
+    about = about_language(document.language, Settings().languages)
+    if about is not None:
+        _say(about)
+    if not facts["text"]:
+        _say(_why_nothing(facts, options.invoke))
+    return UNKNOWN_LANGUAGE if about is not None and not options.invoke else 0
 
 
 async def ask_once(
-    document: Document, position: tuple[int, int], settings: Mapping[str, Any], model: Path | None
+    document: Document,
+    position: tuple[int, int],
+    settings: Mapping[str, Any],
+    model: Path | None,
+    *,
+    invoked: bool,
+    tell: Tell,
 ) -> dict[str, Any]:
     """What a new server, given the document, answers at position (line, code points) and says about its answer.
 
@@ -49,19 +74,20 @@ async def ask_once(
     """
     command = server_command("--log-level", "warning", *model_options(model))
     async with await HeadlessClient.start(command) as client:
-        await client.initialize(options=settings)
+        client.on_status = tell
+        await client.initialize(options=settings, status=True)
         client.open(document.uri, document.text, language=document.language)
-        await client.complete(document.uri, position, timeout_s=600)
+        await client.complete(document.uri, position, invoked=invoked, timeout_s=600)
         return checked(await client.explain())
 
 
 def checked(facts: dict[str, Any]) -> dict[str, Any]:
-    """An explained answer, unless it says that there was none. Raises InputError, CheckpointError and EngineError."""
+    """An explained answer, unless the question failed. Raises InputError, CheckpointError and EngineError."""
     if facts["cause"] in _REFUSED:
         raise InputError(f"no completion here: {facts['reason']}")
     if facts["cause"] == "checkpoint":
         raise CheckpointError(facts["reason"])
-    if facts["cause"] not in ("answered", "nothing"):
+    if facts["cause"] not in _EXPLAINED:
         raise EngineError(facts["reason"])
     return facts
 
@@ -72,13 +98,18 @@ def model_options(model: Path | None) -> tuple[str, ...]:
 
 
 def server_settings(budget_ms: float, *, policy: str | None = None, max_tokens: int | None = None) -> dict[str, Any]:
-    """`initializationOptions` for requests by hand. Raises InputError for numbers that the server would refuse."""
+    """`initializationOptions` for all questions. Raises InputError for numbers that the server would refuse."""
     if not 1 <= budget_ms <= 60_000:
         raise InputError(f"--budget-ms must be from 1 to 60000, not {budget_ms:g}")
     if max_tokens is not None and not 1 <= max_tokens <= 1024:
         raise InputError(f"--max-tokens must be from 1 to 1024, not {max_tokens}")
-    settings: dict[str, Any] = {"invoked_budget_ms": budget_ms, "policy": policy, "max_tokens": max_tokens}
-    return settings
+    budgets = {"budget_ms": budget_ms, "invoked_budget_ms": budget_ms}
+    return {**budgets, "policy": policy, "max_tokens": max_tokens}
+
+
+def for_stdout(text: str) -> str:
+    """A completion as it is for a pipe or a file; for a terminal, which would act on control characters, escaped."""
+    return printable(text, keep_newlines=True) if sys.stdout.isatty() else text
 
 
 async def _within(timeout_s: float, work: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -86,6 +117,37 @@ async def _within(timeout_s: float, work: Any) -> dict[str, Any]:  # noqa: ANN40
         return await asyncio.wait_for(work, timeout_s)
     except TimeoutError as error:
         raise EngineUnavailable(f"no answer within {timeout_s:g} s: try `quicksilver doctor`") from error
+
+
+def _show(facts: Mapping[str, Any], line: str, column: int, options: argparse.Namespace) -> None:
+    """The completion on stdout, and on stderr how sure it is."""
+    if options.trace and facts.get("trace"):
+        _show_trace(facts, line, column)
+    if facts.get("finish_reason") == "budget":
+        _say("the time was too short: open places took a first guess (see --budget-ms)")
+    if facts["text"]:
+        print(for_stdout(facts["text"]), flush=True)
+        _say(about_answer(facts))
+
+
+def _why_nothing(facts: Mapping[str, Any], invoked: bool) -> str:
+    if invoked:
+        return f"no suggestion: {facts['reason']}"
+    return f"an editor shows nothing here: {facts['reason']} (--invoke asks for the best guess)"
+
+
+def about_answer(facts: Mapping[str, Any]) -> str:
+    """How sure an answer is, where it came from and how long it took, in one line."""
+    source = SOURCES.get(facts["source"], facts["source"])
+    cut = ", the sure beginning of a longer text" if facts.get("cut") else ""
+    more = f", {len(facts['others'])} more in --json" if facts["others"] else ""
+    ms = facts["timings_ms"]["engine"]
+    return f"{percent(facts['confidence'])} sure, {source}{cut}; {ms:,.0f} ms, model {facts['model']}{more}"
+
+
+def percent(share: float) -> str:
+    """0.917 as `91 %`: rounded down, so that nothing looks surer than it is."""
+    return f"{math.floor(100 * share)} %"
 
 
 def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
@@ -96,6 +158,4 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
 
 
 def _say(message: str) -> None:
-    import sys
-
-    print(f"quicksilver: {message}", file=sys.stderr)
+    print(f"quicksilver: {one_line(message)}", file=sys.stderr)

@@ -1,34 +1,47 @@
-"""`quicksilver demo`: holes cut from real files, filled by the real language server and engine.
+"""`quicksilver demo`: code is cut out of real files, and the real language server and engine are asked for it.
 
-Owns what is asked and shown. Whether an answer equals what had stood there is said as it is; nothing is filtered.
+Owns what is asked, and in what order. Whether an answer is what was cut out is said as it is; nothing is filtered.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.rule import Rule
-from rich.text import Text
 
 from ..fim.errors import EngineUnavailable
-from .complete import checked, model_options, server_settings
+from .complete import checked, model_options
 from .console import open_console
 from .demo_holes import DemoHole, load_holes, typed_further
+from .demo_view import show_ending, show_opening, show_steps, show_summary, show_trial
 from .headless import HeadlessClient, server_command
-from .trace_view import draw_trace, visible
+from .waiting import waiting
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-_BUDGET_MS = 10_000.0
-_LINES_BEFORE = 3
+_BUDGETS_MS = {"budget_ms": 1_500.0, "invoked_budget_ms": 5_000.0}  # patient: a demo may run on a busy machine
 _TYPED_SHARE = 0.5
+_PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the demo ends within a minute
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One hole and three explained answers: while a person types, the same with half of it typed, and on request."""
+
+    hole: DemoHole
+    typing: dict[str, Any]
+    further: DemoHole
+    typing_further: dict[str, Any]
+    request: dict[str, Any]
 
 
 def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int:
-    """Fill every hole, then show the steps of the first one. Raises InputError, CheckpointError and EngineError."""
+    """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError."""
     holes = load_holes(EXAMPLES if examples is None else examples)
     console = open_console()
+    show_opening(console)
     try:
         asyncio.run(asyncio.wait_for(_demonstrate(holes, model, console), timeout_s))
     except TimeoutError as error:
@@ -36,106 +49,58 @@ def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int
     return 0
 
 
-async def fill(holes: Sequence[DemoHole], model: Path | None, *, trace: bool) -> list[dict[str, Any]]:
-    """The explained answers of one new server to all holes, in order."""
-    settings = server_settings(_BUDGET_MS) | {"trace": trace}
-    answers: list[dict[str, Any]] = []
+async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: Console) -> None:
+    until_s = time.monotonic() + _PATIENCE_S
     command = server_command("--log-level", "warning", *model_options(model))
     async with await HeadlessClient.start(command) as client:
-        await client.initialize(options=settings)
-        for hole in holes:
-            document = hole.document
-            client.open(document.uri, document.text, language=document.language)
-            await client.complete(document.uri, hole.position, timeout_s=600)
-            answers.append(checked(await client.explain()))
-    return answers
+        with waiting("starting: the first time the model has to be loaded") as tell:
+            client.on_status = tell
+            await client.initialize(options=_BUDGETS_MS, status=True)
+            trials = [await attempt(client, holes[0])]
+        client.on_status = lambda message: None
+        show_trial(console, trials[0], 1, len(holes))
+        for number, hole in enumerate(holes[1:], 2):
+            if time.monotonic() > until_s:
+                break
+            with waiting(f"asking for hole {number} of {len(holes)}"):
+                trials.append(await attempt(client, hole))
+            show_trial(console, trials[-1], number, len(holes))
+        show_summary(console, trials, len(holes))
+        chosen = most_denoised(trials)
+        if chosen is not None:
+            show_steps(console, chosen.hole, await _traced(client, chosen.hole))
+        show_ending(console)
 
 
-async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: Console) -> None:
-    console.print(Text("Starting the language server and the engine, and asking as an editor would …", style="dim"))
-    further = [typed_further(hole, _TYPED_SHARE) for hole in holes]
-    answers = await fill([*holes, *further], model, trace=False)
-    later = answers[len(holes) :]
-    for hole, facts, typed, typed_facts in zip(holes, answers[: len(holes)], further, later, strict=True):
-        show_hole(console, hole, facts)
-        show_further(console, typed, typed_facts)
-    console.print(Rule())
-    console.print(Text(f"From the start: {summary(holes, answers[: len(holes)])}", style="bold"))
-    console.print(Text(f"With {_TYPED_SHARE:.0%} typed: {summary(further, later)}", style="bold"))
-    [traced] = await fill(holes[:1], model, trace=True)
-    console.print(Rule(f"{holes[0].name} again, step by step", align="left"))
-    console.print(draw_trace(traced["trace"], holes[0].line_left, holes[0].line_right), soft_wrap=True)
-
-
-def is_equal(hole: DemoHole, facts: Mapping[str, Any]) -> bool:
-    """Whether the answer is, character for character, what had stood there."""
-    return facts["text"] == hole.expected
-
-
-def summary(holes: Sequence[DemoHole], answers: Sequence[Mapping[str, Any]]) -> str:
-    """One honest line."""
-    n_equal = sum(is_equal(hole, facts) for hole, facts in zip(holes, answers, strict=True))
-    wrong = [hole.name for hole, facts in zip(holes, answers, strict=True) if not is_equal(hole, facts)]
-    engine_ms = sorted(facts["timings_ms"]["engine"] for facts in answers)
-    model = answers[0]["model"]
-    line = (
-        f"{n_equal} of {len(holes)} equal what had stood there; engine median {engine_ms[len(engine_ms) // 2]:.0f} ms"
-    )
-    return f"{line}; model {model}." + (f" Different: {', '.join(wrong)}." if wrong else "")
-
-
-def show_hole(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> None:
-    """Print one hole: before, filled, what had stood there, equal or not, and the numbers."""
-    line = hole.document.line_of(hole.offset)
-    above = [hole.document.line(number) for number in range(max(0, line - _LINES_BEFORE), line)]
-    left, right = hole.line_left, hole.line_right
-    console.print(Rule(hole.name, align="left"))
-    _row(console, "before", *(Text(text, style="dim") for text in above), Text.assemble(left, ("▁▁▁▁", "dim"), right))
-    _row(console, "filled", Text.assemble(left, (facts["text"] or "(nothing)", "bold cyan"), right))
-    _row(console, "had stood there", Text.assemble(left, (hole.expected, "bold"), right))
-    verdict = Text("equal", style="bold green") if is_equal(hole, facts) else Text("different", style="bold red")
-    console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
-
-
-def show_further(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> None:
-    """Print the same hole after some of it was typed, in two lines."""
-    _row(console, "typed further", Text.assemble(hole.line_left, (facts["text"] or "(nothing)", "bold cyan")))
-    verdict = Text("equal", style="bold green") if is_equal(hole, facts) else Text("different", style="bold red")
-    console.print(Text.assemble(f"{'':>16} ", verdict, f" · {numbers(facts)}"))
-
-
-WORDS = {
-    "denoiser": "denoised",
-    "file": "draft from the file, verified",
-    "open file": "draft from an open file, verified",
-    "workspace": "draft from the workspace, verified",
-    "snippet": "draft from a snippet, verified",
-}
-
-
-def numbers(facts: Mapping[str, Any]) -> str:
-    """Steps, time and speed of an answer, for one line."""
-    engine_ms = facts["timings_ms"]["engine"]
-    per_s = facts["n_tokens"] / (engine_ms / 1000) if engine_ms > 0 else 0.0
-    return (
-        f"{facts['steps']} steps · {facts['n_tokens']} tokens · engine {engine_ms:.1f} ms · {per_s:.0f} tokens/s"
-        f" · confidence {facts['confidence']:.2f} · {facts['finish_reason']} · {WORDS[facts['source']]}"
+async def attempt(client: HeadlessClient, hole: DemoHole) -> Trial:
+    """Ask three times for one hole."""
+    further = typed_further(hole, _TYPED_SHARE)
+    return Trial(
+        hole=hole,
+        typing=await _ask(client, hole, invoked=False),
+        request=await _ask(client, hole, invoked=True),
+        further=further,
+        typing_further=await _ask(client, further, invoked=False),
     )
 
 
-def _row(console: Console, title: str, *texts: Text) -> None:
-    for number, text in enumerate(texts):
-        shown = Text.assemble((f"{title if number == 0 else '':>16} ", "dim"))
-        for span_text, style in _spans(text):
-            shown.append(visible(span_text), style=style)
-        console.print(shown, soft_wrap=True)
+def most_denoised(trials: Sequence[Trial]) -> Trial | None:
+    """The trial whose answer on request took the most denoise steps, a right one before all others; None for none."""
+    denoised = [trial for trial in trials if trial.request.get("source") == "denoiser" and trial.request["text"]]
+    return max(
+        denoised, key=lambda trial: (trial.request["text"] == trial.hole.expected, trial.request["steps"]), default=None
+    )
 
 
-def _spans(text: Text) -> list[tuple[str, str]]:
-    """The pieces of a text with their styles, so that each can be made visible on its own."""
-    pieces: list[tuple[str, str]] = []
-    end = 0
-    for span in text.spans:
-        pieces += [(text.plain[end : span.start], ""), (text.plain[span.start : span.end], str(span.style))]
-        end = span.end
-    return [*pieces, (text.plain[end:], str(text.style) if not text.spans else "")]
+async def _ask(client: HeadlessClient, hole: DemoHole, *, invoked: bool) -> dict[str, Any]:
+    document = hole.document
+    client.open(document.uri, document.text, language=document.language)
+    await client.complete(document.uri, hole.position, invoked=invoked, timeout_s=600)
+    return checked(await client.explain())
+
+
+async def _traced(client: HeadlessClient, hole: DemoHole) -> dict[str, Any]:
+    """The same answer with its denoise steps."""
+    client.notify("workspace/didChangeConfiguration", {"settings": {"quicksilver": {"trace": True}}})
+    with waiting("asking once more, for the steps"):
+        return await _ask(client, hole, invoked=True)

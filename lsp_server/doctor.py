@@ -15,10 +15,12 @@ from pathlib import Path
 from ..fim.document import Document
 from ..fim.errors import QuicksilverError
 from ..fim.hole import find_hole
+from ..fim.printable import one_line, printable
 from ..fim.types import CompletionRequest
 from ..serving.home import find_home
 from ..serving.wire import EngineHealth
 from .shared_engine import shared_engine
+from .waiting import waiting
 
 _OLDEST_PYTHON = (3, 11)
 _SAMPLE = "def add(a, b):\n    return "
@@ -39,7 +41,7 @@ def run_doctor(model: Path | None, timeout_s: float, package_version: str) -> in
     _print(findings)
     broken = [finding for finding in findings if not finding.ok]
     for finding in broken:
-        print(f"quicksilver: {finding.name} is broken: {finding.fact}", file=sys.stderr)
+        print(f"quicksilver: {finding.name} is broken: {one_line(finding.fact)}", file=sys.stderr)
     return 1 if broken else 0
 
 
@@ -62,7 +64,8 @@ async def check_engine(model: Path | None) -> AsyncIterator[Finding]:
     """Start the engine, read what it says about itself, and time a completion. Raises QuicksilverError."""
     engine = shared_engine(model)
     started_s = time.perf_counter()
-    health = await engine.ensure_running()
+    with waiting("starting the engine") as tell:
+        health = await engine.ensure_running(tell)
     took_ms = (time.perf_counter() - started_s) * 1000
     log_file = find_home(model).log_file
     yield Finding(name="engine", ok=True, fact=f"ready after {took_ms:.0f} ms, process {health.pid}, log {log_file}")
@@ -116,5 +119,5 @@ def _print(findings: list[Finding]) -> None:
     table = Table(title="quicksilver doctor", title_justify="left", show_header=False)
     for finding in findings:
         mark = Text("ok", style="green") if finding.ok else Text("FAIL", style="bold red")
-        table.add_row(finding.name, mark, Text(finding.fact, overflow="fold"))
+        table.add_row(finding.name, mark, Text(printable(finding.fact), overflow="fold"))
     open_console().print(table)

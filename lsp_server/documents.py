@@ -54,6 +54,7 @@ def did_open(ls: CompletionServer, document: Document) -> None:
     """Keep a document."""
     ls.sessions.open(document)
     ls.project.opened(document)
+    ls.look_at(document)
 
 
 def did_change(ls: CompletionServer, change: read.DidChangeParams) -> None:
@@ -87,6 +88,8 @@ def did_close(ls: CompletionServer, uri: str) -> None:
 def cursor_moved(ls: CompletionServer, place: tuple[str, Position]) -> None:
     """`quicksilver/warm`: the cursor stands there now, and a question may come."""
     found = find_place(ls, *place)
+    if found is not None:
+        ls.look_at(found.session.document)
     if found is not None and not found.session.is_asking:
         found.session.asked = None
         ls.spawn(read_ahead(ls, found.session, found.offset))

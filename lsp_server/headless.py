@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from ..fim.errors import EngineUnavailable, QuicksilverError
 from .framing import FrameReader, encode
 
 INLINE_COMPLETION = "textDocument/inlineCompletion"
+STATUS = "quicksilver/status"
 _READ_BYTES = 1 << 16
 _KEPT_LINES = 50
 
@@ -41,6 +42,7 @@ class HeadlessClient:
     """One running server. Use as an async context manager; leaving it ends the server.
 
     notifications holds all that the server sent unasked; requests_seen the methods that it asked the client for.
+    on_status is called with each line that the server says about itself (initialize with status).
     """
 
     def __init__(self, process: asyncio.subprocess.Process, started_s: float) -> None:
@@ -48,6 +50,7 @@ class HeadlessClient:
         self.started_s = started_s
         self.notifications: list[dict[str, Any]] = []
         self.requests_seen: list[str] = []
+        self.on_status: Callable[[str], None] = lambda message: None
         self.stderr_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._results: dict[str, Any] = {}  # by the method that the server asks for
@@ -237,6 +240,8 @@ class HeadlessClient:
             if expected is not None and not expected.done():
                 expected.set_result(message.get("params"))
             self.notifications.append(message)
+            if message["method"] == STATUS:
+                self.on_status(message["params"]["message"])
         else:
             self._settle(message)
 

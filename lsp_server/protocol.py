@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..fim.errors import InputError
+from ..fim.printable import printable
 from .framing import FrameReader
 from .inbox import Inbox
 from .quick_import import collector_paused
@@ -202,7 +203,7 @@ class StrictServer(LanguageServer):
 
 def _one_line(text: str | None) -> str:
     """What a client sent, fit for a log line: printable, and not long."""
-    return "".join(character if character.isprintable() else "�" for character in (text or "")[:200])
+    return printable((text or "")[:200])
 
 
 class _Writer:

@@ -14,13 +14,16 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
+from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineUnavailable
 from ..fim.positions import PositionEncoding
+from ..fim.printable import printable
 from . import commands, configuration, documents
 from . import params as read
 from .answers import Answer, Answers, Ask
 from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import Surroundings, complete_inline, nothing
+from .languages import LanguageNotes, about_language
 from .notebooks import Notebooks
 from .on_show import last_shown
 from .outcomes import Outcomes
@@ -61,6 +64,7 @@ class CompletionServer(StrictServer):
             self.tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
         )
         self.shows_progress = self.shows_status = False
+        self.language_notes = LanguageNotes()
         self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
         self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
@@ -84,6 +88,8 @@ class CompletionServer(StrictServer):
 
     async def answer(self, ask: Ask) -> Answer:
         """The answer to a question; empty when a newer question or a newer text came meanwhile."""
+        if ask.document is not None:
+            self.look_at(ask.document)
         session = None if ask.document is None else self.sessions.find(ask.document.uri)
         if session is None or session.document is not ask.document:
             answer = self._too_late(ask, session)
@@ -94,7 +100,13 @@ class CompletionServer(StrictServer):
                 answer = await self._answer(ask, session)
         answer = replace(answer, first_line=ask.first_line)
         self._note(answer)
+        if (line := self.language_notes.note(ask, answer, self.settings.languages)) is not None:
+            self.tell(types.MessageType.Info, line)
         return answer
+
+    def look_at(self, document: Document) -> None:
+        """Have the status say so if the model does not know this document's language."""
+        self.status.document(document.language, about_language(document.language, self.settings.languages))
 
     async def _answer(self, ask: Ask, session: Session) -> Answer:
         session.asked = ask.document
@@ -161,7 +173,7 @@ class CompletionServer(StrictServer):
 
     def tell(self, kind: types.MessageType, message: str) -> None:
         """Show the person one line."""
-        self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {message}"))
+        self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {printable(message)}"))
 
     def _too_late(self, ask: Ask, session: Session | None) -> Answer:
         if ask.document is None or session is None:

@@ -155,16 +155,16 @@ def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
 
 
 SETTINGS: Mapping[str, Setting] = {
-    "enabled": Setting(_boolean, "Answer at all."),
-    "budget_ms": Setting(_milliseconds, "Milliseconds that an automatic answer may take in the engine."),
-    "invoked_budget_ms": Setting(_milliseconds, "The same for an answer that was asked for by hand."),
+    "enabled": Setting(_boolean, "Make suggestions at all."),
+    "budget_ms": Setting(_milliseconds, "Milliseconds that an automatic suggestion may take in the engine."),
+    "invoked_budget_ms": Setting(_milliseconds, "The same for a suggestion on request."),
     "min_confidence": Setting(
         _probability,
-        "Automatic answers show only what is right at least this likely: less shows more, 0 everything. What is asked"
-        " for by hand is shown in any case.",
+        "An automatic suggestion is shown only if it is right with at least this probability: a lower one shows more, 0"
+        " everything. Suggestions on request are always shown.",
     ),
-    "languages": Setting(_languages, "LSP language ids that are completed automatically; the others only by hand."),
-    "prose": Setting(_boolean, "Answer automatically in comments and docstrings too."),
+    "languages": Setting(_languages, "LSP language ids with automatic suggestions; others get them on request only."),
+    "prose": Setting(_boolean, "Make automatic suggestions in comments and docstrings too."),
     "workspace": Setting(
         _boolean, "Learn from other files of the workspace, by its ignore files; nothing is kept on disk."
     ),
@@ -178,12 +178,11 @@ SETTINGS: Mapping[str, Setting] = {
         " every key; 0 shows it at once. What continues the text on the screen never waits.",
     ),
     "reuse": Setting(
-        _boolean, "While what is shown is typed, show what is left of it; the same question gets the same answer."
+        _boolean,
+        "While a suggestion is typed, show the rest of it at once; the same question gets the same answer.",
     ),
-    "prefetch": Setting(_boolean, "While a text is on show, ask ahead for what follows it."),
-    "adaptive_debounce": Setting(
-        _boolean, "Wait as long as this person's fastest keys take before the engine is asked."
-    ),
+    "prefetch": Setting(_boolean, "While a suggestion is shown, ask ahead for what follows it."),
+    "adaptive_debounce": Setting(_boolean, "Wait for as long as your fastest keys take before the engine is asked."),
     "max_tokens": Setting(_whole_number(1, 1024), "Longest answer in tokens; null leaves it to the engine."),
     "max_steps": Setting(_whole_number(1, 1024), "Most forwards of the model that an answer may take."),
     "policy": Setting(_one_of(POLICIES), f"Unmask policy, one of {', '.join(POLICIES)}; null leaves it to the engine."),

@@ -16,7 +16,8 @@ Every editor passes the same settings to the language server: as `initialization
 for the default. A wrong value gives one line and the default. What runs (`path`, `args`, the model) is set where the
 server is started, in the editor's own settings or on the command line, and never by a workspace.
 
-`quicksilver settings` prints this page, which is made from `lsp_server/settings.py`.
+`quicksilver settings` prints them as a table; `quicksilver settings --markdown` prints this page, which is made from
+`lsp_server/settings.py`.
 
 """
 
@@ -27,6 +28,29 @@ def settings_page() -> str:
     rows = [(f"`{name}`", f"`{camel_case(name)}`", _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS]
     table = [("setting", "in VS Code", "default", "what it does"), ("---",) * 4, *rows]
     return _HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in table)
+
+
+def show_settings() -> None:
+    """Print the settings as a table for a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from .console import open_console
+
+    defaults = asdict(Settings())
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("default")
+    table.add_column("what it does")
+    for name in SETTINGS:
+        default = _written(defaults[name]).strip("`")
+        table.add_row(
+            Text(name, "bold"), Text(default, "dim"), Text(SETTINGS[name].about.replace("`", "")), end_section=True
+        )
+    console = open_console()
+    console.print(table)
+    console.print("Names may also be written in camelCase, as in VS Code. Where to set them: docs/settings.md.")
 
 
 def _written(default: object) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..fim.document import Document
 from ..fim.errors import InputError
+from ..fim.workspace_files import LANGUAGE_BY_SUFFIX
 
-_LANGUAGES = {".py": "python", ".pyi": "python", ".pyw": "python"}
 _MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -52,7 +52,8 @@ def read_document(path: Path) -> Document:
 
 def language_of(path: Path) -> str:
     """The LSP language id of a file, by its name's ending."""
-    return _LANGUAGES.get(path.suffix.lower(), path.suffix.lstrip(".").lower() or "plaintext")
+    suffix = path.suffix.lower()
+    return LANGUAGE_BY_SUFFIX.get(suffix, suffix.lstrip(".") or "plaintext")
 
 
 def position_of(document: Document, place: Place) -> tuple[int, int]:

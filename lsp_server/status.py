@@ -41,6 +41,8 @@ class Status:
         self._is_busy = False
         self._latency_ms: float | None = None
         self._model: str | None = None
+        self._unknown_language: str | None = None
+        self._about_document = ""
         self._counts: Mapping[str, int] = dict(counts)
         self._told: Mapping[str, Any] = self.describe()
         self._quiet: Timer | None = None
@@ -69,6 +71,7 @@ class Status:
             "message": self._message(),
             "latency_ms": self._latency_ms,
             "model": self._model,
+            "unknown_language": self._unknown_language,
             "snoozed_until_ms": until_ms,
             "counts": dict(self._counts),
         }
@@ -94,6 +97,11 @@ class Status:
         """A text was answered."""
         self._latency_ms, self._model, self._counts = round(latency_ms, 1), model, dict(counts)
         self._engine, self._engine_message = "ready", ""
+        self._publish()
+
+    def document(self, language: str, about: str | None) -> None:
+        """A document is opened or asked about; about is one line on its language where the model does not know that."""
+        self._unknown_language, self._about_document = (None, "") if about is None else (language, about)
         self._publish()
 
     def counted(self, counts: Mapping[str, int]) -> None:
@@ -133,6 +141,8 @@ class Status:
             return self._engine_message
         if state == "busy":
             return "working on an answer"
+        if self._about_document:
+            return self._about_document
         if self._latency_ms is None:
             return self._engine_message or "ready"
         return f"{self._model}, last answer in {self._latency_ms:.0f} ms"

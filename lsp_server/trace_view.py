@@ -8,26 +8,40 @@ from typing import Any
 
 from rich.text import Text
 
+from ..fim.printable import printable
+
 MASKED, END, LINE_END = "░", "∎", "⏎"
 _NEW, _KEPT, _DIM = "bold black on green", "", "dim"
 
 
 def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> Text:
     """One line per frame of an explained answer; before and after are what stands left and right on the cursor line."""
-    lines = [_draw_frame(frame, before, after) for frame in trace]
-    legend = Text.assemble((f"{MASKED} masked  ", _DIM), ("committed now", _NEW), (f"  kept   {END} end of text", _DIM))
-    return Text("\n").join([*lines, legend])
+    return Text("\n").join([*(draw_frame(frame, before, after) for frame in trace), legend()])
+
+
+def legend() -> Text:
+    """What the signs mean."""
+    return Text.assemble((f"{MASKED} blank  ", _DIM), (" chosen now ", _NEW), (f"  kept   {END} end of text", _DIM))
+
+
+def first_line(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The cells up to the first line break: where one line is wanted, what lies beyond is dropped."""
+    for number, cell in enumerate(cells):
+        if "\n" in cell["text"]:
+            return [*cells[:number], {**cell, "text": cell["text"].partition("\n")[0] + "\n"}]
+    return list(cells)
 
 
 def visible(text: str) -> str:
-    """Text for one terminal line: line ends become a sign, other control characters a box."""
+    """Text for one terminal line: line ends become a sign, tabs become spaces, other control characters escapes."""
     shown = text.replace("\r\n", LINE_END).replace("\n", LINE_END).replace("\r", LINE_END).replace("\t", "    ")
-    return "".join(character if character.isprintable() else "�" for character in shown)
+    return printable(shown)
 
 
-def _draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
-    line = Text(f"step {frame['step']:>3} {frame['elapsed_ms']:>8.1f} ms  ", style=_DIM)
-    line.append(visible(before), style=_DIM)
+def draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
+    """One step in one line."""
+    line = Text()
+    line.append(f"step {frame['step']:>3} {frame['elapsed_ms']:>8.1f} ms  {visible(before)}", style=_DIM)
     cells = list(frame["cells"])
     while len(cells) > 1 and _is_end(cells[-1]) and _is_end(cells[-2]):
         cells.pop()  # the canvas is filled up with end signs; one is enough

@@ -17,13 +17,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from ..fim.embedded_models import CHECKPOINTS, EMBEDDED
 from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .tokenizer import CodeTokenizer
 
 FORMAT = "quicksilver-denoiser-1"
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
-EMBEDDED = ("base", "nano")  # best first
 SCALE_SUFFIX = ".scale"
 
 
@@ -65,10 +65,9 @@ def is_ours(folder: Path) -> bool:
 
 def embedded_checkpoint() -> Path:
     """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
-    root = Path(__file__).parent / "checkpoints"
     for name in EMBEDDED:
-        if (root / name / CONFIG).is_file():
-            return root / name
+        if (CHECKPOINTS / name / CONFIG).is_file():
+            return CHECKPOINTS / name
     raise CheckpointError("no model came with this installation: reinstall, or pass --model FOLDER")
 
 

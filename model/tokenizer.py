@@ -100,8 +100,11 @@ class CodeTokenizer:
             ) from error
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> "CodeTokenizer":
-        """Learn BPE merges so that text and special tokens together number vocab_size."""
+    def train(cls, texts: Iterable[str], vocab_size: int, *, show_progress: bool = False) -> "CodeTokenizer":
+        """Learn BPE merges so that text and special tokens together number vocab_size.
+
+        show_progress: bars on stderr while the texts are counted and the merges learnt.
+        """
         bpe = Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -113,7 +116,7 @@ class CodeTokenizer:
             vocab_size=vocab_size - N_SPECIAL,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             special_tokens=[],
-            show_progress=False,
+            show_progress=show_progress,
         )
         bpe.train_from_iterator(_without_surrogates(texts), trainer)
         return cls(bpe)

@@ -17,8 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
+from ..fim.command_line import Parser, add_model
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
+from ..fim.printable import PrintableFormatter
 from .home import EngineHome, find_home
 from .wire import one_line
 
@@ -181,8 +183,8 @@ def _no_collections() -> Iterator[None]:
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
     """argv as options. Raises InputError; --help prints and raises SystemExit(0)."""
-    parser = _Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the built-in one)")
+    parser = Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
+    add_model(parser)
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
     parser.add_argument(
@@ -225,8 +227,6 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         raise InputError(f"--cache-mb must be from 0 to {2**20}, not {found.cache_mb}")
     if found.runtime == "openvino" and found.device == "cuda":
         raise InputError("the runtime openvino is for the CPU: choose --runtime torch, or --device cpu")
-    if found.model is not None and not found.model.expanduser().is_dir():
-        raise InputError(f"there is no checkpoint folder {found.model}")
     return ServeOptions(
         model=found.model,
         port=found.port,
@@ -242,13 +242,6 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         detached=found.detached,
         verbose=found.verbose,
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
 
 
 class _ListModels(argparse.Action):
@@ -288,13 +281,13 @@ def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
 
 def _start_logging(options: ServeOptions, home: EngineHome) -> None:
     file = logging.handlers.RotatingFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logger.info("starting version %s, model %s", home.version, home.model or "built in")
     if not options.detached:
         screen = logging.StreamHandler(sys.stderr)
-        screen.setFormatter(logging.Formatter(_ERROR_PREFIX + "%(message)s"))
+        screen.setFormatter(PrintableFormatter(_ERROR_PREFIX + "%(message)s"))
         logging.getLogger().addHandler(screen)
 
 

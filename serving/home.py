@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fim.embedded_models import unless_default
 from ..fim.errors import EngineUnavailable
 
 HOME_VARIABLE = "QUICKSILVER_HOME"
@@ -104,7 +105,7 @@ def find_home(model: Path | None = None, environ: Mapping[str, str] = os.environ
     Nothing is created. Raises EngineUnavailable when the system offers no private folder.
     """
     override = Path(environ[HOME_VARIABLE]).expanduser().absolute() if environ.get(HOME_VARIABLE) else None
-    resolved = None if model is None else model.expanduser().resolve()
+    resolved = None if model is None else unless_default(model.expanduser().resolve())
     version = package_version()
     key = "engine-" + _short_hash(f"{version}\0{resolved or ''}")
     folder, log_folder = (override / "run", override / "run") if override is not None else _user_folders()

@@ -6,12 +6,12 @@ are UTF-8 with surrogates passed through, and escapes like \\ud800 are understoo
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from ..fim.errors import InputError
+from ..fim.printable import one_line
 from ..fim.types import (
     Alternative,
     CellState,
@@ -72,11 +72,6 @@ def encode(value: object) -> bytes:
     """value as JSON. Raises ValueError for NaN and infinities."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
-
-
-def one_line(message: str) -> str:
-    """message without line breaks, for people and for log lines."""
-    return re.sub(r"\s+", " ", message).strip()
 
 
 def encode_request(request: CompletionRequest) -> bytes:

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = "quicksilver"
 # Folders at the top that may hold .py files without being part of the distribution.
 NOT_PACKAGED = frozenset({"tests", "examples", "docs", "editors", "build", "dist", "runs"})
+# Folders of the distribution that hold files to read, no package.
+DATA = frozenset({"docs", "editors", "examples"})
 
 TORCH = frozenset({"torch", "transformers", "triton"})
 LSP = frozenset({"pygls", "lsprotocol"})
@@ -172,7 +174,7 @@ def folder_violations(root: Path) -> list[str]:
     for name, folder in sorted(mapped.items()):
         if name != f"{OURS}.{folder}":
             found.append(f"pyproject.toml: {name} is mapped onto {folder}/")
-        if not (root / folder / "__init__.py").is_file():
+        if folder not in DATA and not (root / folder / "__init__.py").is_file():
             found.append(f"pyproject.toml: {name} is listed but {folder}/__init__.py does not exist")
     for folder in code_folders(root):
         if f"{OURS}.{folder.name}" not in listed:

@@ -4,6 +4,7 @@ The wheel is built offline from a copy of the tree, by the installed setuptools.
 """
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ OURS = "quicksilver"
 EXTRAS = ("train", "diffusion-gemma")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What a checkout may gather in its folders and no wheel should hold.
-LITTER = ("__pycache__", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
+LITTER = ("__pycache__", "node_modules", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
 
 
 def package_folders() -> list[str]:
@@ -33,9 +34,20 @@ def package_folders() -> list[str]:
     return sorted(SETTINGS["tool"]["setuptools"]["package-dir"].values())
 
 
+# What of the folders that are no packages is installed: the demo's files, the plugins and the pages to read.
+DATA = ("docs/*.md", "docs/decisions/*.md", "editors/emacs/*.el", "editors/*/README.md", "editors/nvim/**/*")
+NOT_INSTALLED = ("editors/vscode/README.md",)
+
+
+def data_files() -> list[Path]:
+    """Files to install that are no Python modules."""
+    found = [path for pattern in (*DATA, "examples/holes.toml") for path in ROOT.glob(pattern) if path.is_file()]
+    return [path for path in found if path.relative_to(ROOT).as_posix() not in NOT_INSTALLED]
+
+
 def expected_files() -> set[str]:
     """Paths inside the wheel that the tree calls for, metadata aside."""
-    found: set[str] = set()
+    found = {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in data_files()}
     for folder in package_folders():
         files = [*(ROOT / folder).glob("*.py")]
         if folder == "model":
@@ -52,7 +64,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     work = tmp_path_factory.mktemp("wheel")
     tree, out = work / "tree", work / "out"
     tree.mkdir()
-    for name in [*package_folders(), "tests", "docs", "examples"]:
+    for name in [*package_folders(), "tests"]:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns(*LITTER))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
@@ -98,6 +110,32 @@ def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     entries = ConfigParser()
     entries.read_string(wheel.read(metadata_folder() + "entry_points.txt").decode())
     assert dict(entries["console_scripts"]) == {"quicksilver": "quicksilver.lsp_server.cli:main"}
+
+
+def test_the_demo_and_the_plugins_work_from_the_wheel_in_another_folder(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    wheel.extractall(installed)
+    elsewhere.mkdir()
+    environ = {**os.environ, "PYTHONPATH": str(installed)}
+    code = (
+        "from quicksilver.benchmarks import drift, latency, nvim_latency, throughput\n"
+        "from quicksilver.lsp_server.cli import main\n"
+        "from quicksilver.lsp_server.demo import EXAMPLES\n"
+        "from quicksilver.lsp_server.demo_holes import load_holes\n"
+        "assert len(load_holes(EXAMPLES)) >= 6\n"
+        "assert latency.EXAMPLE.is_file() and list(throughput.EXAMPLES.glob('*.py')) and drift.EXAMPLES.is_dir()\n"
+        "assert nvim_latency.PLUGIN.is_dir()\n"
+        "for editor in ('nvim', 'emacs'): main(['editors', editor, '--path'])\n"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=elsewhere, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    folders = [Path(line) for line in done.stdout.splitlines()]
+    assert folders == [installed / OURS / "editors" / editor for editor in ("nvim", "emacs")]
+    assert (folders[0] / "lua" / "quicksilver" / "init.lua").is_file()
+    assert (folders[0] / "doc" / "quicksilver.txt").is_file()
+    assert (folders[1] / "quicksilver.el").is_file()
+    assert (installed / OURS / "docs" / "settings.md").is_file()
 
 
 def test_the_licence_travels_along(wheel: zipfile.ZipFile) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
+from ..fim.printable import one_line
 from .command import main
 
 if __name__ == "__main__":
@@ -11,5 +12,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except QuicksilverError as error:
-        print(f"quicksilver: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"quicksilver: {one_line(str(error))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError | CheckpointError) else 1)

@@ -4,30 +4,25 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
+from ..fim.command_line import Parser
 from ..fim.errors import InputError
 from . import corpus, corpus_steps, run_step
+from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
 PREFIX_HOLES = 3  # for every hole that the ranker is fitted to: cheaper ones
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"train: {message}")
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    top = _Parser(prog="quicksilver train", description="Build the embedded model from source code.")
-    steps = top.add_subparsers(dest="step", required=True)
+    top = Parser(prog="quicksilver train", description="Build the embedded model from source code.")
+    steps = top.add_subparsers(title="steps", metavar="STEP", dest="step", required=True)
     made = steps.add_parser("corpus", help="collect permissively licensed Python source")
     made.add_argument("--packages", type=Path, default=PACKAGES, help="pinned packages to fetch with pip")
     made.add_argument("--from-environment", action="store_true", help="also read the installed distributions")
@@ -48,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     ranker = steps.add_parser("ranker", help="fit how a checkpoint's candidates are ranked, on the valid split")
     ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
-    ranker.add_argument("--seed", type=int, default=0)
+    ranker.add_argument("--seed", type=int, default=0, help="of the holes that are cut (0)")
     ranker.add_argument(
         "--refine",
         action="store_true",
@@ -67,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     for step in (made, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
-        step.add_argument("--size", choices=("nano", "base"), default="nano")
+        step.add_argument("--size", choices=("nano", "base"), default="nano", help="of the model (nano)")
     return top
 
 
@@ -99,7 +94,10 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
         corpus_steps.compare_tokenizers(arguments, list(_first_chars(documents, N_TOKENIZER_CHARS)))
         return
     vocab_size = RECIPES[arguments.size]().shape.vocab_size
-    tokenizer = CodeTokenizer.train(_first_chars(documents, N_TOKENIZER_CHARS), vocab_size)
+    n_chars = min(N_TOKENIZER_CHARS, sum(len(document.text) for document in documents))
+    with counted("characters read", n_chars) as advance:
+        texts = _first_chars(documents, N_TOKENIZER_CHARS, advance)
+        tokenizer = CodeTokenizer.train(texts, vocab_size, show_progress=sys.stderr.isatty())
     path = tokenizer_path(arguments.folder, arguments.size)
     tokenizer.save(path)
     valid = [d.text for d in corpus.read(arguments.folder / "corpus", "valid")]
@@ -109,12 +107,15 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
     print(f"{path}: {tokenizer.vocab_size} ids, {ratio:.3f} characters a token on the valid split")
 
 
-def _first_chars(documents: list[corpus.Document], n_chars: int) -> Iterator[str]:
+def _first_chars(
+    documents: list[corpus.Document], n_chars: int, advance: Callable[[int], None] = lambda n: None
+) -> Iterator[str]:
     for document in documents:
         if n_chars <= 0:
             return
         n_chars -= len(document.text)
         yield document.text
+        advance(len(document.text))
 
 
 def tokenizer_path(folder: Path, size: str) -> Path:
@@ -140,7 +141,6 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     from ..model import checkpoint
     from ..model.infiller import load_infiller
     from .prefixes import fit_prefixes
-    from .progress import progress
     from .ranker import fit_to
 
     if arguments.holes < 1 or arguments.seed < 0:

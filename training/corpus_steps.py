@@ -7,17 +7,18 @@ import argparse
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from ..fim.errors import InputError
+from ..fim.printable import printable
 from . import corpus, sources
 from .corpus_report import corpus_report
 from .decontamination import contamination
 from .interrupts import remembered
+from .progress import counted
 
 T = TypeVar("T")
 OURSELVES = frozenset({"quicksilver-lsp"})
@@ -42,11 +43,11 @@ def make_corpus(arguments: argparse.Namespace) -> None:
     report.drops.update(
         f"package {name}: its archive is not in {wheels.name}/" for name in sorted(pinned.keys() - found)
     )
-    with _bar("examining packages", len(origins)) as advance, remembered() as interrupted:
+    with counted("examining packages", len(origins)) as advance, remembered() as interrupted:
         finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
         examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
         corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
-    print(corpus_report(report))
+    print(printable(corpus_report(report), keep_newlines=True))  # licences and names are their packages' words
     for split in corpus.SPLITS:
         if not any(source.split == split for source in report.sources):
             print(
@@ -67,7 +68,7 @@ def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     }
     for documents in splits.values():
         documents.sort(key=lambda d: (d.package, d.path))  # neighbours resemble each other, which LZMA likes
-    with _bar("tokenising characters", sum(len(d.text) for ds in splits.values() for d in ds)) as advance:
+    with counted("tokenising characters", sum(len(d.text) for ds in splits.values() for d in ds)) as advance:
         written = shards.write(folder, splits, tokenizer_file, advance)
     for split in splits:
         own = [shard for shard in written if shard.split == split]
@@ -102,7 +103,7 @@ def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> N
 
     sizes = vocabulary_sizes(arguments.compare)
     valid = [document.text for document in corpus.read(arguments.folder / "corpus", "valid")]
-    with _bar("learning tokenizers", len(sizes)) as advance:
+    with counted("learning tokenizers", len(sizes)) as advance:
         rows = [row for size in sizes for row in _counted([compare(size, texts, valid)], advance)]
     print("| ids | characters a token | head, width 256 | width 640 | embedding, width 256 | width 640 | learnt in |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
@@ -133,15 +134,3 @@ def _counted(items: Iterator[T] | Sequence[T], advance: Callable[[int], None]) -
     for item in items:
         yield item
         advance(1)
-
-
-@contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; gives what moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda n: progress.update(task, advance=n)

@@ -32,6 +32,20 @@ def progress(is_shown: bool) -> Iterator[Report]:
         yield lambda text, done: bar.update(task, description=text, completed=round(1000 * done))
 
 
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function to call with how many more of total things are done."""
+    n_done = 0
+    with progress(True) as report:
+
+        def advance(n: int) -> None:
+            nonlocal n_done
+            n_done += n
+            report(f"{label}: {n_done:,} of {total:,}", n_done / max(1, total))
+
+        yield advance
+
+
 def plain_lines(every_s: float = LINE_S) -> Report:
     """Reports that print a line to stderr now and then."""
     last_s = [float("-inf")]

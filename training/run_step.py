@@ -43,7 +43,7 @@ def add_arguments(run: argparse.ArgumentParser) -> None:
     plan.add_argument("--minutes", type=float, help="end after so many minutes, all calls together, export included")
     plan.add_argument("--steps", type=int, help="end after so many steps")
     run.add_argument("--call-minutes", type=float, help="end this call after so many; the same command goes on")
-    run.add_argument("--seed", type=int, default=1)
+    run.add_argument("--seed", type=int, default=1, help="of weights and samples (1)")
     run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
     run.add_argument("--batch-tokens", type=int, help="context tokens of a step (default: by size and device)")
     run.add_argument("--micro-tokens", type=int, help="context tokens of a forward on one device: bounds the memory")

@@ -13,9 +13,9 @@ from quicksilver.benchmarks.latency import (
     Samples,
     _read_contexts,
     context_of,
-    cut_stretch,
     percentile,
 )
+from quicksilver.benchmarks.typed_files import cut_stretch
 from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 

@@ -51,13 +51,35 @@ def source(tmp_path, data=b"class A:\n    def f(self):\n        \n"):
     return file
 
 
-def test_complete_prints_the_completion(environ, engine, tmp_path):
+def test_complete_on_request_prints_the_best_guess_and_how_sure_it_is(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke")
+    assert (result.returncode, result.stdout) == (0, "self.misses = 0\n")
+    assert result.stderr == "quicksilver: 75 % sure, denoised; 3 ms, model scripted\n"
+
+
+def test_complete_shows_what_an_editor_would_and_says_why_nothing(environ, engine, tmp_path):
     result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "self.misses = 0\n", "")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.startswith("quicksilver: an editor shows nothing here: the model was not sure enough")
+    assert "--invoke" in result.stderr and result.stderr.count("\n") == 1
+    word = quicksilver(environ, "complete", f"{source(tmp_path)}:1:1")
+    assert (word.returncode, word.stdout) == (0, "")
+    assert "in front of a word" in word.stderr
+
+
+def test_complete_in_another_language(environ, engine, tmp_path):
+    file = tmp_path / "a.js"
+    file.write_text("let x = \n", encoding="utf-8")
+    silent = quicksilver(environ, "complete", f"{file}:1:9")
+    assert (silent.returncode, silent.stdout) == (3, "")
+    assert "knows only Python" in silent.stderr and "javascript" in silent.stderr
+    asked = quicksilver(environ, "complete", f"{file}:1:9", "--invoke")
+    assert (asked.returncode, asked.stdout) == (0, "self.misses = 0\n")
+    assert "knows only Python" in asked.stderr
 
 
 def test_complete_json(environ, engine, tmp_path):
-    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--json", "--budget-ms", "500")
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke", "--json", "--budget-ms", "500")
     assert result.returncode == 0
     facts = json.loads(result.stdout)
     where = {"line": 2, "character": 8}
@@ -68,7 +90,7 @@ def test_complete_json(environ, engine, tmp_path):
 
 
 def test_complete_trace_shows_every_step(environ, engine, tmp_path):
-    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--trace")
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke", "--trace")
     assert result.returncode == 0
     steps = [line for line in result.stdout.splitlines() if line.startswith("step")]
     assert steps[0].endswith("s" + "░" * 14)
@@ -95,7 +117,7 @@ def test_complete_on_bad_input_is_one_line_and_exit_2(environ, tmp_path):
         f"{file}:1:-2": "counted from 1",
         f"{file}": "is not FILE:LINE:COL",
         "x.py:one:2": "is not FILE:LINE:COL",
-        "a\0b\x1b[31m.py:1:1": "no file a�b�[31m.py",
+        "a\0b\x1b[31m.py:1:1": r"no file a\x00b\x1b[31m.py",
         "x" * 5000 + ".py:1:1": "cannot read",
     }
     if Path("/proc/self/mem").exists():
@@ -196,16 +218,19 @@ def test_doctor_says_what_is_broken(environ, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_demo_counts_honestly(environ, engine):
-    result = quicksilver(environ, "demo")
+def test_demo_asks_as_an_editor_does_and_counts_honestly(environ, engine):
+    result = quicksilver({**environ, "COLUMNS": "80"}, "demo")
     assert result.returncode == 0, result.stderr
     holes = load_holes(EXAMPLES)
     n_equal = sum(hole.expected == "self.misses = 0" for hole in holes)
-    assert f"From the start: {n_equal} of {len(holes)} equal" in result.stdout
-    assert f"With 50% typed: 0 of {len(holes)} equal" in result.stdout
-    assert len(re.findall(r"^ +equal ·", result.stdout, re.MULTILINE)) == n_equal
-    assert len(re.findall(r"^ +different ·", result.stdout, re.MULTILINE)) == 2 * len(holes) - n_equal
-    assert "step   1" in result.stdout
+    lines = result.stdout.splitlines()
+    assert f"While typing: 0 of {2 * len(holes)} suggestions shown, 0 of them right; median 3 ms" in lines
+    assert f"On request: {n_equal} of {len(holes)} exactly what was cut out; median 3 ms" in lines
+    assert sum("✓ self.misses = 0" in line for line in lines) == n_equal
+    assert sum("✗ self.misses = 0" in line for line in lines) == len(holes) - n_equal
+    assert sum("nothing: only 75 % sure" in line for line in lines) == 2 * len(holes)
+    assert [line for line in lines if line.startswith("step   2")] == ["step   2      2.0 ms  self.misses = 0"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_demo_holes_are_varied_and_fit():

@@ -273,7 +273,7 @@ def test_a_frame_shows_masks_new_and_kept_and_one_end():
 
 
 def test_nothing_that_a_terminal_acts_on_is_shown():
-    assert visible("a\r\nb\tc\x1b[31m\x00\u202e") == "a⏎b    c�[31m��"
+    assert visible("a\r\nb\tc\x1b[31m\x00\u202e") == r"a⏎b    c\x1b[31m\x00\u202e"
 
 
 async def test_typing_what_is_shown_asks_no_engine():

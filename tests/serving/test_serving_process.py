@@ -287,7 +287,7 @@ async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
         (["--port", "many"], "argument --port: invalid int value: 'many'"),
         (["--threads", "0"], "--threads must be at least 1"),
         (["--idle-minutes", "nan"], "--idle-minutes must be a number"),
-        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--frobnicate"], "there is no option --frobnicate"),
     ],
 )
 def test_bad_option_is_one_line(rig, arguments, words):

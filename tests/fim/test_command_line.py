@@ -1,0 +1,64 @@
+"""What all command lines share: one-line errors with guesses, and models by name."""
+
+import pytest
+from quicksilver.fim.command_line import Parser, add_model
+from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED, find_model, unless_default
+from quicksilver.fim.errors import InputError
+
+
+def parser():
+    top = Parser(prog="tool")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    complete = commands.add_parser("complete")
+    complete.add_argument("--json", action="store_true")
+    complete.add_argument("--policy", choices=("threshold", "entropy"))
+    add_model(complete)
+    commands.add_parser("doctor")
+    return top
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["complet"], "argument COMMAND: invalid choice: 'complet': did you mean complete? (see tool --help)"),
+        (["xyz"], "argument COMMAND: invalid choice: 'xyz' (choose from complete, doctor) (see tool --help)"),
+        (["complete", "--jsno"], "there is no option --jsno: did you mean --json? (see tool complete --help)"),
+        (["complete", "--modle=x"], "there is no option --modle: did you mean --model? (see tool complete --help)"),
+        (["doctor", "--json"], "there is no option --json (see tool doctor --help)"),
+        (["doctor", "extra"], "there is no place for the argument 'extra' (see tool doctor --help)"),
+        (
+            ["complete", "--policy", "entopy"],
+            "argument --policy: invalid choice: 'entopy': did you mean entropy? (see tool complete --help)",
+        ),
+        (
+            ["complete", "--model", "nan"],
+            "argument --model: there is no model nan: did you mean nano? (see tool complete --help)",
+        ),
+    ],
+)
+def test_a_wrong_word_is_one_line_with_a_guess(arguments, message):
+    with pytest.raises(InputError) as raised:
+        parser().parse_args(arguments)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_embedded_model_goes_by_its_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model(name) == (CHECKPOINTS / name).resolve()
+    assert find_model(f"./{name}") == tmp_path / name
+    assert parser().parse_args(["complete", "--model", name]).model == (CHECKPOINTS / name).resolve()
+
+
+def test_the_best_embedded_model_is_the_default_one(tmp_path):
+    assert unless_default(find_model(EMBEDDED[0])) is None
+    assert unless_default(find_model(EMBEDDED[1])) == find_model(EMBEDDED[1])
+    assert unless_default(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "~no-such-user/x", "a\0b", "x" * 5000, "Nano", ""])
+def test_no_such_model_is_an_input_error(name):
+    with pytest.raises(InputError, match="there is no") as raised:
+        find_model(name)
+    assert len(str(raised.value)) < 400

@@ -1,0 +1,55 @@
+"""The help of every command: its own name in the usage line, its exit codes, and a word for each option."""
+
+import argparse
+import re
+
+import pytest
+from quicksilver.benchmarks import command as bench
+from quicksilver.fim import command_line
+from quicksilver.lsp_server.cli import main
+
+COMMANDS = [
+    "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "eval heldout",
+    "eval infill", "train corpus", "train tokenizer", "train shards", "train run", "train curves", "train ranker",
+    "train card", "train average", "bench latency", "bench throughput", "bench peers", "bench scaling",
+    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench protocol",
+    "bench soak", "bench indexing",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_its_command_and_explains_every_option(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parsers: list[argparse.ArgumentParser] = []
+    make = command_line.Parser.__init__
+
+    def remember(self, *arguments, **named):
+        make(self, *arguments, **named)
+        parsers.append(self)
+
+    monkeypatch.setattr(command_line.Parser, "__init__", remember)
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0
+    name = " ".join(["quicksilver", *command.split()])
+    assert re.match(rf"usage: {name} \[-h\]", printed)
+    parser = [parser for parser in parsers if parser.prog == name][-1]
+    assert [action.dest for action in parser._actions if not action.help and not action.choices] == []
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_every_benchmark_is_in_the_list(capsys):
+    with pytest.raises(SystemExit):
+        bench.main(["--help"])
+    listed = set(re.findall(r"^ {4}([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) - {"BENCHMARK"}
+    assert {f"bench {name}" for name in listed} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["", "complete"])
+def test_help_names_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for code in ("0", "1", "2", "3", "130"):
+        assert re.search(rf"\b{code} ", printed.partition("Exit codes:")[2]), code
