@@ -171,7 +171,7 @@ async def test_a_workspace_that_is_none_leaves_open_documents_their_offers(edito
 
 
 def test_the_document_that_was_typed_before_is_searched_when_another_is_typed():
-    """Its index waits while it is typed; nothing changes when the cursor goes to another document, but the index is due."""
+    """Its index waits while it is typed. When the cursor goes to another document nothing else changes."""
     typed, other = (
         Document(uri=f"untitled:{name}", version=1, language="python", text=text)
         for name, text in (("typed", code("ALLOWED_TYPED")), ("other", TEXT))
