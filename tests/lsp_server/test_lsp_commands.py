@@ -17,6 +17,7 @@ from quicksilver.lsp_server.demo_holes import load_holes, typed_further
 from quicksilver.lsp_server.source_file import parse_place
 
 ENGINE = Path(__file__).with_name("scripted_engine.py")
+pytestmark = pytest.mark.slow
 QUICKSILVER = [sys.executable, "-P", "-m", "quicksilver.lsp_server"]
 
 
