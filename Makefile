@@ -54,8 +54,9 @@ venv: $(VENV)/.installed-dev
 demo: $(VENV)/.installed-base
 	@$(BIN)/quicksilver demo
 
-# One worker a core; a file's tests stay together, since they share what is slow to make.
-PARALLEL ?= -n auto --dist loadfile
+# One worker a core; a file's tests stay together, since they share what is slow to make. Files keep their order, slow ones
+# first (tests/conftest.py); xdist's own order starts files of many tests first, and slow files have few.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 # pytest's own script, not `python -m pytest`: that one would put this folder, with its `kernels`, on sys.path.
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)

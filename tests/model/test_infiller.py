@@ -20,6 +20,8 @@ from quicksilver.model.ranker import Ranker, features
 from quicksilver.model.verification import Verified
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path):

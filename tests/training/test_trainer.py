@@ -19,6 +19,8 @@ from quicksilver.training.samples import SampleConfig, SampleStream
 from quicksilver.training.trainer import LOG, N_SKIPPED_MAX, STATE, TrainConfig, Trainer
 from tiny import TEXTS, tiny_config, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 TOKENIZER = tiny_tokenizer()
 DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)]
 PLAN = TrainConfig(

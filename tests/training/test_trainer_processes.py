@@ -12,6 +12,8 @@ import pytest
 import torch
 from quicksilver.training.state_file import STATE
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parent / "tiny_run.py"
 N_STEPS = 24
 NOISE = ("s", "tokens_per_s")  # times differ from run to run
