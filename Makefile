@@ -12,17 +12,19 @@ PINS := pyproject.toml constraints.txt
 TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-editors editors lint clean
+.PHONY: help venv demo check test test-editors editors lint style types fast clean
 
 help:
-	@echo 'make demo    create .venv, install, and complete holes cut from real files'
-	@echo 'make test    create .venv if there is none, install with the test tools, run the tests'
+	@echo 'make demo          create .venv, install, and complete holes cut from real files'
+	@echo 'make check         before each commit: ruff, pyright and the fast tests, side by side'
+	@echo 'make test          all tests but those in real editors'
+	@echo 'make lint          ruff (format and lint) and pyright'
 	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
 	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
-	@echo 'make lint    ruff (format and lint) and pyright'
-	@echo 'make venv    only create .venv and install everything'
-	@echo 'make clean   remove .venv and what builds and tools left behind'
-	@echo 'Variables:   PYTHON=python3.12 (interpreter for .venv)  PYTEST_ARGS="-k name" (for make test)'
+	@echo 'make venv          only create .venv and install everything'
+	@echo 'make clean         remove .venv and what builds and tools left behind'
+	@echo 'Variables:         PYTHON=python3.12 (interpreter for .venv)  PYTEST_ARGS="tests/fim -k name" (for make test)'
+	@echo '                   PARALLEL= (for make test: one process, as a debugger needs it)'
 
 # pip is the last thing that `venv` puts in place, so it marks a finished environment. Where the distribution ships
 # venv without ensurepip (Debian without python3-venv), the interpreter's own pip puts one there.
@@ -52,8 +54,9 @@ venv: $(VENV)/.installed-dev
 demo: $(VENV)/.installed-base
 	@$(BIN)/quicksilver demo
 
-# One worker a core; a file's tests stay together, since they share what is slow to make.
-PARALLEL ?= -n auto --dist loadfile
+# One worker a core; a file's tests stay together, since they share what is slow to make. Files keep their order, slow ones
+# first (tests/conftest.py); xdist's own order starts files of many tests first, and slow files have few.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 # pytest's own script, not `python -m pytest`: that one would put this folder, with its `kernels`, on sys.path.
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)
@@ -73,10 +76,21 @@ test-editors: $(VENV)/.installed-dev
 	$(WITH_EDITORS); $(BIN)/pytest tests/editors $(PYTEST_ARGS) || $(BIN)/pytest tests/editors --last-failed $(PYTEST_ARGS)
 	$(if $(filter vscode,$(PARTS)),$(WITH_EDITORS); cd editors/vscode && npm ci --no-fund --no-audit && npm run e2e)
 
-lint: $(VENV)/.installed-dev
+lint: style types
+
+style: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
 	$(BIN)/pyright
+
+# What never imports PyTorch, without the tests that start processes; a second core checks types meanwhile.
+fast: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py -m 'not slow' $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory -j2 types style fast
 
 clean:
 	rm -rf $(VENV) $(EDITORS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -59,9 +59,17 @@ def _pieces() -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for path in sorted(library.glob("*.py"))[:N_PIECES_FROM]:
         source = path.read_text(encoding="utf-8", errors="replace")
+        lines = source.split("\n")
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                text = ast.get_source_segment(source, node) or ""
+                text = _text_of(node, lines)
                 if 4 <= text.count("\n") <= MAX_PIECE_LINES:
                     found.append((node.name, text))
     return found
+
+
+def _text_of(node: ast.FunctionDef | ast.ClassDef, lines: Sequence[str]) -> str:
+    """As ast.get_source_segment has it, which splits the whole source anew for each node; node starts its line."""
+    assert node.end_lineno is not None
+    *whole, last = lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join([*whole, last.encode()[: node.end_col_offset].decode()])

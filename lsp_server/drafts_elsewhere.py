@@ -24,6 +24,7 @@ class DraftsElsewhere:
         self._pool = DraftPool()
         self._open: dict[str, Document] = {}
         self._related: Sequence[tuple[str, str]] = ()
+        self._typed = ""  # the document whose index can wait
         self.is_stale = False  # whether there is something to index
 
     def find(self, hole: Hole, uri: str) -> tuple[Offer, ...]:
@@ -62,7 +63,12 @@ class DraftsElsewhere:
         self._related, self.is_stale = related, True
 
     def step(self, typed: str) -> bool:
-        """Index a little of what is new; typed is the document that is typed. False when there was nothing to do."""
+        """Index a little of what is new; typed is the document that is typed. False when there was nothing to do.
+
+        When another document is typed, the one before can be searched, so its index is due.
+        """
+        if typed != self._typed:
+            self._typed, self.is_stale = typed, True
         if not self.is_stale:
             return False
         self.is_stale = not self._pool.refresh(N_CHARS_UNIT, skip=typed)

@@ -209,8 +209,8 @@ class Workspace:
         if self._tasks:
             self._tasks.popleft()(indexer)
         elif not self._choose_some(indexer):
-            self._is_choosing = False
             has_worked = self._index_some(indexer)
+            self._is_choosing = False  # last: until then `describe` counts this as waiting
         if indexer.n_changes != n_changes and self._latest:
             self._due[self._latest] = None
         self._facts = {**asdict(indexer.size), "n_roots": indexer.n_roots, "is_ready": indexer.is_ready}

@@ -260,6 +260,7 @@ def test_planted_folders_are_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", TORCH_FREE)
 def test_importing_the_folder_leaves_torch_out(tmp_path: Path, folder: str) -> None:
     modules = sorted(path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__main__")

@@ -20,6 +20,8 @@ from quicksilver.model import checkpoint
 from quicksilver.training.corpus import Document
 from tiny import tiny_denoiser, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = """\
 class Store:
     def __init__(self, items):

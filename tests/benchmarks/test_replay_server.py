@@ -1,13 +1,18 @@
-"""`bench replay` as a whole: the real server, the real engine with the built-in model, discrete and real time."""
+"""`bench replay` as a whole: the real server, the real engine with the smallest model, discrete and real time."""
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from quicksilver.benchmarks.command import main
 from quicksilver.benchmarks.replay_engine import KeyTime, Memory, RememberingEngine
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
+from quicksilver.model import __file__ as package_file
+
+pytestmark = pytest.mark.slow
+MODEL = ("--model", str(Path(package_file).parent / "checkpoints" / "nano"))
 
 TEXT = """def area(width, height):
     total = width * height
@@ -36,7 +41,7 @@ def test_discrete_time_twice_gives_the_same_and_remembers(package, tmp_path, cap
     for i in range(2):
         file = tmp_path / f"{i}.json"
         arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--floors", "--fixed-ms", "40"]
-        arguments += ["--memory", str(tmp_path / "memory")]
+        arguments += ["--memory", str(tmp_path / "memory"), *MODEL]
         assert main(["replay", str(package), *arguments, "--json", str(file)]) == 0
         rows.append(json.loads(file.read_text()))
     first, second = (row["rows"]["default"] for row in rows)
@@ -51,7 +56,7 @@ def test_discrete_time_twice_gives_the_same_and_remembers(package, tmp_path, cap
 
 def test_real_time(package, tmp_path):
     file = tmp_path / "wall.json"
-    arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--mode", "wall", "--json", str(file)]
+    arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--mode", "wall", "--json", str(file), *MODEL]
     (package / "shapes" / "flat.py").write_text(TEXT.replace("    print", "    x") * 3)
     assert main(["replay", str(package), *arguments]) == 0
     row = json.loads(file.read_text())["rows"]["default"]

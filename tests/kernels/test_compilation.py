@@ -14,6 +14,7 @@ import torch
 SCRIPT = Path(__file__).parent / "compile_all.py"
 
 
+@pytest.mark.skipif(not os.environ.get("CI"), reason="takes 10 s of CPU: run by .ci/run, or with CI=true")
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and all tests compile for it")
 def test_every_kernel_compiles(tmp_path):

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from quicksilver.lsp_server.headless import HeadlessClient
 
+from .in_process import in_process_client
+from .scripted_server import ScriptedEngine, read_options
+
 SCRIPT = Path(__file__).with_name("scripted_server.py")
 
 
@@ -27,17 +30,43 @@ def records(tmp_path):
 
 @pytest.fixture
 def editor(records):
-    """editor(*script_options, **initialize_options): a client of a scripted server, initialised."""
+    """editor(*script_options, **initialize_options): a client of a scripted server in this event loop, initialised."""
+
+    @asynccontextmanager
+    async def start(*script_options, initialize=True, **initialize_options):
+        options = read_options(["--record", str(records.file), *script_options])
+        with in_process_client(ScriptedEngine(options)) as client:
+            async with _living(client, initialize, initialize_options):
+                yield client
+
+    return start
+
+
+@pytest.fixture
+def piped_editor(records):
+    """The same over the pipes of a process, for tests of the process itself: its life, its log, broken frames."""
 
     @asynccontextmanager
     async def start(*script_options, initialize=True, **initialize_options):
         command = [sys.executable, "-P", str(SCRIPT), "--record", str(records.file), *script_options]
         client = await HeadlessClient.start(command)
-        try:
-            if initialize:
-                await client.initialize(**initialize_options)
+        async with _living(client, initialize, initialize_options):
             yield client
-        finally:
-            await client.stop()
 
     return start
+
+
+@asynccontextmanager
+async def _living(client, initialize, initialize_options):
+    try:
+        if initialize:
+            await client.initialize(**initialize_options)
+        yield
+    finally:
+        await client.stop()
+
+
+async def idle(client):
+    """Return when an in-process server has read what was sent and has nothing in flight that nobody waits for."""
+    await client.explain()
+    await client.process.idle()

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from quicksilver.fim.errors import EngineUnavailable
@@ -98,7 +99,8 @@ class ScriptedEngine:
             file.write(json.dumps(facts) + "\n")
 
 
-def main() -> int:
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the engine does, from a command line (None: of this process)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--start-ms", type=float, default=0.0)
@@ -111,7 +113,11 @@ def main() -> int:
     parser.add_argument("--confidence", type=float, default=0.5)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--tcp")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = read_options()
     log_to_stderr("debug")
     if options.tcp is not None:
         return run_tcp(read_address(options.tcp), lambda: CompletionServer(ScriptedEngine(options), "0.0.test"))

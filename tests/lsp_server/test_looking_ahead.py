@@ -1,13 +1,14 @@
-"""What is asked ahead, remembered and shared, seen through the server's pipes."""
+"""What is asked ahead, remembered and shared, seen by a client."""
 
 import asyncio
 
 import pytest
 from quicksilver.lsp_server.headless import INLINE_COMPLETION, completion_params
 
+from .conftest import idle
+
 URI = "file:///tmp/sample.py"
 ALL_SHOWN = {"min_confidence": 0}
-AFTER_S = 0.6  # by then what follows a shown text has been asked
 
 
 async def until(condition, timeout_s=5.0):
@@ -54,7 +55,7 @@ async def test_two_equal_questions_look_ahead_once(editor, records):
         client.open(URI, "value = \n")
         asked = [client.ask(INLINE_COMPLETION, completion_params(URI, (0, 8), invoked=False)) for _ in range(2)]
         await asyncio.gather(*(answer for _, answer in asked))
-        await asyncio.sleep(AFTER_S)
+        await idle(client)
     assert prefixes(records) == ["value = ", "value = seen_8"]
     assert records.all("cancelled") == []
 
@@ -64,7 +65,7 @@ async def test_what_is_not_on_show_any_more_is_not_looked_behind(editor, records
         client.open(URI, "value = \nother = \n")
         await automatic(client, 0, 8)
         await automatic(client, 1, 8)
-        await asyncio.sleep(AFTER_S)
+        await idle(client)
     assert prefixes(records) == ["value = ", "value = \nother = ", "value = \nother = seen_17"]
 
 
@@ -105,7 +106,7 @@ async def test_an_answer_asked_ahead_is_the_one_that_would_be_given(editor):
         async with editor("--text", "{'a': 1}", options=ALL_SHOWN | {"prefetch": prefetch}) as client:
             client.open(URI, "value = \n")
             (first,) = await automatic(client, 0, 8)
-            await asyncio.sleep(AFTER_S)
+            await idle(client)
             client.insert(URI, 2, (0, 8), first["insertText"])
             shown.append([item["insertText"] for item in await automatic(client, 0, 16)])
     assert shown == [[], []]  # a second dictionary there would be a mistake
@@ -128,12 +129,12 @@ async def test_nothing_is_asked_ahead_for_a_closed_document(editor, records, reo
         client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
         if reopened:
             client.open(URI, "value = \n")
-        await asyncio.sleep(AFTER_S)
+        await idle(client)
     assert prefixes(records) == ["value = "]
 
 
-async def test_the_server_ends_at_once_while_it_asks_ahead(editor, records):
-    async with editor("--delay-ms", "2000", options=ALL_SHOWN | {"budget_ms": 5000}) as client:
+async def test_the_server_ends_at_once_while_it_asks_ahead(piped_editor, records):
+    async with piped_editor("--delay-ms", "2000", options=ALL_SHOWN | {"budget_ms": 5000}) as client:
         client.open(URI, "value = \n")
         await automatic(client, 0, 8)
         await until(lambda: len(records.all("asked")) == 2)
@@ -171,7 +172,7 @@ async def test_what_follows_several_lines_with_blanks_right_of_the_cursor(editor
     async with editor("--text", "a = 1\n    b = 2", options=ALL_SHOWN) as client:
         client.open(URI, "def first(x):\n      \ny = 1\n")
         (item,) = await automatic(client, 1, 4)
-        await asyncio.sleep(AFTER_S)
+        await idle(client)
         client.replace(URI, 2, ((1, 4), (1, 6)), item["insertText"])
         await automatic(client, 2, 11)
     assert prefixes(records) == ["def first(x):\n    ", "def first(x):\n    a = 1\n    b = 2  "]

@@ -1,4 +1,4 @@
-"""What the language server answers, seen through its pipes."""
+"""What the language server answers, seen by a client."""
 
 import asyncio
 import json
@@ -7,14 +7,16 @@ import pytest
 from quicksilver.lsp_server.framing import encode
 from quicksilver.lsp_server.headless import INLINE_COMPLETION, AnswerError, completion_params
 
+from .conftest import idle
+
 URI = "file:///tmp/sample.py"
 # 😀 is 4 bytes, 2 UTF-16 units, 1 code point; é is 2, 1, 1. The cursor stands behind "= ".
 LINE = "é😀 = "
 TEXT = "import os\f\n" + LINE + "\n"
 
 
-async def test_an_answer_is_one_item_at_the_cursor(editor, records):
-    async with editor() as client:
+async def test_an_answer_is_one_item_at_the_cursor(piped_editor, records):
+    async with piped_editor() as client:
         client.open(URI, "def f():\n    return \n")
         items = await client.complete(URI, (1, 11))
         facts = await client.explain()
@@ -263,8 +265,8 @@ async def test_progress_only_for_clients_that_show_it(editor):
         assert _progress(client) == []
 
 
-async def test_accepting_is_logged_and_the_log_holds_no_source(editor):
-    async with editor() as client:
+async def test_accepting_is_logged_and_the_log_holds_no_source(piped_editor):
+    async with piped_editor() as client:
         client.open(URI, "hunter2_password = \n")
         [item] = await client.complete(URI, (0, 19))
         client.insert(URI, 2, (0, 19), "hunter2_typed")
@@ -277,8 +279,8 @@ async def test_accepting_is_logged_and_the_log_holds_no_source(editor):
     assert "seen_" not in log
 
 
-async def test_a_bug_is_an_error_answer_and_the_log_holds_no_source(editor):
-    async with editor("--crash") as client:
+async def test_a_bug_is_an_error_answer_and_the_log_holds_no_source(piped_editor):
+    async with piped_editor("--crash") as client:
         client.open(URI, "hunter2 = \n")
         with pytest.raises(AnswerError) as error:
             await client.complete(URI, (0, 10))
@@ -325,7 +327,7 @@ async def test_the_context_is_read_ahead_when_typing_stops(editor, records):
         await _until(lambda: records.all("warmed"))
         client.insert(URI, 4, (0, 6), "c")
         await client.complete(URI, (0, 7))
-        await asyncio.sleep(0.4)
+        await idle(client)
         assert [warmed["prefix"] for warmed in records.all("warmed")] == ["x = ab"]
     assert len(records.all("asked")) == 2
 
@@ -346,7 +348,7 @@ async def test_nothing_is_read_ahead_before_the_engine_has_answered(editor, reco
     async with editor(options={"start_engine": False}) as client:
         client.open(URI, "x = \n")
         client.insert(URI, 2, (0, 4), "a")
-        await asyncio.sleep(0.4)
+        await idle(client)
     assert records.all("warmed") == []
 
 
@@ -367,16 +369,16 @@ async def test_a_closed_document_is_not_read_ahead(editor, records):
         await client.complete(URI, (0, 4))
         client.insert(URI, 2, (0, 4), "a")
         client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
-        await asyncio.sleep(0.4)
+        await idle(client)
     assert records.all("warmed") == []
 
 
-async def test_a_bug_while_reading_ahead_is_logged_without_source(editor):
-    async with editor("--crash-warm") as client:
+async def test_a_bug_while_reading_ahead_is_logged_without_source(piped_editor):
+    async with piped_editor("--crash-warm") as client:
         client.open(URI, "hunter2 = \n")
         await client.complete(URI, (0, 10))
         client.insert(URI, 2, (0, 10), "1")
-        await asyncio.sleep(0.4)
+        await _until(lambda: any("failed (RuntimeError)" in line for line in client.stderr_lines))
         assert await client.complete(URI, (0, 11)) != []
     log = "\n".join(client.stderr_lines)
     assert "failed (RuntimeError)" in log and "scripted_server.py" in log

@@ -86,8 +86,8 @@ async def test_an_impossible_change_closes_the_document_until_it_is_reopened(edi
         assert len(await client.complete(URI, (0, 8))) == 1
 
 
-async def test_garbage_is_answered_with_json_rpc_errors(editor):
-    async with editor() as client:
+async def test_garbage_is_answered_with_json_rpc_errors(piped_editor):
+    async with piped_editor() as client:
         for body in (
             b"{nonsense",
             b"[]",
@@ -103,8 +103,8 @@ async def test_garbage_is_answered_with_json_rpc_errors(editor):
     assert codes == [-32700, -32600, -32600, -32600, -32600]
 
 
-async def test_headers_in_any_case_and_bodies_in_pieces(editor):
-    async with editor() as client:
+async def test_headers_in_any_case_and_bodies_in_pieces(piped_editor):
+    async with piped_editor() as client:
         client.open(URI, "value = \n")
         _, answer = client.ask("quicksilver/explain", {})
         assert await answer is None
@@ -153,8 +153,8 @@ async def test_order_of_life(editor):
 
 
 @pytest.mark.parametrize(("how", "code"), [("shutdown and exit", 0), ("exit", 1), ("end of file", 1), ("garbage", 1)])
-async def test_it_ends_at_once_even_while_it_works(editor, how, code):
-    async with editor("--delay-ms", "60000", "--start-ms", "60000") as client:
+async def test_it_ends_at_once_even_while_it_works(piped_editor, how, code):
+    async with piped_editor("--delay-ms", "60000", "--start-ms", "60000") as client:
         client.open(URI, "value = \n")
         client.ask(INLINE_COMPLETION, GOOD)
         await asyncio.sleep(0.1)
@@ -170,8 +170,8 @@ async def test_it_ends_at_once_even_while_it_works(editor, how, code):
         assert not any("Traceback" in line for line in client.stderr_lines)
 
 
-async def test_a_client_that_stops_reading_and_goes_away(editor):
-    async with editor() as client:
+async def test_a_client_that_stops_reading_and_goes_away(piped_editor):
+    async with piped_editor() as client:
         client.process.stdout.feed_eof()
         client.process._transport.get_pipe_transport(1).close()
         for _ in range(20):

@@ -1,9 +1,12 @@
-"""Which open and closed documents' texts reach the engine, in snippets and in offers, through the real server."""
+"""Which open and closed documents' texts reach the engine, in snippets and in offers, through the server."""
 
 import asyncio
 import json
 
 import pytest
+from quicksilver.fim.document import Document
+from quicksilver.fim.hole import find_hole
+from quicksilver.lsp_server.drafts_elsewhere import DraftsElsewhere
 
 STATUS = "quicksilver/workspace"
 TEXT = """from helpers import shared_helper
@@ -82,7 +85,6 @@ async def test_offers_come_from_open_files_and_the_workspace_and_from_no_secret(
         client.open((root / "open.py").as_uri(), code("ALLOWED_OPEN"))
         for name in secrets:  # and edited
             client.insert((root / name).as_uri(), 2, (0, 0), "# typed here\n")
-        await asyncio.sleep(0.4)
         uri = (root / "main.py").as_uri()
         client.open(uri, TEXT)
         request = await latest(client, records, uri)
@@ -106,7 +108,6 @@ async def test_a_document_that_becomes_a_secret_is_forgotten(editor, records, ro
             client.insert((root / becomes).as_uri(), 2, (0, 0), "# typed again\n")
         await client.complete(main, PLACE)
         assert offered(json.loads(records.all("asked")[-1]["all"])) <= {"ALLOWED_FILE"}  # at once
-        await asyncio.sleep(0.4)
         request = await latest(client, records, main)
     assert "MARKER_" not in json.dumps({**request, "hole": None})
 
@@ -116,12 +117,10 @@ async def test_an_untitled_text_that_is_saved_as_a_secret_is_forgotten(editor, r
     async with editor(root=root) as client:
         client.open(scratch, "")
         client.insert(scratch, 2, (0, 0), code("MARKER_SCRATCH"))
-        await asyncio.sleep(0.4)
         client.open(main, TEXT)
         assert "MARKER_SCRATCH" in offered(await latest(client, records, main))
         close(client, scratch)
         client.open((root / "secrets.toml").as_uri(), code("MARKER_SCRATCH"), language="toml")
-        await asyncio.sleep(0.4)
         request = await latest(client, records, main)
     assert "MARKER_" not in json.dumps({**request, "hole": None})
 
@@ -137,7 +136,6 @@ async def test_what_was_edited_in_a_saved_and_closed_file_is_still_shown(editor,
         (root / "notes.py").write_bytes(text.encode())
         client.notify("textDocument/didSave", {"textDocument": {"uri": notes}})
         close(client, notes)
-        await asyncio.sleep(0.4)
         request = await latest(client, records, main)
     assert "ALLOWED_NOTES" in json.dumps(request["snippets"])
     assert "typed here" in json.dumps(request["snippets"])
@@ -170,3 +168,20 @@ async def test_a_workspace_that_is_none_leaves_open_documents_their_offers(edito
         client.open("untitled:a", code("ALLOWED_OPEN"))
         client.open(main, TEXT)
         assert "ALLOWED_OPEN" in offered(await latest(client, records, main))
+
+
+def test_the_document_that_was_typed_before_is_searched_when_another_is_typed():
+    """Its index waits while it is typed. When the cursor goes to another document nothing else changes."""
+    typed, other = (
+        Document(uri=f"untitled:{name}", version=1, language="python", text=text)
+        for name, text in (("typed", code("ALLOWED_TYPED")), ("other", TEXT))
+    )
+    drafts = DraftsElsewhere()
+    drafts.keep_open([typed, other])
+    while drafts.step(typed.uri):
+        pass
+    hole = find_hole(other, len(TEXT) - 1)
+    assert drafts.find(hole, other.uri) == ()
+    while drafts.step(other.uri):
+        pass
+    assert [offer.text for offer in drafts.find(hole, other.uri)] == ["ALLOWED_TYPED"]

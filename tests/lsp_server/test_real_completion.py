@@ -1,4 +1,7 @@
-"""The real checkpoint through the real engine and the real server. Skipped only while there is no checkpoint."""
+"""The checkpoints through the real engine and the real server: the built-in one, and the smallest where that is enough.
+
+Skipped only while there is no checkpoint.
+"""
 
 import asyncio
 import json
@@ -14,20 +17,25 @@ from quicksilver.lsp_server.headless import HeadlessClient, server_command
 from quicksilver.serving.client import EngineClient
 from quicksilver.serving.home import find_home
 
-CHECKPOINT = Path(package_file).parent.parent / "model" / "checkpoints" / "nano"
-pytestmark = pytest.mark.skipif(not CHECKPOINT.is_dir(), reason="no trained checkpoint in model/checkpoints/nano yet")
+NANO = Path(package_file).parent.parent / "model" / "checkpoints" / "nano"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not NANO.is_dir(), reason="no trained checkpoint in model/checkpoints/nano yet"),
+]
 
 SOURCE = "import os\n\n\ndef size(path):\n    return os.path.getsize(path)\n\n\ndef exists(path):\n    return \n"
 CURSOR = (8, 11)
+HOLE = '[[hole]]\nfile = "few.py"\nanchor = "    return os.path."\ntext = "getsize(path)"\n'
 
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory):
     """A home for this file's engine alone; the engine is stopped at the end."""
     home = tmp_path_factory.mktemp("home")
-    found = {**os.environ, "QUICKSILVER_HOME": str(home), "OMP_NUM_THREADS": "2"}
+    found = {**os.environ, "QUICKSILVER_HOME": str(home)}
     yield found
-    asyncio.run(EngineClient(find_home(None, found)).shutdown())
+    for model in (None, NANO):
+        asyncio.run(EngineClient(find_home(model, found)).shutdown())
 
 
 def quicksilver(environ, *arguments, cwd=None):
@@ -58,6 +66,8 @@ def test_the_trace_ends_in_the_text(environ, tmp_path):
         "--json",
         "--policy",
         "one",
+        "--model",
+        NANO,
         "--budget-ms",
         60_000,
     )
@@ -71,9 +81,9 @@ def test_the_trace_ends_in_the_text(environ, tmp_path):
 
 
 async def test_an_engine_killed_between_two_keystrokes_is_back_for_the_second(environ):
-    engine = EngineClient(find_home(None, environ))
+    engine = EngineClient(find_home(NANO, environ))
     uri = "file:///tmp/killed.py"
-    async with await HeadlessClient.start(server_command(), environ) as client:
+    async with await HeadlessClient.start(server_command("--model", str(NANO)), environ) as client:
         await client.initialize(options={"budget_ms": 60_000, "reuse": False})
         client.open(uri, SOURCE)
         await client.complete(uri, CURSOR, invoked=False, timeout_s=120)
@@ -93,11 +103,14 @@ async def test_an_engine_killed_between_two_keystrokes_is_back_for_the_second(en
 def test_doctor_demo_and_bench(environ, tmp_path):
     doctor = quicksilver(environ, "doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
-    demo = quicksilver(environ, "demo")
+    (tmp_path / "few.py").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "holes.toml").write_text(HOLE, encoding="utf-8")
+    demo = quicksilver(environ, "demo", "--examples", tmp_path)
     assert demo.returncode == 0, demo.stderr
     assert " equal what had stood there" in demo.stdout
     file = tmp_path / "latency.json"
-    bench = quicksilver(environ, "bench", "latency", "--keys", 5, "--starts", 1, "--cold", 1, "--json", file)
+    small = ("--model", NANO, "--keys", 3, "--starts", 1, "--cold", 1, "--steps", 4, "--tokens", 8)
+    bench = quicksilver(environ, "bench", "latency", *small, "--json", file)
     assert bench.returncode == 0, bench.stderr
     report = json.loads(file.read_text(encoding="utf-8"))
     names = {row["name"] for row in report["rows"]}

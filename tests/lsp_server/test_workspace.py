@@ -1,4 +1,4 @@
-"""What the engine receives of a workspace through the real server, and what it never does."""
+"""What the engine receives of a workspace through the server, and what it never does."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def asked(records, about=None):
     return [record["all"] for record in found if about is None or record["path"] in about]
 
 
-async def test_not_one_byte_of_a_secret_reaches_the_engine(editor, records, root, tmp_path):
+async def test_not_one_byte_of_a_secret_reaches_the_engine(piped_editor, records, root, tmp_path):
     outside = tmp_path / "outside"
     write(outside, {"helpers.py": code("MARKER_OUT"), "deep/helpers.py": code("MARKER_OUT"), ".env": "MARKER_OUT=1\n"})
     key = "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
@@ -88,14 +88,13 @@ async def test_not_one_byte_of_a_secret_reaches_the_engine(editor, records, root
     (root / "looks_fine.py").symlink_to(outside / "helpers.py")
     (root / "linked").symlink_to(outside)
     texts = {name: text for name, text in secrets.items() if "MARKER" in text}
-    async with editor(options={"exclude": ["left_out/"]}, root=root) as client:
+    async with piped_editor(options={"exclude": ["left_out/"]}, root=root) as client:
         for name, text in texts.items():  # a person has them open, too
             client.open((root / name).as_uri(), text + f"# {name}\n")
         client.open((root / "looks_fine.py").as_uri(), code("MARKER_OUT"))
         client.open((outside / "helpers.py").as_uri(), code("MARKER_OUT"))
         for name in ("x_gen.py", "private/local.py", ".env.py", "credentials.py"):
             client.insert((root / name).as_uri(), 2, (0, 0), "# typed here\n")
-        await asyncio.sleep(0.5)
         uri = (root / "main.py").as_uri()
         client.open(uri, TEXT)
         status = await settled(client)
@@ -137,7 +136,8 @@ async def test_without_a_root_open_documents_give_snippets_and_nothing_is_read(e
 async def test_switched_off(editor, records, root, options):
     async with editor(options=options, root=root) as client:
         client.open((root / "main.py").as_uri(), TEXT)
-        await asyncio.sleep(0.3)
+        if options.get("workspace", True):
+            await settled(client)
         await client.complete((root / "main.py").as_uri(), PLACE)
         status = await client.request(STATUS, {})
     assert status["is_on"] is options.get("workspace", True)
@@ -217,9 +217,9 @@ async def test_odd_folders_are_no_workspace(editor, folders):
             await client.request("quicksilver/nothing", {})
 
 
-async def test_the_server_ends_at_once_while_it_indexes(editor, tmp_path):
+async def test_the_server_ends_at_once_while_it_indexes(piped_editor, tmp_path):
     write(tmp_path / "many", {f"p{n % 40}/m{n}.py": code(f"NAME_{n}") * 20 for n in range(1_500)})
-    async with editor(root=tmp_path / "many") as client:
+    async with piped_editor(root=tmp_path / "many") as client:
         while not (await client.request(STATUS, {})).get("n_files"):
             await asyncio.sleep(0.005)
         started_s = time.perf_counter()

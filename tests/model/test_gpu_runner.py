@@ -78,9 +78,14 @@ def canvas_of(model: Denoiser, n_rows: int, n: int, seed: int | None = None) -> 
     return canvas
 
 
-@pytest.mark.parametrize("n_steps", [1, 3, 4, 7, 16])
-@pytest.mark.parametrize("confidence_min", [0.02, 0.5, 1.0])
-@pytest.mark.parametrize("n_context", [2, 31, 32, 60])
+PAIRS = [  # each two values of two parameters meet
+    (n_steps, (0.02, 0.5, 1.0)[(i + j) % 3], n_context)
+    for i, n_steps in enumerate((1, 3, 4, 7, 16))
+    for j, n_context in enumerate((2, 31, 32, 60))
+]
+
+
+@pytest.mark.parametrize(("n_steps", "confidence_min", "n_context"), PAIRS)
 def test_one_canvas(n_steps: int, confidence_min: float, n_context: int):
     ask = Fill(canvas_of(MODEL, 1, 11), context(n_context), rules(), confidence_min, n_steps)
     (got,) = GpuRunner(MODEL, rehearsed)([ask])

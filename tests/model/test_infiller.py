@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import sys
 import types
@@ -19,6 +20,8 @@ from quicksilver.model.ranker import Ranker, features
 from quicksilver.model.verification import Verified
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -27,9 +30,20 @@ def folder(tmp_path):
     return tmp_path / "c"
 
 
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    tokenizer, folder = tiny_tokenizer(), tmp_path_factory.mktemp("loaded")
+    checkpoint.save(folder / "c", "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
+    return load_infiller(folder / "c")
+
+
 @pytest.fixture
-def infiller(folder):
-    return load_infiller(folder)
+def infiller(loaded):
+    """Loaded once for this file, since that compiles; each test finds nothing cached, and tokens as they were."""
+    loaded.cache.clear()
+    before = copy.deepcopy(loaded._tokens)
+    yield loaded
+    loaded._tokens = before
 
 
 def with_ranker(infiller: DenoisingInfiller, ranker: Ranker) -> DenoisingInfiller:

@@ -18,6 +18,8 @@ from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
 from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
+pytestmark = pytest.mark.slow
+
 
 def engine_info(home: EngineHome) -> EngineInfo:
     info = read_info(home)

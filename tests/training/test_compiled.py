@@ -13,6 +13,8 @@ from quicksilver.training.loss import AS_WRITTEN, Passes, combined_loss
 from quicksilver.training.samples import SampleConfig, SampleStream
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 TOKENIZER = tiny_tokenizer()
 CPU = torch.device("cpu")
 STREAM = SampleStream([Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 9)], TOKENIZER, SampleConfig(n_canvas=24))

@@ -14,6 +14,8 @@ from quicksilver.training import command, corpus, sources
 from quicksilver.training.corpus_report import corpus_report
 from quicksilver.training.sources import Origin, Package, Refused
 
+pytestmark = pytest.mark.slow
+
 CODE = "".join(f"def function_{i}(first, second):\n    return first + second * {i}\n\n\n" for i in range(20))
 OTHER = "".join(f"class Thing{i}:\n    def open_{i}(self, path):\n        self.path = path\n\n\n" for i in range(30))
 THIRD = "".join(

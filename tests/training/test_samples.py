@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.model.tokenizer import Special
 from quicksilver.training.corpus import Document
@@ -34,6 +34,7 @@ def test_shapes_and_targets(seed):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000))
+@example(525)  # the hole's last token is the last of the context: the end token did not fit
 def test_canvases_continue_the_context_at_their_anchor(seed):
     """Near the hole the text is the same, though its tokens may be others."""
     b = batch(seed)
@@ -48,7 +49,8 @@ def test_canvases_continue_the_context_at_their_anchor(seed):
             known = TOKENIZER.decode(following[(following != PAD) & (following != END)].tolist())
             assert known.startswith(asked) or asked.startswith(known)
             if b.weights[row, canvas][ends].any():
-                assert END in following and asked == known
+                assert asked == known
+                assert END in following or PAD not in b.tokens[row]  # a full context may end just before it
             assert not len(ends) or (target[ends[0] :] == END).all()
 
 

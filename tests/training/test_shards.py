@@ -31,7 +31,7 @@ def test_documents_come_back_exactly(folder):
     assert shards.read(folder, "valid") == DOCUMENTS[:2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=300), min_size=1, max_size=8))
 def test_any_text_comes_back_exactly_over_any_borders(texts, tmp_path_factory, tokenizer_file):
     folder = tmp_path_factory.mktemp("any") / "shards"

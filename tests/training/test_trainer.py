@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 import signal
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ from quicksilver.training.probe import Probe, draw_holes, fill
 from quicksilver.training.samples import SampleConfig, SampleStream
 from quicksilver.training.trainer import LOG, N_SKIPPED_MAX, STATE, TrainConfig, Trainer
 from tiny import TEXTS, tiny_config, tiny_tokenizer
+
+pytestmark = pytest.mark.slow
 
 TOKENIZER = tiny_tokenizer()
 DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)]
@@ -41,6 +44,21 @@ def weights(run):
     return torch.cat([p.detach().flatten() for p in run.model.parameters()])
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that came to its end, and its folder: not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    run = trainer(folder)
+    assert run.run(show=False) == "done"
+    return run, folder
+
+
+@pytest.fixture
+def ended(whole, tmp_path):
+    """A folder of a run that came to its end."""
+    return shutil.copytree(whole[1], tmp_path / "ended")
+
+
 class InterruptedRunError(Exception):
     pass
 
@@ -61,19 +79,16 @@ def fail():
     raise InterruptedRunError
 
 
-def test_learns_and_logs(tmp_path):
-    run = trainer(tmp_path)
-    assert run.run(show=False) == "done"
-    steps = curve(tmp_path)
+def test_learns_and_logs(whole):
+    _, folder = whole
+    steps = curve(folder)
     assert [s[0] for s in steps] == list(range(1, 13))
     assert steps[-1][1] < steps[0][1]
-    assert "valid_next" in (tmp_path / LOG).read_text()
+    assert "valid_next" in (folder / LOG).read_text()
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path):
-    whole = trainer(tmp_path / "whole")
-    whole.run(show=False)
-
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path, whole):
+    run, folder = whole
     stopped = trainer(tmp_path / "parts", replace(PLAN, save_minutes=0.0))
     stop_before(stopped, 7, fail)
     with pytest.raises(InterruptedRunError):
@@ -82,9 +97,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(tmp_path):
     assert resumed.resume()
     assert resumed.step == 7
     resumed.run(show=False)
-    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
-    assert torch.equal(weights(resumed), weights(whole))
-    for name, average in whole.averaged.state_dict().items():
+    assert curve(tmp_path / "parts") == curve(folder)
+    assert torch.equal(weights(resumed), weights(run))
+    for name, average in run.averaged.state_dict().items():
         assert torch.equal(resumed.averaged.state_dict()[name], average), name
 
 
@@ -111,19 +126,17 @@ def test_an_interrupt_lets_the_step_end_and_saves(tmp_path, kind):
 
 
 @pytest.mark.parametrize("line", ['{"step": 99}\n', '{"step": 12, "nex'])
-def test_lines_lost_with_a_kill_leave_the_log(tmp_path, line):
-    trainer(tmp_path).run(show=False)
-    with (tmp_path / LOG).open("a") as stream:
+def test_lines_lost_with_a_kill_leave_the_log(ended, line):
+    with (ended / LOG).open("a") as stream:
         stream.write(line)
-    trainer(tmp_path).resume()
-    assert [s[0] for s in curve(tmp_path)] == list(range(1, 13))
+    trainer(ended).resume()
+    assert [s[0] for s in curve(ended)] == list(range(1, 13))
 
 
-def test_a_fresh_run_starts_a_fresh_log(tmp_path):
-    trainer(tmp_path).run(show=False)
-    (tmp_path / STATE).unlink()
-    assert not trainer(tmp_path).resume()
-    assert curve(tmp_path) == []
+def test_a_fresh_run_starts_a_fresh_log(ended):
+    (ended / STATE).unlink()
+    assert not trainer(ended).resume()
+    assert curve(ended) == []
 
 
 def test_nothing_to_resume(tmp_path):
