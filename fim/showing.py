@@ -13,7 +13,7 @@ from .types import Alternative, Completion, CompletionSource
 
 N_LEAST = 3  # characters: to accept fewer saves next to nothing
 N_TRIMMED = 8  # of the options with most to gain, how many are looked at
-UNKNOWN_LEAST = 0.95  # of what the ranker gave less, a tenth to a half was wrong in new files (decision 26)
+UNKNOWN_ODDS = 3.0  # of .85 they make .94: below that a fifth was wrong inside words of new files (decision 26)
 ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # what ends a text together with a closing bracket
 
 
@@ -36,8 +36,8 @@ def always(_text: str) -> bool:
 class Demand:
     """How likely a text must be right to be shown: `least`, wherever it is and however short.
 
-    knows says whether a text leaves the begun word one that is known; of a word that stands nowhere, UNKNOWN_LEAST is
-    demanded at least.
+    knows says whether a text leaves the begun word one that is known; of a word that stands nowhere the odds must be
+    UNKNOWN_ODDS times as good.
     """
 
     least: float
@@ -45,7 +45,9 @@ class Demand:
 
     def of(self, text: str) -> float:
         """The least probability for a text."""
-        return self.least if self.knows(text) else max(self.least, UNKNOWN_LEAST)
+        if self.knows(text):
+            return self.least
+        return UNKNOWN_ODDS * self.least / (1 + (UNKNOWN_ODDS - 1) * self.least)
 
     def gain(self, showing: Showing) -> float:
         """What a text can be expected to save, in characters, less what it costs if it is wrong.

@@ -9,7 +9,7 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -113,7 +113,7 @@ class CompletionServer(StrictServer):
         if ask.invoked:
             self.care.wake()
         around, settings = self.surroundings(session, ask.offset), self.settings
-        work = self._settled(ask, session, settings, complete_inline(ask, settings, self.care, self.encoding, around))
+        work = self._settled(ask, session, settings, around)
         about = (id(ask.document), ask.offset, ask.invoked, settings)
         with self.project.question():
             found = await session.run_newest(work, about=about)
@@ -128,14 +128,18 @@ class CompletionServer(StrictServer):
         self.spawn(look_ahead(self, session, ask, found))
         return found
 
-    async def _settled(self, ask: Ask, session: Session, settings: Settings, work: Awaitable[Answer]) -> Answer:
-        """An answer, once its text has been wanted long enough to appear."""
+    async def _settled(self, ask: Ask, session: Session, settings: Settings, around: Surroundings) -> Answer:
+        """The answer, once its text has been wanted long enough to appear."""
         asked_s = self.clock.now_s()
-        answer = await work
-        session.held = hold(ask, answer, session.shown, session.held, asked_s)
-        if session.held is None or not settings.settle_ms:
+        answer = await complete_inline(ask, settings, self.care, self.encoding, around)
+        if not settings.settle_ms or self.settings is not settings:
             return answer
-        return await settle(answer, session.held, settings.settle_ms, self.clock)
+        session.held = hold(ask, answer, session.shown, session.held, asked_s)
+        if session.held is None:
+            return answer
+        settled = await settle(answer, session.held, settings.settle_ms, self.clock)
+        session.held = None  # it appears now
+        return settled
 
     def surroundings(self, session: Session, offset: int) -> Surroundings:
         """What is known around the cursor in an open document."""

@@ -94,7 +94,8 @@ def test_an_unknown_word_must_be_surer():
     for knows, expected in ((lambda text: text == "nems", ("nems", False)), (lambda text: False, None)):
         found = choose(of, same, Demand(least=0.9, knows=knows))
         assert (found and (found.text, found.is_cut)) == expected
-    assert choose(completion("nems", ((4, 0.96),)), same, Demand(least=0.9, knows=lambda text: False)) is not None
+    assert choose(completion("nems", ((4, 0.97),)), same, Demand(least=0.9, knows=lambda text: False)) is not None
+    assert Demand(least=0.0, knows=lambda text: False).of("nems") == 0.0  # then everything is shown
 
 
 def test_without_cuts_all_or_nothing():

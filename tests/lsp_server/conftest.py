@@ -58,6 +58,10 @@ def piped_editor(records):
 
 @asynccontextmanager
 async def _living(client, initialize, initialize_options):
+    """A client that is ended in any case. New suggestions appear at once here: test_settling.py has the wait."""
+    options = initialize_options.get("options")
+    if options is None or isinstance(options, dict):
+        initialize_options = {**initialize_options, "options": {"settle_ms": 0, **(options or {})}}
     try:
         if initialize:
             await client.initialize(**initialize_options)

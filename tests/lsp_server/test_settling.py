@@ -1,5 +1,6 @@
 """A new suggestion appears once it has been wanted for a moment."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from quicksilver.fim.document import Document
 from quicksilver.fim.positions import Position
 from quicksilver.fim.reuse import Shown
 from quicksilver.lsp_server.answers import Answer, Ask
+from quicksilver.lsp_server.headless import INLINE_COMPLETION, completion_params
 from quicksilver.lsp_server.on_show import LastShown
 from quicksilver.lsp_server.settling import Clock, Held, hold, settle
 
@@ -78,3 +80,22 @@ async def test_the_wait_is_what_is_left_and_is_told():
     assert found.timings_ms == pytest.approx({"settle": 30.0, "total": 100.0})
     assert (await settle(answer(ask(), "x"), held("x"), 70.0, clock)).timings_ms == {}
     assert slept == [0.03]
+
+
+async def test_a_question_that_the_next_key_stops_shows_nothing_and_its_text_goes_on_waiting(editor, records):
+    uri = "file:///a.py"
+    async with editor("--text", "compute(x)", "--confidence", "0.99", options={"settle_ms": 400}) as client:
+        client.open(uri, TEXT)
+        _, first = client.ask(INLINE_COMPLETION, completion_params(uri, (0, 8), invoked=False))
+        while not records.all("answered"):
+            await asyncio.sleep(0.01)
+        client.insert(uri, 2, (0, 8), "c")
+        second = await client.request(INLINE_COMPLETION, completion_params(uri, (0, 9), invoked=False))
+        assert (await first)["items"] == []
+        assert [item["insertText"] for item in second["items"]] == ["ompute(x)"]
+        assert len(records.all("asked")) == 1  # the held text answers the second question
+        settled = (await client.explain())["timings_ms"]
+        assert 0 < settled["settle"] < 400  # the wait began with the first question
+        client.insert(uri, 3, (0, 9), "o")
+        await client.request(INLINE_COMPLETION, completion_params(uri, (0, 10), invoked=False))
+        assert "settle" not in (await client.explain())["timings_ms"]  # on the screen already
