@@ -1,4 +1,4 @@
-"""Twins: a function that goes on as another one of the file does, with this one's names in place of theirs.
+"""Twins: a function that continues as another one of the file does, with this one's names in place of theirs.
 
 Two functions are twins as far as their lines have the same shape (`analogies`). What follows in the other one, with the
 names that were learnt on the way, is a draft for the rest of the line or, where none is written yet, of the body. Owns
