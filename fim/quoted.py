@@ -75,6 +75,6 @@ def _open_quote(around: Around) -> str:
 
 def _is_closed(around: Around, quote: str) -> bool:
     """Whether the string ends right of the cursor: on its line, or below where three quotes open and close in pairs."""
-    text = around.hole.suffix if len(quote) == 3 else around.right
-    n = sum(match.group() == quote for match in _QUOTE_OR_ESCAPE.finditer(text))
-    return n % 2 == 1
+    if len(quote) == 3:
+        return around.hole.suffix.count(quote) % 2 == 1
+    return sum(match.group() == quote for match in _QUOTE_OR_ESCAPE.finditer(around.right)) % 2 == 1
