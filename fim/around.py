@@ -4,6 +4,7 @@ Owns the cursor's line on both sides, the code below it, the brackets that are o
 stands in. It does not know answers.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from .literals import LiteralKind, literal_at
 from .syntax import Syntax
 from .types import Hole
 
+_F_STRING = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])(\"\"\"|'''|[\"'])")
 N_LINES_OPEN = 100  # above the cursor, in which an open bracket is looked for
 
 
@@ -51,9 +53,14 @@ class Around:
 
     @cached_property
     def literal(self) -> LiteralKind | None:
-        """The comment or string that the cursor stands in; None in code. Without a tree only Python is read."""
-        if self.syntax is not None:
-            return literal_at(self.syntax, len(self.hole.prefix))
+        """The comment or string that the cursor stands in; None in code, and in a field of an f-string.
+
+        Without a tree only Python is read.
+        """
+        kind = literal_at(self.syntax, len(self.hole.prefix)) if self.syntax is not None else self._literal_by_line()
+        return None if kind == "string" and _in_field(self.left) else kind
+
+    def _literal_by_line(self) -> LiteralKind | None:
         if self.hole.language != "python":
             return None
         if in_triple_quotes(self.hole.prefix):
@@ -90,6 +97,15 @@ class Around:
                 found.append(line)
             at = following
         return found
+
+
+def _in_field(left: str) -> bool:
+    """Whether the f-string that a line leaves open has a field open at its end."""
+    begins = list(_F_STRING.finditer(left))
+    if not begins:
+        return False
+    inside = left[begins[-1].end() :].replace("{{", "").replace("}}", "")
+    return begins[-1].group(1) not in inside and inside.count("{") > inside.count("}")
 
 
 def line_left(prefix: str) -> str:

@@ -32,10 +32,10 @@ class Checks:
         stands_elsewhere: Callable[[str], bool] = nowhere,
     ) -> None:
         self._hole, self._syntax, self._off = hole, syntax, off
-        self._stands_elsewhere = stands_elsewhere
+        self._stands_elsewhere = cache(stands_elsewhere)  # it looks through other files
         self._stop_s = time.thread_time() + CHECKING_S
         self._n_before: int | None = None  # errors without any text; counted when it matters: two parses
-        self._around = Around(hole, syntax, stands_elsewhere)
+        self._around = Around(hole, syntax, self._stands_elsewhere)
         self.knows = cache(self._knows)
 
     def trimmed(self, text: str) -> str:
@@ -52,6 +52,7 @@ class Checks:
         return new_errors(tree, self._hole, text, self._n_before) > 0
 
     def _knows(self, text: str) -> bool:
+        """Whether a text makes the begun word one that is known."""
         return "known-words" in self._off or completes_known_word(self._around, text)
 
     def _readable(self) -> Syntax | None:

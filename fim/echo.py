@@ -20,11 +20,10 @@ _LEAVES = re.compile(r"\s*(?:return|raise|yield|pass|assert|super\b|\.\.\.|[\"']
 
 
 def drop_line_above(around: Around, text: str) -> str:
-    """Nothing where the first line of text makes the cursor's line the same as the nearest line above.
+    """Drops text whose first line makes the cursor's line equal to the nearest line above.
 
-    The same for several lines that stand above the cursor in this order, however they are indented. Not where brackets
-    are open, between which rows of data may be alike, nor for single words and signs, nor in a file that has two equal
-    lines in a row already.
+    Also drops several lines that stand directly above the cursor in this order, at any indentation. Keeps rows of data
+    in open brackets, single words and signs, and all text in a file that already has two equal lines in a row.
     """
     found = _written(around, text)
     if found is None:
@@ -36,10 +35,10 @@ def drop_line_above(around: Around, text: str) -> str:
 
 
 def drop_neighbour(around: Around, text: str) -> str:
-    """Nothing where a function's body is to begin with the statement that the function above it ends with.
+    """Drops text that begins a function's body with the last statement of the function above.
 
-    Python only. Statements that many functions consist of (`return`, `raise`, `pass`) may be repeated, and so may one
-    that the file repeats already.
+    Python only. Keeps statements that many functions consist of (`return`, `raise`, `pass`), and those that the file
+    already repeats.
     """
     found = _written(around, text)
     if around.hole.language != "python" or around.opener is None or found is None:

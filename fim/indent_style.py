@@ -63,9 +63,9 @@ def indent_unit(around: Around) -> str | None:
 
 
 def drop_odd_indent(around: Around, text: str) -> str:
-    """Nothing where text indents a blank line deeper than the block that the line is in already.
+    """Drops text that indents a blank line deeper than the block that it is in.
 
-    The line above may have opened a block; then the first level below it is right, however it is reached.
+    If the line above has opened a block, text may complete the block's first level.
     """
     added = _indent(text)
     if not added or around.left.strip() or around.in_expression or around.literal is not None:
@@ -83,9 +83,9 @@ def drop_odd_indent(around: Around, text: str) -> str:
 
 
 def drop_glued_line(around: Around, text: str) -> str:
-    """Nothing where text fills the only blank line above a definition with a line of the code above it.
+    """Drops text that fills the only blank line above a definition with a line of the code above it.
 
-    Python only. The person has not indented that line: it keeps definitions apart.
+    Python only. A line that the person has not indented separates definitions.
     """
     if around.hole.language != "python" or around.left or around.right.strip() or around.opener is not None:
         return text

@@ -1,4 +1,4 @@
-"""Keys that a literal or a call has already: an answer does not give them a second time.
+"""Keys that a literal, a call or a list of parameters already has: an answer does not repeat them.
 
 Owns a small reading of entries between brackets, divided by commas. It does not know grammars.
 """
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def drop_repeated_key(around: Around, text: str) -> str:
-    """Text up to an entry whose key stands in the same literal, call or list of parameters already."""
+    """Text up to an entry whose key the same literal, call or list of parameters already has."""
     if (":" not in text and "=" not in text) or around.literal in ("comment", "docstring"):
         return text
     above = "\n".join(lines_above(around.hole.prefix))

@@ -1,4 +1,4 @@
-"""Begun words: which ones an answer may complete or leave as they are.
+"""Begun words: which of them an answer may complete, and which it may leave as they are.
 
 Owns what words are known: those of the document, of other files, of Python. It does not know models or how sure one is.
 """
@@ -24,9 +24,9 @@ _BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
 
 
 def drop_half_word(around: Around, text: str) -> str:
-    """Nothing where text makes a begun word of prose one that nobody has written anywhere.
+    """Drops text that makes a begun word of prose a word that stands nowhere.
 
-    A string is prose where it has a blank; else its word may be a key or a path, which is new.
+    A string with a blank is prose. The word of another string may be a key or a path, and new.
     """
     is_prose = around.literal in ("comment", "docstring") or (around.literal == "string" and _has_blank(around))
     if not is_prose or not _continues(around, text) or knows(around, around.begun + word_after(text)):
@@ -35,9 +35,9 @@ def drop_half_word(around: Around, text: str) -> str:
 
 
 def drop_after_unknown(around: Around, text: str) -> str:
-    """Nothing where text goes on behind a begun name that nobody has written anywhere: the name has to come first.
+    """Drops text that leaves a begun name as it is, if that name stands nowhere: the name has to be completed first.
 
-    Python only. Attributes may be those of a library, and a name may be new where names are made.
+    Python only. Keeps text behind attributes, which may be a library's, and where a new name may be made.
     """
     begun = around.begun
     head = around.left[: len(around.left) - len(begun)]
@@ -52,7 +52,7 @@ def drop_after_unknown(around: Around, text: str) -> str:
 
 
 def completes_known_word(around: Around, text: str) -> bool:
-    """Whether text makes a begun word of code one that is known; True where it continues no word."""
+    """Whether text makes a begun word of code a known one; True if it continues no word."""
     if not _continues(around, text):
         return True
     return around.literal is None and knows(around, around.begun + word_after(text))
@@ -61,8 +61,10 @@ def completes_known_word(around: Around, text: str) -> bool:
 def knows(around: Around, word: str) -> bool:
     """Whether a word stands in the document, but for the cursor's own, in another file or in Python itself."""
     is_member = around.left[: len(around.left) - len(around.begun)].endswith(".")
-    is_python = around.hole.language == "python" and not is_member and word in PYTHON_WORDS
-    if is_python or (_DUNDER.fullmatch(word) and hasattr(object, word)):
+    is_python = around.hole.language == "python"
+    if is_python and is_member and keyword.iskeyword(word):
+        return False  # wherever it stands: no attribute is called so
+    if (is_python and not is_member and word in PYTHON_WORDS) or (_DUNDER.fullmatch(word) and hasattr(object, word)):
         return True
     before = around.hole.prefix[: len(around.hole.prefix) - len(around.begun)]
     return (

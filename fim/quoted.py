@@ -1,4 +1,4 @@
-"""Answers inside strings and comments: they leave neither, and are no code from elsewhere in the file.
+"""Answers inside strings and comments: they do not leave the string, and do not copy code of the file.
 
 Owns these rules; each takes text away and never adds any.
 """
@@ -19,7 +19,7 @@ _CODE_SIGN = re.compile(
 
 
 def cut_at_string_end(around: Around, text: str) -> str:
-    """Text up to a quote that would end the string that the cursor stands in, where its own end stands further right.
+    """Text up to a quote that would end the cursor's string, if the string's own end stands further right.
 
     Text may end the string and begin another one: `a", "b`.
     """
@@ -39,9 +39,9 @@ def cut_at_string_end(around: Around, text: str) -> str:
 
 
 def cut_at_code(around: Around, text: str) -> str:
-    """Prose up to where it goes on as a line of code of the same file does; only a tree tells code from prose.
+    """Prose up to the place from which on it is a line of code of the same file; needs a tree, to tell code from prose.
 
-    Examples in docstrings, code that is commented out and what stands in backquotes are code.
+    Keeps examples in docstrings, code that is commented out and text in backquotes.
     """
     if around.syntax is None or around.literal not in ("comment", "docstring"):
         return text
@@ -75,6 +75,6 @@ def _open_quote(around: Around) -> str:
 
 def _is_closed(around: Around, quote: str) -> bool:
     """Whether the string ends right of the cursor: on its line, or below where three quotes open and close in pairs."""
-    text = around.hole.suffix if len(quote) == 3 else around.right
-    n = sum(match.group() == quote for match in _QUOTE_OR_ESCAPE.finditer(text))
-    return n % 2 == 1
+    if len(quote) == 3:
+        return around.hole.suffix.count(quote) % 2 == 1
+    return sum(match.group() == quote for match in _QUOTE_OR_ESCAPE.finditer(around.right)) % 2 == 1

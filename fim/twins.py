@@ -1,4 +1,4 @@
-"""Twins: a function that goes on as another one of the file does, with this one's names in place of theirs.
+"""Twins: a function that continues as another one of the file does, with this one's names in place of theirs.
 
 Two functions are twins as far as their lines have the same shape (`analogies`). What follows in the other one, with the
 names that were learnt on the way, is a draft for the rest of the line or, where none is written yet, of the body. Owns
@@ -43,7 +43,7 @@ def find_twin(prefix: str, suffix: str, *, multiline: bool) -> Twin | None:
     if len(ours) > N_LINES_BODY:
         return None
     below = suffix.split("\n", N_LINES_BELOW)[1:]
-    for lines in _functions(above[:header], below):
+    for lines in _functions(above[:header], below, tokens_of(ours[0])):
         found = _followed(ours, left, lines, multiline=multiline)
         if found is not None:
             return found
@@ -64,11 +64,12 @@ def _header(above: Sequence[str], left: str) -> int | None:
     return None
 
 
-def _functions(above: Sequence[str], below: Sequence[str]) -> Iterator[list[str]]:
-    """The lines of the functions above, the nearest first, and of those below; blank ones are left out."""
+def _functions(above: Sequence[str], below: Sequence[str], header: Sequence[str]) -> Iterator[list[str]]:
+    """The lines of the functions above, the nearest first, and of those below, whose first line has the header's shape;
+    blank lines are left out."""
     for lines, places in ((above, range(len(above) - 1, -1, -1)), (below, range(len(below)))):
         for at in places:
-            if _DEF.match(lines[at]):
+            if _DEF.match(lines[at]) and _learns(Names(), tokens_of(lines[at]), header):
                 indent = indent_of(lines[at])
                 body = _solid(lines[at + 1 : at + 1 + 2 * N_LINES_BODY])
                 end = next((i for i, line in enumerate(body) if _leaves(line, indent)), len(body))

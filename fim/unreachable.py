@@ -1,6 +1,6 @@
-"""Statements behind which nothing runs: an answer does not put one above code of the same block.
+"""Statements that end a block's run: an answer does not put one above code of the same block.
 
-Owns that rule. It goes by indentation, which holds in whatever language is laid out by blocks.
+Owns that rule. It reads indentation, so it holds in any language whose blocks are indented.
 """
 
 import re
@@ -19,7 +19,7 @@ _LABEL = re.compile(r"[)\]}]|\w+\s*:$|(?:case|default|elif|else|except|finally|c
 def cut_at_jump(around: Around, text: str) -> str:
     """Text up to a `return`, `raise`, `continue` or `break` that makes the line below it unreachable.
 
-    It stays where the person has written the word, in brackets, strings and comments, and above a label.
+    Keeps the statement if the person has typed the word, in brackets, strings and comments, and above a label.
     """
     if around.right.strip() or not _WORD.search(around.begun + text):
         return text

@@ -12,7 +12,7 @@ COMMANDS = [
     "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "eval heldout",
     "eval infill", "train corpus", "train tokenizer", "train shards", "train run", "train curves", "train ranker",
     "train card", "train average", "bench latency", "bench throughput", "bench peers", "bench scaling",
-    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench protocol",
+    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench typing", "bench protocol",
     "bench soak", "bench indexing",
 ]  # fmt: skip
 
