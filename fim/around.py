@@ -18,10 +18,14 @@ N_LINES_OPEN = 100  # above the cursor, in which an open bracket is looked for
 
 @dataclass(frozen=True)
 class Around:
-    """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out)."""
+    """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out).
+
+    indent is what the editor indents a level with, None where it does not say.
+    """
 
     hole: Hole
     syntax: Syntax | None = None
+    indent: str | None = None
 
     @cached_property
     def left(self) -> str:

@@ -88,7 +88,7 @@ async def complete_inline(
         left = typed_through(around.last.shown, document, ask.offset)
         if left is not None and left.strip():
             return _reused(ask, document, left, around.last.answer, encoding)
-    about = (document.text, ask.offset, around.snippets)
+    about = (document.text, ask.offset, ask.indent, around.snippets)
     known = around.remembered.find(about) if settings.reuse and not ask.invoked else None
     if known is not None:
         return _stamped(known, ask, document)
@@ -154,7 +154,7 @@ def _showings(
         return syntax if time.thread_time() < stop_s else None
 
     def trimmed(text: str) -> str:
-        return trim(hole, text, "\n", readable(), off)
+        return trim(hole, text, "\n", readable(), off, ask.indent)
 
     n_before: list[int] = []  # errors without any text; counted when it matters: two parses
 
