@@ -25,13 +25,13 @@ local function greet(state)
   if vim.fn.filereadable(marker) == 1 then
     return
   end
-  if state == 'starting' then
+  if state == 'starting' and not is_first_start then
     is_first_start = true
-    tell_once('loading the model; completions come when it is ready', vim.log.levels.INFO)
+    log.tell('loading the model; completions come when it is ready', vim.log.levels.INFO)
   elseif state == 'ready' and is_first_start then
     vim.fn.mkdir(launch.state_folder(), 'p')
     vim.fn.writefile({}, marker)
-    tell_once('ready; type, and pause (:help quicksilver)', vim.log.levels.INFO)
+    log.tell('ready; type, and pause (:help quicksilver)', vim.log.levels.INFO)
   end
 end
 
