@@ -33,3 +33,14 @@ def test_every_file_says_whose_it_is():
         assert "lexical-binding: t" in text.splitlines()[0]
         assert "SPDX-License-Identifier: Apache-2.0" in text
         assert text.endswith(f"(provide '{file.stem})\n;;; {file.name} ends here\n")
+
+
+@pytest.mark.parametrize(("model", "expected"), [("~/nano", "/home/ada/nano"), ("nano", "nano")])
+def test_the_model_is_part_of_the_command(model, expected):
+    form = f"""(progn (setenv "HOME" "/home/ada") (require 'quicksilver-server)
+      (setq quicksilver-model {lisp_string(model)}) (princ (quicksilver-server-command)))"""
+    done = run_batch("-L", str(CLIENT), "--eval", form)
+    assert done.stdout == f"(quicksilver lsp --model {expected})"
+    assert run_batch("-L", str(CLIENT), "--eval", """(progn (require 'quicksilver-server)
+      (princ (list (risky-local-variable-p 'quicksilver-model) (risky-local-variable-p 'quicksilver-command))))"""
+    ).stdout == "(t t)"  # fmt: skip
