@@ -41,6 +41,10 @@ def test_the_model_is_part_of_the_command(model, expected):
       (setq quicksilver-model {lisp_string(model)}) (princ (quicksilver-server-command)))"""
     done = run_batch("-L", str(CLIENT), "--eval", form)
     assert done.stdout == f"(quicksilver lsp --model {expected})"
-    assert run_batch("-L", str(CLIENT), "--eval", """(progn (require 'quicksilver-server)
-      (princ (list (risky-local-variable-p 'quicksilver-model) (risky-local-variable-p 'quicksilver-command))))"""
-    ).stdout == "(t t)"  # fmt: skip
+
+
+def test_no_file_or_folder_can_name_what_runs():
+    names = ("quicksilver-model", "quicksilver-command")
+    checks = " ".join(f"(and (risky-local-variable-p '{name}) t)" for name in names)
+    done = run_batch("-L", str(CLIENT), "--eval", f"(progn (require 'quicksilver-server) (princ (list {checks})))")
+    assert done.stdout == "(t t)"
