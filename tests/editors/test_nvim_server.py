@@ -458,6 +458,25 @@ def test_neovims_own_client(project, nvim):
     screen.wait_for_buffer("x = first, second")
 
 
+def test_neovims_own_client_with_the_lines_of_the_page(project, nvim, tmp_path):
+    if version_of(nvim) < (0, 12):
+        pytest.skip("Neovim has an inline completion of its own from 0.12 on")
+    page = (PLUGIN.parents[1] / "docs" / "editors.md").read_text()
+    lines = re.search(r"```lua\n(.*?)```", page, re.DOTALL)
+    assert lines is not None
+    server = program(tmp_path / "programs", "--text", "seen") / "quicksilver"
+    lua = lines[1].replace("/path/to/quicksilver/.venv/bin/quicksilver", str(server))
+    project.file.write_text("x = \n")
+    arguments = ["+call cursor(1, 4)", str(project.file)]
+    colour = "vim.cmd('highlight ComplHint ctermfg=201')"
+    screen = project.start(*arguments, server=(), set_up=False, lua=lua + colour)
+    screen.wait(lambda _: screen.lua("return #vim.lsp.get_clients()") == 1, "a server")
+    screen.send("A")
+    screen.wait_for_ghost("seen")
+    screen.send(TAB)
+    screen.wait_for_buffer("x = seen")
+
+
 def test_neovims_own_client_does_not_draw_a_second_text(project, nvim):
     if version_of(nvim) < (0, 12):
         pytest.skip("Neovim has an inline completion of its own from 0.12 on")
