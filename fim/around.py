@@ -29,12 +29,14 @@ def nowhere(_word: str) -> bool:
 class Around:
     """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out).
 
-    stands_elsewhere says of a word whether another file has it.
+    stands_elsewhere says of a word whether another file has it. indent is what the editor indents a level with, None if
+    it does not say.
     """
 
     hole: Hole
     syntax: Syntax | None = None
     stands_elsewhere: Callable[[str], bool] = nowhere
+    indent: str | None = None
 
     @cached_property
     def left(self) -> str:

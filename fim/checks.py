@@ -21,7 +21,8 @@ CHECKING_S = 0.1
 class Checks:
     """The checks for one hole. What trees say counts for as long as reading them takes no more than CHECKING_S.
 
-    off names rules that do not count; stands_elsewhere says of a word whether another file has it.
+    off names rules that do not count; stands_elsewhere says of a word whether another file has it; indent is one level
+    of indentation as the editor has it.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Checks:
         syntax: Syntax | None,
         off: Collection[str] = (),
         stands_elsewhere: Callable[[str], bool] = nowhere,
+        indent: str | None = None,
     ) -> None:
-        self._hole, self._syntax, self._off = hole, syntax, off
+        self._hole, self._syntax, self._off, self._indent = hole, syntax, off, indent
         self._stands_elsewhere = cache(stands_elsewhere)  # it looks through other files
         self._stop_s = time.thread_time() + CHECKING_S
         self._n_before: int | None = None  # errors without any text; counted when it matters: two parses
@@ -40,7 +42,7 @@ class Checks:
 
     def trimmed(self, text: str) -> str:
         """What of a text may be inserted; "" for nothing."""
-        return trim(self._hole, text, "\n", self._readable(), self._off, self._stands_elsewhere)
+        return trim(self._hole, text, "\n", self._readable(), self._off, self._stands_elsewhere, self._indent)
 
     def breaks_syntax(self, text: str) -> bool:
         """Whether a text brings parse errors that were not there before; False without a tree."""

@@ -1,8 +1,8 @@
 """Whether a completion is wanted at all: one plain reason to stay silent, or none.
 
-Owns the rules that need no model: binary, secret and oversized documents, unknown languages, and places where a person
-who only types wants to be left alone. It does not know settings files, editors or scores. No reason quotes the
-document's text.
+Owns the rules that need no model: binary, secret and oversized documents, data, messages to people, unknown languages,
+and places where a person who only types wants to be left alone. It does not know settings files, editors or scores. No
+reason quotes the document's text.
 """
 
 import re
@@ -30,7 +30,24 @@ SECRET_NAMES = (
 )  # fmt: skip
 SECRET_FOLDERS = frozenset({".ssh", ".gnupg", ".aws"})
 
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:(?=[^/\\])")  # as in untitled:.env; C: is a drive
+# Files that tools write and nobody types: lock files, minified and generated code, tables, drawings.
+DATA_NAMES = (
+    "*.lock", "*.lockb", "*-lock.json", "*-lock.yaml", "npm-shrinkwrap.json", "go.sum", "*.min.js", "*.min.mjs",
+    "*.min.css", "*.map", "*.csv", "*.tsv", "*.psv", "*.jsonl", "*.ndjson", "*.geojson", "*.svg", "*.eps", "*.log",
+)  # fmt: skip
+# Texts for people, in an editor's boxes (by the URI's scheme) or in files that a version control system opens.
+MESSAGE_SCHEMES = frozenset({"vscode-scm", "comment", "output", "debug"})
+MESSAGE_LANGUAGES = frozenset(
+    {"scminput", "git-commit", "gitcommit", "git-rebase", "gitrebase", "hgcommit", "svn", "jj-commit", "jjdescription",
+     "neogitcommitmessage", "mail", "gitsendemail"}
+)  # fmt: skip
+MESSAGE_NAMES = frozenset(
+    {"commit_editmsg", "merge_msg", "squash_msg", "tag_editmsg", "notes_editmsg", "pullreq_editmsg", "edit_description",
+     "git-rebase-todo", "addp-hunk-edit.diff", "svn-commit.tmp"}
+)  # fmt: skip
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")  # C: is a drive
+_SCHEME_OF_NAME = re.compile(_SCHEME.pattern + r"(?=[^/\\])")  # as in untitled:.env
 
 _CLOSING_SIGNS = CLOSERS | frozenset("\"'`:;,")
 
@@ -77,7 +94,7 @@ def why_not(
 ) -> str | None:
     """A one-line reason to offer nothing at offset, or None when a completion is welcome.
 
-    invoked: a person asked for it, so only the rules on secret, binary and oversized documents hold (SAFETY_RULES).
+    invoked: a person asked for it, so only the rules on the document as a whole hold (SAFETY_RULES).
     syntax is the document's, rhythm that of its latest edits; a rule that needs one stays silent without it. off names
     the rules among GATING_RULES that do not count. Raises InputError outside the text.
     """
@@ -93,12 +110,41 @@ def is_secret(uri: str) -> bool:
 
 
 def _names_secret(path: str) -> bool:
-    *folders, name = _SCHEME.sub("", path).replace("\\", "/").lower().split("/")
+    *folders, name = _SCHEME_OF_NAME.sub("", path).replace("\\", "/").lower().split("/")
     return any(fnmatchcase(name, pattern) for pattern in SECRET_NAMES) or not SECRET_FOLDERS.isdisjoint(folders)
+
+
+def is_data(uri: str) -> bool:
+    """Whether a document's URI (or path) names a file that a tool writes: a lock file, a table, minified code."""
+    name = _name_of(uri)
+    return any(fnmatchcase(name, pattern) for pattern in DATA_NAMES)
+
+
+def is_message(uri: str, language: str) -> bool:
+    """Whether a document is a text for people: a commit message, a comment box, the input of a chat."""
+    found = _SCHEME.match(uri)
+    scheme = "" if found is None else found.group()[:-1].lower()
+    is_box = scheme in MESSAGE_SCHEMES or "chat" in scheme
+    return is_box or language.lower() in MESSAGE_LANGUAGES or _name_of(uri) in MESSAGE_NAMES
+
+
+def _name_of(uri: str) -> str:
+    path = unquote(uri.partition("#")[0].partition("?")[0])
+    return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
 def _secret(place: Place) -> str | None:
     return "the file looks like one that holds secrets" if is_secret(place.document.uri) else None
+
+
+def _message(place: Place) -> str | None:
+    is_one = is_message(place.document.uri, place.document.language)
+    return "the document is a message to people, and only code is completed" if is_one else None
+
+
+def _data(place: Place) -> str | None:
+    is_one = is_data(place.document.uri)
+    return "the file holds data or generated text: a lock file, a table, minified code" if is_one else None
 
 
 def _long_document(place: Place) -> str | None:
@@ -144,7 +190,7 @@ def _prose(place: Place) -> str | None:
     return f"the cursor stands in a {place.cursor_class}" if in_prose else None
 
 
-SAFETY_RULES: tuple[Rule, ...] = (_secret, _long_document, _binary, _long_line)
+SAFETY_RULES: tuple[Rule, ...] = (_secret, _message, _data, _long_document, _binary, _long_line)
 GATING_RULES: tuple[tuple[str, Rule], ...] = (
     ("language", _language),
     ("word-right", _word_right),

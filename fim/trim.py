@@ -35,15 +35,16 @@ def trim(
     syntax: Syntax | None = None,
     off: Collection[str] = (),
     stands_elsewhere: Callable[[str], bool] = nowhere,
+    indent: str | None = None,
 ) -> str:
     """What may take the place of hole.replaced, with line breaks as eol; "" means: show nothing.
 
     A single-line hole never yields a line break. trim(hole, trim(hole, text, eol), eol) is trim(hole, text, eol).
     syntax is that of the document as it stands; without it blocks are read from indentation. off names the rules among
     TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
-    whether another file has it.
+    whether another file has it. indent is one level of indentation for a document that has none yet.
     """
-    around = Around(hole, syntax, stands_elsewhere)
+    around = Around(hole, syntax, stands_elsewhere, indent)
     rules = [rule for name, rule in TRIM_RULES if name not in off]
     text = LINE_BREAK.sub("\n", drop_suspect_characters(text, hole))
     text = text if hole.multiline else text.partition("\n")[0]

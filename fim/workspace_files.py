@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from .gating import is_secret
+from .gating import is_data, is_secret
 from .ignore_rules import IGNORE_FILES, IgnoreRules
 
 LANGUAGE_BY_SUFFIX = {
@@ -100,7 +100,8 @@ def walk(
 ) -> Iterator[list[tuple[SourceFile, Stamp]]]:
     """The files of one folder after another, those near the root first; a folder that cannot be read is empty.
 
-    Files that may not be read do not appear: ignored, excluded, secret, hidden, links, not source code, too large.
+    Files that may not be read do not appear: ignored, excluded, secret, hidden, minified, links, not source code, too
+    large.
     """
     limits = limits or WalkLimits()
     n_files = n_bytes = 0
@@ -204,7 +205,9 @@ def _is_skipped_folder(name: str, absolute: str) -> bool:
 def _may_be_read(file: SourceFile, name: str, rules: IgnoreRules) -> bool:
     if file.language is None or name.startswith(".") or not name.isprintable():
         return False
-    return not is_secret(file.absolute) and not rules.ignores(file.absolute, is_folder=False)
+    if is_secret(file.absolute) or is_data(name):
+        return False
+    return not rules.ignores(file.absolute, is_folder=False)
 
 
 def _is_linked(file: SourceFile) -> bool:

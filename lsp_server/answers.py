@@ -25,11 +25,21 @@ Range = tuple[Position, Position]
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectedItem:
+    """What the editor's own menu would put in place of start to end (offsets) if a person accepted it now."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ask:
     """A request as it was when it arrived: the document of that moment, the cursor in code points.
 
     uri is the editor's word for it; document is None when the editor never opened that. first_line is where what uri
     names begins in the document: 0, but for a cell of a notebook. received_s is on the clock of `time.perf_counter`.
+    selected is what an answer has to extend. indent is what the editor indents a level with.
     """
 
     id: str
@@ -39,6 +49,8 @@ class Ask:
     invoked: bool
     received_s: float
     first_line: int = 0
+    selected: SelectedItem | None = None
+    indent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..fim.chunks import Chunk
 from ..fim.document import Document
-from ..fim.gating import is_secret
+from ..fim.gating import is_data, is_secret
 from ..fim.grammars import GRAMMARS
 from ..fim.imports import find_imports
 from ..fim.library import Library
@@ -108,10 +108,11 @@ class Indexer:
     def may_be_shown(self, document: Document) -> bool:
         """Whether an open document's text may stand in requests about other documents.
 
-        Not: secrets, what the workspace ignores or links to, and, where there is a workspace, what is not in it.
+        Not: secrets, minified code, what the workspace ignores or links to, and, where there is a workspace, what is
+        not in it.
         """
         uri, text = document.uri, document.text
-        if not uri.startswith(_SCHEMES) or is_secret(uri) or document.language not in GRAMMARS:
+        if not uri.startswith(_SCHEMES) or is_secret(uri) or is_data(uri) or document.language not in GRAMMARS:
             return False
         if len(text) > MAX_SHOWN_CHARS or "\0" in text or "PRIVATE KEY-----" in text:
             return False

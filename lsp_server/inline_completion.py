@@ -94,7 +94,7 @@ async def complete_inline(
             left = left_of(known, ask)
             if known is not None and left is not None and left.strip():
                 return _reused(ask, document, left, known.answer, encoding)
-    about = (document.text, ask.offset, around.snippets)
+    about = (document.text, ask.offset, ask.indent, around.snippets)
     known = around.remembered.find(about) if settings.reuse and not ask.invoked else None
     if known is not None:
         return _stamped(known, ask, document)
@@ -149,7 +149,7 @@ def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, 
     """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
     where all do; else what is sure enough."""
     off = settings.without
-    checks = Checks(hole, known.syntax, off, known.has_word)
+    checks = Checks(hole, known.syntax, off, known.has_word, ask.indent)
     if ask.invoked:
         found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
         return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]

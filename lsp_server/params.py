@@ -16,15 +16,22 @@ from .notebooks import Cell, NotebookChange
 
 _INVOKED, _AUTOMATIC = 1, 2
 _LARGEST = 2**31 - 1
+_WIDEST_INDENT = 64  # columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class InlineCompletionParams:
-    """Where a completion is wanted, and whether a person asked for it by hand."""
+    """Where a completion is wanted, and whether a person invoked it.
+
+    selected: start, end and text of the item that is selected in the editor's menu, None without one. indent: what the
+    editor indents a level with, None where it does not say.
+    """
 
     uri: str
     position: Position
     invoked: bool
+    selected: tuple[Position, Position, str] | None = None
+    indent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +69,13 @@ def read_inline_completion(params: object) -> InlineCompletionParams:
     kind = context.get("triggerKind")
     if isinstance(kind, bool) or kind not in (_INVOKED, _AUTOMATIC):
         raise InputError("context.triggerKind must be 1 (invoked) or 2 (automatic)")
-    position = _position(fields.get("position"), "position")
-    return InlineCompletionParams(uri=_uri(fields), position=position, invoked=kind == _INVOKED)
+    return InlineCompletionParams(
+        uri=_uri(fields),
+        position=_position(fields.get("position"), "position"),
+        invoked=kind == _INVOKED,
+        selected=_selected(context.get("selectedCompletionInfo")),
+        indent=_indent(fields.get("formattingOptions")),
+    )
 
 
 def read_warm(params: object) -> tuple[str, Position]:
@@ -241,6 +253,28 @@ def _cell_edit(value: object) -> tuple[str, int | None, tuple[TextChange, ...]]:
         None if version is None else _integer(version, "textContent[].document.version"),
         tuple(_change(change) for change in changes),
     )
+
+
+def _selected(value: object) -> tuple[Position, Position, str] | None:
+    if value is None:
+        return None
+    name = "context.selectedCompletionInfo"
+    fields = _mapping(value, name)
+    where = _mapping(fields.get("range"), f"{name}.range")
+    start, end = (_position(where.get(part), f"{name}.range.{part}") for part in ("start", "end"))
+    if end < start:
+        raise InputError(f"{name}.range must not end before its start")
+    return start, end, _string(fields.get("text"), f"{name}.text")
+
+
+def _indent(value: object) -> str | None:
+    if value is None:
+        return None
+    fields = _mapping(value, "formattingOptions")
+    n_columns, with_spaces = _integer(fields.get("tabSize"), "formattingOptions.tabSize"), fields.get("insertSpaces")
+    if not isinstance(with_spaces, bool) or not 1 <= n_columns <= _WIDEST_INDENT:
+        raise InputError(f"formattingOptions: insertSpaces must be true or false, tabSize from 1 to {_WIDEST_INDENT}")
+    return " " * n_columns if with_spaces else "\t"
 
 
 def _items(value: object, name: str) -> list[Any]:

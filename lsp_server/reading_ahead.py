@@ -61,13 +61,13 @@ async def look_ahead(ls: CompletionServer, session: Session, ask: Ask, answer: A
     await asyncio.sleep(SEEN_S)
     is_on_show = session.shown is shown and session.document is ask.document
     if is_on_show and not session.is_asking and ls.sessions.find(session.document.uri) is session:
-        around = _surroundings_of(then, ls.surroundings(session, ask.offset))
+        around = surroundings_of(then, ls.surroundings(session, ask.offset))
         work = complete_inline(then, ls.settings, ls.care, ls.encoding, around)
         await session.run_newest(work, about=("ahead", answer.id), warms=True)
 
 
-def _surroundings_of(then: Ask, around: Surroundings) -> Surroundings:
-    """What will be known around a question to come, by what is known around the one before."""
+def surroundings_of(then: Ask, around: Surroundings) -> Surroundings:
+    """What is known around a question about another text of the document, by what is known around this one."""
     document, syntax = then.document, around.syntax
     if document is not None and syntax is not None:
         syntax = parsed(document.text, document.language, syntax, near=then.offset)

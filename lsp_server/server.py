@@ -20,7 +20,7 @@ from ..fim.positions import PositionEncoding
 from ..fim.printable import printable
 from . import commands, configuration, documents
 from . import params as read
-from .answers import Answer, Answers, Ask
+from .answers import Answer, Answers, Ask, SelectedItem
 from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import Surroundings, complete_inline, nothing
 from .languages import LanguageNotes, about_language
@@ -30,6 +30,7 @@ from .outcomes import Outcomes
 from .progress import EngineProgress
 from .protocol import StrictServer, types
 from .reading_ahead import look_ahead
+from .selected_item import extend_item
 from .sessions import Session, Sessions
 from .settings import Settings
 from .settling import Clock, hold, settle
@@ -84,7 +85,16 @@ class CompletionServer(StrictServer):
             first_line=0 if place is None else place.first_line,
             invoked=wanted.invoked,
             received_s=received_s,
+            selected=self._selected(wanted),
+            indent=wanted.indent,
         )
+
+    def _selected(self, wanted: read.InlineCompletionParams) -> SelectedItem | None:
+        if wanted.selected is None:
+            return None
+        *ends, text = wanted.selected
+        start, end = (documents.find_place(self, wanted.uri, position) for position in ends)
+        return None if start is None or end is None else SelectedItem(start=start.offset, end=end.offset, text=text)
 
     async def answer(self, ask: Ask) -> Answer:
         """The answer to a question; empty when a newer question or a newer text came meanwhile."""
@@ -114,13 +124,13 @@ class CompletionServer(StrictServer):
             self.care.wake()
         around, settings = self.surroundings(session, ask.offset), self.settings
         work = self._settled(ask, session, settings, around)
-        about = (id(ask.document), ask.offset, ask.invoked, settings)
+        about = (id(ask.document), ask.offset, ask.invoked, ask.selected, settings)
         with self.project.question():
             found = await session.run_newest(work, about=about)
         if found is None or session.document is not ask.document:
             return self._too_late(ask, session)
-        if self.settings is not settings:
-            return found  # not remembered: under other settings it might be another one
+        if self.settings is not settings or ask.selected is not None:
+            return found  # not remembered: other settings or another selected item may give another one
         before = session.shown
         session.shown = last_shown(ask, found, before)
         if found.text and session.shown is not before and not self.outcomes.tells:
@@ -131,7 +141,8 @@ class CompletionServer(StrictServer):
     async def _settled(self, ask: Ask, session: Session, settings: Settings, around: Surroundings) -> Answer:
         """The answer, once its text has been wanted long enough to appear."""
         asked_s = self.clock.now_s()
-        answer = await complete_inline(ask, settings, self.care, self.encoding, around)
+        complete = complete_inline if ask.selected is None else extend_item
+        answer = await complete(ask, settings, self.care, self.encoding, around)
         if not settings.settle_ms or self.settings is not settings:
             return answer
         session.held = hold(ask, answer, session.shown, session.held, asked_s)

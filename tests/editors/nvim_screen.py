@@ -103,7 +103,7 @@ class NvimScreen(TerminalScreen):
             **(env or {}),
         }
         command = [nvim, "-u", str(init), "-i", "NONE", "-n", "--listen", str(self.socket), *arguments]
-        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=30.0)
+        super().__init__(command, env=around, cwd=folder, rows=rows, columns=columns, timeout_s=12.0)
         self._characters = pyte.Stream(self.screen)
 
     def read(self) -> bool:

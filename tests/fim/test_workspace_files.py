@@ -249,3 +249,10 @@ def test_who_has_no_home_folder_has_a_workspace(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "home", homeless)
     assert real_root(str(tmp_path)) == str(tmp_path)
+
+
+def test_what_tools_write_is_never_found_nor_welcome(tmp_path):
+    names = ("jquery.min.js", "deep/App.MIN.JS")
+    write(tmp_path, dict.fromkeys([*names, "jquery.js"], "x = 1\n"))
+    assert found(tmp_path) == {"jquery.js"}
+    assert not any(is_welcome(SourceFile(str(tmp_path), name)) for name in names)

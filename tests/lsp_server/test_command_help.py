@@ -12,8 +12,8 @@ COMMANDS = [
     "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "eval heldout",
     "eval infill", "train corpus", "train tokenizer", "train shards", "train run", "train curves", "train ranker",
     "train card", "train average", "bench latency", "bench throughput", "bench peers", "bench scaling",
-    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench typing", "bench protocol",
-    "bench soak", "bench indexing",
+    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench protocol",
+    "bench typing", "bench soak", "bench indexing",
 ]  # fmt: skip
 
 

@@ -1,0 +1,53 @@
+"""The item that is selected in the editor's own menu: an answer has to extend it and to replace the same range.
+
+Owns the question about the text with that item in it, and what its answer becomes for the editor. It does not know how
+an answer is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..fim.document import Document, TextChange
+from ..fim.engine import Engine
+from ..fim.positions import PositionEncoding
+from .answers import Answer, Ask, Item, SelectedItem
+from .inline_completion import Surroundings, complete_inline, nothing
+from .reading_ahead import surroundings_of
+from .settings import Settings
+
+
+async def extend_item(
+    ask: Ask, settings: Settings, engine: Engine, encoding: PositionEncoding, around: Surroundings
+) -> Answer:
+    """The answer to a question with a selected item: items that begin with its text, or none."""
+    document, item = ask.document, ask.selected
+    if document is None or item is None:
+        return await complete_inline(ask, settings, engine, encoding, around)
+    is_at_cursor = item.start <= ask.offset <= item.end and document.line_of(item.start) == document.line_of(item.end)
+    if not is_at_cursor:
+        return nothing(ask, "gated", "the item that is selected in the menu would not stand at the cursor")
+    start, end = (document.position_at(offset, "utf-32") for offset in (item.start, item.end))
+    then = document.with_changes([TextChange(start, end, item.text)], document.version, "utf-32")
+    question = replace(ask, document=then, offset=item.start + len(item.text), selected=None)
+    found = await complete_inline(question, settings, engine, encoding, surroundings_of(question, around))
+    return _extending(item, found, document, encoding)
+
+
+def _extending(item: SelectedItem, found: Answer, document: Document, encoding: PositionEncoding) -> Answer:
+    """An answer behind an accepted item as one that puts the item in place too.
+
+    What would replace more than the item does is left out: editors show nothing that has another range.
+    """
+    where = (document.position_at(item.start, encoding), document.position_at(item.end, encoding))
+    items = [
+        Item(text=item.text + choice.text, range=where, showing=choice.showing)
+        for choice in found.choices
+        if choice.range[0] == choice.range[1]
+    ]
+    if items:
+        first, *others = items
+        return replace(found, text=first.text, range=where, showing=first.showing, others=tuple(others))
+    reason = "no answer extends the item that is selected in the menu" if found.text else found.reason
+    cause = "nothing" if found.text else found.cause
+    return replace(found, text="", range=None, showing=None, others=(), cause=cause, reason=reason)
