@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from ..fim.errors import CheckpointError
-from ..fim.printable import printable
+from ..fim.printable import one_line, printable
 
 MAX_CONFIG_BYTES = 2**20  # published ones have a few kB
 MAX_TOKENIZER_BYTES = 64 * 2**20  # Gemma's, the largest known, has 33 MB; indexes of shards have less
@@ -107,4 +107,4 @@ def check_memory(path: Path, n_bytes: int) -> None:
 
 def excerpt(text: object) -> str:
     """What an untrusted file says, or an error that quotes it, for a message: one printable line, not too long."""
-    return printable(" ".join(str(text).split()))[:N_EXCERPT]
+    return one_line(str(text))[:N_EXCERPT]
