@@ -8,8 +8,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..fim.errors import EngineError
 from .row import EndsBy
 from .tokenizer import CodeTokenizer, Special
+
+BROKEN_NUMBERS = (
+    "the model computes NaN: its weights are damaged or too large for its number format, try --dtype float32"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +45,18 @@ class CanvasTokens:
         return self.forbidden.nonzero().squeeze(-1)
 
     def allowed(self, log_probs: Tensor) -> Tensor:
-        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched."""
+        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched.
+
+        Whatever a model predicts goes through here. Raises EngineError where it is NaN: one would be the surest token.
+        """
+        check_predicted(log_probs)
         return log_probs.index_fill(-1, self._forbidden_ids, float("-inf"))
+
+
+def check_predicted(log_probs: Tensor) -> None:
+    """Raises EngineError for log-probabilities of a model whose numbers are broken."""
+    if log_probs.numel() and not bool(log_probs.amax() < float("inf")):  # NaN is less than nothing
+        raise EngineError(BROKEN_NUMBERS)
 
 
 def canvas_tokens(

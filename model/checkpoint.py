@@ -16,6 +16,7 @@ from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .copy_head import CopyHead
 from .denoiser import Denoiser
+from .folder_files import excerpt
 from .prefixes import PrefixRanker
 from .ranker import Ranker
 from .stored import (
@@ -139,9 +140,9 @@ def _fitted(stored: StoredCheckpoint, name: str, kind: Callable[[Mapping[str, fl
         return None
     try:
         return kind(stored.config[name])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         path = stored.folder / CONFIG
-        raise CheckpointError(f"{path} has a {name} that this version cannot use: {error}") from error
+        raise CheckpointError(f"{path} has a {name} that this version cannot use: {excerpt(error)}") from error
 
 
 def _sha256(path: Path) -> str:

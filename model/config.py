@@ -1,5 +1,6 @@
 """The denoiser's shape. Plain numbers; knows no weights."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 from .tokenizer import N_SPECIAL, Special
@@ -8,6 +9,21 @@ MATCH_BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least MATCH
 N_MATCH_CLASSES = len(MATCH_BOUNDS) + 1
 N_MATCH_GAPS = 8  # masked tokens between a match and the position asked; more count as one less than this
 MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
+MAX_LAYERS = 1_000
+REALS = frozenset({"rope_theta", "norm_eps"})
+
+
+def check_numbers(shape: Mapping[str, object], flags: Collection[str]) -> None:
+    """Raises ValueError unless every field is a positive number within bounds (whole but for REALS) or a flag."""
+    for name, value in shape.items():
+        if name in flags:
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false, not {repr(value)[:40]}")
+            continue
+        kinds, most = (int | float if name in REALS else int), MAX_LAYERS if name == "n_layers" else MAX_SIZE
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value <= most:
+            kind = "number" if name in REALS else "whole number"
+            raise ValueError(f"{name} must be a positive {kind} of at most {most:,}, not {repr(value)[:40]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +52,7 @@ class DenoiserConfig:
     copies_matches: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if name in ("marks_middle", "copies_matches"):
-                if not isinstance(value, bool):
-                    raise ValueError(f"{name} must be true or false, not {value!r}")
-                continue
-            is_real = name in ("rope_theta", "norm_eps")
-            if isinstance(value, bool) or not isinstance(value, int | float if is_real else int):
-                raise ValueError(f"{name} must be a {'number' if is_real else 'whole number'}, not {value!r}")
-            if not 0 < value <= MAX_SIZE:
-                raise ValueError(f"{name} must be positive and at most {MAX_SIZE}, not {value}")
+        check_numbers(asdict(self), ("marks_middle", "copies_matches"))
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key heads evenly")
         if self.head_size % 2:

@@ -7,7 +7,6 @@ open length and, on request, some of the likeliest lengths beside it; what comes
 decides. Knows tensors and texts; knows no sockets and no editor.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
 from .line_start import NONE, Indentation, indentation, with_prefix
 from .prefixes import Cursor, PrefixRanker, with_prefixes
-from .ranker import Judged, Ranker, judge
+from .ranker import Judged, Ranker, judge, probability_of
 from .row import Row
 from .tokenizer import CodeTokenizer
 from .tracing import Tracer
@@ -239,7 +238,7 @@ class Filling:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
         if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
-            sure = math.exp(min(0.0, free.log_prob)) if free.tokens or free.finish_reason == "stop" else 0.0
+            sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
             self._trace(free.tokens)

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import torch
 
 from ..fim.budget import Budget
+from ..fim.errors import EngineError
 from .asks import Ask, Context, Denoised, Ended, Fill, Reply, Rows
 from .canvas_loop import Buffers, CanvasLoop, Filled
-from .canvas_tokens import CanvasTokens
+from .canvas_tokens import CanvasTokens, check_predicted
 from .denoise import denoise
 from .denoiser import ContextStates, Denoiser
 from .forwards import ModelRunner, drive
@@ -154,7 +155,7 @@ class GpuRunner(ModelRunner):
         try:
             self._run(self._loop_of(shape, ask.tokens), shape, lines)
         except Exception as error:  # whatever Triton or a capture has to say
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or isinstance(error, EngineError):
                 raise
             logger.warning("loops of %d canvases of %d do not run (%s: %s)", *shape[:2], type(error).__name__, error)
             self._failed.add(shape)
@@ -252,4 +253,5 @@ def _together(lines: Sequence[_Line]) -> Denoised:
     if ended == "filled" and sum(line.n_open for line in lines if line.steps == lines[0].ask.n_steps) > 1:
         ended = "budget"
     steps = max(line.steps for line in lines)
+    check_predicted(torch.stack(log_probs))
     return Denoised(torch.stack(canvases), torch.stack(log_probs), torch.stack(stops), steps, ended)

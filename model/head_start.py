@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..fim.errors import CheckpointError
 from .stored import StoredCheckpoint, read
 
 if TYPE_CHECKING:
@@ -33,18 +34,26 @@ class HeadStartWork:
 
     def __init__(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
         self._result: HeadStart | None = None
+        self._refusal: CheckpointError | None = None
         # A daemon: a process that is told to end need not wait for it.
         self._thread = threading.Thread(target=self._work, args=(folder, dtype, n_threads), daemon=True)
         self._thread.start()
 
     def result(self) -> HeadStart | None:
-        """What came of it, once it has ended; None where it failed: whoever does it again then, says why."""
+        """What came of it, once it has ended; None where OpenVINO is of no use: whoever does it again then, says why.
+
+        Raises CheckpointError where the folder holds no checkpoint that can be used.
+        """
         self._thread.join()
+        if self._refusal is not None:
+            raise self._refusal
         return self._result
 
     def _work(self, folder: Path, dtype: Dtype | None, n_threads: int | None) -> None:
         try:
             self._result = _made(folder, dtype, n_threads)
+        except CheckpointError as error:
+            self._refusal = error
         except Exception as error:  # it is done again without a head start, and says what is wrong then
             logger.info("no head start (%s)", type(error).__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..fim.line_scan import is_word_character
 from ..fim.types import Hole
-from .ranker import Judged, logistic
+from .ranker import Judged, check_weights, logistic, probability_of
 from .tokenizer import CodeTokenizer
 
 Prefixes = tuple[tuple[int, float], ...]
@@ -74,11 +74,11 @@ def features(judged: Judged, place: Place, rivals: Sequence[Judged], cursor: Cur
         "bias": 1.0,
         "log_prob": total / 5,
         "likely": max(total, -1.0),
-        "prob": math.exp(min(0.0, total)),
+        "prob": probability_of(total),
         "worst_log_prob": min(log_probs),
         "first_log_prob": log_probs[0],
         "mean_log_prob": total / len(log_probs),
-        "mean_prob": sum(math.exp(min(0.0, x)) for x in log_probs) / len(log_probs),
+        "mean_prob": sum(map(probability_of, log_probs)) / len(log_probs),
         "rank": rank,
         "agreeing": sum(agreeing),
         "agreeing_share": sum(agreeing) / (sum(rival.probability for rival in rivals) + LEAST),
@@ -111,10 +111,7 @@ class PrefixRanker:
     weights: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        if set(self.weights) != set(FEATURES):
-            raise ValueError(f"a prefix ranker needs weights for {', '.join(sorted(FEATURES))}")
-        if not all(isinstance(w, int | float) and math.isfinite(w) for w in self.weights.values()):
-            raise ValueError("a prefix ranker's weights must be finite numbers")
+        check_weights("a prefix ranker", self.weights, FEATURES)
 
     def probability(self, of: Mapping[str, float]) -> float:
         """The probability for a prefix with these features."""
@@ -146,7 +143,7 @@ def _probable(
 ) -> Iterator[tuple[int, float]]:
     for place in places(judged, tokenizer):
         if ranker is None:
-            yield place.n_chars, math.exp(min(0.0, float(judged.verified.log_probs[: place.n_tokens].sum())))
+            yield place.n_chars, probability_of(float(judged.verified.log_probs[: place.n_tokens].sum()))
         else:
             yield place.n_chars, ranker.probability(features(judged, place, rivals, cursor))
 

@@ -6,7 +6,7 @@ confidence. Without one, candidates are ordered by the causal head's log-probabi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .candidates import Candidate
@@ -14,6 +14,7 @@ from .verification import Verified
 
 N_MATCH_SCALE = 20.0
 LONG_AFTER = 10  # agreeing characters behind a draft that count as a whole line
+MAX_WEIGHT = 1e6  # of a feature: fitted ones stay below 100
 SHORT = -8.0  # log-probability from which on less makes no difference
 
 
@@ -73,6 +74,22 @@ def logistic(score: float) -> float:
     return 0.0 if math.isnan(score) else 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
+def probability_of(log_prob: float) -> float:
+    """The probability for a log-probability; 0 for that of a model whose numbers are broken."""
+    return 0.0 if math.isnan(log_prob) else math.exp(min(0.0, log_prob))
+
+
+def check_weights(whose: str, weights: object, names: Collection[str]) -> None:
+    """Raises ValueError unless weights are numbers that can be computed with, one for each of names."""
+    if not isinstance(weights, Mapping) or set(weights) != set(names):
+        raise ValueError(f"{whose} needs weights for {', '.join(sorted(names))}")
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
+            raise ValueError(
+                f"the weight {name} of {whose} must be a finite number of a sane size, not {repr(weight)[:40]}"
+            )
+
+
 @dataclass(frozen=True)
 class Ranker:
     """Weights by feature name. Raises ValueError for names that no feature has, or weights that are not finite."""
@@ -80,11 +97,7 @@ class Ranker:
     weights: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        known = set(_features(Candidate(text="", tokens=()), Verified.nothing(), 0.0, 0))
-        if set(self.weights) != known:
-            raise ValueError(f"a ranker needs weights for {', '.join(sorted(known))}")
-        if not all(isinstance(w, int | float) and math.isfinite(w) for w in self.weights.values()):
-            raise ValueError("a ranker's weights must be finite numbers")
+        check_weights("a ranker", self.weights, _features(Candidate(text="", tokens=()), Verified.nothing(), 0.0, 0))
 
     def probability(self, of: Mapping[str, float]) -> float:
         """The probability for a candidate with these features."""
@@ -94,7 +107,7 @@ class Ranker:
 def judge(candidates: Sequence[Candidate], verified: Sequence[Verified], ranker: Ranker | None) -> list[Judged]:
     """All candidates with their probabilities, the likeliest first."""
     if ranker is None:
-        judged = [Judged(c, v, math.exp(min(0.0, v.log_prob))) for c, v in zip(candidates, verified, strict=True)]
+        judged = [Judged(c, v, probability_of(v.log_prob)) for c, v in zip(candidates, verified, strict=True)]
     else:
         judged = [
             Judged(c, v, ranker.probability(f))

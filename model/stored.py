@@ -6,7 +6,9 @@ runtime can begin to compile the weights while PyTorch is still being imported.
 """
 
 import hashlib
+import io
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +22,15 @@ from safetensors.numpy import load
 from ..fim.embedded_models import CHECKPOINTS, EMBEDDED
 from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
+from .folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
+from .safetensors_header import MAX_HEADER_BYTES, header_of
 from .tokenizer import CodeTokenizer
 
 FORMAT = "quicksilver-denoiser-1"
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
 SCALE_SUFFIX = ".scale"
+READABLE = ("I8", "F32", "F16")
+MAX_NAME = 100
 
 
 class Int8Matrix(NamedTuple):
@@ -57,10 +63,10 @@ class StoredCheckpoint:
 def is_ours(folder: Path) -> bool:
     """Whether a folder holds a checkpoint of ours, or nothing that says otherwise; published ones name a model type."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return not any(folder.glob("*.safetensors*")) or (folder / CONFIG).is_file()
-    return not isinstance(config, dict) or "format" in config or "model_type" not in config
+        config = read_json(folder / CONFIG)
+    except CheckpointError:
+        return not any(folder.glob("*.safetensors*")) or is_there(folder / CONFIG)
+    return "format" in config or "model_type" not in config
 
 
 def embedded_checkpoint() -> Path:
@@ -86,22 +92,36 @@ def quantised(matrix: np.ndarray) -> Int8Matrix:
 def read(folder: Path) -> StoredCheckpoint:
     """Read a folder and check its hashes. Raises CheckpointError with one line that says what to do."""
     config, shape = read_config(folder)
-    contents: dict[str, bytes] = {}
-    for file, expected in config["sha256"].items():
-        path = folder / file
-        try:
-            contents[file] = path.read_bytes()
-        except FileNotFoundError:
-            raise CheckpointError(f"the checkpoint in {folder} lacks {file}: copy it again") from None
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-        if hashlib.sha256(contents[file]).hexdigest() != expected:
-            raise CheckpointError(f"{path} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
-    tokenizer = CodeTokenizer.load(folder / TOKENIZER)
-    if tokenizer.vocab_size != shape.vocab_size:
-        raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
     try:
-        arrays = load(contents[WEIGHTS])
+        contents = {file: _content(folder, file, config, shape) for file in (TOKENIZER, WEIGHTS)}
+        tokenizer = CodeTokenizer.load(folder / TOKENIZER)
+        if tokenizer.vocab_size != shape.vocab_size:
+            raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
+        weights = _weights(folder, contents[WEIGHTS], shape)
+    except MemoryError:
+        raise CheckpointError(f"there is not enough memory for the checkpoint in {folder}: close something") from None
+    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+
+
+def _content(folder: Path, file: str, config: Mapping, shape: DenoiserConfig) -> bytes:
+    path, most = folder / file, MAX_TOKENIZER_BYTES
+    if file == WEIGHTS:  # at most four bytes a number, and a scale a row
+        most = MAX_HEADER_BYTES + sum(
+            4 * math.prod(size) + 4 * sum(size[:1]) for size in shape.weight_shapes().values()
+        )
+    content = read_file(path, most)
+    if hashlib.sha256(content).hexdigest() != config["sha256"][file]:
+        raise CheckpointError(f"{path} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
+    return content
+
+
+def _weights(folder: Path, content: bytes, shape: DenoiserConfig) -> Weights:
+    header = header_of(folder / WEIGHTS, io.BytesIO(content))
+    strange = [name for name, tensor in header.items() if tensor.dtype not in READABLE]
+    if strange:
+        raise _does_not_fit(folder, f"{strange[0]} is {header[strange[0]].dtype}, not one of {', '.join(READABLE)}")
+    try:
+        arrays = load(content)
         weights: dict[str, Weight] = {
             key: Int8Matrix(array, arrays[key + SCALE_SUFFIX]) if key + SCALE_SUFFIX in arrays else array
             for key, array in arrays.items()
@@ -110,12 +130,10 @@ def read(folder: Path) -> StoredCheckpoint:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise _does_not_fit(folder, error) from error
     _check_shapes(folder, shape, weights)
-    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+    return weights
 
 
 def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None:
-    if shape.n_layers > len(weights):  # a damaged config must not cost time and memory
-        raise _does_not_fit(folder, f"there are no weights for {shape.n_layers:,} layers")
     wanted = shape.weight_shapes()
     if wanted.keys() != weights.keys():
         raise _does_not_fit(folder, f"these are in one of them alone: {sorted(wanted.keys() ^ weights.keys())}")
@@ -123,39 +141,43 @@ def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None
         found = weight.values.shape if isinstance(weight, Int8Matrix) else weight.shape
         if found != wanted[key]:
             raise _does_not_fit(folder, f"{key} is {found}, not {wanted[key]}")
+        largest = np.finfo(np.float32).max
         if not isinstance(weight, Int8Matrix):
             numbers, is_right = weight, weight.dtype.kind == "f"
         else:
-            numbers = weight.scales
+            numbers, largest = weight.scales, largest / 128  # times the greatest of an int8
             is_right = len(found) == 2 and weight.values.dtype == np.int8 and numbers.dtype == np.float32
             is_right = is_right and numbers.shape == found[:1]
         if not is_right:
             raise _does_not_fit(folder, f"{key} is neither an int8 matrix with float32 scales nor floating-point")
-        if not np.isfinite(numbers).all():
-            raise _does_not_fit(folder, f"{key} has values that are no numbers")
+        if not np.abs(numbers).max() <= largest:
+            raise _does_not_fit(folder, f"{key} has values that are no numbers, or too large")
 
 
 def _does_not_fit(folder: Path, reason: object) -> CheckpointError:
-    return CheckpointError(f"{folder / WEIGHTS} does not fit its config: {' '.join(str(reason).split())[:200]}")
+    return CheckpointError(f"{folder / WEIGHTS} does not fit its config: {excerpt(reason)}")
 
 
 def read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
     """config.json and the denoiser's shape in it. Raises CheckpointError."""
     path = folder / CONFIG
-    if not path.is_file():
+    if not is_there(path):
         raise CheckpointError(f"no checkpoint in {os.fspath(folder)}: it has no {CONFIG}")
+    config = read_json(path)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
-            raise CheckpointError(f"{path} has format {config['format']!r}; this version reads {FORMAT!r}")
-        hashes = config["sha256"]
-        if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER} or not isinstance(config["name"], str):
+            kind = excerpt(repr(config["format"]))
+            raise CheckpointError(f"{path} has format {kind}; this version reads {FORMAT!r}")
+        name, hashes = config["name"], config["sha256"]
+        if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER}:
             raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+            raise CheckpointError(f"{path} needs a name of 1 to {MAX_NAME} printable characters")
         if not isinstance(config.get("averaged_from", []), list):
             raise CheckpointError(f"{path} does not list what it is averaged from")
         return config, DenoiserConfig(**config["denoiser"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint's config: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint's config: {excerpt(error)}") from error
 
 
 def write_config(folder: Path, config: Mapping) -> None:

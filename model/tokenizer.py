@@ -4,8 +4,10 @@ Special tokens have ids above the BPE vocabulary and no text form: whatever a us
 plain bytes. Knows no model.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from ..fim.errors import CheckpointError
 from ..fim.files import write_whole
+from .folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
 
 # A line break with the indentation after it is one piece; words take one blank on their left; digits go in threes.
 PIECES = (
@@ -23,6 +26,7 @@ PIECES = (
     r"|[ \t]+"
     r"|\s+"
 )
+ABSENT = ("normalizer", "post_processor", "decoder", "added_tokens", "truncation", "padding")  # in a file of ours
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,12 +53,15 @@ class CodeTokenizer:
     """Text to token ids and back. Ids 0 … n_text - 1 are text, the N_SPECIAL ids after them are special."""
 
     def __init__(self, bpe: Tokenizer) -> None:
+        """Raises ValueError for a vocabulary with gaps, KeyError for one that is not made of bytes."""
         self._bpe = bpe
         self.n_text = bpe.get_vocab_size(with_added_tokens=False)
         self.vocab_size = self.n_text + N_SPECIAL
         bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
-        pieces = (bpe.id_to_token(i) or "" for i in range(self.n_text))
-        self._bytes = [b"".join(bytes_of[c] for c in piece) for piece in pieces]
+        pieces = [bpe.id_to_token(i) for i in range(self.n_text)]
+        if None in pieces:
+            raise ValueError(f"its vocabulary has no token {pieces.index(None)}")
+        self._bytes = [b"".join(bytes_of[c] for c in piece or "") for piece in pieces]
 
     def special(self, token: Special) -> int:
         """The id of a special token."""
@@ -89,14 +96,25 @@ class CodeTokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "CodeTokenizer":
-        """Read what `save` wrote. Raises CheckpointError when the file is missing or damaged."""
-        if not path.is_file():
-            raise CheckpointError(f"no tokenizer at {path}")
+        """Read what `save` wrote. Raises CheckpointError when the file is missing or damaged.
+
+        Vocabulary and merges are taken over; a tokenizer that cuts or changes text in another way is refused.
+        """
+        found = read_json(path, MAX_TOKENIZER_BYTES)
         try:
-            return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")))
+            with panics_as_errors():
+                strange = [name for name in ABSENT if found.get(name)]
+                if strange:
+                    raise ValueError(f"it has a {strange[0]}")
+                empty = json.loads(_untrained().to_str())
+                same = Tokenizer.from_str(json.dumps(empty | {"pre_tokenizer": found["pre_tokenizer"]}))
+                if json.loads(same.to_str()) != empty:
+                    raise ValueError("it cuts text in an unknown way")
+                learnt = {name: found["model"][name] for name in ("vocab", "merges")}
+                return cls(Tokenizer.from_str(json.dumps(empty | {"model": empty["model"] | learnt})))
         except Exception as error:  # the library raises bare Exception for every kind of damage
             raise CheckpointError(
-                f"the tokenizer at {path} is damaged ({error}): copy it again, or make it anew"
+                f"the tokenizer at {path} is damaged ({excerpt(error)}): copy it again, or make it anew"
             ) from error
 
     @classmethod
@@ -105,13 +123,7 @@ class CodeTokenizer:
 
         show_progress: bars on stderr while the texts are counted and the merges learnt.
         """
-        bpe = Tokenizer(models.BPE())
-        bpe.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            ]
-        )
+        bpe = _untrained()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - N_SPECIAL,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -120,6 +132,29 @@ class CodeTokenizer:
         )
         bpe.train_from_iterator(_without_surrogates(texts), trainer)
         return cls(bpe)
+
+
+def _untrained() -> Tokenizer:
+    """A tokenizer of ours that has learnt nothing."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return bpe
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raises RuntimeError where a library in Rust panics: its own exception passes every `except Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"the library gave up: {error}") from error
 
 
 def _without_surrogates(texts: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,6 @@ talk: the text behind the cursor is told to it as a user, and the text before th
 import copy
 import inspect
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +21,32 @@ from torch import Tensor
 from ..fim.budget import Budget
 from ..fim.errors import CheckpointError, EngineError, InputError
 from ..fim.line_breaks import with_lf
+from ..fim.printable import printable
 from ..fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ..model.canvas_tokens import check_predicted
+from ..model.config import MAX_LAYERS
+from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..model.memory import is_out_of_memory
-from .folder import CONFIG, GENERATION, INDEX, TOO_LITTLE_MEMORY, WEIGHTS, hash_of, weight_files
+from ..model.ranker import probability_of
+from .folder import (
+    CONFIG,
+    GENERATION,
+    INDEX,
+    TOO_LITTLE_MEMORY,
+    WEIGHTS,
+    check_finite,
+    check_vocabulary,
+    hash_of,
+    weight_files,
+)
 from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
-from .tokens import PublishedTokenizer, read_json, read_tokenizer
+from .tokenizer_rules import is_token_id
+from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
 
 MODEL_TYPE = "diffusion_gemma"
+ADAPTER = "adapter_config.json"
 TURNS = (("<|turn>", "<turn|>"), ("<start_of_turn>", "<end_of_turn>"))  # begin and end, of Gemma 4 and of those before
 FENCE = "```"
 N_CONTEXT_LEAST = 384  # tokens, beside the canvas: less holds no question
@@ -84,6 +100,7 @@ class _Watch:
         self.n_steps += 1
         scores = scores.masked_fill(self._forbidden, float("-inf"))
         log_probs = scores[0].float().log_softmax(-1)  # [L, V]
+        check_predicted(log_probs)
         best, tokens = log_probs.max(-1)
         is_stop = self._stops[tokens[: self._n_tokens]].nonzero()
         n = int(is_stop[0]) + 1 if len(is_stop) else self._n_tokens
@@ -135,9 +152,8 @@ class GemmaInfiller:
         self._turn = next(((begin, end) for begin, end in marks if begin is not None and end is not None), None)
         ids = torch.arange(text.vocab_size)
         is_end = torch.isin(ids, torch.tensor([*ends, *(self._turn or ())[1:]]))
-        is_text = ids < tokenizer.n_ids
         # Gemma's line breaks and indentations are added tokens too, though they are text.
-        is_text[[i for added, i in tokenizer.added.items() if i < len(ids) and _is_written(added)]] = False
+        is_text = tokenizer.text_ids({i for added, i in tokenizer.added.items() if _is_written(added)}, len(ids))
         is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
         device = model.device
         self._forbidden = (~is_text & ~is_end).to(device)
@@ -209,7 +225,7 @@ class GemmaInfiller:
         return Completion(
             text=text,
             range=hole.replaced,
-            confidence=math.exp(min(0.0, sum(watch.log_probs[:n_text]))) if text else 0.0,
+            confidence=probability_of(sum(watch.log_probs[:n_text])) if text else 0.0,
             finish_reason=reason,
             steps=watch.n_steps,
             n_tokens=n_text,
@@ -328,39 +344,65 @@ def load_gemma(
     start_s = time.monotonic()
     tokenizer, _ = read_tokenizer(folder)
     ends = _ends(folder)
+    _check_files(folder)
     files = weight_files(folder)
-    if (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+    if is_there(folder / WEIGHTS) and is_there(folder / INDEX):
         raise CheckpointError(f"{folder} holds both {WEIGHTS} and {INDEX}: take away the one that is not the model's")
     place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(hash_of, folder, files)
-        model = _model(folder, dtype or torch.bfloat16)
+        model = _model(
+            folder, dtype or torch.bfloat16, sum(t.n_numbers for each in files.values() for t in each.values())
+        )
         _check(folder, model, tokenizer, ends)
         try:
             model = model.to(place).eval().requires_grad_(False)
         except (MemoryError, RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
             reason = "it has no room for the model" if is_out_of_memory(error) else "PyTorch cannot use it"
             raise InputError(f"the device {place} is of no use: {reason}") from error
+        for name, weight in model.named_parameters():
+            check_finite(folder, name, weight)
         sha256 = digest.result()
     logger.info("DiffusionGemma, %d parameters, in %.1f s", model.num_parameters(), time.monotonic() - start_s)
-    return GemmaInfiller(folder.resolve().name, model, tokenizer, ends, sha256)
+    return GemmaInfiller(printable(folder.resolve().name), model, tokenizer, ends, sha256)
 
 
-def _model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 (a class of transformers)
-    from transformers import DiffusionGemmaForBlockDiffusion
+def _check_files(folder: Path) -> None:
+    """Whether `transformers` may read the folder: its JSON is opened here first. Raises CheckpointError."""
+    for path in folder.glob("*.json"):
+        open_file(path, MAX_TOKENIZER_BYTES).close()
+    if is_there(folder / ADAPTER):
+        raise CheckpointError(f"{folder} holds {ADAPTER}, which would load another model: take it away")
+    config = read_json(folder / CONFIG)
+    for part in (config, *config.values()):
+        n_layers = part.get("num_hidden_layers", 1) if isinstance(part, dict) else 1
+        if type(n_layers) is not int or not 0 < n_layers <= MAX_LAYERS:
+            raise CheckpointError(f"{folder} makes no DiffusionGemma: it has {excerpt(repr(n_layers))} layers")
+
+
+def _model(folder: Path, dtype: torch.dtype, n_numbers: int) -> Any:  # noqa: ANN401 (a class of transformers)
+    """The model, if its config.json asks for about the n_numbers that the files hold."""
+    from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion
 
     try:
+        with torch.device("meta"):
+            config = DiffusionGemmaConfig.from_pretrained(folder, local_files_only=True)
+            n_wanted = sum(each.numel() for each in DiffusionGemmaForBlockDiffusion(config).parameters())
+        if n_wanted > 2 * n_numbers:  # what is missing would be made; of less, the names are said below
+            raise CheckpointError(f"{folder} lacks weights: it has {n_numbers:,} numbers, not {n_wanted:,}")
+        check_memory(folder, n_wanted * dtype.itemsize)
         model, told = cast("Any", DiffusionGemmaForBlockDiffusion).from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
+    except CheckpointError:
+        raise
     except Exception as error:  # its config classes, loaders and checks raise whatever they like
         if is_out_of_memory(error):
             raise InputError("there is not enough memory for this model") from error
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{folder} makes no DiffusionGemma: {reason}") from error
+        raise CheckpointError(f"{folder} makes no DiffusionGemma: {excerpt(error)}") from error
     lost = sorted({*told["missing_keys"], *(each[0] for each in told["mismatched_keys"])})
     if lost:
-        raise CheckpointError(f"{folder} lacks weights for {lost[0]} ({len(lost)} in all): copy it again")
+        raise CheckpointError(f"{folder} lacks weights for {excerpt(lost[0])} ({len(lost)} in all): copy it again")
     # We bring a cache and say how long a text may be.
     model.generation_config.cache_implementation = model.generation_config.max_length = None
     return model
@@ -369,10 +411,12 @@ def _model(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 (a class of
 def _check(folder: Path, model: Any, tokenizer: PublishedTokenizer, ends: Sequence[int]) -> None:  # noqa: ANN401
     """Whether the parts fit together. Raises CheckpointError."""
     text, canvas = model.config.get_text_config(), model.config.canvas_length
-    most = max([*tokenizer.plain.get_vocab(with_added_tokens=False).values(), *ends], default=0)
-    if most >= text.vocab_size:
-        raise CheckpointError(f"{folder} has a token {most}, but its model only {text.vocab_size}: copy both again")
-    if not isinstance(canvas, int) or canvas < 1 or canvas + N_CONTEXT_LEAST > text.max_position_embeddings:
+    check_vocabulary(folder, tokenizer, text.vocab_size)
+    if max(ends) >= text.vocab_size:
+        raise CheckpointError(
+            f"{folder} ends a text with {max(ends)}, but its model has {text.vocab_size} tokens alone"
+        )
+    if type(canvas) is not int or canvas < 1 or canvas + N_CONTEXT_LEAST > text.max_position_embeddings:
         raise CheckpointError(
             f"{folder} has a canvas of {canvas} tokens in {text.max_position_embeddings}: no model has"
         )
@@ -382,11 +426,11 @@ def _ends(folder: Path) -> list[int]:
     """The ids that end a text. Raises CheckpointError without one."""
     config = read_json(folder / CONFIG)
     sources = [config, config.get("text_config")]
-    if (folder / GENERATION).is_file():
+    if is_there(folder / GENERATION):
         sources.append(read_json(folder / GENERATION))
     given = [source.get("eos_token_id") for source in sources if isinstance(source, dict)]
     flat = [i for each in given for i in (each if isinstance(each, list) else [each])]
-    ends = [i for i in dict.fromkeys(flat) if isinstance(i, int) and i >= 0]
+    ends = list(dict.fromkeys(i for i in flat if is_token_id(i)))
     if not ends:
         raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
     return ends

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..fim.errors import CheckpointError
+from ..model.config import MAX_SIZE
+from ..model.folder_files import excerpt
 from .names import DIFFULLAMA, HUGGING_FACE, LLADA, Names
 from .shape import BackboneShape
 
@@ -148,11 +150,11 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
     for family in FAMILIES:
         if family.holds(config, specials):
             return family
-    kind = config.get("model_type") or config.get("architectures") or "nothing"
+    kind = excerpt(repr(config.get("model_type") or config.get("architectures") or "nothing"))
     if model_type(config) == "diffusion_gemma":
         raise CheckpointError("DiffusionGemma renoises instead of masking: it is served and evaluated, but not by this")
     raise CheckpointError(
-        f"this is no diffusion model that we know (config.json says {kind!r}, and no special token is its mask): "
+        f"this is no diffusion model that we know (config.json says {kind}, and no special token is its mask): "
         f"say which it is with --family, one of {', '.join(f.name for f in FAMILIES)}"
     )
 
@@ -163,14 +165,17 @@ def shape_of(family: Family, config: Config) -> BackboneShape:
     def first(*names: str, default: Any = None) -> Any:  # noqa: ANN401 (JSON)
         return next((config[name] for name in names if config.get(name) is not None), default)
 
-    scaling = first("rope_scaling")
-    rope = first("rope_parameters", default={}) or {}
-    kind = (scaling or {}).get("rope_type", (scaling or {}).get("type")) or rope.get("rope_type") or "default"
+    scaling, rope = first("rope_scaling", default={}), first("rope_parameters", default={})
+    if not isinstance(scaling, dict) or not isinstance(rope, dict):
+        raise CheckpointError("config.json makes no model: rope_scaling and rope_parameters must be objects")
+    kind = scaling.get("rope_type", scaling.get("type")) or rope.get("rope_type") or "default"
     if kind != "default":
-        raise CheckpointError(f"config.json wants rotary embeddings of kind {kind!r}, which we do not compute")
+        raise CheckpointError(
+            f"config.json wants rotary embeddings of kind {excerpt(repr(kind))}: we do not compute them"
+        )
     activation = str(first("hidden_act", "activation_type", default="silu"))
     if activation not in ("silu", "swiglu", "swish"):
-        raise CheckpointError(f"config.json wants the activation {activation!r}; we compute silu alone")
+        raise CheckpointError(f"config.json wants the activation {excerpt(repr(activation))}; we compute silu alone")
     width, n_heads = first("hidden_size", "d_model"), first("num_attention_heads", "n_heads")
     try:
         return BackboneShape(
@@ -188,14 +193,14 @@ def shape_of(family: Family, config: Config) -> BackboneShape:
             qk_norm=family.qk_norm,
             tied=bool(first("tie_word_embeddings", "weight_tying", default=family.tied)),
         )
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"config.json makes no model: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"config.json makes no model: {excerpt(error)}") from error
 
 
 def block_of(family: Family, config: Config, folder_name: str) -> int:
     """Tokens of a block: config.json's, else what a folder's name ends with (`-b8`), else the family's own."""
     for name in ("block_size", "bd_size", "block_length"):
-        if isinstance(config.get(name), int) and config[name] > 0:
+        if type(config.get(name)) is int and 0 < config[name] <= MAX_SIZE:
             return int(config[name])
-    told = re.search(r"-b(\d+)$", folder_name)
+    told = re.search(r"-b([1-9]\d{0,3})$", folder_name)
     return int(told.group(1)) if told else family.block

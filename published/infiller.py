@@ -5,7 +5,6 @@ The work on a request is a generator that asks for forwards (`prediction.Sequenc
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +14,14 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget, step_ceiling
-from ..fim.errors import EngineError, InputError
+from ..fim.errors import CheckpointError, EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..model.asks import Denoised
 from ..model.canvas_tokens import CanvasTokens
 from ..model.decodings import DECODINGS, DEFAULT_POLICY
 from ..model.denoise import denoise, unchanged
 from ..model.memory import is_out_of_memory
+from ..model.ranker import probability_of
 from ..model.row import Row
 from .contexts import KeptContexts
 from .expanding import expanded
@@ -52,9 +52,7 @@ class PublishedInfiller:
         specials, tokenizer = published.specials, published.tokenizer
         ids = torch.arange(published.shape.vocab_size)
         is_end = torch.isin(ids, torch.tensor(specials.ends))
-        is_text = ids < tokenizer.n_ids
-        is_text[[i for i in tokenizer.added.values() if i < len(ids)]] = False
-        is_text[specials.mask] = False
+        is_text = tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids))
         forbidden = ~is_text & ~is_end
         if specials.expand is not None:
             forbidden[specials.expand] = False
@@ -256,7 +254,7 @@ class PublishedJob:
         return Completion(
             text=text,
             range=self.request.hole.replaced,
-            confidence=math.exp(min(0.0, log_prob)) if tokens else 0.0,
+            confidence=probability_of(log_prob) if tokens else 0.0,
             finish_reason=reason,
             steps=canvases.n_forwards,
             n_tokens=len(tokens),
@@ -284,6 +282,8 @@ def load_published(
     try:
         published = load(folder, device=place, dtype=dtype or torch.bfloat16, weights=weights, family_name=family)
     except (MemoryError, RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
+        if is_out_of_memory(error) and place.type == "cpu":
+            raise CheckpointError(f"{folder} does not fit in memory: close something, or try --weights int8") from error
         reason = (
             "it has no room for the model: try --weights int8" if is_out_of_memory(error) else "PyTorch cannot use it"
         )

@@ -48,7 +48,7 @@ class Names:
 
 
 HUGGING_FACE = Names(
-    layer=re.compile(r"model\.layers\.(\d+)\.(.+)"),
+    layer=re.compile(r"model\.layers\.(\d{1,6})\.(.+)"),
     block=_LLAMA_BLOCK,
     whole={
         "model.embed_tokens.weight": "embedding.weight",
@@ -57,7 +57,7 @@ HUGGING_FACE = Names(
     },
 )
 LLADA = Names(
-    layer=re.compile(r"model\.transformer\.blocks\.(\d+)\.(.+)"),
+    layer=re.compile(r"model\.transformer\.blocks\.(\d{1,6})\.(.+)"),
     block=_OLMO_BLOCK,
     whole={
         "model.transformer.wte.weight": "embedding.weight",
@@ -66,7 +66,7 @@ LLADA = Names(
     },
 )
 DIFFULLAMA = Names(  # a wrapper around a Llama, or the Llama itself
-    layer=re.compile(r"(?:denoise_model|model)\.layers\.(\d+)\.(.+)"),
+    layer=re.compile(r"(?:denoise_model|model)\.layers\.(\d{1,6})\.(.+)"),
     block=_LLAMA_BLOCK,
     whole={
         **{f"{outer}embed_tokens.weight": "embedding.weight" for outer in ("", "denoise_model.", "model.")},

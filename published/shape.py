@@ -1,8 +1,9 @@
 """The shape of a published backbone: a decoder-only transformer with RMSNorm, RoPE and a gated FFN. Numbers only."""
 
+import math
 from dataclasses import asdict, dataclass
 
-MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
+from ..model.config import check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,7 @@ class BackboneShape:
     tied: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool):
-                continue
-            is_real = name in ("rope_theta", "norm_eps")
-            if not isinstance(value, int | float if is_real else int) or not 0 < value <= MAX_SIZE:
-                raise ValueError(f"{name} must be a positive number of at most {MAX_SIZE:,}, not {value!r}")
+        check_numbers(asdict(self), ("qkv_bias", "qk_norm", "tied"))
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key heads evenly")
         if self.head_size % 2:
@@ -58,10 +54,4 @@ class BackboneShape:
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""
-        total = 0
-        for shape in self.weight_shapes().values():
-            n = 1
-            for size in shape:
-                n *= size
-            total += n
-        return total
+        return sum(map(math.prod, self.weight_shapes().values()))

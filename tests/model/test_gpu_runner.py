@@ -1,5 +1,6 @@
 """Whole loops, with and without kernels, against the step-by-step loop: same canvases, same scores, same steps."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
+from quicksilver.fim.errors import EngineError
 from quicksilver.model.asks import Context, Denoised, Fill, Rows
 from quicksilver.model.canvas_loop import Buffers, CanvasLoop
 from quicksilver.model.canvas_tokens import CanvasTokens
@@ -154,6 +156,13 @@ def test_no_memory_is_no_broken_loop():
 
     with pytest.raises(torch.OutOfMemoryError):
         GpuRunner(MODEL, broken)([Fill(canvas_of(MODEL, 1, 6), context(20), rules(), 0.1, 3)])
+
+
+def test_broken_numbers_are_an_error_and_no_sure_token():
+    broken = copy.deepcopy(MODEL)
+    torch.nn.init.constant_(broken.norm.weight, float("nan"))
+    with pytest.raises(EngineError, match="NaN"):
+        GpuRunner(broken, rehearsed)([Fill(canvas_of(MODEL, 1, 6), context(20), rules(), 0.1, 3)])
 
 
 def test_a_rehearsal_notices_kernels_that_compute_something_else(monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ import types
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
@@ -64,6 +65,18 @@ def test_answers_and_says_how(infiller):
     assert completion.range == (len(TEXTS[0]),) * 2
     assert completion.timings_ms["engine"] >= completion.timings_ms["denoise"] > 0
     assert completion.n_cached == 0 < completion.n_context
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_broken_numbers_are_an_error_and_no_sure_token(infiller, runtime, broken):
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
+    weights = {**infiller.checkpoint.weights, "norm.weight": np.full(48, broken, dtype=np.float32)}
+    infiller = DenoisingInfiller(dataclasses.replace(infiller.checkpoint, weights=weights), runtime=runtime)
+    for asked in (request(drafts=0), request(drafts=4), request(multiline=True), request(prefix=TEXTS[0] + "\n")):
+        with pytest.raises(EngineError, match="NaN"):
+            infiller.complete(asked, lambda: False)
 
 
 def test_the_same_request_again_comes_from_the_cache(infiller):

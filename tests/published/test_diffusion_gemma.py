@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from bad_files import replaced
 from quicksilver.fim.budget import Budget
-from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, FinishReason, Hole
 from quicksilver.model.asks import never
 from quicksilver.published.diffusion_gemma import (
@@ -167,6 +168,12 @@ def test_a_line_that_is_sure_and_stays_ends_the_work(in_line: bool):
     assert seen.log_probs == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_broken_numbers_are_an_error():
+    for broken in (float("nan"), float("inf")):
+        with pytest.raises(EngineError, match="NaN"):
+            watch(in_line=False)(torch.empty(0), torch.full((1, 3, 4), broken))
+
+
 def test_what_is_no_text_is_never_written():
     scores = watch(in_line=False)(torch.empty(0), torch.ones(1, 3, 4))
     assert scores[..., 0].isneginf().all() and (scores[..., 1:] == 1).all()
@@ -282,7 +289,24 @@ def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for changes in ({"canvas_length": 0}, {"text_config": json.loads(says)["text_config"] | {"eos_token_id": 10**6}}):
         config.write_text(json.dumps(json.loads(says) | changes))
         assert str(tmp_path) in refusal(tmp_path)
+    for part in ("text_config", "vision_config"):
+        many = json.loads(says)[part] | {"num_hidden_layers": 10**7, "layer_types": None}
+        config.write_text(json.dumps(json.loads(says) | {part: many}))
+        assert "layers" in refusal(tmp_path)
+    wide = json.loads(says)["text_config"] | {"intermediate_size": 10**9}
+    config.write_text(json.dumps(json.loads(says) | {"text_config": wide}))
+    assert "lacks weights" in refusal(tmp_path)
     config.write_text(says)
+    save_file({name: tensor * math.nan for name, tensor in tensors.items()}, weights)
+    assert "no numbers" in refusal(tmp_path)
+    save_file(tensors, weights)
+    for file in ("adapter_config.json", "processor_config.json"):
+        replaced(tmp_path / file, "device")
+        assert file in refusal(tmp_path)
+        (tmp_path / file).unlink()
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert "adapter" in refusal(tmp_path)
+    (tmp_path / "adapter_config.json").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": weights.name}}))
     assert "holds both" in refusal(tmp_path)
     (tmp_path / "model.safetensors.index.json").unlink()
