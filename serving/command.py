@@ -262,28 +262,21 @@ class _ListModels(argparse.Action):
 
 
 def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
-    from .listener import claim, listen, withdraw
+    from .listener import claim, listen
 
-    with claim(home), listen(home, options.port) as (listeners, token):
+    with claim(home), listen(home, options.port) as address:
         _start_logging(options, home)  # only now: the log belongs to the engine that holds the claim
         from .process import run_engine  # starlette and uvicorn; clients can connect already
         from .worker import Worker
 
-        addresses = [listener.getsockname() for listener in listeners]
+        addresses = [listener.getsockname() for listener in address.listeners]
 
         def load_and_announce() -> Infiller[Any]:
             infiller = load(home.model, options.threads)
             _announce(home, addresses)  # not before: when loading fails, that is the one line to read
             return infiller
 
-        return run_engine(
-            Worker(load_and_announce),
-            listeners,
-            token=token,
-            version=home.version,
-            idle_s=options.idle_s,
-            withdraw=lambda: withdraw(home),
-        )
+        return run_engine(Worker(load_and_announce), address, idle_s=options.idle_s)
 
 
 def _start_logging(options: ServeOptions, home: EngineHome) -> None:

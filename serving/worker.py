@@ -75,6 +75,12 @@ class Worker:
         """Begin to load the model; requests may come already."""
         self._thread.start()
 
+    def has_died(self) -> bool:
+        """Whether the thread ended, though nobody stopped it and no state says why."""
+        with self._changed:
+            is_open = self._state.status in ("loading", "ready")
+            return is_open and self._thread.ident is not None and not self._thread.is_alive()
+
     def idle_s(self) -> float:
         """Seconds since the last request ended (or since the model was ready); 0 while there is work."""
         with self._changed:
@@ -132,11 +138,25 @@ class Worker:
         self._changed.notify()
 
     def _run(self) -> None:
-        infiller = self._load_infiller()
-        while infiller is not None and self._admit(infiller):
-            self._advance(infiller, self._running)
-            for job in [job for job in self._running if _has_ended(job)]:
-                self._settle(job)
+        try:
+            infiller = self._load_infiller()
+            while infiller is not None and self._admit(infiller):
+                self._advance(infiller, self._running)
+                for job in [job for job in self._running if _has_ended(job)]:
+                    self._settle(job)
+        except BaseException as error:  # a panic in a native library, SystemExit: no other request would be answered
+            self._note_death(error)
+
+    def _note_death(self, error: BaseException) -> None:
+        """The thread ends: turn everybody down, so that they ask another engine, and let the process end."""
+        kind = type(error).__name__
+        logger.error("the worker failed (%s)\n%s%s", kind, "".join(traceback.format_tb(error.__traceback__)), kind)
+        state = WorkerState(status="failed", reason=f"the engine failed ({kind}): its log says where")
+        for job in list(self._running):
+            self._free(job)
+            job.answer.set_exception(_refusal(state))
+        with self._changed:
+            self._give_up(self._state if self._state.status == "stopping" else state)
 
     def _load_infiller(self) -> Infiller[Any] | None:
         start_s = time.monotonic()
@@ -144,7 +164,7 @@ class Worker:
             infiller = self._load()
             facts = dict(infiller.describe())
             model = infiller.name
-        except Exception as error:  # whatever goes wrong while loading is the answer that people need
+        except BaseException as error:  # whatever goes wrong while loading is the answer that people need
             self._note_failed_load(error)
             return None
         with self._changed:
@@ -154,7 +174,7 @@ class Worker:
         logger.info("model %s ready after %.2f s", model, time.monotonic() - start_s)
         return infiller
 
-    def _note_failed_load(self, error: Exception) -> None:
+    def _note_failed_load(self, error: BaseException) -> None:
         if isinstance(error, QuicksilverError):
             reason = one_line(str(error))
         else:

@@ -91,15 +91,15 @@ def test_folder_of_another_user_is_refused(tmp_path, monkeypatch):
 def test_info_round_trip_and_damage(tmp_path):
     home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path)})
     home.prepare()
-    assert read_info(home) is None
+    assert read_info(home.info_file) is None
     info = EngineInfo(pid=12, started_s=1.5, port=8000)
     write_info(home, info)
-    assert read_info(home) == info
+    assert read_info(home.info_file) == info
     write_info(home, replace(info, port=None))
-    assert read_info(home) == replace(info, port=None)
+    assert read_info(home.info_file) == replace(info, port=None)
     for damage in ("", "[]", "{}", '{"pid": "x", "started_s": 1, "port": 1}'):
         home.info_file.write_text(damage)
-        assert read_info(home) is None
+        assert read_info(home.info_file) is None
 
 
 def test_last_log_line(tmp_path):

@@ -13,14 +13,14 @@ from contextlib import suppress
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.serving.client import EngineClient, default_launch
-from quicksilver.serving.ending import kill_engine
+from quicksilver.serving.ending import end_process
 from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
 from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
 
 def engine_info(home: EngineHome) -> EngineInfo:
-    info = read_info(home)
+    info = read_info(home.info_file)
     assert info is not None
     return info
 
@@ -206,7 +206,8 @@ async def test_second_engine_is_refused(rig, ask):
     pid = engine_info(rig.home).pid
     done = run_serve(rig)
     assert done.returncode == 2
-    assert done.stderr == f"quicksilver serve: an engine (process {pid}) already serves {rig.home.socket}\n"
+    already = f"an engine (process {pid}) already serves {rig.home.socket}"
+    assert done.stderr == f"quicksilver serve: {already}: stop it with `quicksilver stop`, or use `serve --replace`\n"
     assert (await client.complete(ask("unharmed"))).text == "unharmed"
 
 
@@ -274,7 +275,7 @@ async def test_engine_that_never_answers(rig, ask):
 
 async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
     client = rig.client()
-    monkeypatch.setattr("quicksilver.serving.client.package_version", lambda: "99")
+    monkeypatch.setattr("quicksilver.serving.starting.package_version", lambda: "99")
     with pytest.raises(EngineUnavailable, match="restart the editor"):
         await client.complete(ask())
 
@@ -364,7 +365,7 @@ async def test_nobody_elses_process_is_killed(rig):
     with subprocess.Popen(["sleep", "60"]) as other:
         rig.home.prepare()
         write_info(rig.home, EngineInfo(pid=other.pid, started_s=1.0, port=None))
-        assert not await kill_engine(rig.home)
+        assert await end_process(rig.home.info_file) is None
         assert other.poll() is None
         other.kill()
 
