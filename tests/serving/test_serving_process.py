@@ -375,3 +375,15 @@ async def test_a_home_that_cannot_be_written_is_one_line(rig, ask):
     rig.home.log_file.mkdir()
     with pytest.raises(EngineUnavailable, match="cannot write"):
         await rig.client().complete(ask())
+
+
+async def test_an_engine_whose_worker_died_ends_and_says_why(rig, ask):
+    client = rig.client()
+    await client.ensure_running()
+    pid = engine_info(rig.home).pid
+    with pytest.raises(EngineUnavailable, match="SystemExit"):
+        await client.complete(ask("raise-exit"))
+    await gone(rig)
+    assert "the engine failed (SystemExit)" in rig.home.log_file.read_text()
+    assert (await client.complete(ask("next"))).text == "next"
+    assert engine_info(rig.home).pid != pid

@@ -329,3 +329,37 @@ async def test_a_cancelled_job_frees_its_slot_within_a_forward(slots, stepping, 
     assert (await slots.complete(ask("next", "1"))).text == "next"
     await until(lambda: slots.n_jobs == 0)
     assert len(stepping.forwards) < 10_000
+
+
+class Panic(BaseException):
+    """What a native library raises that gives up: no Exception."""
+
+
+@pytest.mark.parametrize("place", ["describe", "begin", "advance"])
+@pytest.mark.parametrize("error", [Panic("gone"), SystemExit(3)])
+async def test_a_thread_that_dies_turns_everybody_down(stepping, ask, monkeypatch, place, error, caplog):
+    def die(*_):
+        raise error
+
+    monkeypatch.setattr(stepping, place, die)
+    worker = Worker(lambda: stepping)
+    worker.start()
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineUnavailable, match=type(error).__name__):
+            await worker.complete(ask("a", "1"))
+        with pytest.raises(EngineUnavailable, match=type(error).__name__):
+            await worker.complete(ask("b", "1"))
+    assert worker.state.status == "failed"
+    assert worker.n_jobs == 0
+    assert worker.join(5)
+    assert "in die" in caplog.text
+
+
+async def test_a_thread_that_vanished_is_noticed(stepping, monkeypatch):
+    worker = Worker(lambda: stepping)
+    assert not worker.has_died()  # not begun
+    monkeypatch.setattr(worker, "_run", lambda: None)
+    worker._thread = threading.Thread(target=worker._run)
+    worker.start()
+    assert worker.join(5)
+    assert worker.has_died()
