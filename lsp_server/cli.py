@@ -21,6 +21,7 @@ DISTRIBUTION = "quicksilver-lsp"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _PASSED_ON = {
     "serve": "run the engine process in the foreground",
+    "stop": "stop the engines of this user",
     "train": "prepare data and train a checkpoint",
     "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks",
     "bench": "measure latency through the real server and engine",
@@ -77,6 +78,10 @@ def _pass_on(command: str, arguments: list[str]) -> int:
         from ..serving.command import main as serve
 
         return serve(arguments)
+    if command == "stop":
+        from ..serving.stopping import main as stop
+
+        return stop(arguments)
     if command == "bench":
         from ..benchmarks.command import main as bench
 

@@ -5,6 +5,7 @@ when the model is loaded, in the worker's thread, so that the socket answers lon
 """
 
 import argparse
+import asyncio
 import gc
 import logging
 import logging.handlers
@@ -19,6 +20,7 @@ from typing import Any, Literal, NoReturn, get_args
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
+from .ending import end_process
 from .home import EngineHome, find_home
 from .wire import one_line
 
@@ -52,6 +54,7 @@ class ServeOptions:
     context_cache: CacheKind | None
     idle_s: float | None
     detached: bool
+    replace: bool
     verbose: bool
 
 
@@ -66,6 +69,8 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         options = parse_options(argv)
         home = find_home(options.model)
         home.prepare()
+        if options.replace:
+            asyncio.run(end_process(home.info_file))
         real = partial(
             load_checkpoint,
             device=options.device,
@@ -181,7 +186,7 @@ def _no_collections() -> Iterator[None]:
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
     """argv as options. Raises InputError; --help prints and raises SystemExit(0)."""
-    parser = _Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
+    parser = Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="checkpoint folder (default: the built-in one)")
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
@@ -212,6 +217,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"
     )
+    parser.add_argument("--replace", action="store_true", help="stop the engine that runs, if one does, and start anew")
     parser.add_argument("--detached", action="store_true", help="log to the log file only (front ends set this)")
     parser.add_argument("--verbose", action="store_true", help="log more; error messages may quote source text")
     found = parser.parse_args(list(argv))
@@ -240,11 +246,12 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         context_cache=found.context_cache,
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
+        replace=found.replace,
         verbose=found.verbose,
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other error here."""
 
     def error(self, message: str) -> NoReturn:

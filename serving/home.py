@@ -172,7 +172,14 @@ def read_token(home: EngineHome) -> str | None:
 
 
 def running_info(info_file: Path) -> EngineInfo | None:
-    """What the engine wrote, or None when its process does not run (any more)."""
+    """What the engine wrote, or None when its process does not run (any more).
+
+    Raises EngineNotOurs for the folder of another user, who could name any port and any process there.
+    """
+    try:
+        check_folder(info_file.parent)
+    except OSError:
+        return None
     info = read_info(info_file)
     return info if info is not None and is_same(info.pid, info.started_s) else None
 

@@ -10,10 +10,13 @@ from functools import partial
 
 import pytest
 from quicksilver.fim.errors import EngineUnavailable, InputError
+from quicksilver.lsp_server.cli import main
+from quicksilver.serving.client import EngineClient
 from quicksilver.serving.ending import end_process
-from quicksilver.serving.home import EngineInfo, find_home, read_info, write_info
+from quicksilver.serving.home import EngineInfo, find_home, read_info, running_info, write_info
 from quicksilver.serving.listener import claim, listen
 from quicksilver.serving.liveness import birth_s, is_same
+from quicksilver.serving.peer import EngineNotOurs
 
 
 def engine_info(rig) -> EngineInfo:
@@ -135,3 +138,50 @@ async def test_an_engine_that_does_not_stop_is_named(rig, monkeypatch):
     os.kill(info.pid, signal.SIGSTOP)
     with pytest.raises(EngineUnavailable, match=f"process {info.pid}"):
         await client.shutdown()
+
+
+async def test_a_folder_of_another_user_names_no_process(home):
+    """Whoever owns the folder could name any process of ours, and a port of theirs."""
+    info = EngineInfo(pid=os.getpid(), started_s=birth_s(os.getpid()) or 0.0, port=1)
+    write_info(home, info)
+    assert running_info(home.info_file) == info
+    elsewhere = home.folder.rename(home.folder.with_name("elsewhere"))
+    home.folder.symlink_to(elsewhere)
+    with pytest.raises(EngineNotOurs):
+        await end_process(home.info_file)
+
+
+async def test_stop_ends_one_engine_or_all_and_says_so(rig, ask, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("QUICKSILVER_HOME", str(rig.folder))
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    for client in (rig.client(), EngineClient(find_home(checkpoint), rig.launch("--model", str(checkpoint)))):
+        await client.ensure_running()
+    built_in = engine_info(rig).pid
+    other = read_info(find_home(checkpoint).info_file)
+    assert other is not None
+    said = []
+    for arguments in (["--model", str(checkpoint)], [], []):
+        assert await asyncio.to_thread(main, ["stop", *arguments]) == 0
+        said.append(capsys.readouterr().out)
+    assert said == [
+        f"stopped the engine (process {other.pid})\n",
+        f"stopped the engine (process {built_in})\n",
+        "no engine is running\n",
+    ]
+    assert not rig.processes()
+    assert await asyncio.to_thread(main, ["stop", "--model", str(tmp_path / "absent")]) == 2
+
+
+async def test_serve_can_take_the_place_of_the_engine_that_runs(rig, ask):
+    await rig.client().ensure_running()
+    before = engine_info(rig)
+    environ = {**os.environ, "QUICKSILVER_HOME": str(rig.folder)}
+    with subprocess.Popen(rig.launch("--replace", "--detached"), env=environ) as heir:
+        await ended(before)
+        async with asyncio.timeout(30):
+            while (info := read_info(rig.home.info_file)) is None or info.pid != heir.pid:
+                await asyncio.sleep(0.02)
+        assert (await rig.client().complete(ask("hello"))).text == "hello"
+        heir.terminate()
+        assert heir.wait(20) == 0
