@@ -16,6 +16,7 @@ from typing import NoReturn, get_args
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
 from ..fim.types import PolicyName
+from .core_dumps import no_core_dumps
 
 DISTRIBUTION = "quicksilver-lsp"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -38,6 +39,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises on bad input."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    no_core_dumps()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets its answer
     try:

@@ -25,6 +25,7 @@ DISTRIBUTION = "quicksilver-lsp"
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS and the BSDs, with the closing NUL.
 MAX_SOCKET_BYTES = 103
 
+_TAIL_BYTES = 65_536  # of a log, in which its last line is looked for
 _LOG_STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \d+ ")
 
 
@@ -189,8 +190,8 @@ def last_log_line(log_file: Path, start: int) -> str:
     try:
         size = log_file.stat().st_size
         with log_file.open("rb") as file:
-            file.seek(max(0 if size < start else start, size - 65536))  # a smaller file was rotated: read it all
-            lines = file.read().decode("utf-8", "replace").split("\n")
+            file.seek(max(0 if size < start else start, size - _TAIL_BYTES))  # a smaller file was rotated: read it all
+            lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
     return next((_LOG_STAMP.sub("", line).strip() for line in reversed(lines) if line.strip()), "")

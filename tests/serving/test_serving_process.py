@@ -387,3 +387,28 @@ async def test_an_engine_whose_worker_died_ends_and_says_why(rig, ask):
     assert "the engine failed (SystemExit)" in rig.home.log_file.read_text()
     assert (await client.complete(ask("next"))).text == "next"
     assert engine_info(rig.home).pid != pid
+
+
+@pytest.mark.parametrize(
+    ("last_words", "ending", "words"),
+    [
+        ("", "os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("starting version 1", "os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("", "os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL, perhaps for want of memory"),
+        ("", "sys.exit(3)", "exit code 3"),
+        ("no such module", "sys.exit(3)", "no such module"),
+    ],
+)
+async def test_what_ended_an_engine_while_it_was_starting_is_named(rig, ask, last_words, ending, words):
+    code = f"import os, signal, sys; print({last_words!r}, file=sys.stderr, flush=True); {ending}"
+    with pytest.raises(EngineUnavailable, match=f"ended while starting: {words} "):
+        await EngineClient(rig.home, [rig.launch()[0], "-c", code]).complete(ask())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+async def test_a_full_disk_is_named(rig, ask, monkeypatch):
+    rig.home.prepare()
+    monkeypatch.setattr("quicksilver.serving.starting.last_log_line", lambda *_: "")  # nothing could be written
+    rig.home.log_file.symlink_to("/dev/full")
+    with pytest.raises(EngineUnavailable, match=r"cannot write .*\.log: No space left on device"):
+        await EngineClient(rig.home, [rig.launch()[0], "-c", "raise SystemExit(1)"]).complete(ask())
