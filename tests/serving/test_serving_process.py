@@ -12,10 +12,11 @@ from contextlib import suppress
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
-from quicksilver.serving.client import EngineClient, default_launch
+from quicksilver.serving.client import EngineClient
 from quicksilver.serving.ending import end_process
 from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
+from quicksilver.serving.starting import default_launch
 from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
 

@@ -178,7 +178,7 @@ BAD_VALUES = [
     ("offers", [OFFER | {"n_shape": 1}], "request.offers[0] has an unknown key 'n_shape'"),
     ("offers", [OFFER, {"text": "a", "source": "workspace"}], "request.offers[1].n_before is missing"),
     ("offers", [OFFER | {"text": "a" * (MAX_OFFER_CHARS + 1)}], "an offer may have at most 4096 characters, not 4097"),
-    ("offers", [OFFER] * (MAX_OFFERS + 1), "there may be at most 32 offers, not 33"),
+    ("offers", [OFFER] * (MAX_OFFERS + 1), "request.offers may hold at most 32, not 33"),
     ("n_alternatives", -1, "request.n_alternatives must be a whole number, 0 or more, not -1"),
     ("n_alternatives", MAX_CANDIDATES + 1, "n_alternatives must be from 0 to 16, not 17"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
