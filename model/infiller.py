@@ -219,10 +219,12 @@ class FillingJob:
             self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
 
     def _cut_short(self) -> Answer | None:
-        """The answer of a job whose context need not be read on: nobody waits, or nothing can follow in time."""
-        if self.filling.is_cancelled():
+        """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
+        filling = self.filling
+        if filling.is_cancelled():
             return CANCELLED
-        return SPENT if self.filling.budget.expired() and not self.filling.request.warms else None
+        has_begun = filling.n_forwards > 0  # then there is a text already, which is the answer
+        return SPENT if filling.budget.expired() and not (has_begun or filling.request.warms) else None
 
     def _completion(self, answer: Answer) -> Completion:
         filling, request = self.filling, self.filling.request
