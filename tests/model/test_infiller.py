@@ -91,7 +91,7 @@ def test_nothing_is_read_for_a_spent_budget_but_a_warm_up(infiller, monkeypatch)
     infiller.complete(request(budget_ms=0.0), lambda: False)
     assert asks == []
     infiller.complete(request(budget_ms=0.0, warms=True), lambda: False)
-    assert len(asks) == 1
+    assert asks
 
 
 def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypa
     run = infiller.run
 
     def run_until_late(asks):
-        if isinstance(asks[0], Rows):
+        if any(isinstance(ask, Rows) for ask in asks):
             job.filling.budget = dataclasses.replace(job.filling.budget, deadline_s=0.0)
         return run(asks)
 
