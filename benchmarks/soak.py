@@ -30,8 +30,9 @@ from ..fim.types import CompletionRequest
 from ..lsp_server.console import open_console
 from ..model.infiller import load_infiller
 from ..model.runtimes import Runtime, best_dtype, fastest_runtime
-from ..serving.client import EngineClient, default_launch
+from ..serving.client import EngineClient
 from ..serving.home import HOME_VARIABLE, EngineHome, find_home
+from ..serving.starting import default_launch
 from .evaluation import Dtype
 from .machine import machine
 from .progress import progress

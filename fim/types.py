@@ -16,6 +16,8 @@ CellState = Literal["masked", "new", "kept"]
 MAX_CANDIDATES = 16
 MAX_OFFERS = 32
 MAX_OFFER_CHARS = 4_096
+MAX_SNIPPETS = 64
+MAX_SNIPPET_CHARS = 16_384
 OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
 
 
@@ -65,7 +67,8 @@ class Offer:
 class CompletionRequest:
     """What the engine is asked: a hole, its surroundings and what the answer may cost.
 
-    path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last.
+    path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last, at
+    most MAX_SNIPPETS of at most MAX_SNIPPET_CHARS each: a quarter of the context is theirs.
     max_tokens None leaves the length to the engine, which also caps it by what its model can hold.
     budget_ms counts from the moment the engine receives the request; None means no deadline.
     policy None leaves the choice to the engine. drafts is how many texts found elsewhere compete with the denoiser's
@@ -100,6 +103,11 @@ class CompletionRequest:
         for name, at_least in (("drafts", 0), ("mends", 0), ("lengths", 1), ("n_alternatives", 0)):
             if not at_least <= getattr(self, name) <= MAX_CANDIDATES:
                 raise ValueError(f"{name} must be from {at_least} to {MAX_CANDIDATES}, not {getattr(self, name)}")
+        if len(self.snippets) > MAX_SNIPPETS:
+            raise ValueError(f"there may be at most {MAX_SNIPPETS} snippets, not {len(self.snippets)}")
+        longest = max(map(len, self.snippets), default=0)
+        if longest > MAX_SNIPPET_CHARS:
+            raise ValueError(f"a snippet may have at most {MAX_SNIPPET_CHARS} characters, not {longest}")
         if len(self.offers) > MAX_OFFERS:
             raise ValueError(f"there may be at most {MAX_OFFERS} offers, not {len(self.offers)}")
         if self.budget_ms is not None and not self.budget_ms >= 0:

@@ -18,6 +18,7 @@ from ..fim.command_line import Parser, add_model
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
 from ..fim.printable import PrintableFormatter, one_line
 from ..fim.types import PolicyName
+from .core_dumps import no_core_dumps
 
 DISTRIBUTION = "quicksilver-lsp"
 EDITORS = ("nvim", "emacs", "vscode")
@@ -28,6 +29,7 @@ EXIT_CODES = (
 )
 _PASSED_ON = {
     "serve": "run the engine process in the foreground",
+    "stop": "stop the engines of this user",
     "train": "prepare data and train a checkpoint",
     "eval": "measure a checkpoint: on held-out holes, on infilling benchmarks, at cursors in small files",
     "bench": "measure latency through the real server and engine",
@@ -37,6 +39,7 @@ _PASSED_ON = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises on bad input."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    no_core_dumps()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets its answer
     try:
@@ -72,6 +75,10 @@ def _pass_on(command: str, arguments: list[str]) -> int:
         from ..serving.command import main as serve
 
         return serve(arguments)
+    if command == "stop":
+        from ..serving.stopping import main as stop
+
+        return stop(arguments)
     if command == "bench":
         from ..benchmarks.command import main as bench
 

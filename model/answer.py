@@ -24,6 +24,7 @@ class Answer:
 
 
 WARMED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
+SPENT = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="budget", source="denoiser")
 CANCELLED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
 
 

@@ -15,7 +15,7 @@ import torch
 from ..fim.budget import step_ceiling
 from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
-from .answer import CANCELLED, Answer
+from .answer import CANCELLED, SPENT, Answer
 from .asks import Ask, Context, Reply
 from .canvas_tokens import CanvasTokens, canvas_tokens
 from .checkpoint import Checkpoint, load
@@ -210,13 +210,21 @@ class FillingJob:
         """Send it the reply to its ask (None to begin)."""
         try:
             self.ask = self._work.send(reply)
-            if isinstance(self.ask, Context) and self.filling.is_cancelled():
+            if isinstance(self.ask, Context) and (cut := self._cut_short()):
                 self._work.close()  # what was read so far stays in the cache
-                self.completion = self._completion(CANCELLED)
+                self.completion = self._completion(cut)
         except StopIteration as end:
             self.completion = self._completion(end.value)
         except Exception as error:  # one request's failure is no other's
             self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
+
+    def _cut_short(self) -> Answer | None:
+        """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
+        filling = self.filling
+        if filling.is_cancelled():
+            return CANCELLED
+        has_begun = filling.n_forwards > 0  # then there is a text already, which is the answer
+        return SPENT if filling.budget.expired() and not (has_begun or filling.request.warms) else None
 
     def _completion(self, answer: Answer) -> Completion:
         filling, request = self.filling, self.filling.request

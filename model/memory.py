@@ -2,7 +2,11 @@
 
 import torch
 
-MESSAGES = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate")
+MESSAGES = (
+    "out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate",
+    "can't alloc",  # OpenVINO
+    "could not create a primitive",  # oneDNN; seen with limited address space only
+)  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:

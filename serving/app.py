@@ -43,7 +43,8 @@ from .wire import (
     encode_completion,
     encode_health,
 )
-from .worker import EngineStopping, Worker
+from .worker import Worker
+from .worker_state import EngineStopping
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

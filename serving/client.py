@@ -5,21 +5,20 @@ answers back into our values and errors. It imports neither torch nor a web fram
 """
 
 import asyncio
-import os
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ..fim.types import Completion, CompletionRequest
-from .ending import kill_engine
+from .ending import end_process
 from .exchange import Endpoint, EngineNotRunning, EngineSilent, Reply, exchange
 from .fields import Fields, as_text, optional, parse_object
-from .home import EngineHome, last_log_line, package_version, read_info
+from .home import EngineHome, read_token, running_info
+from .peer import EngineNotOurs
+from .starting import Started, default_launch, raise_if_ended, spawn, start_lock
 from .wire import (
     CHECKPOINT_CODE,
     MAX_BODY_BYTES,
@@ -34,28 +33,9 @@ Progress = Callable[[str], None]
 
 _POLL_S = 0.03
 _STOP_S = 6.0  # for an engine to end by itself: it lets requests in flight finish for two
-_REFUSED = 2  # exit code of an engine that a person has to help: with our own command line, that is its checkpoint
-_CLOCK_SLACK_S = 2.0  # creation times move when the machine's clock is set
 _PROBE_TIMEOUT_S = 5.0  # importing torch can keep the engine's loop from answering for a second
 _SILENT_PROBES = 2
 _ANSWER_SLACK_S = 10.0  # beyond a request's budget: queue, a machine under load
-
-
-def default_launch(home: EngineHome, *, threads: int | None = None) -> list[str]:
-    """The command that starts the engine of home.
-
-    -P keeps the working directory out of the import path: a workspace's own `kernels/` folder must never run.
-    """
-    command = [sys.executable, "-P", "-m", "quicksilver.lsp_server", "serve", "--detached"]
-    if home.model is not None:
-        command += ["--model", str(home.model)]
-    return command if threads is None else [*command, "--threads", str(threads)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Started:
-    process: subprocess.Popen[bytes]
-    log_start: int
 
 
 class EngineClient:
@@ -124,7 +104,7 @@ class EngineClient:
         """
         report = _Stages(on_progress)
         deadline_s = time.monotonic() + self._start_timeout_s
-        started: _Started | None = None
+        started: Started | None = None
         while True:
             try:
                 health = await self._probe()
@@ -141,24 +121,28 @@ class EngineClient:
                 report("starting the engine")
                 started = await self._start(deadline_s)
             else:
-                self._refuse_if_ended(started)
+                raise_if_ended(self._home, started)
             self._check_deadline(deadline_s)
             await asyncio.sleep(_POLL_S)
 
     async def shutdown(self) -> None:
         """Ask the engine to end and wait until it takes no more requests; nothing happens when none runs.
 
-        One that does not listen is killed. Raises EngineUnavailable when that does not help either.
+        One that does not listen, or has lost its socket, is ended by its process number. Raises EngineUnavailable when
+        that does not help either.
         """
         try:
             await asyncio.wait_for(self._shut_down(), _STOP_S)
         except (TimeoutError, EngineSilent, EngineUnavailable) as error:
-            if not await kill_engine(self._home):
-                raise EngineUnavailable(f"the engine does not stop: {error or 'it says nothing'}") from error
+            ended = await end_process(self._home.info_file, patience_s=0)
+            if ended is None and await self._probe() is not None:
+                reason = str(error) or f"it still answers after {_STOP_S:g} s"
+                raise EngineUnavailable(f"the engine does not stop: {reason}") from error
 
     async def _shut_down(self) -> None:
         before = await self._probe()
         if before is None:
+            await end_process(self._home.info_file)
             return
         with suppress(EngineNotRunning):
             await self._ask("POST", "/v1/shutdown", b"", self._answer_timeout_s)
@@ -172,110 +156,50 @@ class EngineClient:
         return reply
 
     async def _probe(self) -> EngineHealth | None:
-        """The engine's state, None when there is none. Raises EngineSilent when it keeps its socket but is silent."""
+        """The engine's state, None when there is none.
+
+        Raises EngineSilent when it keeps its socket but is silent, EngineNotOurs when somebody else has its place.
+        """
         for n_left in reversed(range(_SILENT_PROBES)):
             try:
                 return await self.health()
             except EngineSilent as error:
                 if not n_left:
                     raise self._silent() from error
+            except EngineNotOurs:
+                raise
             except EngineUnavailable:
                 return None
         return None
 
     def _silent(self) -> EngineSilent:
-        info = read_info(self._home)
+        info = running_info(self._home.info_file)
         if info is None:
             return EngineSilent("the engine does not answer: end its process and ask again")
-        return EngineSilent(f"the engine (process {info.pid}) does not answer: `kill -9 {info.pid}` ends it")
+        return EngineSilent(f"the engine (process {info.pid}) does not answer: `quicksilver stop` ends it")
 
     def _endpoint(self) -> Endpoint:
         if self._home.socket is not None:
             return Endpoint(socket=self._home.socket)
-        import psutil  # only where there are no UNIX sockets
+        info, token = running_info(self._home.info_file), read_token(self._home)
+        if info is None or info.port is None or not token:
+            raise EngineNotRunning("no engine is running")
+        return Endpoint(port=info.port, token=token)
 
-        info = read_info(self._home)
-        try:
-            if info is None or info.port is None:
-                raise EngineNotRunning("no engine is running")
-            age_error_s = abs(psutil.Process(info.pid).create_time() - info.started_s)
-            if age_error_s > _CLOCK_SLACK_S:  # the number now belongs to another process
-                raise EngineNotRunning("no engine is running")
-            # The port is the engine's own: only now may the token be sent there.
-            return Endpoint(port=info.port, token=self._home.token_file.read_text(encoding="ascii").strip())
-        except (psutil.Error, OSError) as error:
-            raise EngineNotRunning("no engine is running") from error
-
-    async def _start(self, deadline_s: float) -> _Started | None:
+    async def _start(self, deadline_s: float) -> Started | None:
         """Start the process and return when it answers or has ended; None when another front end was faster."""
         self._home.prepare()
-        async with self._start_lock(deadline_s):
+        async with start_lock(self._home, lambda: self._check_deadline(deadline_s)):
             if await self._probe() is not None:
                 return None
-            started = self._spawn()
+            if self._process is not None:
+                self._process.poll()
+            started = spawn(self._home, self._launch)
+            self._process = started.process  # kept, so that Python reaps it some time after it has ended
             while started.process.poll() is None and await self._probe() is None:
                 self._check_deadline(deadline_s)
                 await asyncio.sleep(_POLL_S)
             return started
-
-    @asynccontextmanager
-    async def _start_lock(self, deadline_s: float) -> AsyncIterator[None]:
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self._home.start_lock)
-        while True:
-            try:
-                lock.acquire(blocking=False)
-                break
-            except Timeout:
-                self._check_deadline(deadline_s)
-                await asyncio.sleep(_POLL_S)
-            except OSError as error:
-                raise EngineUnavailable(f"cannot lock {self._home.start_lock}: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _spawn(self) -> _Started:
-        version = package_version()
-        if version != self._home.version:
-            was = self._home.version
-            raise EngineUnavailable(
-                f"quicksilver was changed from {was} to {version} while running: restart the editor"
-            )
-        if self._process is not None:
-            self._process.poll()
-        try:
-            log = os.open(self._home.log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise EngineUnavailable(f"cannot write {self._home.log_file}: {error.strerror}") from error
-        try:
-            log_start = os.fstat(log).st_size
-            process = subprocess.Popen(
-                self._launch,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # ours is the language server's protocol
-                stderr=log,
-                cwd=self._home.folder,  # not the workspace: it must stay removable, and it is not to be trusted
-                env={**os.environ, **self._home.environment()},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise EngineUnavailable(f"cannot run {self._launch[0]}: {error.strerror}") from error
-        finally:
-            os.close(log)
-        self._process = process  # kept, so that Python reaps it some time after it has ended
-        return _Started(process=process, log_start=log_start)
-
-    def _refuse_if_ended(self, started: _Started) -> None:
-        """Raise what the engine that was just started said last, when it has ended."""
-        code = started.process.poll()
-        if code is not None:
-            line = last_log_line(self._home.log_file, started.log_start) or f"exit code {code}"
-            if code == _REFUSED:
-                raise CheckpointError(f"{line} (log: {self._home.log_file})")
-            raise EngineUnavailable(f"the engine ended while starting: {line} (log: {self._home.log_file})")
 
     def _check_deadline(self, deadline_s: float) -> None:
         if time.monotonic() >= deadline_s:

@@ -5,6 +5,7 @@ when the model is loaded, in the worker's thread, so that the socket answers lon
 """
 
 import argparse
+import asyncio
 import gc
 import logging
 import logging.handlers
@@ -21,6 +22,7 @@ from ..fim.command_line import Parser, add_model
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
 from ..fim.printable import PrintableFormatter
+from .ending import end_process
 from .home import EngineHome, find_home
 from .wire import one_line
 
@@ -54,6 +56,7 @@ class ServeOptions:
     context_cache: CacheKind | None
     idle_s: float | None
     detached: bool
+    replace: bool
     verbose: bool
 
 
@@ -68,6 +71,8 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         options = parse_options(argv)
         home = find_home(options.model)
         home.prepare()
+        if options.replace:
+            asyncio.run(end_process(home.info_file))
         real = partial(
             load_checkpoint,
             device=options.device,
@@ -214,6 +219,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"
     )
+    parser.add_argument("--replace", action="store_true", help="stop the engine that runs, if one does, and start anew")
     parser.add_argument("--detached", action="store_true", help="log to the log file only (front ends set this)")
     parser.add_argument("--verbose", action="store_true", help="log more; error messages may quote source text")
     found = parser.parse_args(list(argv))
@@ -240,6 +246,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         context_cache=found.context_cache,
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
+        replace=found.replace,
         verbose=found.verbose,
     )
 
@@ -255,28 +262,21 @@ class _ListModels(argparse.Action):
 
 
 def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
-    from .listener import claim, listen, withdraw
+    from .listener import claim, listen
 
-    with claim(home), listen(home, options.port) as (listeners, token):
+    with claim(home), listen(home, options.port) as address:
         _start_logging(options, home)  # only now: the log belongs to the engine that holds the claim
         from .process import run_engine  # starlette and uvicorn; clients can connect already
         from .worker import Worker
 
-        addresses = [listener.getsockname() for listener in listeners]
+        addresses = [listener.getsockname() for listener in address.listeners]
 
         def load_and_announce() -> Infiller[Any]:
             infiller = load(home.model, options.threads)
             _announce(home, addresses)  # not before: when loading fails, that is the one line to read
             return infiller
 
-        return run_engine(
-            Worker(load_and_announce),
-            listeners,
-            token=token,
-            version=home.version,
-            idle_s=options.idle_s,
-            withdraw=lambda: withdraw(home),
-        )
+        return run_engine(Worker(load_and_announce), address, idle_s=options.idle_s)
 
 
 def _start_logging(options: ServeOptions, home: EngineHome) -> None:

@@ -1,31 +1,47 @@
-"""The end of an engine that does not listen any more. Knows its info file and its process, no HTTP."""
+"""Ending an engine by its process number, also where its socket is gone. Knows its info file, no HTTP."""
 
 import asyncio
+import os
+import signal
+import time
+from pathlib import Path
 
-from .home import EngineHome, read_info
+from ..fim.errors import EngineUnavailable
+from .home import EngineInfo, running_info
+from .liveness import is_same
 
-_SAME_S = 1.0  # between two tellings of when a process was created
+_POLL_S = 0.02
+_PATIENCE_S = 5.0  # an engine that was told to end lets requests in flight finish for two seconds
 _GONE_S = 5.0
 
 
-async def kill_engine(home: EngineHome) -> bool:
-    """Kill the engine of home, and wait until it is gone; False when none is known, or it does not go.
+async def end_process(info_file: Path, *, patience_s: float = _PATIENCE_S) -> EngineInfo | None:
+    """End the engine that info_file names and wait until it is gone; None if none runs.
 
-    Its info file names process and creation time, so that nobody else's process is met.
+    It is told to end, and killed if it still runs after patience_s. Number and creation time must both agree, so that
+    nobody else's process is met. Raises EngineUnavailable if it cannot be ended.
     """
-    import psutil  # late: front ends seldom need it
-
-    info = read_info(home)
+    info = running_info(info_file)
     if info is None:
-        return False
+        return None
     try:
-        process = psutil.Process(info.pid)
-        if abs(process.create_time() - info.started_s) > _SAME_S:
+        if patience_s > 0:
+            os.kill(info.pid, signal.SIGTERM)
+        if not await _gone(info, patience_s):
+            os.kill(info.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            if not await _gone(info, _GONE_S):
+                raise EngineUnavailable(f"the engine (process {info.pid}) does not end: the system holds it")
+    except ProcessLookupError:
+        return info
+    except OSError as error:
+        raise EngineUnavailable(f"cannot end the engine (process {info.pid}): {error.strerror}") from error
+    return info
+
+
+async def _gone(info: EngineInfo, wait_s: float) -> bool:
+    deadline_s = time.monotonic() + wait_s
+    while is_same(info.pid, info.started_s):
+        if time.monotonic() >= deadline_s:
             return False
-        process.kill()
-        await asyncio.to_thread(process.wait, _GONE_S)
-    except psutil.NoSuchProcess:
-        return True
-    except (psutil.Error, OSError):
-        return False
+        await asyncio.sleep(_POLL_S)
     return True

@@ -113,12 +113,14 @@ def one_of(names: Sequence[str]) -> Reader[Any]:
     return read
 
 
-def list_of(read: Reader[T]) -> Reader[tuple[T, ...]]:
-    """A list of what read accepts."""
+def list_of(read: Reader[T], n_max: int | None = None) -> Reader[tuple[T, ...]]:
+    """A list of what read accepts, at most n_max long."""
 
     def read_all(value: object, where: str) -> tuple[T, ...]:
         if not isinstance(value, list):
             return _refuse(value, where, "a list")
+        if n_max is not None and len(value) > n_max:
+            raise InputError(f"{where} may hold at most {n_max}, not {len(value)}")
         return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
 
     return read_all

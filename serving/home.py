@@ -9,7 +9,6 @@ import json
 import os
 import re
 import socket as sockets
-import stat
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from ..fim.embedded_models import unless_default
 from ..fim.errors import EngineUnavailable
+from .liveness import is_same
+from .peer import EngineNotOurs, check_folder
 
 HOME_VARIABLE = "QUICKSILVER_HOME"
 TRANSPORT_VARIABLE = "QUICKSILVER_TRANSPORT"  # "tcp" where UNIX sockets do not work (some network file systems)
@@ -25,6 +26,7 @@ DISTRIBUTION = "quicksilver-lsp"
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS and the BSDs, with the closing NUL.
 MAX_SOCKET_BYTES = 103
 
+_TAIL_BYTES = 65_536  # of a log, in which its last line is looked for
 _LOG_STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \d+ ")
 
 
@@ -32,7 +34,7 @@ _LOG_STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \d+ ")
 class EngineInfo:
     """What a running engine writes down about itself; port is None without a TCP listener.
 
-    started_s is the process's creation time as psutil tells it: it proves that pid still means the same process.
+    started_s is the process's creation time as `liveness` tells it: it proves that pid still means the same process.
     """
 
     pid: int
@@ -72,8 +74,8 @@ class EngineHome:
 
     @property
     def token_file(self) -> Path:
-        """The secret that a TCP request must carry; one for all engines of this folder."""
-        return self.folder / "token"
+        """The secret of the running engine's TCP port; every engine makes a new one."""
+        return self.folder / f"{self.key}.token"
 
     def environment(self) -> dict[str, str]:
         """The variables that make another process find this same home."""
@@ -125,29 +127,36 @@ def make_private(folder: Path) -> None:
     """Make folder ours alone (mode 0700). Raises EngineUnavailable for a link, another owner, or no permission."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise EngineUnavailable(f"{folder} is not a folder: remove it or set {HOME_VARIABLE}")
-        if hasattr(os, "geteuid"):
-            if found.st_uid != os.geteuid():
-                raise EngineUnavailable(f"{folder} belongs to another user: remove it or set {HOME_VARIABLE}")
-            if found.st_mode & 0o077:
-                folder.chmod(0o700)
+        check_folder(folder)
+    except EngineNotOurs as error:
+        raise EngineNotOurs(f"{error} or set {HOME_VARIABLE}") from error
     except OSError as error:
         raise EngineUnavailable(f"cannot use the folder {folder}: {error.strerror}") from error
 
 
+def write_private(path: Path, text: str) -> None:
+    """Put text into path, mode 0600, whole or not at all; what a failed try leaves behind is removed."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def write_info(home: EngineHome, info: EngineInfo) -> None:
     """Put info beside the socket, whole or not at all."""
-    draft = home.info_file.with_suffix(f".{info.pid}.tmp")
-    draft.write_text(json.dumps({"pid": info.pid, "started_s": info.started_s, "port": info.port}), encoding="ascii")
-    draft.replace(home.info_file)
+    value = {"pid": info.pid, "started_s": info.started_s, "port": info.port}
+    write_private(home.info_file, json.dumps(value))
 
 
-def read_info(home: EngineHome) -> EngineInfo | None:
+def read_info(info_file: Path) -> EngineInfo | None:
     """What the engine wrote, or None when there is nothing (readable) there."""
     try:
-        found = json.loads(home.info_file.read_bytes())
+        found = json.loads(info_file.read_bytes())
         port = found["port"]
         return EngineInfo(
             pid=int(found["pid"]), started_s=float(found["started_s"]), port=None if port is None else int(port)
@@ -156,13 +165,34 @@ def read_info(home: EngineHome) -> EngineInfo | None:
         return None
 
 
+def read_token(home: EngineHome) -> str | None:
+    """The token of the engine that runs, or None when there is none."""
+    try:
+        return home.token_file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+
+
+def running_info(info_file: Path) -> EngineInfo | None:
+    """What the engine wrote, or None when its process does not run (any more).
+
+    Raises EngineNotOurs for the folder of another user, who could name any port and any process there.
+    """
+    try:
+        check_folder(info_file.parent)
+    except OSError:
+        return None
+    info = read_info(info_file)
+    return info if info is not None and is_same(info.pid, info.started_s) else None
+
+
 def last_log_line(log_file: Path, start: int) -> str:
     """The last line that was written after byte start, without its time stamp; "" for none."""
     try:
         size = log_file.stat().st_size
         with log_file.open("rb") as file:
-            file.seek(max(0 if size < start else start, size - 65536))  # a smaller file was rotated: read it all
-            lines = file.read().decode("utf-8", "replace").split("\n")
+            file.seek(max(0 if size < start else start, size - _TAIL_BYTES))  # a smaller file was rotated: read it all
+            lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
     return next((_LOG_STAMP.sub("", line).strip() for line in reversed(lines) if line.strip()), "")
@@ -177,7 +207,14 @@ def _user_folders() -> tuple[Path, Path]:
             runtime = platformdirs.user_runtime_path("quicksilver", appauthor=False)
     except PermissionError as error:
         raise EngineUnavailable(f"no private folder for the engine ({error}): set {HOME_VARIABLE}") from error
-    return runtime, platformdirs.user_log_path("quicksilver", appauthor=False)
+    logs = platformdirs.user_log_path("quicksilver", appauthor=False)
+    return runtime, logs if _can_be_made(logs) else runtime
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether folder is there and can be written, or can be made: a home may be read-only."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists() or path == path.parent)
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def _socket_path(folder: Path, key: str) -> Path:

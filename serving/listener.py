@@ -1,4 +1,4 @@
-"""The sockets, the lock and the token of one engine: taking them without a race, giving them back.
+"""The sockets, the lock and the token of one engine: taking them without a race, giving back only what is its own.
 
 Owns "one engine per home": who holds the serve lock may remove a socket file that a killed engine left behind. It does
 not know HTTP or models.
@@ -11,16 +11,46 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from ..fim.errors import EngineUnavailable, InputError
-from .home import EngineHome, EngineInfo, read_info, write_info
+from .home import EngineHome, EngineInfo, read_info, read_token, running_info, write_info, write_private
+from .liveness import birth_s
 
 BACKLOG = 128
 _CLAIM_WAIT_S = 10.0  # an engine that is stopping gives its lock back well before that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where one engine listens, and which of the files there are its own; token is that of TCP, None without it."""
+
+    home: EngineHome
+    listeners: list[socket.socket]
+    token: str | None
+    info: EngineInfo
+    socket_id: tuple[int, int] | None
+
+    def is_ours(self) -> bool:
+        """Whether clients still find this engine there: its files were neither removed nor replaced."""
+        has_socket = self.home.socket is None or _file_id(self.home.socket) == self.socket_id
+        return has_socket and read_info(self.home.info_file) == self.info
+
+    def withdraw(self) -> None:
+        """Take the engine's own files away, so that new clients look for another engine.
+
+        To be called before the listeners are closed: as long as its socket is open, no other file gets its number.
+        """
+        home = self.home
+        if home.socket is not None and _file_id(home.socket) == self.socket_id:
+            home.socket.unlink(missing_ok=True)
+        if read_info(home.info_file) == self.info:
+            home.info_file.unlink(missing_ok=True)
+        if self.token is not None and read_token(home) == self.token:
+            home.token_file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -35,8 +65,7 @@ def claim(home: EngineHome, wait_s: float = _CLAIM_WAIT_S) -> Iterator[None]:
         except Timeout:
             _refuse_if_live(home)
             if time.monotonic() >= deadline_s:
-                message = f"another engine is starting or stopping in {home.folder}: try again later"
-                raise InputError(message) from None
+                raise InputError(_holder(home)) from None
             time.sleep(0.05)
     try:
         yield
@@ -45,33 +74,34 @@ def claim(home: EngineHome, wait_s: float = _CLAIM_WAIT_S) -> Iterator[None]:
 
 
 @contextmanager
-def listen(home: EngineHome, port: int | None) -> Iterator[tuple[list[socket.socket], str | None]]:
-    """Listening sockets and the token of the TCP one (None without TCP); needs the claim.
+def listen(home: EngineHome, port: int | None) -> Iterator[Address]:
+    """The address of a new engine, listening; needs the claim.
 
     The UNIX socket of home, and loopback TCP on port (0: any free one) where port is given or home has no UNIX socket.
-    Socket and info file are removed at the end. Raises InputError when the port is taken.
+    Files that dead engines left behind are removed now, this one's own at the end. Raises InputError when the port is
+    taken.
     """
+    _remove_left_overs(home)
     listeners: list[socket.socket] = []
-    token: str | None = None
+    address: Address | None = None
     try:
+        token = None
         if port is not None or home.socket is None:
             listeners.append(listen_loopback(port or 0))
-            token = read_or_make_token(home.token_file)
+            token = secrets.token_urlsafe(32)
+            write_private(home.token_file, token)
         if home.socket is not None:
             listeners.append(listen_unix(home.socket))
-        write_info(home, _own_info(listeners))
-        yield listeners, token
+        socket_id = None if home.socket is None else _file_id(home.socket)
+        info = _own_info(listeners)
+        address = Address(home=home, listeners=listeners, token=token, info=info, socket_id=socket_id)
+        write_info(home, info)
+        yield address
     finally:
+        if address is not None:
+            address.withdraw()
         for listener in listeners:
             listener.close()
-        withdraw(home)
-
-
-def withdraw(home: EngineHome) -> None:
-    """Take the socket and info file away, so that new clients look for another engine; needs the claim."""
-    for path in (home.socket, home.info_file):
-        if path is not None:
-            path.unlink(missing_ok=True)
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -107,34 +137,46 @@ def listen_loopback(port: int) -> socket.socket:
     return listener
 
 
-def read_or_make_token(path: Path) -> str:
-    """The token in path; made there (mode 0600, whole or not at all) if there is none."""
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(32), encoding="ascii")
-        with suppress(FileExistsError):  # another engine was faster: its token holds
-            os.link(draft, path)
-        draft.unlink()
-    token = path.read_text(encoding="ascii").strip()
-    if not token:
-        raise EngineUnavailable(f"the token file {path} is empty: remove it")
-    return token
+def _remove_left_overs(home: EngineHome) -> None:
+    """Remove what an engine of this home left behind when it was killed or the disk was full."""
+    for path in [home.info_file, home.token_file, *home.folder.glob(f"{home.key}.*.tmp")]:
+        path.unlink(missing_ok=True)
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """What tells the file at path from any other; None if there is none."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _own_info(listeners: list[socket.socket]) -> EngineInfo:
     ports = [listener.getsockname()[1] for listener in listeners if listener.family == socket.AF_INET]
-    process = psutil.Process()
-    return EngineInfo(pid=process.pid, started_s=process.create_time(), port=ports[0] if ports else None)
+    started_s = birth_s(os.getpid())
+    assert started_s is not None
+    return EngineInfo(pid=os.getpid(), started_s=started_s, port=ports[0] if ports else None)
+
+
+def _holder(home: EngineHome) -> str:
+    """One line about an engine that holds the lock and does not answer."""
+    info = running_info(home.info_file)
+    if info is None:
+        return f"another engine is starting or stopping in {home.folder}: try again later"
+    return f"the engine (process {info.pid}) in {home.folder} does not answer: `quicksilver stop` ends it"
 
 
 def _refuse_if_live(home: EngineHome) -> None:
-    info = read_info(home)
-    if home.socket is not None and _accepts(home.socket):
-        process = "" if info is None else f" (process {info.pid})"
-        raise InputError(f"an engine{process} already serves {home.socket}")
-    if home.socket is None and info is not None and info.port is not None and psutil.pid_exists(info.pid):
-        raise InputError(f"an engine (process {info.pid}) already serves port {info.port}")
+    """Raise InputError when the engine of home answers; one that is starting or stopping gets time."""
+    info = running_info(home.info_file)
+    if info is None:
+        return
+    stop = "stop it with `quicksilver stop`, or use `serve --replace`"
+    if home.socket is None:
+        raise InputError(f"an engine (process {info.pid}) already serves port {info.port}: {stop}")
+    if _accepts(home.socket):
+        raise InputError(f"an engine (process {info.pid}) already serves {home.socket}: {stop}")
 
 
 def _accepts(path: Path) -> bool:

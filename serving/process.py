@@ -7,8 +7,7 @@ model is.
 import asyncio
 import logging
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -16,6 +15,8 @@ from types import FrameType
 import uvicorn
 
 from .app import EngineApi, create_app
+from .connections import BoundedConnection, report_once
+from .listener import Address
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -39,25 +40,18 @@ class Ending:
             self.reason, self.exit_code, self.requested = reason, exit_code, True
 
 
-def run_engine(
-    worker: Worker,
-    listeners: list[socket.socket],
-    *,
-    token: str | None,
-    version: str,
-    idle_s: float | None,
-    withdraw: Callable[[], None],
-) -> int:
-    """Serve until a signal, a request, idle_s without work (None: never) or a failed load; returns the exit code.
+def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int:
+    """Serve until a signal, a request, idle_s without work (None: never), a lost socket or a worker that failed.
 
-    withdraw takes the engine's address away; it is called before an idle stop, so that no client is cut off.
+    Returns the exit code. The address is withdrawn before the listeners close, so that no client is cut off, and none
+    is met by whoever takes the port next.
     """
     ending = Ending()
-    api = EngineApi(worker=worker, version=version, stop=lambda: ending.request("asked to stop"))
+    api = EngineApi(worker=worker, version=address.home.version, stop=lambda: ending.request("asked to stop"))
     config = uvicorn.Config(
-        create_app(api, token=token),
+        create_app(api, token=address.token),
         loop="asyncio",
-        http="h11",
+        http=BoundedConnection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -67,7 +61,7 @@ def run_engine(
         timeout_graceful_shutdown=_GRACE_S,
     )
     with _signals(ending):
-        asyncio.run(_serve(uvicorn.Server(config), worker, listeners, ending, idle_s, withdraw))
+        asyncio.run(_serve(_Server(config), worker, address, ending, idle_s))
     worker.stop()
     if not worker.join(_GRACE_S):
         logger.warning("the model did not stop within %d s", _GRACE_S)
@@ -78,44 +72,49 @@ def run_engine(
     return ending.exit_code
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to us: it would close the listeners before the address is withdrawn."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
 async def _serve(
-    server: uvicorn.Server,
-    worker: Worker,
-    listeners: list[socket.socket],
-    ending: Ending,
-    idle_s: float | None,
-    withdraw: Callable[[], None],
+    server: uvicorn.Server, worker: Worker, address: Address, ending: Ending, idle_s: float | None
 ) -> None:
+    asyncio.get_running_loop().set_exception_handler(report_once())
     async with asyncio.TaskGroup() as tasks:
-        watcher = tasks.create_task(_watch(server, worker, ending, idle_s, withdraw))
-        await server.serve(sockets=listeners)
+        watcher = tasks.create_task(_watch(server, worker, address, ending, idle_s))
+        await server.serve(sockets=address.listeners)
         watcher.cancel()
 
 
 async def _watch(
-    server: uvicorn.Server, worker: Worker, ending: Ending, idle_s: float | None, withdraw: Callable[[], None]
+    server: uvicorn.Server, worker: Worker, address: Address, ending: Ending, idle_s: float | None
 ) -> None:
     while not (ending.requested or server.should_exit):
         await asyncio.sleep(_WATCH_S)
-        if worker.state.status in ("refused", "failed"):
+        if worker.has_died():
+            ending.request("the worker thread ended", exit_code=1)
+        elif worker.state.status in ("refused", "failed"):
             ending.request(worker.state.reason, exit_code=2 if worker.state.status == "refused" else 1)
+        elif not address.is_ours():
+            ending.request("its socket or info file was removed or replaced")
         elif idle_s is not None and worker.idle_s() >= idle_s:
-            withdraw()
+            address.withdraw()
             await asyncio.sleep(_LAST_CALL_S)
             while worker.n_jobs:
                 await asyncio.sleep(_WATCH_S)
             ending.request(f"no request for {idle_s:g} s")
+    address.withdraw()
     worker.stop()  # whoever waits gets an answer, so that the connections end by themselves
     server.should_exit = True
 
 
 @contextmanager
 def _signals(ending: Ending) -> Iterator[None]:
-    """Turn the ending signals into a request.
-
-    uvicorn takes SIGINT and SIGTERM over while it serves and raises them again afterwards: then this handler must still
-    be there, or the process would die before it has cleaned up.
-    """
+    """Turn the ending signals into a request."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         ending.request(signal.Signals(number).name)

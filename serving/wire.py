@@ -13,6 +13,8 @@ from typing import Literal, get_args
 from ..fim.errors import InputError
 from ..fim.printable import one_line
 from ..fim.types import (
+    MAX_OFFERS,
+    MAX_SNIPPETS,
     Alternative,
     CellState,
     Completion,
@@ -26,6 +28,7 @@ from ..fim.types import (
     TraceCell,
     TraceFrame,
 )
+from .bounds import MAX_PATH_CHARS, bounded
 from .fields import (
     Fields,
     as_bool,
@@ -111,8 +114,8 @@ def decode_request(data: bytes) -> CompletionRequest:
     try:
         request = CompletionRequest(
             hole=fields.take("hole", _as_hole),
-            path=fields.take("path", as_text, ""),
-            snippets=fields.take("snippets", list_of(as_text), ()),
+            path=fields.take("path", as_text, "")[-MAX_PATH_CHARS:],
+            snippets=fields.take("snippets", list_of(as_text, MAX_SNIPPETS), ()),
             budget_ms=fields.take("budget_ms", optional(as_number), 1000.0),
             max_evaluations=fields.take("max_evaluations", as_count, 64),
             max_tokens=fields.take("max_tokens", optional(as_count), None),
@@ -120,7 +123,7 @@ def decode_request(data: bytes) -> CompletionRequest:
             drafts=fields.take("drafts", as_count, 6),
             mends=fields.take("mends", as_count, 0),
             lengths=fields.take("lengths", as_count, 1),
-            offers=fields.take("offers", list_of(_as_offer), ()),
+            offers=fields.take("offers", list_of(_as_offer, MAX_OFFERS), ()),
             n_alternatives=fields.take("n_alternatives", as_count, 0),
             trace=fields.take("trace", as_bool, False),
             warms=fields.take("warms", as_bool, False),
@@ -222,7 +225,7 @@ def _as_hole(value: object, where: str) -> Hole:
         in_prose=fields.take("in_prose", as_bool, False),
     )
     fields.finish()
-    return hole
+    return bounded(hole)
 
 
 def _as_offer(value: object, where: str) -> Offer:

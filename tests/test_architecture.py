@@ -62,7 +62,7 @@ RULES: Mapping[str, Rule] = {
     "lsp_server": Rule(
         ours=CLIENT | {"fim"},
         never=TORCH,
-        late={"cli.py": frozenset({"training", "benchmarks", "serving.command"})},
+        late={"cli.py": frozenset({"training", "benchmarks", "serving.command", "serving.stopping"})},
     ),
     "arena": Rule(ours=CLIENT | {"fim"}, never=TORCH),
     "editors": Rule(never=TORCH | LSP),

@@ -13,6 +13,7 @@ from quicksilver.fim.types import CompletionRequest, Hole, Offer
 from quicksilver.model import checkpoint
 from quicksilver.model import filling as filling_module
 from quicksilver.model import infiller as infiller_module
+from quicksilver.model.asks import Rows
 from quicksilver.model.candidates import Candidate
 from quicksilver.model.filling import STEPS_LINE
 from quicksilver.model.forwards import drive
@@ -107,6 +108,38 @@ def test_cancel_before_the_first_step(infiller):
 def test_a_spent_budget_is_a_result(infiller):
     completion = infiller.complete(request(budget_ms=0.0), lambda: False)
     assert (completion.finish_reason, completion.text, completion.confidence) == ("budget", "", 0.0)
+
+
+def test_nothing_is_read_for_a_spent_budget_but_a_warm_up(infiller, monkeypatch):
+    infiller.cache.clear()
+    asks = []
+    run = infiller.run
+    monkeypatch.setattr(infiller, "run", lambda new: asks.extend(new) or run(new))
+    infiller.complete(request(budget_ms=0.0), lambda: False)
+    assert asks == []
+    infiller.complete(request(budget_ms=0.0, warms=True), lambda: False)
+    assert asks
+
+
+def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypatch):
+    asked = request(multiline=True, max_tokens=20, policy="all", drafts=0, budget_ms=60_000.0)
+    tokens = infiller.tokens_for(asked.hole)
+    tokens.forbidden[infiller.tokenizer.special(3)] = True
+    tokens.gives_way[:] = False
+    job = infiller.begin(asked, lambda: False)
+    run = infiller.run
+
+    def run_until_late(asks):
+        if any(isinstance(ask, Rows) for ask in asks):
+            job.filling.budget = dataclasses.replace(job.filling.budget, deadline_s=0.0)
+        return run(asks)
+
+    monkeypatch.setattr(infiller, "run", run_until_late)
+    while job.completion is None:
+        infiller.advance([job])
+        assert job.error is None
+    assert job.completion.finish_reason == "budget"
+    assert job.completion.text
 
 
 def test_the_evaluation_cap_holds_over_all_blocks(infiller):

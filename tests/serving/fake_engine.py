@@ -1,8 +1,8 @@
 """A runnable engine whose model is a slow, obedient fake: the real command, server and worker around it.
 
 It writes one JSON line per event to --fake-log. The prefix of a request may hold an order: "raise-input", "raise-bug",
-"NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so that tests can
-check the way there and back.
+"raise-exit", "NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so
+that tests can check the way there and back.
 """
 
 import argparse
@@ -38,6 +38,8 @@ class FakeInfiller:
             raise InputError("the fake does not like this")
         if request.hole.prefix == "raise-bug":
             raise RuntimeError(f"secret source text: {request.hole.suffix}")
+        if request.hole.prefix == "raise-exit":
+            raise SystemExit(0)
         return SimpleNamespace(request=request, is_cancelled=is_cancelled, step=0, completion=None, error=None)
 
     def advance(self, jobs: Sequence[SimpleNamespace], n_waiting: int = 0) -> None:

@@ -6,13 +6,14 @@ import json
 
 import pytest
 from quicksilver.fim.errors import EngineError, InputError
+from quicksilver.serving.bounds import JUMP_CHARS, MAX_SIDE_CHARS
 from quicksilver.serving.exchange import Endpoint, exchange
 from quicksilver.serving.home import EngineHome, EngineInfo, read_info
 from quicksilver.serving.wire import MAX_BODY_BYTES
 
 
 def engine_info(home: EngineHome) -> EngineInfo:
-    info = read_info(home)
+    info = read_info(home.info_file)
     assert info is not None
     return info
 
@@ -22,10 +23,10 @@ async def post(rig, value, target="/v1/completions", endpoint=None):
     return await exchange(endpoint or Endpoint(socket=rig.home.socket), "POST", target, body, timeout_s=30)
 
 
-def tcp(rig, token=None):
+def tcp(rig):
     info = engine_info(rig.home)
     assert info.port is not None
-    return Endpoint(port=info.port, token=rig.home.token_file.read_text() if token is None else token)
+    return Endpoint(port=info.port, token=rig.home.token_file.read_text())
 
 
 async def test_health(shared_rig):
@@ -168,8 +169,8 @@ async def test_whole_request_there_and_back(shared_rig, ask):
 
 async def test_body_may_be_large_but_not_endless(shared_rig, ask):
     client = shared_rig.client()
-    line = "x" * 5_000_000
-    assert (await client.complete(ask(line))).n_tokens == len(line)
+    line = "x" * 5_000_000  # what is far from the hole is left out
+    assert MAX_SIDE_CHARS - JUMP_CHARS <= (await client.complete(ask(line))).n_tokens <= MAX_SIDE_CHARS
     with pytest.raises(InputError, match="8 MiB"):
         await client.complete(ask("x" * MAX_BODY_BYTES))
     status, error = plain_request(shared_rig, {"Content-Length": str(MAX_BODY_BYTES + 1)})
@@ -188,12 +189,12 @@ async def test_chunked_body_is_capped_too(shared_rig):
     writer.transport.abort()
 
 
-def plain_request(rig, headers):
+def plain_request(rig, headers, target="/v1/completions"):
     """POST without a body, with exactly these headers on top of the token; (status, error)."""
     endpoint = tcp(rig)
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
     try:
-        connection.putrequest("POST", "/v1/completions", skip_host="Host" in headers)
+        connection.putrequest("POST", target, skip_host="Host" in headers)
         for name, value in {"Authorization": f"Bearer {endpoint.token}", **headers}.items():
             connection.putheader(name, value)
         connection.endheaders()
@@ -208,9 +209,20 @@ async def test_tcp_needs_the_token(shared_rig):
     for token in ("", "wrong", "é"):
         status, error = plain_request(shared_rig, {"Authorization": f"Bearer {token}".encode()})
         assert (status, error["code"]) == (401, "invalid_api_key")
-    endpoint = tcp(shared_rig, token="")
-    assert (await exchange(endpoint, "GET", "/health", timeout_s=30)).status == 401
-    assert (await post(shared_rig, {}, "/v1/shutdown", endpoint)).status == 401
+    for target in ("/health", "/v1/shutdown", "/nowhere"):
+        status, _ = plain_request(shared_rig, {"Authorization": ""}, target)
+        assert status == 401
+
+
+def test_tcp_takes_the_token_of_other_clients(shared_rig):
+    status, error = plain_request(shared_rig, {"Content-Length": "0"})
+    assert (status, error["type"]) == (400, "invalid_request_error")  # past the guard; the body is missing
+
+
+@pytest.mark.parametrize("given", ["", "0" * 64, "é"])
+def test_tcp_takes_no_proof_without_a_challenge(shared_rig, given):
+    status, _ = plain_request(shared_rig, {"Authorization": f"Quicksilver {given}".encode()})
+    assert status == 401
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])

@@ -69,6 +69,20 @@ def test_default_folders_need_no_setting(monkeypatch, tmp_path):
     assert home.log_file.is_absolute()
 
 
+def test_a_home_that_cannot_be_written_keeps_its_log_beside_the_socket(monkeypatch, tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setattr("platformdirs.user_runtime_path", lambda *_, **__: runtime / "quicksilver")
+    for state, is_beside in ((tmp_path / "file" / "state", True), (tmp_path / "new" / "state", False)):
+        monkeypatch.setattr("platformdirs.user_log_path", lambda *_, state=state, **__: state / "log")
+        home = find_home(environ={})
+        assert (home.log_file.parent == home.folder) is is_beside
+        home.prepare()
+        assert home.log_file.parent.is_dir()
+
+
 def test_link_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
@@ -91,15 +105,15 @@ def test_folder_of_another_user_is_refused(tmp_path, monkeypatch):
 def test_info_round_trip_and_damage(tmp_path):
     home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path)})
     home.prepare()
-    assert read_info(home) is None
+    assert read_info(home.info_file) is None
     info = EngineInfo(pid=12, started_s=1.5, port=8000)
     write_info(home, info)
-    assert read_info(home) == info
+    assert read_info(home.info_file) == info
     write_info(home, replace(info, port=None))
-    assert read_info(home) == replace(info, port=None)
+    assert read_info(home.info_file) == replace(info, port=None)
     for damage in ("", "[]", "{}", '{"pid": "x", "started_s": 1, "port": 1}'):
         home.info_file.write_text(damage)
-        assert read_info(home) is None
+        assert read_info(home.info_file) is None
 
 
 def test_last_log_line(tmp_path):

@@ -12,17 +12,18 @@ from contextlib import suppress
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
-from quicksilver.serving.client import EngineClient, default_launch
-from quicksilver.serving.ending import kill_engine
+from quicksilver.serving.client import EngineClient
+from quicksilver.serving.ending import end_process
 from quicksilver.serving.exchange import EngineNotRunning
 from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
+from quicksilver.serving.starting import default_launch
 from quicksilver.serving.worker import N_SLOTS, N_WAITING
 
 pytestmark = pytest.mark.slow
 
 
 def engine_info(home: EngineHome) -> EngineInfo:
-    info = read_info(home)
+    info = read_info(home.info_file)
     assert info is not None
     return info
 
@@ -208,7 +209,8 @@ async def test_second_engine_is_refused(rig, ask):
     pid = engine_info(rig.home).pid
     done = run_serve(rig)
     assert done.returncode == 2
-    assert done.stderr == f"quicksilver serve: an engine (process {pid}) already serves {rig.home.socket}\n"
+    already = f"an engine (process {pid}) already serves {rig.home.socket}"
+    assert done.stderr == f"quicksilver serve: {already}: stop it with `quicksilver stop`, or use `serve --replace`\n"
     assert (await client.complete(ask("unharmed"))).text == "unharmed"
 
 
@@ -276,7 +278,7 @@ async def test_engine_that_never_answers(rig, ask):
 
 async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
     client = rig.client()
-    monkeypatch.setattr("quicksilver.serving.client.package_version", lambda: "99")
+    monkeypatch.setattr("quicksilver.serving.starting.package_version", lambda: "99")
     with pytest.raises(EngineUnavailable, match="restart the editor"):
         await client.complete(ask())
 
@@ -366,7 +368,7 @@ async def test_nobody_elses_process_is_killed(rig):
     with subprocess.Popen(["sleep", "60"]) as other:
         rig.home.prepare()
         write_info(rig.home, EngineInfo(pid=other.pid, started_s=1.0, port=None))
-        assert not await kill_engine(rig.home)
+        assert await end_process(rig.home.info_file) is None
         assert other.poll() is None
         other.kill()
 
@@ -376,3 +378,40 @@ async def test_a_home_that_cannot_be_written_is_one_line(rig, ask):
     rig.home.log_file.mkdir()
     with pytest.raises(EngineUnavailable, match="cannot write"):
         await rig.client().complete(ask())
+
+
+async def test_an_engine_whose_worker_died_ends_and_says_why(rig, ask):
+    client = rig.client()
+    await client.ensure_running()
+    pid = engine_info(rig.home).pid
+    with pytest.raises(EngineUnavailable, match="SystemExit"):
+        await client.complete(ask("raise-exit"))
+    await gone(rig)
+    assert "the engine failed (SystemExit)" in rig.home.log_file.read_text()
+    assert (await client.complete(ask("next"))).text == "next"
+    assert engine_info(rig.home).pid != pid
+
+
+@pytest.mark.parametrize(
+    ("last_words", "ending", "words"),
+    [
+        ("", "os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("starting version 1", "os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV"),
+        ("", "os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL, perhaps for want of memory"),
+        ("", "sys.exit(3)", "exit code 3"),
+        ("no such module", "sys.exit(3)", "no such module"),
+    ],
+)
+async def test_what_ended_an_engine_while_it_was_starting_is_named(rig, ask, last_words, ending, words):
+    code = f"import os, signal, sys; print({last_words!r}, file=sys.stderr, flush=True); {ending}"
+    with pytest.raises(EngineUnavailable, match=f"ended while starting: {words} "):
+        await EngineClient(rig.home, [rig.launch()[0], "-c", code]).complete(ask())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+async def test_a_full_disk_is_named(rig, ask, monkeypatch):
+    rig.home.prepare()
+    monkeypatch.setattr("quicksilver.serving.starting.last_log_line", lambda *_: "")  # nothing could be written
+    rig.home.log_file.symlink_to("/dev/full")
+    with pytest.raises(EngineUnavailable, match=r"cannot write .*\.log: No space left on device"):
+        await EngineClient(rig.home, [rig.launch()[0], "-c", "raise SystemExit(1)"]).complete(ask())

@@ -12,6 +12,8 @@ from quicksilver.fim.types import (
     MAX_CANDIDATES,
     MAX_OFFER_CHARS,
     MAX_OFFERS,
+    MAX_SNIPPET_CHARS,
+    MAX_SNIPPETS,
     Alternative,
     Completion,
     CompletionRequest,
@@ -23,6 +25,7 @@ from quicksilver.fim.types import (
     TraceCell,
     TraceFrame,
 )
+from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bounded
 from quicksilver.serving.wire import (
     EngineHealth,
     decode_completion,
@@ -175,7 +178,7 @@ BAD_VALUES = [
     ("offers", [OFFER | {"n_shape": 1}], "request.offers[0] has an unknown key 'n_shape'"),
     ("offers", [OFFER, {"text": "a", "source": "workspace"}], "request.offers[1].n_before is missing"),
     ("offers", [OFFER | {"text": "a" * (MAX_OFFER_CHARS + 1)}], "an offer may have at most 4096 characters, not 4097"),
-    ("offers", [OFFER] * (MAX_OFFERS + 1), "there may be at most 32 offers, not 33"),
+    ("offers", [OFFER] * (MAX_OFFERS + 1), "request.offers may hold at most 32, not 33"),
     ("n_alternatives", -1, "request.n_alternatives must be a whole number, 0 or more, not -1"),
     ("n_alternatives", MAX_CANDIDATES + 1, "n_alternatives must be from 0 to 16, not 17"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
@@ -198,6 +201,38 @@ def test_bad_value_is_one_clear_line(key, bad, message):
 def test_an_offer_of_the_largest_size_and_the_largest_number_of_them_pass():
     value = _valid() | {"offers": [OFFER | {"text": "a" * MAX_OFFER_CHARS}] * MAX_OFFERS}
     assert len(decode_request(json.dumps(value).encode()).offers) == MAX_OFFERS
+
+
+def test_a_request_holds_no_more_than_a_model_reads():
+    snippets = ["a" * MAX_SNIPPET_CHARS] * MAX_SNIPPETS
+    assert len(decode_request(json.dumps(_valid() | {"snippets": snippets}).encode()).snippets) == MAX_SNIPPETS
+    for bad, words in (
+        ({"snippets": ["a"] * (MAX_SNIPPETS + 1)}, "request.snippets may hold at most 64, not 65"),
+        ({"snippets": ["a" * (MAX_SNIPPET_CHARS + 1)]}, "a snippet may have at most 16384 characters"),
+        ({"offers": [OFFER] * (MAX_OFFERS + 1)}, "request.offers may hold at most 32, not 33"),
+    ):
+        with pytest.raises(InputError, match=words):
+            decode_request(json.dumps(_valid() | bad).encode())
+    assert decode_request(json.dumps(_valid() | {"path": "a" * 9_000 + "/b.py"}).encode()).path.endswith("a/b.py")
+    assert len(decode_request(json.dumps(_valid() | {"path": "a" * 9_000}).encode()).path) == MAX_PATH_CHARS
+
+
+def test_text_far_from_the_hole_is_left_out_in_jumps():
+    def cut(n_before, n_after):
+        prefix, suffix = "".join(map(chr, range(0x4E00, 0x4E00 + 9))) * (n_before // 9 + 1), "s" * n_after
+        prefix = prefix[:n_before]
+        hole = Hole(prefix=prefix, suffix=suffix, language="", replaced=(n_before, n_before), multiline=True)
+        found = bounded(hole)
+        assert prefix.endswith(found.prefix)
+        assert suffix.startswith(found.suffix)
+        assert found.replaced == hole.replaced
+        return len(found.prefix), len(found.suffix)
+
+    whole = MAX_SIDE_CHARS
+    assert cut(whole, whole) == (whole, whole)
+    assert cut(whole + 1, whole + 1) == (whole - JUMP_CHARS + 1, whole)
+    assert cut(whole + JUMP_CHARS, 0) == (whole, 0)
+    assert cut(30 * whole + 7, 0) == (whole - JUMP_CHARS + 7, 0)
 
 
 @pytest.mark.parametrize(

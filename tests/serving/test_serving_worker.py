@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from quicksilver.fim.types import Completion
-from quicksilver.serving.worker import EngineStopping, Worker
+from quicksilver.serving.waiting import Job, Pace, WaitingRoom
+from quicksilver.serving.worker import Worker
+from quicksilver.serving.worker_state import EngineStopping
 
 
 class GatedInfiller:
@@ -160,11 +162,51 @@ async def test_waits_for_loading_and_loading_costs_no_budget(infiller, ask):
 async def test_waiting_for_another_job_costs_budget(worker, infiller, ask):
     first = asyncio.create_task(worker.complete(ask("first")))
     await until(infiller.begun.is_set)
-    second = asyncio.create_task(worker.complete(replace(ask("second"), budget_ms=20.0)))
+    second = asyncio.create_task(worker.complete(replace(ask("second"), budget_ms=10_000.0)))
     await asyncio.sleep(0.05)
     infiller.gate.set()
     await asyncio.gather(first, second)
-    assert infiller.budgets == [None, 0.0]
+    assert infiller.budgets[0] is None
+    assert infiller.budgets[1] is not None
+    assert infiller.budgets[1] <= 9_960
+
+
+async def test_an_expired_job_is_answered_without_being_run(worker, infiller, ask):
+    first = asyncio.create_task(worker.complete(ask("first")))
+    await until(infiller.begun.is_set)
+    expired = asyncio.create_task(worker.complete(replace(ask("expired"), budget_ms=20.0)))
+    await asyncio.sleep(0.05)
+    infiller.gate.set()
+    answer = await expired
+    await first
+    assert infiller.started == ["first"]
+    assert (answer.text, answer.finish_reason, answer.steps, answer.range) == ("", "budget", 0, (7, 7))
+    assert answer.timings_ms["queue"] >= 20
+    assert (await worker.complete(replace(ask("next"), budget_ms=10_000.0))).text == "next"
+
+
+async def test_no_budget_is_answered_at_once(worker, infiller, ask):
+    answer = await worker.complete(replace(ask("none"), budget_ms=0.0))
+    assert (answer.text, answer.finish_reason) == ("", "budget")
+    assert infiller.started == []
+    assert worker.n_jobs == 0
+
+
+async def test_a_budget_shorter_than_the_wait_is_refused(slots, stepping, ask):
+    slots._pace.job_s = 2.0  # what the last answers took
+    busy = await begin_all(slots, [ask("busy", "1")])
+    await until(lambda: slots._running)
+    waiting = [asyncio.create_task(slots.complete(ask(f"w{i}", "1", budget_ms=9_000.0))) for i in range(2)]
+    await until(lambda: slots.n_jobs == 3)
+    with pytest.raises(EngineBusy, match="the wait is about 1000 ms"):  # it would go first: half of what runs
+        await slots.complete(ask("hurried", "1", budget_ms=900.0))
+    slots._pace.job_s = 4.0
+    with pytest.raises(EngineBusy, match="the wait is about 10000 ms"):
+        await slots.complete(ask("late", "1", budget_ms=9_900.0))
+    patient = asyncio.create_task(slots.complete(ask("patient", "1")))
+    stepping.gate.set()
+    answers = await asyncio.gather(*busy, *waiting, patient)
+    assert [answer.text for answer in answers] == ["busy", "w0", "w1", "patient"]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +331,7 @@ async def test_documents_take_turns_and_deadlines_count(slots, stepping, ask):
 
 
 async def test_reading_ahead_waits_for_those_who_want_an_answer(slots, stepping, ask):
-    ahead = replace(ask("ahead", "1"), path="z.py", warms=True, budget_ms=1.0)
+    ahead = replace(ask("ahead", "1"), path="z.py", warms=True, budget_ms=30_000.0)
     busy = await begin_all(slots, [ask("busy", "1")])
     await until(lambda: slots._running)
     rest = [asyncio.create_task(slots.complete(request)) for request in [ahead, *(ask(f"x{i}", "1") for i in range(3))]]
@@ -329,3 +371,72 @@ async def test_a_cancelled_job_frees_its_slot_within_a_forward(slots, stepping, 
     assert (await slots.complete(ask("next", "1"))).text == "next"
     await until(lambda: slots.n_jobs == 0)
     assert len(stepping.forwards) < 10_000
+
+
+class Panic(BaseException):
+    """What a native library raises that gives up: no Exception."""
+
+
+@pytest.mark.parametrize("place", ["describe", "begin", "advance"])
+@pytest.mark.parametrize("error", [Panic("gone"), SystemExit(3)])
+async def test_a_thread_that_dies_turns_everybody_down(stepping, ask, monkeypatch, place, error, caplog):
+    def die(*_):
+        raise error
+
+    monkeypatch.setattr(stepping, place, die)
+    worker = Worker(lambda: stepping)
+    worker.start()
+    async with asyncio.timeout(10):
+        with pytest.raises(EngineUnavailable, match=type(error).__name__):
+            await worker.complete(ask("a", "1"))
+        with pytest.raises(EngineUnavailable, match=type(error).__name__):
+            await worker.complete(ask("b", "1"))
+    assert worker.state.status == "failed"
+    assert worker.n_jobs == 0
+    assert worker.join(5)
+    assert "in die" in caplog.text
+
+
+async def test_a_thread_that_vanished_is_noticed(stepping, monkeypatch):
+    worker = Worker(lambda: stepping)
+    assert not worker.has_died()  # not begun
+    monkeypatch.setattr(worker, "_run", lambda: None)
+    worker._thread = threading.Thread(target=worker._run)
+    worker.start()
+    assert worker.join(5)
+    assert worker.has_died()
+
+
+async def test_nobody_joins_who_would_make_another_late(slots, stepping, ask):
+    slots._pace.job_s = 1.0
+    first = await begin_all(slots, [ask("first", "12", budget_ms=1_500.0)])
+    await until(lambda: slots._running)
+    second = asyncio.create_task(slots.complete(ask("second", "1", budget_ms=60_000.0)))
+    await until(lambda: slots.n_jobs == 2)
+    stepping.gate.set()
+    await asyncio.gather(*first, second)
+    assert stepping.forwards == [["first"], ["first"], ["second"]]
+
+
+def test_pace_is_an_average_and_what_was_cut_short_only_raises_it(ask):
+    pace = Pace()
+    for work_s in (1.0, 2.0):
+        pace.note(Job(request=ask("a"), work_s=work_s), was_cut=False)
+    assert pace.job_s == pytest.approx(1.2)
+    pace.note(Job(request=ask("a"), work_s=0.5), was_cut=True)
+    assert pace.job_s == pytest.approx(1.2)
+    pace.note(Job(request=ask("a"), work_s=2.2), was_cut=True)
+    assert pace.job_s == pytest.approx(1.4)
+
+
+def test_who_can_be_in_time_goes_first(ask):
+    room = WaitingRoom(9)
+    for name, budget_ms in (("late", 100.0), ("in time", 5_000.0), ("whenever", None), ("soon", 2_000.0)):
+        room.add(Job(request=ask(name, budget_ms=budget_ms), received_s=0.0))
+    assert [job.request.hole.prefix for job in room.take_expired(0.2)] == ["late"]
+    order = []
+    while len(room):
+        job = room.next([], in_time_s=3.0)
+        room.leave(job)
+        order.append(job.request.hole.prefix)
+    assert order == ["in time", "whenever", "soon"]

@@ -1,0 +1,35 @@
+"""`quicksilver stop`: end this user's engines. Owns its command line and what it says; it does not know HTTP."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..fim.command_line import Parser
+from ..fim.errors import InputError
+from .ending import end_process
+from .home import EngineInfo, find_home
+
+
+def main(argv: Sequence[str]) -> int:
+    """End the engines that argv names and say which ones; returns 0, also if none runs.
+
+    Raises InputError for a bad option and EngineUnavailable for an engine that cannot be ended.
+    """
+    parser = Parser(prog="quicksilver stop", description="Stop the engines of this user.")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="only the one of this checkpoint (default: all)")
+    options = parser.parse_args(list(argv))
+    if options.model is not None and not options.model.expanduser().is_dir():
+        raise InputError(f"there is no checkpoint folder {options.model}")
+    home = find_home(options.model)
+    files = [home.info_file] if options.model is not None else sorted(home.folder.glob("engine-*.json"))
+    stopped = asyncio.run(_end_all(files))
+    for info in stopped:
+        print(f"stopped the engine (process {info.pid})")
+    if not stopped:
+        print("no engine is running")
+    return 0
+
+
+async def _end_all(files: Sequence[Path]) -> list[EngineInfo]:
+    ended = await asyncio.gather(*(end_process(file) for file in files))
+    return [info for info in ended if info is not None]
