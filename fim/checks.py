@@ -11,7 +11,7 @@ from .around import Around, nowhere
 from .known_words import completes_known_word
 from .parse_errors import errors_before, new_errors
 from .syntax import Syntax
-from .trim import trim
+from .trim import trim_in
 from .types import Hole
 
 # Of CPU, for what reads trees: it takes 2 to 20 ms, in 50,000 characters of nothing but errors 1.6 s (2026-11-22).
@@ -33,21 +33,22 @@ class Checks:
         stands_elsewhere: Callable[[str], bool] = nowhere,
         indent: str | None = None,
     ) -> None:
-        self._hole, self._syntax, self._off, self._indent = hole, syntax, off, indent
-        self._stands_elsewhere = cache(stands_elsewhere)  # it looks through other files
+        self._hole, self._off = hole, off
         self._stop_s = time.thread_time() + CHECKING_S
         self._n_before: int | None = None  # errors without any text; counted when it matters: two parses
-        self._around = Around(hole, syntax, self._stands_elsewhere)
+        known = cache(stands_elsewhere)  # it looks through other files
+        self._around = Around(hole, syntax, known, indent)
+        self._without_tree = Around(hole, None, known, indent)
         self.knows = cache(self._knows)
 
     def trimmed(self, text: str) -> str:
         """What of a text may be inserted; "" for nothing."""
-        return trim(self._hole, text, "\n", self._readable(), self._off, self._stands_elsewhere, self._indent)
+        return trim_in(self._around if self._is_in_time() else self._without_tree, text, "\n", self._off)
 
     def breaks_syntax(self, text: str) -> bool:
         """Whether a text brings parse errors that were not there before; False without a tree."""
-        tree = None if "parse-errors" in self._off else self._readable()
-        if tree is None:
+        tree = self._around.syntax
+        if tree is None or "parse-errors" in self._off or not self._is_in_time():
             return False
         if self._n_before is None:
             self._n_before = errors_before(tree, self._hole)
@@ -57,5 +58,5 @@ class Checks:
         """Whether a text makes the begun word one that is known."""
         return "known-words" in self._off or completes_known_word(self._around, text)
 
-    def _readable(self) -> Syntax | None:
-        return self._syntax if time.thread_time() < self._stop_s else None
+    def _is_in_time(self) -> bool:
+        return time.thread_time() < self._stop_s

@@ -10,6 +10,7 @@ from .line_scan import in_triple_quotes, scan_line
 from .literals import literal_at
 from .syntax import Syntax
 
+MAX_PREFIX_CHARS = 200_000
 N_PLACES = 20  # of a line of an answer that are looked at
 
 _QUOTE_OR_ESCAPE = re.compile(r"\\.|\"\"\"|'''|[\"']", re.DOTALL)
@@ -65,8 +66,10 @@ def _stands_in_code(syntax: Syntax, line: str) -> bool:
 
 
 def _open_quote(around: Around) -> str:
-    """The quote that ends the string at the cursor; "" where lines do not tell."""
+    """The quote that ends the string at the cursor; "" where lines do not tell, or are too many to be read."""
     before = around.hole.prefix[: len(around.hole.prefix) - len(around.left)]
+    if len(before) > MAX_PREFIX_CHARS:
+        return ""
     quote = ""
     if in_triple_quotes(before):
         quote = '"""' if before.rfind('"""') > before.rfind("'''") else "'''"

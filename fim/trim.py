@@ -44,7 +44,12 @@ def trim(
     TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
     whether another file has it. indent is one level of indentation for a document that has none yet.
     """
-    around = Around(hole, syntax, stands_elsewhere, indent)
+    return trim_in(Around(hole, syntax, stands_elsewhere, indent), text, eol, off)
+
+
+def trim_in(around: Around, text: str, eol: str = "\n", off: Collection[str] = ()) -> str:
+    """The same for surroundings that several texts share."""
+    hole = around.hole
     rules = [rule for name, rule in TRIM_RULES if name not in off]
     text = LINE_BREAK.sub("\n", drop_suspect_characters(text, hole))
     text = text if hole.multiline else text.partition("\n")[0]
