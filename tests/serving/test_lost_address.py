@@ -142,13 +142,16 @@ async def test_an_engine_that_does_not_stop_is_named(rig, monkeypatch):
 
 async def test_a_folder_of_another_user_names_no_process(home):
     """Whoever owns the folder could name any process of ours, and a port of theirs."""
-    info = EngineInfo(pid=os.getpid(), started_s=birth_s(os.getpid()) or 0.0, port=1)
-    write_info(home, info)
-    assert running_info(home.info_file) == info
-    elsewhere = home.folder.rename(home.folder.with_name("elsewhere"))
-    home.folder.symlink_to(elsewhere)
-    with pytest.raises(EngineNotOurs):
-        await end_process(home.info_file)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        info = EngineInfo(pid=other.pid, started_s=birth_s(other.pid) or 0.0, port=1)
+        write_info(home, info)
+        assert running_info(home.info_file) == info
+        elsewhere = home.folder.rename(home.folder.with_name("elsewhere"))
+        home.folder.symlink_to(elsewhere)
+        with pytest.raises(EngineNotOurs):
+            await end_process(home.info_file)
+        assert other.poll() is None
+        other.kill()
 
 
 async def test_stop_ends_one_engine_or_all_and_says_so(rig, ask, tmp_path, monkeypatch, capsys):

@@ -186,10 +186,14 @@ async def test_an_expired_job_is_answered_without_being_run(worker, infiller, as
 
 
 async def test_no_budget_is_answered_at_once(worker, infiller, ask):
-    answer = await worker.complete(replace(ask("none"), budget_ms=0.0))
+    running = asyncio.create_task(worker.complete(ask("running")))
+    await until(infiller.begun.is_set)
+    async with asyncio.timeout(10):
+        answer = await worker.complete(replace(ask("none"), budget_ms=0.0))
     assert (answer.text, answer.finish_reason) == ("", "budget")
-    assert infiller.started == []
-    assert worker.n_jobs == 0
+    infiller.gate.set()
+    await running
+    assert infiller.started == ["running"]
 
 
 async def test_a_budget_shorter_than_the_wait_is_refused(slots, stepping, ask):

@@ -51,7 +51,7 @@ async def test_a_socket_of_another_user_is_sent_nothing(home, ask):
             assert stranger.stdout is not None
             assert stranger.stdout.readline() == "listening\n"
             with pytest.raises(EngineNotOurs, match="another user"):
-                await EngineClient(home, ["false"]).complete(ask(SECRET))
+                await EngineClient(home, ["false"], answer_timeout_s=2).complete(ask(SECRET))
             assert await asyncio.to_thread(stranger.stdout.readline) == "b''\n"
 
 
@@ -63,7 +63,7 @@ async def test_a_folder_of_another_user_is_not_even_entered(home, ask):
         listener.listen()
         listener.setblocking(False)
         with pytest.raises(EngineNotOurs, match="another user"):
-            await EngineClient(home, ["false"]).complete(ask(SECRET))
+            await EngineClient(home, ["false"], answer_timeout_s=2).complete(ask(SECRET))
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -76,7 +76,7 @@ async def test_a_link_in_place_of_the_folder_is_not_followed(home, ask):
         listener.listen()
         listener.setblocking(False)
         with pytest.raises(EngineNotOurs, match="not a folder"):
-            await EngineClient(home, ["false"]).complete(ask(SECRET))
+            await EngineClient(home, ["false"], answer_timeout_s=2).complete(ask(SECRET))
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -123,7 +123,7 @@ async def test_who_took_the_port_gets_neither_token_nor_text(tmp_path, ask, answ
         assert started_s is not None
         write_info(home, EngineInfo(pid=os.getpid(), started_s=started_s, port=port))  # a process that runs
         with pytest.raises(EngineNotOurs, match="not your engine"):
-            await EngineClient(home, ["false"]).complete(ask(SECRET))
+            await EngineClient(home, ["false"], answer_timeout_s=2).complete(ask(SECRET))
     assert b"GET /v1/proof" in thief.received
     assert b"the-token" not in thief.received
     assert b"hunter2" not in thief.received
@@ -151,7 +151,7 @@ async def test_a_relay_cannot_prove_that_it_is_the_engine(shared_rig):
         token = shared_rig.home.token_file.read_text()
         endpoint = Endpoint(port=server.sockets[0].getsockname()[1], token=token)
         with pytest.raises(EngineNotOurs):
-            await exchange(endpoint, "POST", "/v1/fill", SECRET.encode(), timeout_s=30)
+            await exchange(endpoint, "POST", "/v1/fill", SECRET.encode(), timeout_s=10)
     assert b"GET /v1/proof" in b"".join(received)
     assert b"hunter2" not in b"".join(received)
 
