@@ -4,7 +4,8 @@ Run as a script. It is no Quicksilver: for what our own server would not say (it
 allows, answers that come too late, errors), and for reading the messages that an editor sends. ANSWERS is a JSON file:
 "automatic" and "invoked" hold lists of items, whose "range" is left out for an empty one at the cursor, or "line" for
 one to the line's end, and in whose text POSITION is the character that was asked about; "error" is answered instead of
-items, "status" sent with each answer, and the name of a command holds what it answers.
+items, "status" and "message" (window/showMessage) are sent with each answer, and the name of a command holds what it
+answers.
 """
 
 import argparse
@@ -57,6 +58,8 @@ class ItemServer:
         threading.Timer(delay_s, write_message, [answer]).start()
         if "status" in answers:
             write_message({"method": "quicksilver/status", "params": answers["status"]})
+        if "message" in answers:
+            write_message({"method": "window/showMessage", "params": answers["message"]})
 
     def item(self, item: dict, params: dict) -> dict:
         start = params["position"]

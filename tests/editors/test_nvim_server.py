@@ -421,18 +421,25 @@ def test_new_options_start_the_server_anew(project):
     screen.wait(lambda _: processes_of(screen) and first not in processes_of(screen), "another server")
 
 
-def test_help_has_tags(project, tmp_path):
-    screen = project.start(server=["quicksilver-that-is-missing", "lsp"])
-    doc = tmp_path / "runtime" / "doc"
-    doc.mkdir(parents=True)
-    plugin = Path(screen.evaluate("&runtimepath").split(",")[0])
-    (doc / "quicksilver.txt").write_bytes((plugin / "doc" / "quicksilver.txt").read_bytes())
-    screen.evaluate(f"execute('set runtimepath+={doc.parent} | helptags {doc}')")
+def test_help_with_the_lines_of_the_readme(project):
+    lines = re.search(r"```lua\n(.*?)```", (PLUGIN / "README.md").read_text(), re.DOTALL)
+    assert lines is not None
+    lua = lines[1].replace("/path/to/quicksilver/editors/nvim", str(PLUGIN))
+    screen = project.start(server=(), set_up=False, lua=lua)
     screen.command("help quicksilver-client")
     screen.wait_for("ITS OWN CLIENT OR NEOVIM'S")
     screen.picture("help")
+
+
+def test_the_help_tags_are_current(project, tmp_path):
+    screen = project.start(server=["quicksilver-that-is-missing", "lsp"])
+    help_file, doc = PLUGIN / "doc" / "quicksilver.txt", tmp_path / "doc"
+    doc.mkdir()
+    (doc / help_file.name).write_bytes(help_file.read_bytes())
+    screen.evaluate(f"execute('helptags {doc}')")
     tags = (doc / "tags").read_text()
-    linked = set(re.findall(r"\|(quicksilver[\w-]*|:Quicksilver)\|", (doc / "quicksilver.txt").read_text()))
+    assert help_file.with_name("tags").read_text() == tags, "run: nvim --clean --headless -c 'helptags doc' -c q"
+    linked = set(re.findall(r"\|(quicksilver[\w-]*|:Quicksilver)\|", help_file.read_text()))
     assert linked <= {line.split("\t")[0] for line in tags.splitlines()}
 
 
@@ -449,6 +456,25 @@ def test_neovims_own_client(project, nvim):
     screen.wait_for_ghost(", second")
     screen.send(TAB)
     screen.wait_for_buffer("x = first, second")
+
+
+def test_neovims_own_client_with_the_lines_of_the_page(project, nvim, tmp_path):
+    if version_of(nvim) < (0, 12):
+        pytest.skip("Neovim has an inline completion of its own from 0.12 on")
+    page = (PLUGIN.parents[1] / "docs" / "editors.md").read_text()
+    lines = re.search(r"```lua\n(.*?)```", page, re.DOTALL)
+    assert lines is not None
+    server = program(tmp_path / "programs", "--text", "seen") / "quicksilver"
+    lua = lines[1].replace("/path/to/quicksilver/.venv/bin/quicksilver", str(server))
+    project.file.write_text("x = \n")
+    arguments = ["+call cursor(1, 4)", str(project.file)]
+    colour = "vim.cmd('highlight ComplHint ctermfg=201')"
+    screen = project.start(*arguments, server=(), set_up=False, lua=lua + colour)
+    screen.wait(lambda _: screen.lua("return #vim.lsp.get_clients()") == 1, "a server")
+    screen.send("A")
+    screen.wait_for_ghost("seen")
+    screen.send(TAB)
+    screen.wait_for_buffer("x = seen")
 
 
 def test_neovims_own_client_does_not_draw_a_second_text(project, nvim):

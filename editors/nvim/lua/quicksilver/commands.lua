@@ -1,5 +1,6 @@
 --- :Quicksilver and its subcommands.
 
+local config = require('quicksilver.config')
 local connection = require('quicksilver.connection')
 local log = require('quicksilver.log')
 local server = require('quicksilver.server')
@@ -54,8 +55,11 @@ local function tell_servers(command, arguments, otherwise)
 end
 
 local function show_status()
+  local filetype = vim.bo.filetype
+  local is_automatic = filetype == '' or config.wants_filetype(filetype)
   ask_server('quicksilver.status', {}, function(answer)
-    show({ status.line(answer) })
+    local line = status.line(answer)
+    show({ is_automatic and line or ('%s; in %s files only on request'):format(line, filetype) })
   end)
 end
 

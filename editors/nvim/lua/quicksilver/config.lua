@@ -5,6 +5,7 @@ local M = {}
 --- See |quicksilver-options| for what each one does.
 local DEFAULTS = {
   cmd = { 'quicksilver', 'lsp' },
+  model = nil,
   filetypes = { 'python' },
   root_markers = { 'pyproject.toml', 'setup.py', 'setup.cfg', '.git', '.hg' },
   settings = {},
@@ -40,6 +41,10 @@ local function is_a(kind)
   end
 end
 
+local function model(value)
+  return type(value) == 'string' and value ~= '' and '' or 'must be the path of a checkpoint folder'
+end
+
 local function command(value)
   local ok = type(value) == 'table' and type(value[1]) == 'string'
   return ok and '' or "must be a list such as { 'quicksilver', 'lsp' }"
@@ -71,6 +76,7 @@ end
 --- Each check returns what is wrong, '' when nothing is.
 local CHECKS = {
   cmd = command,
+  model = model,
   filetypes = is_a('table'),
   root_markers = is_a('table'),
   settings = is_a('table'),

@@ -100,7 +100,7 @@ end
 local function attached(client, bufnr)
   native.enable(client, not is_own())
   if is_own() and bufnr == vim.api.nvim_get_current_buf() then
-    session.refresh_later()
+    session.attached(bufnr)
   end
 end
 

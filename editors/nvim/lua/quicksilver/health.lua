@@ -2,6 +2,7 @@
 
 local config = require('quicksilver.config')
 local keymaps = require('quicksilver.keymaps')
+local launch = require('quicksilver.launch')
 local log = require('quicksilver.log')
 local native = require('quicksilver.native')
 local server = require('quicksilver.server')
@@ -31,14 +32,17 @@ local function check_editor()
 end
 
 local function check_program()
-  local program = config.current.cmd[1]
-  if vim.fn.executable(program) == 0 then
-    return err(('%s cannot be run'):format(program), {
+  local program = launch.program()
+  if program == nil then
+    return err(('%s cannot be run'):format(config.current.cmd[1]), {
       'Install Quicksilver, and either put `quicksilver` on the PATH of Neovim,',
       "or set its path: require('quicksilver').setup({ cmd = { '/path/to/quicksilver', 'lsp' } })",
     })
   end
-  ok(('%s is %s'):format(program, vim.fn.exepath(program)))
+  ok(('%s is %s'):format(config.current.cmd[1], program))
+  if config.current.model ~= nil then
+    ok('model: ' .. config.current.model)
+  end
   info(('`%s doctor`, in a terminal, checks the installation itself'):format(program))
 end
 
@@ -50,7 +54,7 @@ local function check_servers()
     if none.state == 'failed' then
       return err(none.message)
     end
-    return info(('no language server runs; one is started for a file of these types: %s'):format(wanted))
+    return info(('no language server runs; one is started for a file of these types: %s, or when you ask'):format(wanted))
   end
   for _, client in ipairs(clients) do
     local said = status.of(client.id)

@@ -24,7 +24,7 @@ function M.setup(options)
   require('quicksilver.keymaps').install()
   require('quicksilver.events').start()
   local is_new = false
-  for _, name in ipairs({ 'cmd', 'settings', 'filetypes', 'root_markers', 'client' }) do
+  for _, name in ipairs({ 'cmd', 'model', 'settings', 'filetypes', 'root_markers', 'client' }) do
     is_new = is_new or not vim.deep_equal(had[name], config.current[name])
   end
   local server = require('quicksilver.server')
@@ -60,11 +60,11 @@ function M.visible()
   return require('quicksilver.session').on_show() ~= nil
 end
 
---- Say why a question by hand had no answer: the server knows, unless it failed.
-local function say_why_nothing(client, failure)
-  local place, session = require('quicksilver.place').now(), require('quicksilver.session')
-  if failure ~= nil then
-    return session.note(place, failure)
+--- Say why a question on request had no answer: the server knows, unless it failed.
+local function say_why_nothing(failure)
+  local place, session, client = require('quicksilver.place').now(), require('quicksilver.session'), client_here()
+  if failure ~= nil or client == nil then
+    return session.note(place, failure or 'the language server has ended')
   end
   require('quicksilver.connection').execute(client, 'quicksilver.why', {}, function(answer)
     local why = type(answer) == 'table' and type(answer.why) == 'table' and answer.why[1] or 'nothing to suggest here'
@@ -73,15 +73,44 @@ local function say_why_nothing(client, failure)
   end)
 end
 
---- Ask by hand; works where nothing is offered automatically.
-function M.ask()
-  local client = client_here()
-  if client == nil or uses_native() then
-    return false
+--- Why nothing can be asked here and now, in one line; nil where it can.
+local function obstacle(bufnr)
+  local quiet = require('quicksilver.quiet')
+  if uses_native() then
+    return "client = 'native' cannot ask on request"
   end
-  require('quicksilver.session').ask(function(failure)
-    say_why_nothing(client, failure)
-  end)
+  return quiet.interruption() or quiet.objection(bufnr)
+end
+
+--- Say one line at the cursor, or below where nothing may be drawn there.
+local function say(line)
+  if require('quicksilver.quiet').is_inserting() then
+    require('quicksilver.session').note(require('quicksilver.place').now(), line)
+  else
+    log.tell(line)
+  end
+end
+
+local function ask_now()
+  local bufnr, session = vim.api.nvim_get_current_buf(), require('quicksilver.session')
+  local why_not = obstacle(bufnr)
+  if why_not ~= nil then
+    return say(why_not)
+  end
+  if client_here() ~= nil then
+    return session.ask(say_why_nothing)
+  end
+  session.ask_when_attached(bufnr, say_why_nothing)
+  require('quicksilver.server').attach(bufnr, true)
+  local now = require('quicksilver.status').of(nil)
+  if now.state == 'failed' then
+    say(now.message)
+  end
+end
+
+--- Ask on request, in any buffer: a server is started where none runs. Where nothing can be asked, one line says why.
+function M.ask()
+  vim.schedule(log.guarded(ask_now)) -- a mapping that is an expression may start nothing
   return true
 end
 
@@ -91,13 +120,13 @@ local function turn(step)
     return true
   end
   if not M.visible() then
-    return M.ask()
+    return client_here() ~= nil and M.ask()
   end
   require('quicksilver.session').turn(step)
   return true
 end
 
---- Show the next suggestion for this place; asks by hand when there is none.
+--- Show the next suggestion for this place; asks for one when there is none.
 function M.next()
   return turn(1)
 end

@@ -35,15 +35,17 @@ function M.later(level, message)
   end)
 end
 
---- Show one line that fits beside the command line, so that nobody has to press Enter.
-function M.tell(message)
+--- Show one line that fits beside the command line, so that nobody has to press Enter. level: one of vim.log.levels, WARN
+--- if left out.
+function M.tell(message, level)
   vim.schedule(function()
     local room = math.max(vim.o.columns - 15, 20)
     local line = 'Quicksilver: ' .. message:gsub('%s+', ' ')
     if vim.fn.strdisplaywidth(line) > room then
       line = vim.fn.strcharpart(line, 0, room - 3) .. '...'
     end
-    vim.notify(line, vim.log.levels.WARN)
+    vim.cmd('redraw') -- in place of a line before it: two lines would wait for Enter
+    vim.notify(line, level or vim.log.levels.WARN)
   end)
 end
 

@@ -93,6 +93,10 @@ local function send(question)
   end
   local params = connection.position(question.client, place.bufnr, place.row, place.col)
   params.context = { triggerKind = question.invoked and INVOKED or AUTOMATIC }
+  params.formattingOptions = {
+    tabSize = vim.lsp.util.get_effective_tabstop(place.bufnr),
+    insertSpaces = vim.bo[place.bufnr].expandtab,
+  }
   local handler = log.guarded(function(err, result)
     receive(question, params, err, result)
   end)

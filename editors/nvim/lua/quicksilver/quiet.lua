@@ -14,33 +14,52 @@ local function is_repeated()
     or vim.b.visual_multi ~= nil
 end
 
---- Whether a buffer is one that people write code in: a named file that may be changed.
-function M.is_file(bufnr)
-  local name = vim.api.nvim_buf_get_name(bufnr)
-  local options = vim.bo[bufnr]
-  return name ~= ''
-    and name:match('^%a[%w+.-]+://') == nil
-    and (options.buftype == '' or options.buftype == 'acwrite')
-    and options.modifiable
-    and not options.readonly
+--- Why a buffer has no completions at all, in one line; nil where it may have some.
+function M.objection(bufnr)
+  local name, options, rule = vim.api.nvim_buf_get_name(bufnr), vim.bo[bufnr], config.current.enabled_for
+  if name:match('^%a[%w+.-]+://') ~= nil or (options.buftype ~= '' and options.buftype ~= 'acwrite') then
+    return 'this buffer is not a file'
+  end
+  if name == '' then
+    return 'this buffer has no name; save it first'
+  end
+  if not options.modifiable or options.readonly then
+    return 'this buffer is read-only'
+  end
+  if vim.b[bufnr].quicksilver_enabled == false then
+    return 'b:quicksilver_enabled switches completions off in this buffer'
+  end
+  if rule ~= nil and rule(bufnr) ~= true then
+    return 'the option enabled_for leaves this buffer out'
+  end
+  return nil
 end
 
---- Whether a buffer wants completions: its filetype, the person's own rule, b:quicksilver_enabled.
+--- Whether completions come by themselves in a buffer of this filetype.
 function M.wants(bufnr)
-  if not M.is_file(bufnr) or vim.b[bufnr].quicksilver_enabled == false then
-    return false
+  return config.wants_filetype(vim.bo[bufnr].filetype) and M.objection(bufnr) == nil
+end
+
+--- Whether keys go into the text, in whatever way.
+function M.is_inserting()
+  return vim.api.nvim_get_mode().mode:match('^[iR]') ~= nil
+end
+
+--- Why nothing may be shown in the current buffer just now, in one line; nil where a person types plain text.
+function M.interruption()
+  local mode = vim.api.nvim_get_mode().mode
+  if mode ~= 'i' and mode ~= 'ic' and mode ~= 'ix' then
+    return 'completions are shown in insert mode only'
   end
-  if not config.wants_filetype(vim.bo[bufnr].filetype) then
-    return false
+  if vim.o.paste then
+    return "nothing is shown while 'paste' is set"
   end
-  local rule = config.current.enabled_for
-  return rule == nil or rule(bufnr) == true
+  return is_repeated() and 'nothing is shown in text that is recorded or repeated' or nil
 end
 
 --- Whether a person is typing plain text into the current buffer: no replace mode, no macro, no paste.
 function M.is_typing()
-  local mode = vim.api.nvim_get_mode().mode
-  return (mode == 'i' or mode == 'ic' or mode == 'ix') and not vim.o.paste and not is_repeated()
+  return M.interruption() == nil
 end
 
 --- Whether the popup menu leaves no room for ghost text: it is open, and the person's options or choice say so.

@@ -3,6 +3,7 @@
 
 local config = require('quicksilver.config')
 local connection = require('quicksilver.connection')
+local launch = require('quicksilver.launch')
 local log = require('quicksilver.log')
 local quiet = require('quicksilver.quiet')
 local root = require('quicksilver.root')
@@ -76,8 +77,7 @@ end
 
 --- What vim.lsp starts: a function where it may be one, which keeps how the server ended to itself. Otherwise Neovim
 --- shows that, in several lines, whatever a person is doing.
-local function launcher(ending)
-  local cmd = config.current.cmd
+local function launcher(cmd, cwd, ending)
   if vim.fn.has('nvim-0.8') == 0 then
     return cmd
   end
@@ -88,9 +88,9 @@ local function launcher(ending)
       on_exit(0, 0)
     end
     if vim.fn.has('nvim-0.10') == 1 then
-      return vim.lsp.rpc.start(cmd, dispatchers)
+      return vim.lsp.rpc.start(cmd, dispatchers, { cwd = cwd })
     end
-    return vim.lsp.rpc.start(cmd[1], vim.list_slice(cmd, 2), dispatchers)
+    return vim.lsp.rpc.start(cmd[1], vim.list_slice(cmd, 2), dispatchers, { cwd = cwd })
   end
 end
 
@@ -115,16 +115,18 @@ local function handlers()
       status.receive(context.client_id, params)
     end),
     ['window/showMessage'] = log.guarded(function(_, params)
-      status.message(params.message)
+      status.message(params.message, params.type)
     end),
   }
 end
 
-local function client_config(folder)
+local function client_config(cmd, folder)
   local settings, ending = config.server_settings(), {}
+  local cwd = launch.working_folder()
   return {
     name = 'quicksilver',
-    cmd = launcher(ending),
+    cmd = launcher(cmd, cwd, ending),
+    cmd_cwd = cwd, -- for a cmd that is no function
     root_dir = folder,
     init_options = settings,
     settings = { quicksilver = settings },
@@ -147,8 +149,8 @@ local function client_config(folder)
 end
 
 --- Start a server for a buffer, which attaches the buffer too. Returns its id.
-local function start(bufnr, folder)
-  local settings = client_config(folder)
+local function start(cmd, bufnr, folder)
+  local settings = client_config(cmd, folder)
   if vim.lsp.start == nil then
     local id = vim.lsp.start_client(settings)
     if id ~= nil then
@@ -166,9 +168,13 @@ local function start(bufnr, folder)
   return id
 end
 
---- Let a server know a buffer, if the buffer wants that; start one where none runs.
-function M.attach(bufnr)
-  if not vim.api.nvim_buf_is_loaded(bufnr) or not quiet.wants(bufnr) or M.client_of(bufnr) ~= nil then
+--- Let a server know a buffer; start one where none runs. Only buffers that want completions, unless is_asked says that
+--- a person asks for one in a buffer that may have some.
+function M.attach(bufnr, is_asked)
+  if not vim.api.nvim_buf_is_loaded(bufnr) or M.client_of(bufnr) ~= nil then
+    return
+  end
+  if not (quiet.wants(bufnr) or is_asked and quiet.objection(bufnr) == nil) then
     return
   end
   local folder = root.of(vim.api.nvim_buf_get_name(bufnr), config.current.root_markers)
@@ -177,13 +183,13 @@ function M.attach(bufnr)
     vim.lsp.buf_attach_client(bufnr, id)
     return
   end
-  local program = config.current.cmd[1]
-  if vim.fn.executable(program) == 0 then
-    status.set_failure(('%s cannot be run; see :checkhealth quicksilver'):format(program))
+  local cmd = launch.command()
+  if cmd == nil then
+    status.set_failure(('%s cannot be run; see :checkhealth quicksilver'):format(config.current.cmd[1]))
     return
   end
   status.set_failure(nil)
-  id_of_root[folder or ''] = start(bufnr, folder)
+  id_of_root[folder or ''] = start(cmd, bufnr, folder)
 end
 
 --- Attach every open buffer that wants it.

@@ -12,12 +12,13 @@ local server = require('quicksilver.server')
 local M = {}
 
 local suggestion -- the one on show, or hidden behind the popup menu
+local waiting -- { bufnr, on_nothing }: asked for before a server knew the buffer
 local seen -- the place that was looked at last
 local counting = false -- whether the person is turning through several items
 
 --- Forget the suggestion and the question.
 function M.clear()
-  suggestion, seen, counting = nil, nil, false
+  suggestion, seen, counting, waiting = nil, nil, false, nil
   question.cancel()
   ghost.clear()
 end
@@ -72,13 +73,15 @@ local function ask_at(place)
 end
 
 local function is_welcome(bufnr)
-  return quiet.is_typing() and server.client_of(bufnr) ~= nil and quiet.wants(bufnr)
+  return quiet.is_typing() and server.client_of(bufnr) ~= nil and quiet.objection(bufnr) == nil
 end
 
 --- Look at the cursor anew: keep what is still right, else ask.
 function M.refresh()
   if not is_welcome(vim.api.nvim_get_current_buf()) then
+    local still_waiting = quiet.is_typing() and waiting or nil
     M.clear()
+    waiting = still_waiting
     return
   end
   local place = places.now()
@@ -97,7 +100,7 @@ function M.refresh()
   suggestion, counting = nil, false
   ghost.clear()
   question.cancel()
-  if config.current.automatic and not quiet.menu_in_the_way() then
+  if config.current.automatic and quiet.wants(place.bufnr) and not quiet.menu_in_the_way() then
     ask_at(place)
   end
 end
@@ -139,7 +142,24 @@ function M.dismiss()
   ghost.clear()
 end
 
---- Ask by hand. on_nothing is called when there is no answer, with the reason when the server failed.
+--- Ask in a buffer as soon as a server knows it: see attached().
+function M.ask_when_attached(bufnr, on_nothing)
+  waiting = { bufnr = bufnr, on_nothing = on_nothing }
+  M.note(places.now(), 'the language server is starting')
+end
+
+--- A server knows the current buffer now: ask what waited for that, or look at the cursor.
+function M.attached(bufnr)
+  local asked = waiting
+  waiting = nil
+  if asked ~= nil and asked.bufnr == bufnr then
+    M.ask(asked.on_nothing)
+  else
+    M.refresh_later()
+  end
+end
+
+--- Ask on request. on_nothing is called when there is no answer, with the reason when the server failed.
 function M.ask(on_nothing)
   local place = places.now()
   if not is_welcome(place.bufnr) then
@@ -159,7 +179,7 @@ end
 
 --- Say something at the cursor until the next key, if the cursor still stands where it stood.
 function M.note(place, message)
-  if suggestion == nil and quiet.is_typing() and places.same(place, places.now()) then
+  if suggestion == nil and quiet.is_inserting() and places.same(place, places.now()) then
     ghost.note(place, message)
   end
 end

@@ -1,19 +1,37 @@
 --- What the servers say of themselves, and what the plugin knows when there is none. Short texts for people.
 
+local launch = require('quicksilver.launch')
 local log = require('quicksilver.log')
 
 local M = {}
 
 local by_client = {} -- client id → the latest status, as docs/protocol.md has it
 local failure -- one line, where there is no server to say anything
+local is_first_start = false -- the person was told that the model is loaded, for the first time ever
 local told = {} -- messages that were shown, so that each is shown once
 
---- Show a message once; the log has it every time.
-local function tell_once(message)
-  log.later('warning', message)
+--- Show a message once; the log has it every time. level: one of vim.log.levels.
+local function tell_once(message, level)
+  log.later(level == vim.log.levels.INFO and 'info' or 'warning', message)
   if not told[message] then
     told[message] = true
-    log.tell(message)
+    log.tell(message, level)
+  end
+end
+
+--- The very first time, say what goes on: loading the model takes some seconds in which nothing is shown.
+local function greet(state)
+  local marker = launch.state_folder() .. '/greeted'
+  if vim.fn.filereadable(marker) == 1 then
+    return
+  end
+  if state == 'starting' and not is_first_start then
+    is_first_start = true
+    log.tell('loading the model; completions come when it is ready', vim.log.levels.INFO)
+  elseif state == 'ready' and is_first_start then
+    vim.fn.mkdir(launch.state_folder(), 'p')
+    vim.fn.writefile({}, marker)
+    log.tell('ready; type, and pause (:help quicksilver)', vim.log.levels.INFO)
   end
 end
 
@@ -35,15 +53,19 @@ function M.receive(client_id, status)
   by_client[client_id] = status
   if before == nil or before.state ~= status.state then
     announce()
+    vim.schedule(log.guarded(function()
+      greet(status.state)
+    end))
     if status.state == 'failed' then
       tell_once(tostring(status.message))
     end
   end
 end
 
---- Keep what a server wants people to read.
-function M.message(text)
-  tell_once((tostring(text):gsub('^Quicksilver: ', '')))
+--- Show what a server wants people to read. kind: LSP's MessageType, a warning if left out.
+function M.message(text, kind)
+  local is_info = kind ~= nil and kind >= vim.lsp.protocol.MessageType.Info
+  tell_once((tostring(text):gsub('^Quicksilver: ', '')), vim.log.levels[is_info and 'INFO' or 'WARN'])
 end
 
 --- Forget a server that has ended.
