@@ -30,6 +30,11 @@
 (defclass quicksilver-eglot-server (eglot-lsp-server) ()
   :documentation "Quicksilver's server.")
 
+(cl-defmethod initialize-instance :around ((_server quicksilver-eglot-server) &rest _)
+  "Start the process in a directory of its own."
+  (let ((default-directory (quicksilver-server-directory)))
+    (cl-call-next-method)))
+
 (cl-defmethod eglot-client-capabilities ((_server quicksilver-eglot-server))
   "Ask for notifications of the status, besides what Eglot asks for."
   (plist-put (cl-call-next-method) :experimental '(:quicksilver (:status t))))
@@ -99,7 +104,7 @@
 (defun quicksilver-eglot-register (&rest modes)
   "Have Eglot start our server in MODES."
   (add-to-list 'eglot-server-programs
-               (cons modes (lambda (&rest _) (cons 'quicksilver-eglot-server quicksilver-command)))))
+               (cons modes (lambda (&rest _) (cons 'quicksilver-eglot-server (quicksilver-server-command))))))
 
 (add-hook 'quicksilver-server-find-functions #'quicksilver-eglot-find)
 

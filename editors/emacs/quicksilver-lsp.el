@@ -16,9 +16,23 @@
 (require 'lsp-mode)
 (require 'quicksilver-server)
 
+(defvar quicksilver-mode)
+(defvar lsp-use-workspace-root-for-server-default-directory)
+
 (defun quicksilver-lsp--wanted-p (_file mode)
-  "Whether a buffer in MODE gets the server."
-  (apply #'provided-mode-derived-p mode quicksilver-modes))
+  "Whether a buffer in MODE gets the server: also one in which it was asked for."
+  (or (bound-and-true-p quicksilver-mode)
+      (apply #'provided-mode-derived-p mode quicksilver-modes)))
+
+(defun quicksilver-lsp--connection ()
+  "A connection to the server, which works in a directory of its own."
+  (let* ((connection (lsp-stdio-connection #'quicksilver-server-command))
+         (connect (plist-get connection :connect)))
+    (plist-put connection :connect
+               (lambda (&rest arguments)
+                 (let ((default-directory (quicksilver-server-directory))
+                       (lsp-use-workspace-root-for-server-default-directory nil))
+                   (apply connect arguments))))))
 
 (defun quicksilver-lsp--configuration (_workspace params)
   "Answer `workspace/configuration': our settings for each of PARAMS."
@@ -74,7 +88,7 @@ A newer one with the same token cancels the older one."
   "Register the server with lsp-mode."
   (lsp-register-client
    (make-lsp-client
-    :new-connection (lsp-stdio-connection (lambda () quicksilver-command))
+    :new-connection (quicksilver-lsp--connection)
     :activation-fn #'quicksilver-lsp--wanted-p
     :server-id 'quicksilver
     :add-on? t

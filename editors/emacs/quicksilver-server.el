@@ -23,6 +23,13 @@
   :group 'quicksilver
   :type '(repeat string))
 
+(defcustom quicksilver-model nil
+  "The model: a checkpoint folder, or the name of a model that the server has.
+Nil takes the server's own default.  Files and folders cannot set this."
+  :group 'quicksilver
+  :risky t
+  :type '(choice (const :tag "The server's default" nil) directory string))
+
 (defcustom quicksilver-settings nil
   "Settings of the server: an alist of names and values.
 For instance ((min_confidence . 0.8)).  Lists are written as vectors, false as
@@ -38,6 +45,22 @@ Which languages are completed without being asked is a setting of the server."
 
 (defconst quicksilver-server-completion "textDocument/inlineCompletion"
   "The request whose answer is shown.")
+
+(defun quicksilver-server-command ()
+  "The whole command: `quicksilver-command', and the model if one is set."
+  (append quicksilver-command
+          (when quicksilver-model
+            (list "--model" (if (string-match-p "[/~]" quicksilver-model)
+                                (expand-file-name quicksilver-model)
+                              quicksilver-model)))))
+
+(defun quicksilver-server-directory ()
+  "The server's working directory: empty, and this user's alone.
+Never one of a project, whose files Python might take for modules of ours."
+  (let ((directory (file-name-as-directory (locate-user-emacs-file "quicksilver"))))
+    (with-file-modes #o700
+      (make-directory directory t))
+    directory))
 
 (defvar quicksilver-server-find-functions nil
   "Functions that return the connection of the current buffer, or nil.")

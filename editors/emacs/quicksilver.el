@@ -30,6 +30,7 @@
 (require 'quicksilver-ask)
 (require 'quicksilver-commands)
 
+(declare-function lsp "lsp-mode")
 (declare-function lsp-deferred "lsp-mode")
 (declare-function lsp-inline-completion-mode "lsp-inline-completion")
 (defvar quicksilver-mode)
@@ -49,6 +50,7 @@
   :group 'quicksilver
   :type 'boolean)
 
+(defconst quicksilver--patience 20 "Seconds in which a server that was asked for should be there.")
 (defconst quicksilver--word "\\`[ \t\n\r]*\\(?:[[:alnum:]_]+\\|[^[:alnum:]_ \t\n\r]+\\)"
   "What `quicksilver-accept-word' takes.")
 (defconst quicksilver--line "\\`\n*[^\n]+"
@@ -145,14 +147,44 @@
   (quicksilver-ghost-hide))
 
 (defun quicksilver-complete ()
-  "Ask for a completion here and now, whatever the settings say."
+  "Ask for a completion here and now, whatever the settings say.
+Where no server runs in this buffer, it is started first."
   (interactive)
   (when (quicksilver-ask-inhibited-p)
-    (user-error "Grey text is not shown here now"))
-  (quicksilver-ask (quicksilver-server-find-or-say) t
-                    (lambda (offers)
-                      (unless (quicksilver-ask-show offers)
-                        (message "Quicksilver: nothing to write here (M-x quicksilver-why)")))))
+    (user-error "Quicksilver shows nothing in a selection, a menu, a macro or read-only text"))
+  (if-let ((connection (quicksilver-server-find)))
+      (quicksilver-ask connection t
+                       (lambda (offers)
+                         (unless (quicksilver-ask-show offers)
+                           (message "Quicksilver: nothing to write here (M-x quicksilver-why)"))))
+    (quicksilver--start)
+    (message "Quicksilver: the language server is starting")
+    (quicksilver--await (current-buffer) (quicksilver-ask-look) (+ (float-time) quicksilver--patience))))
+
+(defun quicksilver--start ()
+  "Have the server started in this buffer, or say why that cannot be."
+  (unless (and buffer-file-name (not (file-remote-p buffer-file-name)))
+    (user-error "Quicksilver completes files on this machine: save this buffer in one first"))
+  (unless (executable-find (car quicksilver-command))
+    (user-error "Quicksilver's server: there is no program %s" (car quicksilver-command)))
+  (unless quicksilver-start-lsp
+    (user-error "Quicksilver's server does not run in this buffer: start its client (M-x eglot)"))
+  (if (bound-and-true-p lsp-mode)
+      (lsp)
+    (quicksilver-mode)))
+
+(defun quicksilver--await (buffer look deadline)
+  "Complete in BUFFER once it has a server, if LOOK is still what is seen there.
+After DEADLINE, in seconds, give up."
+  (run-with-timer
+   0.2 nil
+   (lambda ()
+     (when (buffer-live-p buffer)
+       (with-current-buffer buffer
+         (cond ((not (equal look (quicksilver-ask-look))))
+               ((quicksilver-server-find) (quicksilver-complete))
+               ((< (float-time) deadline) (quicksilver--await buffer look deadline))
+               (t (message "Quicksilver: the server does not start here (M-x lsp-describe-session)"))))))))
 
 (defun quicksilver-next (&optional n)
   "Show the Nth next text instead.

@@ -147,9 +147,10 @@ class EmacsProject:
         server: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         ready: bool = True,
+        name: str = "app.py",
     ) -> Iterator[EmacsScreen]:
         """Emacs with content open, the cursor at a line (from 1) and a column, and a server with these options."""
-        file = self.folder / "project" / "app.py"
+        file = self.folder / "project" / name
         file.write_bytes(content.encode())
         scripted = [sys.executable, "-P", str(SCRIPTED_SERVER), "--confidence", "1", "--record", str(self.record)]
         command = [*(server or scripted), *options]

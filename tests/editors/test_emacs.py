@@ -294,3 +294,34 @@ def test_settings_reach_the_server_at_once(project):
         screen.send(f"{META}:(setq quicksilver-settings '((enabled . :json-false)))\r")
         screen.meta_x("quicksilver-apply-settings")
         screen.wait_for(" Qs:off")
+
+
+def test_asking_in_a_file_that_has_no_server_starts_one(project):
+    with project.emacs("hello\n", "--text", "world", at=(1, 5), name="notes.txt", ready=False) as screen:
+        screen.wait_for("(Text")
+        screen.send(" ")
+        screen.wait(lambda _: not project.events("asked"), "no question by itself")
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for_ghost("world")
+        screen.send(TAB)
+        screen.save("hello world\n")
+
+
+def test_nothing_is_shown_in_a_selection(project):
+    with project.emacs("value =\n", "--text", "compute(1, 2)", at=(1, 7)) as screen:
+        screen.send("\x00\x02\x02")  # a mark, and two characters back
+        screen.meta_x("quicksilver-complete")
+        screen.wait_for("shows nothing in a selection")
+        assert project.events("asked") == []
+
+
+def test_no_module_of_the_workspace_runs(project):
+    marker = project.folder / "ran"
+    for name in ("sitecustomize.py", "json.py"):
+        (project.folder / "project" / name).write_text(f"open({str(marker)!r}, 'a').write({name!r})\n")
+    with project.emacs("value =\n", "--text", "compute(1, 2)", at=(1, 7), env={"PYTHONPATH": ":"}) as screen:
+        screen.send(" ")
+        screen.wait_for_ghost("compute(1, 2)")
+        assert not marker.exists()
+        own = project.folder / "home" / ".emacs.d" / "quicksilver"
+        assert (own.stat().st_mode & 0o777, list(own.iterdir())) == (0o700, [])

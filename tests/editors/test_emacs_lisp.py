@@ -33,3 +33,18 @@ def test_every_file_says_whose_it_is():
         assert "lexical-binding: t" in text.splitlines()[0]
         assert "SPDX-License-Identifier: Apache-2.0" in text
         assert text.endswith(f"(provide '{file.stem})\n;;; {file.name} ends here\n")
+
+
+@pytest.mark.parametrize(("model", "expected"), [("~/nano", "/home/ada/nano"), ("nano", "nano")])
+def test_the_model_is_part_of_the_command(model, expected):
+    form = f"""(progn (setenv "HOME" "/home/ada") (require 'quicksilver-server)
+      (setq quicksilver-model {lisp_string(model)}) (princ (quicksilver-server-command)))"""
+    done = run_batch("-L", str(CLIENT), "--eval", form)
+    assert done.stdout == f"(quicksilver lsp --model {expected})"
+
+
+def test_no_file_or_folder_can_name_what_runs():
+    names = ("quicksilver-model", "quicksilver-command")
+    checks = " ".join(f"(and (risky-local-variable-p '{name}) t)" for name in names)
+    done = run_batch("-L", str(CLIENT), "--eval", f"(progn (require 'quicksilver-server) (princ (list {checks})))")
+    assert done.stdout == "(t t)"
