@@ -7,7 +7,7 @@ from pathlib import Path
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings
 
 PACKAGE = Path(__file__).parents[2] / "editors" / "vscode" / "package.json"
-OF_THE_EXTENSION = {"path", "args", "python", "pipArgs", "trace.server"}  # they never reach the server
+OF_THE_EXTENSION = {"path", "args", "model", "python", "pipArgs", "trace.server"}  # they never reach the server
 FOR_US = {"trace", "without"}  # for whoever works on the server: no person needs them in a settings page
 
 

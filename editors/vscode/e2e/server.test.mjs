@@ -112,17 +112,33 @@ test('why nothing came is answered', limits, (context) =>
     await window.screenshot('why');
   }));
 
-test('in other languages completions come by hand only, and why says so', limits, (context) =>
+test('in other languages asking by key starts the server and answers; typing does not ask, and why says so', limits, (context) =>
   inWindow(context, { machine: scripted(), files: { 'sum.js': 'let total =\n' }, file: 'sum.js' }, async (window) => {
     await window.untilStatus(/waiting/);
-    await window.command('Quicksilver: Why Is There No');
-    await window.page.locator('.notification-toast', { hasText: 'does not name javascript' }).waitFor();
-    await window.untilStatus(/ready/);
-    await typeAtEnd(window);
-    await window.noGhostFor(1000);
+    await window.goTo(1, 100);
+    await window.type(' ');
     await window.press('Alt+\\');
     await window.untilGhost('first');
+    await window.press('Escape');
+    await window.type('2 + ');
+    await window.noGhostFor(1000);
+    await window.command('Quicksilver: Why Is There No');
+    await window.page.locator('.notification-toast', { hasText: 'does not name javascript' }).waitFor();
   }));
+
+test('asking where there is nothing says why, asking without a server shows what can be done', limits, async (context) => {
+  await inWindow(context, { machine: scripted('--text', ' ') }, async (window) => {
+    await window.untilStatus(/ready/);
+    await window.goTo(1, 100);
+    await window.press('Alt+\\');
+    await window.page.locator('.statusbar-item', { hasText: 'Quicksilver: the model had nothing to add here' }).waitFor();
+  });
+  await inWindow(context, { machine: { 'quicksilver.path': '/no/such/quicksilver' }, files: { 'a.js': 'let a =\n' }, file: 'a.js' }, async (window) => {
+    await window.goTo(1, 100);
+    await window.press('Alt+\\');
+    await window.choose('Say where it is');
+  });
+});
 
 test('a server that is killed is started again', limits, (context) =>
   inWindow(context, { machine: scripted('--other', 'to-be-killed') }, async (window) => {

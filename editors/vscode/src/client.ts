@@ -1,17 +1,27 @@
 /** The language client as Quicksilver needs it: which features, which settings, which errors. Starts by itself never. */
 
-import { workspace, type Disposable, type LogOutputChannel } from 'vscode';
+import {
+  InlineCompletionTriggerKind,
+  window,
+  workspace,
+  type Disposable,
+  type LogOutputChannel,
+  type TextDocument,
+  type TextEditor,
+} from 'vscode';
 import {
   CloseAction,
   DidChangeConfigurationNotification,
   ErrorAction,
   ExecuteCommandRequest,
+  InlineCompletionRequest,
   LanguageClient,
   RevealOutputChannelOn,
   type ClientCapabilities,
   type ConfigurationParams,
   type DynamicFeature,
   type LanguageClientOptions,
+  type Middleware,
   type StaticFeature,
 } from 'vscode-languageclient/node';
 import { pipeToLog } from './log';
@@ -33,6 +43,8 @@ export interface Launch {
 export interface ClientListener {
   /** The server has told its state. */
   status(status: ServerStatus): void;
+  /** A person asked for a completion in the document of that URI, and there is none. */
+  nothing(uri: string): void;
   /** The connection is gone though nobody stopped it. */
   closed(): void;
   /** The server has written a line to its log. */
@@ -105,10 +117,40 @@ function clientOptions(log: LogOutputChannel, trace: TraceChannel, listener: Cli
         return { action: CloseAction.DoNotRestart, handled: true };
       },
     },
-    middleware: {
-      workspace: { configuration: (params: ConfigurationParams) => params.items.map(answerTo) },
+    middleware: middleware(listener),
+  };
+}
+
+function middleware(listener: ClientListener): Middleware {
+  return {
+    workspace: { configuration: (params: ConfigurationParams) => params.items.map(answerTo) },
+    provideInlineCompletionItems: async (document, position, context, token, next) => {
+      if (editorOf(document)?.selection.isEmpty === false) {
+        return [];
+      }
+      const found = await next(document, position, context, token);
+      const items = Array.isArray(found) ? found : (found?.items ?? []);
+      if (items.length === 0 && context.triggerKind === InlineCompletionTriggerKind.Invoke && !token.isCancellationRequested) {
+        listener.nothing(document.uri.toString());
+      }
+      return found;
+    },
+    sendRequest: (type, params, token, next) => {
+      const isCompletion = (typeof type === 'string' ? type : type.method) === InlineCompletionRequest.method;
+      return next(type, isCompletion && params !== undefined ? { ...params, ...indentation() } : params, token);
     },
   };
+}
+
+function editorOf(document: TextDocument): TextEditor | undefined {
+  const editor = window.activeTextEditor;
+  return editor?.document === document ? editor : undefined;
+}
+
+/** What the editor indents with, as LSP's `formattingOptions`; only completions of the active editor are asked for. */
+function indentation(): { formattingOptions?: { tabSize: number; insertSpaces: boolean } } {
+  const { tabSize, insertSpaces } = window.activeTextEditor?.options ?? {};
+  return typeof tabSize === 'number' && typeof insertSpaces === 'boolean' ? { formattingOptions: { tabSize, insertSpaces } } : {};
 }
 
 /** What the server may know of the configuration: its own settings, whatever it asks for. */

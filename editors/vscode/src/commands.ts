@@ -6,7 +6,9 @@ import type { Server } from './server';
 import { automaticLanguages, SECTION } from './settings';
 import { faceOf, readStatus } from './status';
 import { clock } from './statusBar';
-import { editorReasons } from './why';
+import { askingReasons, editorReasons, plainReason } from './why';
+
+const SAID_MS = 8000;
 
 export class Commands {
   constructor(
@@ -14,6 +16,32 @@ export class Commands {
     private readonly log: LogOutputChannel,
     private readonly extensionId: string,
   ) {}
+
+  /** Ask for completions at the cursor, in any language; the server is started for it. One line says why not. */
+  async ask(): Promise<void> {
+    const editor = window.activeTextEditor;
+    const about = editor && this.aboutDocument(editor.document.uri, editor.document.languageId);
+    const [reason] = askingReasons(about && { ...about, hasSelection: !editor.selection.isEmpty });
+    if (reason !== undefined) {
+      window.setStatusBarMessage(`Quicksilver: ${reason}`, SAID_MS);
+      return;
+    }
+    await this.server.start();
+    if (this.server.state.kind === 'running') {
+      await commands.executeCommand('editor.action.inlineSuggest.trigger');
+    } else {
+      await this.menu();
+    }
+  }
+
+  /** Say why there was no completion in a document when a person asked for one. */
+  async sayWhyNothing(uri: string): Promise<void> {
+    const why = readStatus(await this.server.ask('quicksilver.why', { uri }))?.why ?? [];
+    const reason = why.at(-1);
+    if (reason !== undefined) {
+      window.setStatusBarMessage(`Quicksilver: ${plainReason(reason)}`, SAID_MS);
+    }
+  }
 
   /** Completions on or off for this session; with an argument, that. */
   async toggle(on?: unknown): Promise<void> {
@@ -115,6 +143,6 @@ async function askMinutes(): Promise<number | undefined> {
     { label: '1 hour', minutes: 60 },
     { label: 'End the snooze', minutes: 0 },
   ];
-  const placeHolder = 'No completions by themselves for this long; asking by hand works';
+  const placeHolder = 'No completions by themselves for this long; Alt+\\ still asks';
   return (await window.showQuickPick(choices, { title: 'Quicksilver: Snooze', placeHolder }))?.minutes;
 }

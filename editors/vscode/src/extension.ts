@@ -25,11 +25,14 @@ export function activate(context: ExtensionContext): void {
 
   const own = new Commands(server, log, context.extension.id);
   const installAndStart = async (): Promise<void> => {
-    if (await installServer(environments, log)) {
+    const { extensionPath: folder, packageJSON } = context.extension;
+    if (await installServer(environments, log, { folder, version: String(packageJSON.version) })) {
       await server.restart();
     }
   };
+  server.onNothing((uri) => void own.sayWhyNothing(uri));
   const actions: Record<string, (...args: unknown[]) => Promise<void>> = {
+    ask: () => own.ask(),
     toggle: (on) => own.toggle(on),
     snooze: (minutes) => own.snooze(minutes),
     restart: () => own.restart(),

@@ -4,15 +4,20 @@
  */
 
 import * as path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { programIn } from './environment';
+import type { Wheel } from './wheel';
 
 /** The name of the server's distribution. (`quicksilver` alone is somebody else's.) */
 export const PACKAGE = 'quicksilver-lsp';
 export const OLDEST_PYTHON: readonly [number, number] = [3, 11];
 export const PYTHON_NAMES = ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11', 'python'];
 
-/** Where the server comes from. A `folder` holds the wheel and all that it needs. */
-export type Source = { kind: 'wheel'; file: string } | { kind: 'folder'; folder: string } | { kind: 'package' };
+/**
+ * Where the server comes from. A `folder` holds its wheel of that version and all that it needs. Never an index of
+ * packages: nobody has registered the name there, and whoever did could say what runs here.
+ */
+export type Source = { kind: 'wheel'; wheel: Wheel } | { kind: 'folder'; folder: string; version: string };
 
 export interface Step {
   title: string;
@@ -60,34 +65,31 @@ function pipInstall(source: Source, pipArgs: readonly string[]): string[] {
   const quiet = ['install', '--disable-pip-version-check', '--no-input', '--no-color', '--progress-bar', 'off'];
   switch (source.kind) {
     case 'wheel':
-      return [...quiet, ...pipArgs, source.file];
+      return [...quiet, ...pipArgs, `${PACKAGE} @ ${pathToFileURL(source.wheel.file).href}#sha256=${source.wheel.sha256}`];
     case 'folder':
-      return [...quiet, ...pipArgs, '--no-index', '--find-links', source.folder, PACKAGE];
-    case 'package':
-      return [...quiet, ...pipArgs, PACKAGE];
+      return [...quiet, ...pipArgs, '--no-index', '--find-links', source.folder, `${PACKAGE}==${source.version}`];
   }
 }
 
-/** What a person agrees to before anything runs. */
-export function consentFor(source: Source): { question: string; detail: string } {
+/** What a person agrees to before anything runs. `version` is the extension's own. */
+export function consentFor(source: Source, version: string): { question: string; detail: string } {
   const heavy =
     'PyTorch is among it: several hundred megabytes, or several gigabytes on Linux, where pip takes the build with CUDA ' +
     'unless the setting quicksilver.pipArgs names an index of CPU builds.';
   switch (source.kind) {
     case 'wheel':
       return {
-        question: `Install ${path.basename(source.file)}?`,
-        detail: `What it needs is downloaded from the package index that pip uses on this machine. ${heavy}`,
+        question: `Install ${path.basename(source.wheel.file)}?`,
+        detail: [
+          `SHA-256 ${source.wheel.sha256}.`,
+          ...(source.wheel.version === version ? [] : [`Mind: it is version ${source.wheel.version}, and this extension is ${version}.`]),
+          `What it needs is downloaded from the package index that pip uses on this machine. ${heavy}`,
+        ].join(' '),
       };
     case 'folder':
       return {
-        question: `Install ${PACKAGE} from ${source.folder}?`,
+        question: `Install ${PACKAGE} ${source.version} from ${source.folder}?`,
         detail: 'Nothing is downloaded: pip takes everything from this folder.',
-      };
-    case 'package':
-      return {
-        question: `Download and install ${PACKAGE}?`,
-        detail: `It and what it needs come from the package index that pip uses on this machine. ${heavy}`,
       };
   }
 }

@@ -1,10 +1,11 @@
 /** Asks a person how the language server is to be installed, and installs it with progress and plain errors. */
 
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { CancellationError, ProgressLocation, window, workspace, type LogOutputChannel, type Uri } from 'vscode';
-import { consentFor, PACKAGE, type Source } from './installation';
+import { consentFor, type Source } from './installation';
 import { install, InstallationError } from './installer';
 import { SECTION } from './settings';
+import { bundledWheel, readWheel } from './wheel';
 
 interface Way {
   label: string;
@@ -12,57 +13,72 @@ interface Way {
   choose(): Promise<Source | undefined>;
 }
 
-const WAYS: Way[] = [
-  {
-    label: '$(file-zip) From a wheel file…',
-    detail: 'You have the server as a .whl file. What it needs is downloaded with pip.',
-    choose: chooseWheel,
-  },
-  {
-    label: '$(folder-opened) From a folder of wheels…',
-    detail: 'The folder holds the server and all that it needs. Nothing is downloaded.',
-    choose: chooseFolder,
-  },
-  {
-    label: `$(cloud-download) With pip, as ${PACKAGE}`,
-    detail: 'The server and what it needs are downloaded from the package index that pip uses on this machine.',
-    choose: () => Promise.resolve({ kind: 'package' }),
-  },
-];
+/** The extension as far as an installation is concerned. */
+export interface Extension {
+  folder: string;
+  version: string;
+}
+
+function waysOf({ folder, version }: Extension): Way[] {
+  const bundled = bundledWheel(folder);
+  const own: Way[] = bundled === undefined ? [] : [
+    {
+      label: `$(package) The one that comes with this extension (${bundled.version})`,
+      detail: 'What it needs is downloaded with pip.',
+      choose: () => Promise.resolve({ kind: 'wheel', wheel: bundled }),
+    },
+  ];
+  return [
+    ...own,
+    {
+      label: '$(file-zip) From a wheel file…',
+      detail: 'You have the server as a .whl file. What it needs is downloaded with pip.',
+      choose: chooseWheel,
+    },
+    {
+      label: '$(folder-opened) From a folder of wheels…',
+      detail: `The folder holds the server (${version}) and all that it needs. Nothing is downloaded.`,
+      choose: () => chooseFolder(version),
+    },
+  ];
+}
 
 async function chooseWheel(): Promise<Source | undefined> {
-  const chosen = await window.showOpenDialog({
+  const file = oneOf(await window.showOpenDialog({
     title: 'The server’s wheel file',
     openLabel: 'Install',
     filters: { Wheels: ['whl'] },
-  });
-  return oneOf(chosen, (file) => ({ kind: 'wheel', file }));
+  }));
+  const wheel = file === undefined ? undefined : readWheel(file);
+  if (file !== undefined && wheel === undefined) {
+    await window.showErrorMessage(`${basename(file)} is not the server: its wheel is called quicksilver_lsp-….whl.`);
+  }
+  return wheel && { kind: 'wheel', wheel };
 }
 
-async function chooseFolder(): Promise<Source | undefined> {
-  const chosen = await window.showOpenDialog({
+async function chooseFolder(version: string): Promise<Source | undefined> {
+  const folder = oneOf(await window.showOpenDialog({
     title: 'The folder with the wheels',
     openLabel: 'Install',
     canSelectFiles: false,
     canSelectFolders: true,
-  });
-  return oneOf(chosen, (folder) => ({ kind: 'folder', folder }));
+  }));
+  return folder === undefined ? undefined : { kind: 'folder', folder, version };
 }
 
-function oneOf(chosen: Uri[] | undefined, make: (path: string) => Source): Source | undefined {
-  const first = chosen?.[0];
-  return first === undefined ? undefined : make(first.fsPath);
+function oneOf(chosen: Uri[] | undefined): string | undefined {
+  return chosen?.[0]?.fsPath;
 }
 
 /** Go through the whole conversation. True when the server is installed; false when the person left or it failed. */
-export async function installServer(environments: string, log: LogOutputChannel): Promise<boolean> {
+export async function installServer(environments: string, log: LogOutputChannel, extension: Extension): Promise<boolean> {
   const title = 'Quicksilver: Install the Language Server';
-  const way = await window.showQuickPick(WAYS, { title, placeHolder: `Into a folder of this extension: ${environments}` });
+  const way = await window.showQuickPick(waysOf(extension), { title, placeHolder: `Into a folder of this extension: ${environments}` });
   const source = await way?.choose();
   if (source === undefined) {
     return false;
   }
-  const { question, detail } = consentFor(source);
+  const { question, detail } = consentFor(source, extension.version);
   const where = `It goes into an environment of its own in ${environments}, and nowhere else.`;
   const agreed = await window.showInformationMessage(question, { modal: true, detail: `${detail}\n\n${where}` }, 'Install');
   return agreed === 'Install' && installWithProgress(source, environments, log);

@@ -60,6 +60,13 @@ export function resolveProgram(wanted: string, around: Omit<Surroundings, 'setti
   return rules.isAbsolute(absolute) ? rules.normalize(absolute) : undefined;
 }
 
+/** What the program is started with. A model is a folder, or a name that the server knows. */
+export function argumentsWithModel(args: readonly string[], model: string, home: string): string[] {
+  const wanted = model.trim();
+  const folder = /^~[\\/]/.test(wanted) ? path.join(home, wanted.slice(2)) : wanted;
+  return folder === '' ? [...args] : [...args, '--model', folder];
+}
+
 function isName(wanted: string): boolean {
   return !/[\\/]/.test(wanted);
 }

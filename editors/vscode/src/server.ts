@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { EventEmitter, workspace, type Disposable, type LogOutputChannel } from 'vscode';
 import { Client } from './client';
-import { isProgram, locateServer, type Location } from './location';
+import { argumentsWithModel, isProgram, locateServer, type Location } from './location';
 import { SECTION } from './settings';
 import { readStatus, type ServerStatus, type State } from './status';
 import type { TraceChannel } from './trace';
@@ -24,6 +24,9 @@ export interface Folders {
 export class Server {
   private readonly changed = new EventEmitter<State>();
   readonly onDidChange = this.changed.event;
+  private readonly silence = new EventEmitter<string>();
+  /** A person asked for a completion in the document of that URI, and there was none. */
+  readonly onNothing = this.silence.event;
   private current: State = { kind: 'idle' };
   private client: Client | undefined;
   private watch: Disposable | undefined;
@@ -87,6 +90,7 @@ export class Server {
   async dispose(): Promise<void> {
     await this.stop();
     this.changed.dispose();
+    this.silence.dispose();
   }
 
   /** Starting and stopping go one after the other. */
@@ -102,16 +106,18 @@ export class Server {
       this.become({ kind: 'missing', reason: place.reason, wrongSetting: place.wrongSetting });
       return;
     }
-    const args = workspace.getConfiguration(SECTION).get<string[]>('args', ['lsp']);
+    const settings = workspace.getConfiguration(SECTION);
+    const args = argumentsWithModel(settings.get<string[]>('args', ['lsp']), settings.get<string>('model', ''), homedir());
     this.log.info(`starting ${place.command} (${place.source}) with ${args.length} arguments`);
     this.become({ kind: 'launching' });
-    mkdirSync(this.folders.cwd, { recursive: true });
+    mkdirSync(this.folders.cwd, { recursive: true, mode: 0o700 });
     let lastLine = '';
     const client: Client = new Client({ command: place.command, args, cwd: this.folders.cwd }, this.log, this.trace, {
       status: (status) => {
         this.isNotified = true;
         this.take(status);
       },
+      nothing: (uri) => this.silence.fire(uri),
       closed: () => this.died(client),
       heard: (line) => {
         lastLine = line;

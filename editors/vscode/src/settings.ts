@@ -27,7 +27,7 @@ export const SERVER_SETTINGS = [
 ] as const;
 
 /** The settings that only a new process takes over. */
-export const PROCESS_SETTINGS = ['path', 'args'] as const;
+export const PROCESS_SETTINGS = ['path', 'args', 'model'] as const;
 
 /** What the server is told: its own settings and nothing else of the section. */
 export function serverSettings(read: (name: string) => unknown): Record<string, unknown> {

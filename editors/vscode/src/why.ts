@@ -11,6 +11,15 @@ const SCHEMES = ['file', 'untitled', 'vscode-notebook-cell'];
 
 /** One line for each reason that lies in the editor. */
 export function editorReasons(document: AboutDocument | undefined): string[] {
+  const reasons = askingReasons(document);
+  if (document !== undefined && !document.languages.includes(document.languageId)) {
+    reasons.push(`The setting quicksilver.languages does not name ${document.languageId}: here completions come only on request (Alt+\\).`);
+  }
+  return reasons;
+}
+
+/** One line for each reason in the editor for which even asking would show nothing. */
+export function askingReasons(document: (AboutDocument & { hasSelection?: boolean }) | undefined): string[] {
   if (document === undefined) {
     return ['No document has the cursor.'];
   }
@@ -21,8 +30,13 @@ export function editorReasons(document: AboutDocument | undefined): string[] {
   if (!document.inlineSuggest) {
     reasons.push('The setting editor.inlineSuggest.enabled is off, so the editor shows no inline completions at all.');
   }
-  if (!document.languages.includes(document.languageId)) {
-    reasons.push(`The setting quicksilver.languages does not name ${document.languageId}: here completions come only by hand.`);
+  if (document.hasSelection === true) {
+    reasons.push('Nothing is completed while text is selected.');
   }
   return reasons;
+}
+
+/** The reason in a line of the server's about its last answer. */
+export function plainReason(line: string): string {
+  return /got none: (.*)$/.exec(line)?.[1] ?? line;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { newFolder, programIn, setCurrent } from '../src/environment';
-import { isProgram, locateServer, type Surroundings } from '../src/location';
+import { argumentsWithModel, isProgram, locateServer, type Surroundings } from '../src/location';
 
 const root = mkdtempSync(join(tmpdir(), 'quicksilver-location-'));
 after(() => rmSync(root, { recursive: true }));
@@ -89,4 +89,10 @@ test('a note of the own environment that points elsewhere is not followed', () =
     writeFileSync(join(environments, 'current.json'), text);
     assert.deepEqual(locateServer(around({ environments })).found, false, text);
   }
+});
+
+test('a model is an argument, its folder below the home folder where it begins so', () => {
+  assert.deepEqual(argumentsWithModel(['lsp'], '', '/home/ada'), ['lsp']);
+  assert.deepEqual(argumentsWithModel(['lsp'], ' nano ', '/home/ada'), ['lsp', '--model', 'nano']);
+  assert.deepEqual(argumentsWithModel(['lsp'], '~/models/nano', '/home/ada'), ['lsp', '--model', '/home/ada/models/nano']);
 });

@@ -10,7 +10,7 @@ interface Property {
 }
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const properties: Record<string, Property> = Object.assign({}, ...manifest.contributes.configuration.map((part: { properties: object }) => part.properties));
-const OWN = ['path', 'args', 'python', 'pipArgs', 'trace.server'];
+const OWN = ['path', 'args', 'model', 'python', 'pipArgs', 'trace.server'];
 
 test('the manifest has the server’s settings, the extension’s own, and no others', () => {
   const named = Object.keys(properties).map((name) => name.replace(/^quicksilver\./, ''));
@@ -26,7 +26,7 @@ test('every setting has a default and a description', () => {
 
 test('what names a program, or says how much is logged, is read from no workspace', () => {
   const restricted: string[] = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
-  for (const name of ['path', 'args', 'python', 'pipArgs', 'logLevel']) {
+  for (const name of ['path', 'args', 'model', 'python', 'pipArgs', 'logLevel']) {
     assert.equal(properties[`quicksilver.${name}`]?.scope, 'machine', name);
     assert.ok(restricted.includes(`quicksilver.${name}`), name);
   }
@@ -49,12 +49,13 @@ test('languages that are no list of names count as none', () => {
   assert.deepEqual(automaticLanguages(undefined), []);
 });
 
-test('every command of the menus and walkthroughs exists, and the one key that is bound is that for asking by hand', () => {
+test('every command of the menus and walkthroughs exists, and the one key that is bound is that for asking, in every document', () => {
   const commands: string[] = manifest.contributes.commands.map((each: { command: string }) => each.command);
   const named = JSON.stringify(manifest.contributes.walkthroughs).match(/command:(quicksilver\.\w+)/g) ?? [];
   assert.ok(named.length > 0);
   const hidden = ['quicksilver.openSettings'];
   named.forEach((each) => assert.ok([...commands, ...hidden].includes(each.slice('command:'.length)), each));
-  const bound = manifest.contributes.keybindings.map((each: { key: string; command: string }) => [each.key, each.command]);
-  assert.deepEqual(bound, [['alt+\\', 'editor.action.inlineSuggest.trigger']]);
+  assert.deepEqual(manifest.contributes.keybindings, [
+    { key: 'alt+\\', command: 'quicksilver.ask', when: 'editorTextFocus && !editorReadonly' },
+  ]);
 });
