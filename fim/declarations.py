@@ -36,6 +36,7 @@ _TYPES = frozenset({
     "type_alias_declaration",
 })  # fmt: skip
 _SPACE = re.compile(r"\s+")
+_AFTER_OPENING, _BEFORE_CLOSING = re.compile(r"([(\[]) "), re.compile(r",? ([)\]])")
 
 
 @dataclass(frozen=True)
@@ -209,4 +210,4 @@ def _first_line(node: Node, source: bytes) -> str:
 def _folded(text: str) -> str:
     """A signature on one line."""
     line = _SPACE.sub(" ", text).strip()
-    return re.sub(r",? ([)\]])", r"\1", re.sub(r"([(\[]) ", r"\1", line))[:N_CHARS_LINE]
+    return _BEFORE_CLOSING.sub(r"\1", _AFTER_OPENING.sub(r"\1", line))[:N_CHARS_LINE]

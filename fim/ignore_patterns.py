@@ -17,6 +17,7 @@ _POSIX = {
     "xdigit": "0-9a-fA-F",
 }  # fmt: skip
 _CLASS = re.compile(r"\[(?P<not>[!^]?)(?P<items>\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*)\]", re.DOTALL)
+_SPECIAL = re.compile(r"[*?\[\\]")
 _ITEM = re.compile(r"\[:(?P<name>[a-z]+):\]|\\(?P<escaped>.)|(?P<range>-)|(?P<plain>.)", re.DOTALL)
 
 
@@ -113,7 +114,7 @@ def _past_double_star(pattern: str) -> tuple[str, str | None]:
     git compares a plain beginning first and the rest by itself: these stars then stand where a name begins, and reach
     over folders, which those of `?**` do not.
     """
-    literal = re.split(r"[*?\[\\]", pattern, maxsplit=1)[0]
+    literal = _SPECIAL.split(pattern, maxsplit=1)[0]
     rest = pattern[len(literal) :]
     after = rest.lstrip("*")
     if literal == "" or literal.endswith("/") or len(rest) - len(after) < 2 or after[:1] not in ("", "/"):
