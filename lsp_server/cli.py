@@ -16,6 +16,7 @@ from typing import NoReturn, get_args
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
 from ..fim.types import PolicyName
+from .log_format import LogFormatter
 
 DISTRIBUTION = "quicksilver-lsp"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -228,6 +229,8 @@ def _version() -> str:
 
 def log_to_stderr(level: str) -> None:
     """Our log to stderr. pygls logs message bodies, that is source code, and so logs nothing."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="WARNING")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[handler], level="WARNING")
     logging.getLogger("quicksilver").setLevel(level.upper())
     logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
