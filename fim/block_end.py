@@ -75,7 +75,7 @@ def _end_by_tree(around: Around, syntax: Syntax, text: str) -> int | None:
     closed = _closing_bracket(after, start)
     if closed is not None:
         return _with_rest(text, after.offset_at(closed.end_byte) - start)
-    body = enclosing(after.leaf_at(after.byte_at(solid)), BODIES)
+    body = enclosing(after.nodes_at(after.byte_at(solid)), BODIES)
     if body is None or body.has_error or (around.opener is not None and body.start_byte < after.byte_at(start)):
         return None
     stop = after.offset_at(body.end_byte) - start
@@ -86,13 +86,11 @@ def _end_by_tree(around: Around, syntax: Syntax, text: str) -> int | None:
 def _closing_bracket(after: Syntax, start: int) -> Node | None:
     """The bracket that closes what was open at start, by the innermost node that has both; None where it is missing."""
     byte = after.byte_at(start)
-    node = after.tree.root_node.descendant_for_byte_range(byte - 1, byte + 1)
-    while node is not None:
+    for node in after.nodes_at(byte):
         if node.child_count > 1 and node.start_byte < byte < node.end_byte:
             first, last = node.child(0), node.child(node.child_count - 1)
             if last is not None and first is not None and CLOSER_OF_TOKEN.get(first.type, "") == last.type:
                 return last if first.end_byte <= byte <= last.start_byte and not last.is_missing else None
-        node = node.parent
     return None
 
 

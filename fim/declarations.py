@@ -1,21 +1,21 @@
 """What a source file declares, as compact text: signatures and the first line of their documentation.
 
 Owns which nodes of a tree are declarations and how each is written down. It does not know where files are or which
-declarations are wanted. For one thread: parsers are its own.
+declarations are wanted.
 """
 
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from tree_sitter import Node, Parser
+from tree_sitter import Node
 
-from .grammars import grammar
+from .syntax import parsed
 
 MAX_CHARS = 400_000  # of a file that is parsed
 N_CHARS_LINE = 200
 N_MEMBERS_MAX = 12
+MAX_NESTING = 20  # of namespaces, and of conditions around Python's declarations
 _LINE_COMMENT = {"python": "#", "shellscript": "#"}
 # Nodes at the top of a file (or of a namespace) that declare something, for languages other than Python.
 _DECLARES = frozenset({
@@ -36,6 +36,7 @@ _TYPES = frozenset({
     "type_alias_declaration",
 })  # fmt: skip
 _SPACE = re.compile(r"\s+")
+_AFTER_OPENING, _BEFORE_CLOSING = re.compile(r"([(\[]) "), re.compile(r",? ([)\]])")
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Declaration:
 
 
 def find_declarations(text: str, language: str) -> dict[str, Declaration]:
-    """The top-level declarations of a file, in its order; {} for a language without a grammar, or a file too long."""
-    parser = _parser(language)
-    if parser is None or len(text) > MAX_CHARS:
+    """The top-level declarations of a file, in its order.
+
+    {} for a language without a grammar, and for a file that is too long or takes too long to parse.
+    """
+    syntax = parsed(text, language) if len(text) <= MAX_CHARS else None
+    if syntax is None:
         return {}
-    source = text.encode("utf-8", "surrogatepass")
-    root = parser.parse(source).root_node
+    root, source = syntax.tree.root_node, syntax.data
     found = _python_declarations(root, source) if language == "python" else _other_declarations(root, source)
     declared: dict[str, Declaration] = {}
     for declaration in found:
@@ -74,17 +77,11 @@ def comment_sign(language: str | None) -> str:
     return _LINE_COMMENT.get(language or "", "//")
 
 
-@lru_cache
-def _parser(language: str) -> Parser | None:
-    known = grammar(language)
-    return None if known is None else Parser(known)
-
-
-def _python_declarations(root: Node, source: bytes) -> Iterator[Declaration]:
-    for node in root.named_children:
+def _python_declarations(root: Node, source: bytes, n_more: int = MAX_NESTING) -> Iterator[Declaration]:
+    for node in root.named_children if n_more > 0 else ():
         if node.type in ("if_statement", "try_statement"):
             for block in (child for child in node.named_children if child.type == "block"):
-                yield from _python_declarations(block, source)
+                yield from _python_declarations(block, source, n_more - 1)
         elif (declaration := _python_declaration(node, source)) is not None:
             yield declaration
 
@@ -152,10 +149,10 @@ def _assigned(node: Node) -> Node | None:
     return left if left is not None and left.type == "identifier" else None
 
 
-def _other_declarations(root: Node, source: bytes) -> Iterator[Declaration]:
-    for node in root.named_children:
+def _other_declarations(root: Node, source: bytes, n_more: int = MAX_NESTING) -> Iterator[Declaration]:
+    for node in root.named_children if n_more > 0 else ():
         if node.type in _WRAPPERS:
-            yield from _other_declarations(node, source)
+            yield from _other_declarations(node, source, n_more - 1)
         elif node.type in _DECLARES:
             name = _declared_name(node, source)
             body = node.child_by_field_name("body")
@@ -189,7 +186,8 @@ def _declared_name(node: Node, source: bytes) -> str:
         named = current.child_by_field_name("name") or current.child_by_field_name("declarator")
         if named is None and current.type.endswith("identifier"):
             return _text(current, source)
-        waiting = [named, *waiting] if named is not None else waiting + current.named_children[:4]
+        first = (current.named_child(n) for n in range(min(4, current.named_child_count)))
+        waiting = [named, *waiting] if named is not None else [*waiting, *(child for child in first if child)]
     return ""
 
 
@@ -209,4 +207,4 @@ def _first_line(node: Node, source: bytes) -> str:
 def _folded(text: str) -> str:
     """A signature on one line."""
     line = _SPACE.sub(" ", text).strip()
-    return re.sub(r",? ([)\]])", r"\1", re.sub(r"([(\[]) ", r"\1", line))[:N_CHARS_LINE]
+    return _BEFORE_CLOSING.sub(r"\1", _AFTER_OPENING.sub(r"\1", line))[:N_CHARS_LINE]

@@ -21,8 +21,8 @@ N_BRIDGE_MAX = 240  # characters within which a draft must meet the text right o
 BRIDGE_KEYS = (8, 4, 2)  # how much of that text it must meet, the most first; all but the first on the same line
 N_LINES_MAX = 12
 # How far a twin of n tokens is to be believed, in characters that agree literally. Chosen by eye on one run over 500
-# files of installed packages (682 twins, 2026-11-29), some of which the model learnt from: at the beginning of a line 29 %
-# of twins of less than 15 tokens were right, as of drafts with 40 characters; no held-out check.
+# files of installed packages (682 twins, 2026-11-29), some of which the model learnt from: at the beginning of a line
+# 29 % of twins of less than 15 tokens were right, as of drafts with 40 characters. No held-out check.
 TWIN_CHARS, TWIN_CHARS_TOKEN = 30, 0.75
 # From so many tokens on its text was right more often than with the other function's names (36 times against 14; with
 # fewer 15 against 20; same run).

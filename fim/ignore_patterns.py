@@ -8,18 +8,15 @@ takes something back. Tests compare with git itself.
 import re
 from dataclasses import dataclass
 
-# Stars in a name are matched without going back (`_name_regex`); each `**` goes back over the folders of a path, of
-# which there may be 50 and more: with more of them a match may take minutes.
-MAX_DOUBLE_STARS = 3
+MAX_LINE_CHARS = 1_000  # of a pattern; paths that are looked at are shorter
 _POSIX = {
     "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "blank": " \\t", "cntrl": "\\x00-\\x1f\\x7f", "digit": "0-9",
     "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\s", "upper": "A-Z",
     "xdigit": "0-9a-fA-F",
 }  # fmt: skip
 _CLASS = re.compile(r"\[(?P<not>[!^]?)(?P<items>\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*)\]", re.DOTALL)
+_SPECIAL = re.compile(r"[*?\[\\]")
 _ITEM = re.compile(r"\[:(?P<name>[a-z]+):\]|\\(?P<escaped>.)|(?P<range>-)|(?P<plain>.)", re.DOTALL)
-
-
 _FOLDERS = "(?:[^/]*/)*"
 
 
@@ -48,6 +45,8 @@ class IgnorePattern:
 
 def read_pattern(line: str) -> IgnorePattern | None:
     """The pattern of a line; None for a comment, a blank, or what nothing matches. Raises CostlyPattern."""
+    if len(line) > MAX_LINE_CHARS:
+        raise CostlyPattern(f"a pattern has more than {MAX_LINE_CHARS} characters")
     line = _without_trailing_blanks(line.rstrip("\r\n"))
     if line.startswith("#"):
         return None
@@ -60,8 +59,6 @@ def read_pattern(line: str) -> IgnorePattern | None:
         regex = _path_regex(line.removeprefix("/")) if has_path else _name_regex(line)
         if not line or regex is None:
             return None
-        if regex.count(_FOLDERS) > MAX_DOUBLE_STARS:
-            raise CostlyPattern(f"a pattern has more than {MAX_DOUBLE_STARS} double stars")
         return IgnorePattern(re.compile(regex, re.DOTALL), negated, folders_only, has_path)
     except re.error:
         return None
@@ -84,21 +81,26 @@ def _path_regex(pattern: str) -> str | None:
 
 
 def _parts_regex(pattern: str) -> str | None:
-    parts = pattern.split("/")
-    found: list[str] = []
-    for number, part in enumerate(parts):
-        is_last = number == len(parts) - 1
-        if _is_double_star(part):
-            if not (number and _is_double_star(parts[number - 1])):  # one says it all
-                found.append(".+" if is_last else _FOLDERS)
-            elif is_last:
-                found[-1] = ".+"
-            continue
-        name = _name_regex(part)
-        if name is None:
+    """The expression of a pattern with slashes; None where nothing matches it.
+
+    What stands between two double stars is taken at the first folder that it fits: if that leads nowhere, a later one
+    does not either. So a match takes time in proportion to the path, however many double stars there are.
+    """
+    groups: list[list[str]] = [[]]  # the expressions of names, between double stars
+    for part in pattern.split("/"):
+        name = None if _is_double_star(part) else _name_regex(part)
+        if name is not None:
+            groups[-1].append(name)
+        elif _is_double_star(part):
+            groups.append([])
+        else:
             return None
-        found.append(name if is_last else f"{name}/")
-    return "".join(found)
+    if len(groups) == 1:
+        return "/".join(groups[0])
+    first, *between, last = groups
+    start = "".join(f"{name}/" for name in first)
+    middle = "".join(f"(?>{_FOLDERS}?{''.join(f'{name}/' for name in names)})" for names in between if names)
+    return start + middle + (_FOLDERS + "/".join(last) if last else ".+")
 
 
 def _is_double_star(part: str) -> bool:
@@ -113,7 +115,7 @@ def _past_double_star(pattern: str) -> tuple[str, str | None]:
     git compares a plain beginning first and the rest by itself: these stars then stand where a name begins, and reach
     over folders, which those of `?**` do not.
     """
-    literal = re.split(r"[*?\[\\]", pattern, maxsplit=1)[0]
+    literal = _SPECIAL.split(pattern, maxsplit=1)[0]
     rest = pattern[len(literal) :]
     after = rest.lstrip("*")
     if literal == "" or literal.endswith("/") or len(rest) - len(after) < 2 or after[:1] not in ("", "/"):

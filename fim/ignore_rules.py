@@ -6,10 +6,12 @@ to the one that holds the repository, as git does.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 from .ignore_patterns import CostlyPattern, IgnorePattern, read_pattern
+from .regular_file import read_regular
 
 IGNORE_FILES = (".gitignore", ".ignore")
 Patterns = tuple[IgnorePattern, ...]
@@ -24,11 +26,12 @@ class IgnoreRules:
     layers: tuple[tuple[str, Patterns], ...] = ()
 
     MAX_BYTES: ClassVar[int] = 256_000  # of one ignore file; what is longer ignores everything beside it
+    MAX_PATTERNS: ClassVar[int] = 3_000  # of all files; the one that has too many ignores everything beside it
 
     @classmethod
     def above(cls, root: str, exclude: Sequence[str] = ()) -> "IgnoreRules":
         """The rules that hold at a workspace's root: exclude, and ignore files above it in the same repository."""
-        rules = cls(_patterns(exclude), f"{root.rstrip('/')}/")
+        rules = cls(_patterns(exclude, cls.MAX_PATTERNS), f"{root.rstrip('/')}/")
         folder = Path(root)
         if _holds_repository(folder):
             return rules.with_repository(folder)
@@ -48,7 +51,8 @@ class IgnoreRules:
     def with_file(self, folder: str, data: bytes) -> "IgnoreRules":
         """These rules and, nearer, those of an ignore file in folder."""
         lines = data.decode("utf-8", "replace").splitlines()
-        patterns = _patterns(lines) if len(data) <= self.MAX_BYTES else _EVERYTHING
+        n_left = self.MAX_PATTERNS - sum(len(patterns) for _, patterns in self.layers)
+        patterns = _patterns(lines, n_left) if len(data) <= self.MAX_BYTES else _EVERYTHING
         if not patterns:
             return self
         return replace(self, layers=(*self.layers, (f"{folder.rstrip('/')}/", patterns)))
@@ -75,12 +79,14 @@ def _verdict(patterns: Patterns, path: str, *, is_folder: bool) -> bool | None:
 _EVERYTHING: Patterns = tuple(pattern for pattern in [read_pattern("*")] if pattern is not None)
 
 
-def _patterns(lines: Sequence[str]) -> Patterns:
-    """The patterns of an ignore file. Whoever writes one that may take minutes has everything beside it ignored."""
+def _patterns(lines: Sequence[str], n_max: int) -> Patterns:
+    """The patterns of an ignore file. One whose patterns would take long has everything beside it ignored."""
     try:
-        return tuple(pattern for line in lines if (pattern := read_pattern(line)) is not None)
+        found = (pattern for line in lines if (pattern := read_pattern(line)) is not None)
+        patterns = tuple(islice(found, n_max + 1))
     except CostlyPattern:
         return _EVERYTHING
+    return patterns if len(patterns) <= n_max else _EVERYTHING
 
 
 def _holds_repository(folder: Path) -> bool:
@@ -91,9 +97,8 @@ def _holds_repository(folder: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """An ignore file above the workspace; what it says only ever takes files out."""
+    """An ignore file above the workspace; what it says only ever takes files out. git follows no link here either."""
     try:
-        with path.open("rb") as stream:
-            return stream.read(IgnoreRules.MAX_BYTES + 1)
+        return read_regular(path, IgnoreRules.MAX_BYTES + 1) or b""
     except OSError:
         return b""

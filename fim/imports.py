@@ -9,22 +9,29 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from .workspace_files import SourceFile
 from .workspace_index import WorkspaceIndex
 
 MAX_CHARS = 500_000  # of a document that are searched for imports
 N_IMPORTS_MAX = 100
+N_NAMES_MAX = 200  # that one import may take
+N_CHARS_NAME = 200  # of a module or a name: what is longer is none
 N_FILES_MAX = 2  # that one import may mean
+# Linear in the text, whatever it holds: no two neighbouring parts match the same character, and what reaches over lines
+# ends where the next statement of its kind begins (tests/fim/test_hostile_text.py).
 _PYTHON = re.compile(
-    r"^[ \t]*(?:from[ \t]+(?P<dots>\.*)(?P<module>[\w.]*)[ \t]+import[ \t]*(?P<names>\([^()]*\)|[^\n(]+)"
-    r"|import[ \t]+(?P<modules>[^\n]+))",
+    r"^[ \t]*+(?:from[ \t]++(?P<dots>\.*+)(?P<module>(?:\w[\w.]*+)?)[ \t]++import[ \t]*+(?P<names>\([^()]*\)|[^\n(]+)"
+    r"|import[ \t]++(?P<modules>[^\n]+))",
     re.MULTILINE,
 )
 _SCRIPT = re.compile(
-    r"""^[ \t]*(?:import|export)\b(?P<names>[^'";]{0,2000}?)\bfrom[ \t]*['"](?P<path>\.[^'"\n]+)['"]"""
-    r"""|\bimport[ \t]+['"](?P<bare>\.[^'"\n]+)['"]"""
-    r"""|^[ \t]*(?:const|let|var)\b(?P<required>[^=;]{0,500})=[ \t]*require\(['"](?P<module>\.[^'"\n]+)['"]\)""",
+    r"""^[ \t]*+(?:import|export)\b(?P<names>(?:[^'";\n]|\n(?![ \t]*+(?:import|export)\b)){0,2000}?)"""
+    r"""\bfrom[ \t]*+['"](?P<path>\.[^'"\n]+)['"]"""
+    r"""|\bimport[ \t]++['"](?P<bare>\.[^'"\n]+)['"]"""
+    r"""|^[ \t]*+(?:const|let|var)\b(?P<required>(?:[^=;\n]|\n(?![ \t]*+(?:const|let|var)\b)){0,500}+)"""
+    r"""=[ \t]*+require\(['"](?P<module>\.[^'"\n]+)['"]\)""",
     re.MULTILINE,
 )
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"(?P<path>[^"\n]+)"', re.MULTILINE)
@@ -32,6 +39,7 @@ _JAVA = re.compile(r"^[ \t]*import[ \t]+(?:static[ \t]+)?(?P<module>[\w.]+)[ \t]
 _SCRIPTS = frozenset({"javascript", "javascriptreact", "typescript", "typescriptreact"})
 _SCRIPT_ENDINGS = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".d.ts", "/index.ts", "/index.tsx", "/index.js")
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
+_COMMENT_OR_BACKSLASH = re.compile(r"#[^\n]*|\\")
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ def find_imports(text: str, language: str) -> tuple[Import, ...]:
         found = (_java_import(match["module"]) for match in _JAVA.finditer(text))
     else:
         return ()
-    return tuple(each for each, _ in zip(found, range(N_IMPORTS_MAX), strict=False))
+    short = (each for each in found if len(each.module) <= N_CHARS_NAME)
+    return tuple(islice(short, N_IMPORTS_MAX))
 
 
 def files_of(wanted: Import, here: SourceFile | None, language: str, index: WorkspaceIndex) -> list[SourceFile]:
@@ -89,8 +98,8 @@ def _python_imports(text: str) -> Iterator[Import]:
                 if module:
                     yield Import(module, alias=alias)
             continue
-        names = tuple(_renamed(part) for part in _uncommented(match["names"]).strip("() \t\n\r").split(","))
-        kept = tuple((name, alias) for name, alias in names if name and name != "*")
+        parts = _uncommented(match["names"]).strip("() \t\n\r").split(",")[:N_NAMES_MAX]
+        kept = tuple((name, alias) for name, alias in map(_renamed, parts) if name and name != "*")
         if kept:
             yield Import(match["module"], len(match["dots"]), kept)
 
@@ -98,7 +107,7 @@ def _python_imports(text: str) -> Iterator[Import]:
 def _script_imports(text: str) -> Iterator[Import]:
     for match in _SCRIPT.finditer(text):
         path = match["path"] or match["bare"] or match["module"]
-        names = _NAME.findall(match["names"] or match["required"] or "")
+        names = _NAME.findall(match["names"] or match["required"] or "")[:N_NAMES_MAX]
         yield Import(path, names=tuple((name, name) for name in names if name not in ("type", "as", "default")))
 
 
@@ -108,12 +117,14 @@ def _java_import(module: str) -> Import:
 
 
 def _uncommented(text: str) -> str:
-    return re.sub(r"#[^\n]*|\\", "", text).partition(";")[0]
+    return _COMMENT_OR_BACKSLASH.sub("", text).partition(";")[0]
 
 
 def _renamed(part: str) -> tuple[str, str]:
     """A name and what it becomes, of `name` or `name as other`; two empty ones for anything else."""
-    pieces = part.split()
+    pieces = part.split(maxsplit=4)
+    if any(len(piece) > N_CHARS_NAME for piece in pieces):
+        return "", ""
     if len(pieces) == 3 and pieces[1] == "as":
         return pieces[0], pieces[2]
     return (pieces[0], pieces[0]) if len(pieces) == 1 else ("", "")

@@ -4,6 +4,7 @@ Owns reading a file again when its text is wanted (the editor's text where it is
 For one thread. It does not know which files are wanted.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from .workspace_files import SourceFile, Stamp, WalkLimits, read_source, stamp_o
 from .workspace_index import WorkspaceIndex
 
 N_TEXTS, N_PARSED = 48, 96  # remembered: a selection looks at so many files
+COSTLY_S, N_COSTLY_MAX = 1.5, 5  # a file that takes as long to parse was made to; after some of them none is parsed
 
 
 class Library:
@@ -22,6 +24,7 @@ class Library:
         self.index = index
         self.open_texts: Mapping[SourceFile, Document] = {}
         self._max_bytes = (limits or WalkLimits()).max_file_bytes
+        self._n_costly = 0
         self._texts: OrderedDict[SourceFile, tuple[str, Stamp]] = OrderedDict()
         self._parsed: OrderedDict[SourceFile, tuple[object, dict[str, Declaration]]] = OrderedDict()
 
@@ -49,7 +52,10 @@ class Library:
             return {}
         remembered = self._parsed.get(file)
         if remembered is None or remembered[0] != hash(text):
-            remembered = (hash(text), find_declarations(text, file.language))
+            started_s = time.perf_counter()
+            declared = find_declarations(text, file.language) if self._n_costly < N_COSTLY_MAX else {}
+            self._n_costly += time.perf_counter() - started_s > COSTLY_S
+            remembered = (hash(text), declared)
         _remember(self._parsed, file, remembered, N_PARSED)
         return remembered[1]
 

@@ -6,6 +6,7 @@ Owns that question. It does not know what is completed there.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from tree_sitter import Node
@@ -37,27 +38,27 @@ def literal_at(syntax: Syntax, offset: int) -> LiteralKind | None:
     end of a line comment inside.
     """
     byte = syntax.byte_at(offset)
-    node = syntax.leaf_at(byte - 1)
-    while node is not None:
+    around = syntax.nodes_at(byte - 1)
+    for number, node in enumerate(around):
         if node.is_named and node.start_byte < byte:
             if node.type in INTERPOLATIONS and byte < node.end_byte:
                 return None
-            kind = _kind(syntax, node, byte)
+            kind = _kind(syntax, around[number:], byte)
             if kind is not None:
                 return kind
-        node = node.parent
     if not syntax.tree.root_node.has_error:
         return None
     return _unclosed(syntax, offset)
 
 
-def _kind(syntax: Syntax, node: Node, byte: int) -> LiteralKind | None:
-    """What node says of a place that it holds, or ends at."""
+def _kind(syntax: Syntax, around: Sequence[Node], byte: int) -> LiteralKind | None:
+    """What the first node says of a place that it holds, or ends at; the others are those around it."""
+    node = around[0]
     if node.type in COMMENTS:
         text = syntax.data[node.start_byte : node.end_byte]
         is_closed = text.endswith((b"*/", b"-->", b"\n"))
         return "comment" if byte < node.end_byte or not is_closed else None
-    if node.type in STRING_CONTENTS and enclosing(node, STRINGS) is None:
+    if node.type in STRING_CONTENTS and enclosing(around, STRINGS) is None:
         return "string"
     if node.type in STRINGS and byte < node.end_byte:
         return "docstring" if _is_docstring(syntax, node) else "string"
@@ -86,10 +87,9 @@ def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
 
 def _is_read(syntax: Syntax, offset: int) -> bool:
     """Whether the grammar made sense of the character at offset, as part of something that is no error."""
-    node = syntax.leaf_at(syntax.byte_at(offset))
-    return enclosing(node, STRINGS | COMMENTS) is not None or (
-        node is not None and not node.is_error and not (node.parent is not None and node.parent.is_error)
-    )
+    around = syntax.nodes_at(syntax.byte_at(offset))
+    is_literal = enclosing(around, STRINGS | COMMENTS) is not None
+    return is_literal or (bool(around) and not any(node.is_error for node in around[:2]))
 
 
 def _open_quote(left: str, language: str) -> int | None:

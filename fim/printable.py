@@ -2,7 +2,7 @@
 
 import logging
 import unicodedata
-from typing import Any
+from typing import Any, ClassVar
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -27,12 +27,15 @@ def one_line(message: str) -> str:
 class PrintableFormatter(logging.Formatter):
     """Formats log records so that no message can act on a terminal or pass for another record.
 
-    The lines of a message after its first are indented, so none of them begins like a record.
+    The lines of a message after its first are indented, so none of them begins like a record. Of a message only
+    MAX_CHARS count: a URI may have millions.
     """
+
+    MAX_CHARS: ClassVar[int] = 10_000
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """The record's line; its message is escaped."""
-        record.message = printable(record.message, keep_newlines=True).replace("\n", "\n  ")
+        record.message = printable(record.message[: self.MAX_CHARS], keep_newlines=True).replace("\n", "\n  ")
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 (logging's own types and name)

@@ -148,7 +148,7 @@ def _declared(view: _View, library: Library, budget_chars: int) -> list[Snippet]
         heading = 0 if name.file in by_file else len(name.file.path) + 4
         whole, head = name.declaration.render(view.near_names), name.declaration.head
         text = whole if len(whole) + 1 + heading <= left else head
-        if name.is_near and len(text) + 1 + heading <= left:
+        if len(text) + 1 + heading <= left:
             by_file.setdefault(name.file, []).append(text)
             left -= len(text) + 1 + heading
     return [

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import accumulate
 
 from tree_sitter import Node, Parser, Range, Tree
 
@@ -21,10 +23,15 @@ from .line_scan import in_triple_quotes
 from .syntax_kinds import COMMENTS
 
 MAX_CHARS = 1_000_000
-MAX_QUICK_CHARS = 10_000  # that took .12 s at the worst of four monstrous texts (C++, quotes; 2 CPU cores, 2026-11-27)
+MAX_QUICK_CHARS = 500  # new ones: .15 s at the worst of 76 monstrous texts in 12 languages (2 CPU cores, 2026-11-29)
 MAX_PARSE_S = 0.5  # 1 MB of ordinary Python takes 0.1 s, of nothing but errors 0.45 s (2 CPU cores, 2026-11-22)
+# CPU time. A text that is read more slowly is monstrous, and must not get to its end, where tree-sitter may take the
+# square of its length without a stop (3 KB of `a=>` in C: 0.1 s, then 2 s). None of 2,090 real texts came near it.
+FREE_PARSE_S, MIN_BYTES_PER_S = 0.04, 500_000
 MAX_ERROR_CHILDREN = 20_000  # a broken node with more of them is counted as one error
 MAX_COMMENTS_ABOVE = 100
+MAX_NODES_AROUND = 60
+MAX_OPEN_ANGLES = 1_000  # "<" without ">": what follows the last one takes their square, and cannot be stopped
 MAX_BLANKS = 4_096
 READ_BYTES = 65_536
 # In longer texts only a window around the cursor is parsed. With the tree of the version before, a key in 5,000 lines
@@ -36,6 +43,7 @@ MAX_WINDOW_BYTES = 200_000  # lines of 200 characters: longer ones are data, and
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
+_ANGLE = re.compile(rb"[<>]")
 _STATEMENT = re.compile(rb"^[A-Za-z_@#]", re.MULTILINE)  # a line that is not indented
 
 
@@ -74,6 +82,20 @@ class Syntax:
             return None
         return self.tree.root_node.descendant_for_byte_range(byte, byte + 1)
 
+    def nodes_at(self, byte: int) -> list[Node]:
+        """The nodes that hold the byte, the innermost first, at most MAX_NODES_AROUND.
+
+        Found from the top, as each node's own way to its parent is: through 29,000 brackets those ways took 147 s.
+        """
+        cursor = self.tree.walk()
+        found = deque(() if not 0 <= byte < len(self.data) else (self.tree.root_node,), MAX_NODES_AROUND)
+        while found and cursor.goto_first_child_for_byte(byte) is not None:
+            node = cursor.node
+            if node is None or node.start_byte > byte:
+                break
+            found.appendleft(node)
+        return list(found)
+
     def token_before(self, offset: int) -> tuple[str, int] | None:
         """The last token left of offset, comments left out: its text and the offset where it begins; None without one.
 
@@ -86,7 +108,7 @@ class Syntax:
             leaf = self.leaf_at(byte - 1)
             if leaf is None or not head.strip():
                 return None
-            comment = enclosing(leaf, COMMENTS)
+            comment = enclosing(self.nodes_at(byte - 1), COMMENTS)
             if comment is None:
                 return self._token(leaf, byte - 1)
             byte = comment.start_byte
@@ -121,19 +143,33 @@ def parsed(text: str, language: str, before: Syntax | None = None, near: int | N
     """
     if len(text) > MAX_CHARS or grammar(language) is None:
         return None
-    is_known = before is not None or len(text) <= MAX_QUICK_CHARS
-    if before is not None and (before.language != language or before.window is not None):
-        before = None
-    if before is not None and before.text == text:
+    before = before if before is not None and before.language == language else None
+    if before is not None and before.window is None and before.text == text:
         return before
     data = _bytes_of(text)
     window = None
     if near is not None and len(text) > MAX_WHOLE_CHARS:
-        window, before = _window(data, text, near, language), None
+        window = _window(data, text, near, language)
         if window[1] - window[0] > MAX_WINDOW_BYTES:
             return None
-    tree = _parse(data, language, None if before is None else _edited(before, data), window, is_known=is_known)
+    is_known = _is_known(data, window, before)
+    old = None if before is None or before.window is not None or window is not None else _edited(before, data)
+    tree = _parse(data, language, old, window, is_known=is_known)
     return None if tree is None else Syntax(text, data, tree, language, window)
+
+
+def _is_known(data: bytes, window: tuple[int, int] | None, before: Syntax | None) -> bool:
+    """Whether hardly anything of what is parsed is new: before was parsed in time, so this will be too."""
+    part = data if window is None else data[slice(*window)]
+    old = b"" if before is None else before.data if before.window is None else before.data[slice(*before.window)]
+    return len(part) - sum(_n_common(old, part)) <= MAX_QUICK_CHARS
+
+
+def _nests_too_deep(data: bytes, window: tuple[int, int] | None) -> bool:
+    if data.count(b"<") <= MAX_OPEN_ANGLES:
+        return False
+    steps = (1 if match.group() == b"<" else -1 for match in _ANGLE.finditer(data, *(window or ())))
+    return max(accumulate(steps, lambda n_open, step: max(n_open + step, 0)), default=0) > MAX_OPEN_ANGLES
 
 
 def _window(data: bytes, text: str, near: int, language: str) -> tuple[int, int]:
@@ -168,11 +204,9 @@ def _lines_down(data: bytes, byte: int, n_lines: int) -> int:
     return byte
 
 
-def enclosing(node: Node | None, kinds: Collection[str]) -> Node | None:
-    """The node itself, or the nearest one around it, that is of one of the kinds; None without one."""
-    while node is not None and not (node.is_named and node.type in kinds):
-        node = node.parent
-    return node
+def enclosing(nodes: Iterable[Node], kinds: Collection[str]) -> Node | None:
+    """The first of some nodes that is of one of the kinds; None without one."""
+    return next((node for node in nodes if node.is_named and node.type in kinds), None)
 
 
 def _bytes_of(text: str) -> bytes:
@@ -190,19 +224,21 @@ def _parse(
     """The tree of data; None where that takes MAX_PARSE_S.
 
     Only a parser that is given its text piece by piece can be stopped, but each piece stays in memory for good
-    (py-tree-sitter 0.26: one reference too many; 10 KB a key). So a text that is short, or whose last version was read
-    in time (is_known), is given as a whole, and is given up afterwards.
+    (py-tree-sitter 0.26: one reference too many; 10 KB a key). So a text of which little is new since a version that
+    was read in time (is_known) is given as a whole, and is given up afterwards.
     """
+    if _nests_too_deep(data, window):
+        return None
     parser = _parser(language, threading.get_ident())
     start, end = window or (0, len(data))
     parser.included_ranges = [] if window is None else [Range(_point(data, start), _point(data, end), start, end)]
-    stop_s = time.perf_counter() + MAX_PARSE_S
+    stop_s = time.thread_time() + min(MAX_PARSE_S, FREE_PARSE_S + (end - start) / MIN_BYTES_PER_S)
 
     def read(byte: int, _: object) -> bytes:
         return data[byte : byte + READ_BYTES]
 
     def is_late(*_: object) -> bool:
-        return time.perf_counter() > stop_s
+        return time.thread_time() > stop_s
 
     if is_known:
         tree = parser.parse(data, encoding="utf8") if old is None else parser.parse(data, old, "utf8")

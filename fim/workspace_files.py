@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from .gating import is_data, is_secret
 from .ignore_rules import IGNORE_FILES, IgnoreRules
+from .regular_file import OPEN_FLAGS, read_opened
 
 LANGUAGE_BY_SUFFIX = {
     ".py": "python", ".pyi": "python", ".pyw": "python", ".js": "javascript", ".mjs": "javascript",
@@ -31,10 +32,11 @@ SKIPPED_FOLDERS = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "venv", "build", "dist", "target", "out"}
 )
 MAX_FOLDER_ENTRIES = 20_000  # of one folder that are looked at
+N_ENTRIES_PART = 500  # of them at a time
+MAX_DEPTH = 64  # of folders below the root
 MAX_LINE_CHARS, MAX_MEAN_LINE_CHARS = 4_000, 250  # beyond, a file counts as generated
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not hold us up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,25 +100,28 @@ def walk(
     limits: WalkLimits | None = None,
     clock_s: Callable[[], float] = time.perf_counter,
 ) -> Iterator[list[tuple[SourceFile, Stamp]]]:
-    """The files of one folder after another, those near the root first; a folder that cannot be read is empty.
+    """The files of one folder after another, those near the root first, of a large one a part at a time.
 
     Files that may not be read do not appear: ignored, excluded, secret, hidden, minified, links, not source code, too
-    large.
+    large, too deep. A folder that cannot be read is empty.
     """
     limits = limits or WalkLimits()
     n_files = n_bytes = 0
     left_s = limits.max_work_s
     waiting = deque([("", IgnoreRules.above(root, exclude))])
-    while waiting and left_s > 0:
+    parts = _all_parts(root, waiting)
+    while left_s > 0:
         started_s = clock_s()
-        found, folders = _look_into(root, *waiting.popleft())
-        waiting.extend(folders)
+        part = next(parts, None)
+        if part is None:
+            return
         kept: list[tuple[SourceFile, Stamp]] = []
-        for file, seen in found:
+        for file, seen in part[0]:
             fits = n_files < limits.max_files and n_bytes + seen.size <= limits.max_total_bytes
             if fits and seen.size <= limits.max_file_bytes:
                 n_files, n_bytes = n_files + 1, n_bytes + seen.size
                 kept.append((file, seen))
+        waiting.extend(part[1])
         left_s -= clock_s() - started_s
         yield kept
 
@@ -125,6 +130,8 @@ def is_welcome(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
     """Whether a walk would meet this file, if it is there and its folder is not full; a link is never welcome."""
     rules, folder = IgnoreRules.above(file.root, exclude), ""
     *folders, name = file.path.split("/")
+    if len(folders) > MAX_DEPTH:
+        return False
     for part in folders:
         rules = _rules_inside(file.root, folder, rules)
         folder = f"{folder}/{part}".lstrip("/")
@@ -140,12 +147,12 @@ def read_source(file: SourceFile, max_bytes: int) -> tuple[str, Stamp] | None:
 
     No part of the path below the root may be a link. A text with a private key in it is not to be had either.
     """
-    with suppress(OSError, UnicodeDecodeError), _opened(file.root, file.path, _FILE_FLAGS) as fd:
+    with suppress(OSError, UnicodeDecodeError), _opened(file.root, file.path, OPEN_FLAGS) as fd:
         before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode) or before.st_size > max_bytes:
+        if before.st_size > max_bytes:
             return None
-        data = _read_all(fd, max_bytes + 1)
-        if len(data) > max_bytes or b"\0" in data:
+        data = read_opened(fd, max_bytes + 1)
+        if data is None or len(data) > max_bytes or b"\0" in data:
             return None
         text = data.decode("utf-8-sig")
         return None if _is_generated(text) or _PRIVATE_KEY in text else (text, _stamp(before))
@@ -154,31 +161,44 @@ def read_source(file: SourceFile, max_bytes: int) -> tuple[str, Stamp] | None:
 
 def stamp_of(file: SourceFile) -> Stamp | None:
     """The present state of a regular file that no link leads to; None where there is none."""
-    with suppress(OSError), _opened(file.root, file.path, _FILE_FLAGS) as fd:
+    with suppress(OSError), _opened(file.root, file.path, OPEN_FLAGS) as fd:
         info = os.fstat(fd)
         return _stamp(info) if stat.S_ISREG(info.st_mode) else None
     return None
 
 
 _Found = list[tuple[SourceFile, Stamp]]
+_Part = tuple[_Found, list[tuple[str, IgnoreRules]]]
 
 
-def _look_into(root: str, folder: str, rules: IgnoreRules) -> tuple[_Found, list[tuple[str, IgnoreRules]]]:
-    """The files of one folder that may be read, and its folders, each by name in order."""
+def _all_parts(root: str, waiting: deque[tuple[str, IgnoreRules]]) -> Iterator[_Part]:
+    """The parts of all folders that wait; whoever takes one adds the folders in it to those."""
+    while waiting:
+        yield from _look_into(root, *waiting.popleft())
+
+
+def _look_into(root: str, folder: str, rules: IgnoreRules) -> Iterator[_Part]:
+    """The files of one folder that may be read, and its folders, each by name in order, N_ENTRIES_PART at a time."""
+    rules = _rules_inside(root, folder, rules)
+    with suppress(OSError), _opened(root, folder, _FOLDER_FLAGS) as fd, os.scandir(fd) as entries:
+        ordered = sorted(islice(entries, MAX_FOLDER_ENTRIES), key=lambda entry: entry.name)
+        for start in range(0, max(1, len(ordered)), N_ENTRIES_PART):
+            yield _sorted_out(ordered[start : start + N_ENTRIES_PART], root, folder, rules)
+
+
+def _sorted_out(entries: Sequence[os.DirEntry[str]], root: str, folder: str, rules: IgnoreRules) -> _Part:
     files: _Found = []
     folders: list[tuple[str, IgnoreRules]] = []
-    rules = _rules_inside(root, folder, rules)
     prefix = f"{folder}/" if folder else ""
-    with suppress(OSError), _opened(root, folder, _FOLDER_FLAGS) as fd, os.scandir(fd) as entries:
-        for entry in sorted(islice(entries, MAX_FOLDER_ENTRIES), key=lambda entry: entry.name):
-            file = SourceFile(root, prefix + entry.name)
-            with suppress(OSError):
-                if entry.is_dir(follow_symlinks=False):
-                    skipped = _is_skipped_folder(entry.name, file.absolute)
-                    if not skipped and not rules.ignores(file.absolute, is_folder=True):
-                        folders.append((file.path, rules))
-                elif entry.is_file(follow_symlinks=False) and _may_be_read(file, entry.name, rules):
-                    files.append((file, _stamp(entry.stat(follow_symlinks=False))))
+    for entry in entries:
+        file = SourceFile(root, prefix + entry.name)
+        with suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                skipped = _is_skipped_folder(entry.name, file.absolute) or file.path.count("/") >= MAX_DEPTH
+                if not skipped and not rules.ignores(file.absolute, is_folder=True):
+                    folders.append((file.path, rules))
+            elif entry.is_file(follow_symlinks=False) and _may_be_read(file, entry.name, rules):
+                files.append((file, _stamp(entry.stat(follow_symlinks=False))))
     return files, folders
 
 
@@ -186,10 +206,10 @@ def _rules_inside(root: str, folder: str, rules: IgnoreRules) -> IgnoreRules:
     """The rules that hold in a folder: those around it and its own ignore files."""
     for name in IGNORE_FILES:
         path = f"{folder}/{name}" if folder else name
-        with suppress(OSError), _opened(root, path, _FILE_FLAGS) as fd:
-            if stat.S_ISREG(os.fstat(fd).st_mode):
-                absolute = f"{root.rstrip('/')}/{folder}".rstrip("/")
-                rules = rules.with_file(absolute, _read_all(fd, IgnoreRules.MAX_BYTES + 1))
+        with suppress(OSError), _opened(root, path, OPEN_FLAGS) as fd:
+            data = read_opened(fd, IgnoreRules.MAX_BYTES + 1)
+            if data is not None:
+                rules = rules.with_file(f"{root.rstrip('/')}/{folder}".rstrip("/"), data)
     return rules
 
 
@@ -213,7 +233,7 @@ def _may_be_read(file: SourceFile, name: str, rules: IgnoreRules) -> bool:
 def _is_linked(file: SourceFile) -> bool:
     """Whether a link stands somewhere on the path below the root; a file that is not there (yet) is none."""
     try:
-        with _opened(file.root, file.path, _FILE_FLAGS):
+        with _opened(file.root, file.path, OPEN_FLAGS):
             return False
     except OSError as error:
         return error.errno != errno.ENOENT
@@ -241,14 +261,6 @@ def _step(fd: int, name: str, flags: int) -> int:
     below = os.open(name, flags, dir_fd=fd)
     os.close(fd)
     return below
-
-
-def _read_all(fd: int, max_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    while max_bytes > 0 and (part := os.read(fd, min(max_bytes, 1 << 20))):
-        parts.append(part)
-        max_bytes -= len(part)
-    return b"".join(parts)
 
 
 def _stamp(info: os.stat_result) -> Stamp:

@@ -179,10 +179,13 @@ def _lsp(options: argparse.Namespace) -> int:
         from .tcp import read_address, run_tcp
 
         return run_tcp(read_address(options.tcp), lambda: CompletionServer(shared_engine(model), version))
+    from .editor_watch import EditorWatch
+
+    watch = EditorWatch(sys.stdin.fileno())  # early, while the process that it copies is small
     with collector_paused():
         from .shared_engine import shared_engine
         from .stdio import run_stdio
-    return run_stdio(shared_engine(model), version)
+    return run_stdio(shared_engine(model), version, watch)
 
 
 def _editors(options: argparse.Namespace) -> int:

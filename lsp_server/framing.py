@@ -13,6 +13,7 @@ from ..fim.errors import InputError
 MAX_HEADER_BYTES = 8 * 1024
 MAX_BODY_BYTES = 256 * 1024 * 1024
 _SEPARATOR = b"\r\n\r\n"
+_BEGINNING = b"content-"  # of every header that there is; a web page's request begins otherwise
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -38,6 +39,8 @@ class FrameReader:
 
     def _take(self) -> bytes | None:
         if self._body_bytes is None:
+            if not _BEGINNING.startswith(self._buffer[: len(_BEGINNING)].lower()):
+                raise InputError("the stream is not JSON-RPC: it does not begin with a Content- header")
             end = self._buffer.find(_SEPARATOR)
             if end < 0:
                 if len(self._buffer) > MAX_HEADER_BYTES:

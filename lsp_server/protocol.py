@@ -113,7 +113,7 @@ class StrictProtocol(LanguageServerProtocol):
             self.stopped.set()
             return
         if msg_id is not None and not self._is_known(method):
-            self._refuse(msg_id, JsonRpcMethodNotFound(f"there is no method {_one_line(method)}"))
+            self._refuse(msg_id, JsonRpcMethodNotFound(f"there is no method {printable(method[:200])}"))
             return
         try:
             structured: Any = self._structure(method, msg_id, message)
@@ -124,7 +124,7 @@ class StrictProtocol(LanguageServerProtocol):
             self._initialized = self._initialized and method != types.INITIALIZE
             self._refuse(msg_id, JsonRpcInvalidParams(f"{method}: {error.message or 'malformed parameters'}"))
         except Exception as error:  # the last resort: a message that breaks pygls must not end up in a log as text
-            log.error("a message of kind %s broke the reader (%s)", _one_line(method), type(error).__name__)
+            log.error("a message of kind %s broke the reader (%s)", method, type(error).__name__)
             self._refuse(msg_id, JsonRpcInvalidParams("malformed parameters"))
 
     def _is_known(self, method: str) -> bool:
@@ -169,12 +169,12 @@ class StrictProtocol(LanguageServerProtocol):
     def _refuse(self, msg_id: int | str | None, error: JsonRpcException) -> None:
         """Answer a request with an error; a notification (id None) is only logged."""
         if msg_id is None:
-            log.warning("dropped a notification: %s", _one_line(error.message))
+            log.warning("dropped a notification: %s", error.message)
         else:
             self._send_error(msg_id, error)
 
     def _send_error(self, msg_id: int | str | None, error: JsonRpcException) -> None:
-        log.warning("refused a message: %s", _one_line(error.message))
+        log.warning("refused a message: %s", error.message)
         response = {"code": error.code, "message": error.message}
         self._send_data({"jsonrpc": self.VERSION, "id": msg_id, "error": response})
 
@@ -199,11 +199,6 @@ class StrictServer(LanguageServer):
         data = error.data if isinstance(error, JsonRpcException) else None
         frames = data.get("traceback", []) if isinstance(data, dict) else []
         log.error("a handler failed: %s\n%s", type(error).__name__, "".join(frames))
-
-
-def _one_line(text: str | None) -> str:
-    """What a client sent, fit for a log line: printable, and not long."""
-    return printable((text or "")[:200])
 
 
 class _Writer:

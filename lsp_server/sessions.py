@@ -20,7 +20,8 @@ from .on_show import LastShown
 from .settling import Held
 
 T = TypeVar("T")
-REFUSED_S = 10.0  # after a text that could not be parsed (in half a second, at worst), before the next is tried
+REFUSED_S = 10.0  # after a text that could not be parsed, before the next is tried
+REFUSED_TIMES = 30  # at least so many times as long as that took
 
 
 @dataclass
@@ -69,9 +70,11 @@ class Session:
             return known
         if time.monotonic() < self._parses_from_s:
             return None
+        started_s = time.monotonic()
         self._syntax = parsed(self.document.text, self.document.language, known, near=offset)
         if self._syntax is None:
-            self._parses_from_s = time.monotonic() + REFUSED_S
+            now_s = time.monotonic()
+            self._parses_from_s = now_s + max(REFUSED_S, REFUSED_TIMES * (now_s - started_s))
         return self._syntax
 
     async def run_newest(

@@ -5,22 +5,23 @@ import gc
 import os
 import sys
 
+from .editor_watch import EditorWatch
 from .engine_care import ManagedEngine
 from .protocol import serve_streams
 from .server import CompletionServer
 
 
-def run_stdio(engine: ManagedEngine, version: str) -> int:
-    """Serve one editor over stdin and stdout until it ends. Returns the exit code."""
-    return serve_stdio(CompletionServer(engine, version))
+def run_stdio(engine: ManagedEngine, version: str, watch: EditorWatch | None = None) -> int:
+    """Serve one editor over stdin and stdout until it ends. Returns the exit code. watch None: it is started here."""
+    return serve_stdio(CompletionServer(engine, version), watch)
 
 
-def serve_stdio(server: CompletionServer) -> int:
+def serve_stdio(server: CompletionServer, watch: EditorWatch | None = None) -> int:
     """The same for a server that is there already."""
     # What is here now stays: collections while people type need not walk it, nor the one when the interpreter ends
     # (0.12 s of CPU less at `exit`; 2-core AMD EPYC, 2026-11-21).
     gc.freeze()
-    return asyncio.run(_serve(server, _private_stdout()))
+    return asyncio.run(_serve(server, watch or EditorWatch(sys.stdin.fileno()), _private_stdout()))
 
 
 def _private_stdout() -> int:
@@ -30,8 +31,9 @@ def _private_stdout() -> int:
     return stdout_fd
 
 
-async def _serve(server: CompletionServer, stdout_fd: int) -> int:
+async def _serve(server: CompletionServer, watch: EditorWatch, stdout_fd: int) -> int:
     try:
         return await serve_streams(server, sys.stdin.fileno(), stdout_fd)
     finally:
+        watch.ending()
         server.close()

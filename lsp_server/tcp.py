@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MAX_UNREAD_BYTES = 32 * 2**20
 _READ_BYTES = 1 << 16
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_ESTABLISHED = "01"  # a state in these tables
 
 
 def read_address(text: str) -> tuple[str, int]:
@@ -78,8 +79,8 @@ async def _connection(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, make: Callable[[], CompletionServer]
 ) -> None:
     """One editor, from its first byte to its last."""
-    if not is_ours(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
-        log.warning("a connection of another user was refused")
+    if not is_ours(writer.get_extra_info("peername")[:2], writer.get_extra_info("sockname")[:2]):
+        log.warning("a connection was refused: it is another user's, or its program has closed it")
         writer.close()
         return
     server, frames = make(), FrameReader()
@@ -124,15 +125,23 @@ class _Writer:
 def is_ours(peer: tuple[str, int], own: tuple[str, int], tables: tuple[str, ...] = _TABLES) -> bool:
     """Whether the far end of a connection belongs to this user, by the kernel's table of connections.
 
-    True where there is no such table (macOS).
+    A far end that is closed already belongs to nobody, and the table says root then: only one that is open counts. True
+    where there is no such table (macOS).
     """
-    wanted = (f":{peer[1]:04X}", f":{own[1]:04X}")
+    wanted = [_as_in_table(peer), _as_in_table(own), _ESTABLISHED]
     found_table = False
     for table in tables:
         with suppress(OSError):
             lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
             found_table = True
             for columns in map(str.split, lines):
-                if (columns[1][-5:], columns[2][-5:]) == wanted:
+                if columns[1:4] == wanted:
                     return int(columns[7]) == os.geteuid()
     return not found_table
+
+
+def _as_in_table(address: tuple[str, int]) -> str:
+    """An address as the kernel's table has it: words of 32 bits in this machine's byte order, a colon, the port."""
+    packed = ipaddress.ip_address(address[0]).packed
+    words = (int.from_bytes(packed[n : n + 4], sys.byteorder) for n in range(0, len(packed), 4))
+    return f"{''.join(f'{word:08X}' for word in words)}:{address[1]:04X}"

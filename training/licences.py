@@ -28,6 +28,7 @@ _FREE_TEXT = re.compile(
     r")",
     re.IGNORECASE,
 )
+_SEPARATOR = re.compile(r" and | ?/ ?(?!x11|libpng)|,(?! ?version) ?", re.IGNORECASE)
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 
 
@@ -42,12 +43,12 @@ def licence_of(metadata: Message) -> str | None:
     if named:
         return " AND ".join(named) if all(map(_FREE_TEXT.fullmatch, named)) else None
     lines = (metadata.get("License") or "").strip().splitlines()
-    first = lines[0].strip() if lines else ""
+    first = " ".join(lines[0].split()) if lines else ""
     if not first:
         return None
     if is_permissive(first):
         return first
-    parts = re.split(r"(?i)\s+and\s+|\s*/\s*(?!x11|libpng)|,(?!\s*version)\s*", first)
+    parts = _SEPARATOR.split(first)
     return first if all(_FREE_TEXT.fullmatch(part.strip()) for part in parts) else None
 
 

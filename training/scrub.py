@@ -20,11 +20,11 @@ _EMAIL = re.compile(
 )
 _HOST = re.compile(r"@(?:[A-Za-z0-9-]+\.)+[a-z]")  # quick, and there in every address
 _EXAMPLE_HOSTS = re.compile(
-    r"(?i)(?:.*\.)?(?:example(?:\.\w+)+|example|test|invalid|localhost|domain\.com|(?:foo|bar)\.com)"
+    r"(?i)(?:.{0,250}\.)?(?:example(?:\.\w+)*|test|invalid|localhost|domain\.com|(?:foo|bar)\.com)"
 )
 _SERVICE_USERS = ("git@", "hg@", "noreply@", "no-reply@", "user@", "me@", "you@", "foo@", "someone@")
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.{0,20000}?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40}+)-----((?:(?!-----BEGIN ).){0,20000}?)-----END \1-----", re.DOTALL)
 _PEM_BODY = re.compile(r"(\\[nrt])?[A-Za-z0-9+/=]{16,}")
 
 # Kind, what every such token contains (found twenty times faster than the pattern), pattern, placeholder.
@@ -44,7 +44,7 @@ _TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], str], ...] = tuple(
         ("Slack webhook", "hooks.slack.com", r"(?<=slack\.com/services/)T\w+/B\w+/\w{8,}", "T000/B000/REDACTED"),
         ("Google key", "AIza", r"\bAIza[\w-]{35}(?![\w-])", "AIza_REDACTED"),
         ("Google secret", "GOCSPX-", r"\bGOCSPX-[\w-]{20,}", "GOCSPX-REDACTED"),
-        ("JWT", "eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", "eyJ_REDACTED"),
+        ("JWT", "eyJ", r"\beyJ[\w-]{10,1000}+\.eyJ[\w-]{10,8000}+\.[\w-]{10,}", "eyJ_REDACTED"),
         ("Stripe key", "k_live_ k_test_", r"\b[srp]k_(?:live|test)_[A-Za-z0-9]{16,}", "sk_test_REDACTED"),
         ("SendGrid key", "SG.", r"\bSG\.[\w-]{16,}\.[\w-]{32,}", "SG.REDACTED"),
         ("model service key", "sk-", r"\bsk-(?:proj-|ant-)?[A-Za-z0-9]{20,}[\w-]*", "sk-REDACTED"),
@@ -55,8 +55,8 @@ _TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], str], ...] = tuple(
 )
 _QUOTED = re.compile(r"(?<=[\"'])[A-Za-z0-9+/=_.-]{16,200}(?=[\"'])")
 _SECRET_NAME = re.compile(
-    r"(?i)(?:secret|token|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|credential|auth)\w*[\"']?\s*"
-    r"(?:[:=]|\]\s*=)\s*[rbu]?[\"']\Z"
+    r"(?i)(?:secret|token|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|credential|auth)\w{0,80}+[\"']?\s*+"
+    r"(?:[:=]|\]\s*+=)\s*+[rbu]?[\"']\Z"
 )
 _N_NAME_CHARS = 80
 _BITS_PER_CHAR_MIN = 3.5  # English words have about 3, random hexadecimal digits 3.6 to 4, random base64 above 4.5

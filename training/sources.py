@@ -28,6 +28,8 @@ from .licences import licence_of
 N_FILE_BYTES_MAX = 1_000_000  # filters drop much smaller ones; a guard against archives that unpack to gigabytes
 N_PACKAGE_BYTES_MAX = 1_000_000_000
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)")
+_NAME_SEPARATORS = re.compile(r"[-_.]+")
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Origin:
 
 def canonical(name: str) -> str:
     """A distribution's name as PyPI compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return _NAME_SEPARATORS.sub("-", name).lower()
 
 
 def standard_library() -> Origin:
@@ -149,7 +151,7 @@ def _read_wheel(path: Path) -> Package | Refused:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = {info.filename: info for info in archive.infolist()}
-            header = next(n for n in infos if re.fullmatch(r"[^/]+\.dist-info/METADATA", n))
+            header = next(n for n in infos if _METADATA.fullmatch(n))
             wanted = [
                 n for n, info in sorted(infos.items()) if n.endswith(".py") and info.file_size <= N_FILE_BYTES_MAX
             ]

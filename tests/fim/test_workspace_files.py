@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -97,7 +99,7 @@ def test_ignore_files_above_the_root_hold_as_far_as_the_repository_goes(tmp_path
 PARTS = st.sampled_from(["a", "b", "c", "*", "a*", "?", "**", "[ab]", "b.py", "*.py", "[!a]*", "a**", "\\a", "*.*y"])
 PATTERNS = st.builds(
     lambda negated, rooted, parts, folder: ("!" * negated) + ("/" * rooted) + "/".join(parts) + ("/" * folder),
-    st.booleans(), st.booleans(), st.lists(PARTS, min_size=1, max_size=3), st.booleans(),
+    st.booleans(), st.booleans(), st.lists(PARTS, min_size=1, max_size=5), st.booleans(),
 )  # fmt: skip
 FOLDERS = ("", "a/", "b/", "a/b/", "a/b/c/", "c/a/")
 
@@ -120,6 +122,8 @@ def assert_as_git(ignores):
 @given(st.dictionaries(st.sampled_from(FOLDERS), st.lists(PATTERNS, max_size=4), max_size=3))
 @example({"": ["b", "!/a**"]})
 @example({"": ["a**/b", "?**/a", "***"], "c/a/": ["!a***"]})
+@example({"": ["**/a/**/b/**/c/**"]})
+@example({"": ["**/a/**/c/**/b.py", "a/**/**/a.py", "**/b/**/**"]})
 def test_ignore_files_mean_what_git_says(ignores):
     assert_as_git(ignores)
 
@@ -141,11 +145,71 @@ def test_no_pattern_takes_long(pattern):
     rules.ignores("/nowhere/" + "/".join(["a" * 250] * 16), is_folder=False)
 
 
-def test_a_pattern_that_could_take_long_takes_everything_out():
-    rules = IgnoreRules.above("/nowhere").with_file("/nowhere", b"**/a/**/b/**/c/**/d\n")
-    assert rules.ignores("/nowhere/x.py", is_folder=False)
-    long = IgnoreRules.above("/nowhere").with_file("/nowhere", b"#" * (IgnoreRules.MAX_BYTES + 1))
-    assert long.ignores("/nowhere/x.py", is_folder=False)
+@pytest.mark.parametrize(
+    "pattern", ["a/**/a/**/a/**/b", "a/**/" * 60 + "b", "**/a" * 60 + "/b", "a**/" + "a/**/" * 60 + "?", "**/a/**"]
+)
+def test_double_stars_do_not_go_back_over_deep_folders(pattern):
+    """a/**/a/**/a/**/b over 1,500 folders took minutes."""
+    rules = IgnoreRules.above("/nowhere").with_file("/nowhere", pattern.encode())
+    started_s = time.perf_counter()
+    for _ in range(20):
+        rules.ignores("/nowhere/" + "a/" * 1_500 + "x.py", is_folder=False)
+    assert time.perf_counter() - started_s < 5
+
+
+def test_too_much_to_match_takes_everything_out():
+    for text in (
+        b"#" * (IgnoreRules.MAX_BYTES + 1),
+        b"".join(b"a%d.py\n" % number for number in range(IgnoreRules.MAX_PATTERNS + 1)),
+        b"a" * 1_001,
+    ):
+        rules = IgnoreRules.above("/nowhere").with_file("/nowhere", text)
+        assert rules.ignores("/nowhere/x.py", is_folder=False)
+
+
+def test_folders_that_are_very_deep_are_not_walked(tmp_path):
+    write(tmp_path, {f"{'a/' * 64}in.py": "x", f"{'a/' * 65}out.py": "x"})
+    assert found(tmp_path) == {f"{'a/' * 64}in.py"}
+    assert is_welcome(SourceFile(str(tmp_path), f"{'a/' * 64}in.py"))
+    assert not is_welcome(SourceFile(str(tmp_path), f"{'a/' * 65}out.py"))
+
+
+def test_a_large_folder_is_read_a_part_at_a_time(tmp_path):
+    write(tmp_path, {f"f{number}.py": "x" for number in range(1_200)})
+    assert [len(part) for part in walk(str(tmp_path))] == [500, 500, 200]
+
+
+NOT_REGULAR = {
+    "fifo": os.mkfifo,
+    "link to a pipe": lambda path: path.symlink_to("/dev/stdin"),
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "link to a file": lambda path: path.symlink_to(path.with_name("rules")),
+    "folder": os.mkdir,
+}
+
+
+@pytest.mark.parametrize("place", [".gitignore", ".git/info/exclude", "sub/.gitignore", "sub/.ignore"])
+@pytest.mark.parametrize("make", NOT_REGULAR.values(), ids=NOT_REGULAR)
+def test_ignore_files_are_regular_files_or_nothing(tmp_path, make, place):
+    """A link to /dev/stdin had the server read its own protocol; a pipe held the background thread for ever."""
+    write(tmp_path, {".git/info/rules": "*\n", "rules": "*\n", "sub/rules": "*\n", "sub/a.py": "x"})
+    make(tmp_path / place)
+    ours, theirs = os.pipe()
+    saved = os.dup(0)
+    os.dup2(ours, 0)
+    try:
+        os.write(theirs, b"protocol")
+        result: list[set[str]] = []
+        thread = threading.Thread(target=lambda: result.append(found(tmp_path / "sub")), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert result == [{"a.py"}]
+        os.set_blocking(ours, False)
+        assert os.read(ours, 100) == b"protocol"
+    finally:
+        os.dup2(saved, 0)
+        for fd in (ours, theirs, saved):
+            os.close(fd)
 
 
 def test_patterns_that_are_none_are_passed_over():

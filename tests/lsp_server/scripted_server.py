@@ -6,6 +6,7 @@ Every request is recorded, one JSON line each, in the file --record: what was as
 import argparse
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ class ScriptedEngine:
         self.record("asked", request)
         if self.options.unavailable or self.n_asked <= self.options.fail_first:
             raise EngineUnavailable("the engine died: scripted")
+        if self.options.hold_lock:
+            re.match("(a+)+$", 60 * "a" + "b")  # in C for years, with the interpreter lock held
         if self.options.crash:
             raise RuntimeError(request.hole.prefix)
         try:
@@ -107,6 +110,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fail-first", type=int, default=0)
     parser.add_argument("--unavailable", action="store_true")
     parser.add_argument("--crash", action="store_true")
+    parser.add_argument("--hold-lock", action="store_true")
     parser.add_argument("--crash-warm", action="store_true")
     parser.add_argument("--text")
     parser.add_argument("--other", action="append", default=[])

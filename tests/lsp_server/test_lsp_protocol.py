@@ -222,7 +222,15 @@ def test_frames_in_every_cut():
 
 
 @pytest.mark.parametrize(
-    "head", [b"x" * 9000, b"A: 1\r\n\r\n", b"Content-Length: -1\r\n\r\n", b"Content-Length: 9999999999\r\n\r\n"]
+    "head",
+    [
+        b"x" * 9000,
+        b"A: 1\r\n\r\n",
+        b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: 9999999999\r\n\r\n",
+        b"GET / H",
+        b"Content-Type: x\r\n\r\n",
+    ],
 )
 def test_frames_that_cannot_be_followed(head):
     with pytest.raises(InputError):

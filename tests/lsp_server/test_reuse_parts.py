@@ -99,10 +99,22 @@ def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
         session.change(opened(ask("value = \n" + "a" * n)), 1, 0)
     assert len(tried) == 1
     monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
+    monkeypatch.setattr(sessions, "REFUSED_TIMES", 0)
     session._parses_from_s = 0.0
     for _ in range(2):
         session.syntax(0)
     assert len(tried) == 3
+
+
+def test_what_took_long_to_refuse_is_tried_again_much_later(monkeypatch):
+    tried = []
+    monkeypatch.setattr(sessions, "parsed", lambda text, *_, **__: (time.sleep(0.01), tried.append(text))[1])
+    monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
+    monkeypatch.setattr(sessions, "REFUSED_TIMES", 10_000)
+    session = Session(opened(ask()))
+    for _ in range(3):
+        assert session.syntax(0) is None
+    assert len(tried) == 1
 
 
 def test_failures_are_counted_in_a_row():

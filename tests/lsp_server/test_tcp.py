@@ -99,11 +99,44 @@ def test_other_addresses_are_refused(text):
         read_address(text)
 
 
-@pytest.mark.parametrize(("uid", "ours"), [(os.geteuid(), True), (os.geteuid() + 1, False)])
-def test_whose_a_connection_is(tmp_path, uid, ours):
-    table = tmp_path / "tcp"
-    row = f"0: 0100007F:C350 0100007F:1B58 01 00000000:00000000 00:00000000 00000000 {uid} 0 1"
-    table.write_text(f"head\n{row}\n")
-    assert is_ours(("127.0.0.1", 0xC350), ("127.0.0.1", 0x1B58), (str(table),)) is ours
-    assert is_ours(("127.0.0.1", 1), ("127.0.0.1", 2), (str(table),)) is False
-    assert is_ours(("127.0.0.1", 1), ("127.0.0.1", 2), (str(tmp_path / "nothing"),)) is True
+PEER, OWN = ("127.0.0.1", 0xC350), ("127.0.0.1", 0x1B58)
+ROWS = {
+    "0100007F:C350 0100007F:1B58 01": True,
+    "0200007F:C350 0100007F:1B58 01": False,  # another address with these ports
+    "0100007F:C350 0200007F:1B58 01": False,
+    "0100007F:C350 0100007F:1B58 05": False,  # closed by its program: nobody's
+    "0100007F:C350 0100007F:1B58 06": False,
+}
+
+
+def table_of(folder, row, uid):
+    (folder / "tcp").write_text(f"head\n0: {row} 00000000:00000000 00:00000000 00000000 {uid} 0 1\n")
+    return (str(folder / "tcp"),)
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the rows are those of a little-endian machine")
+@pytest.mark.parametrize(("row", "ours"), ROWS.items())
+def test_whose_a_connection_is(tmp_path, row, ours):
+    assert is_ours(PEER, OWN, table_of(tmp_path, row, os.geteuid())) is ours
+    assert is_ours(PEER, OWN, table_of(tmp_path, row, os.geteuid() + 1)) is False
+    assert is_ours(PEER, OWN, (str(tmp_path / "nothing"),)) is True
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the rows are those of a little-endian machine")
+def test_whose_a_connection_of_ipv6_is(tmp_path):
+    row = "00000000000000000000000001000000:C350 00000000000000000000000001000000:1B58 01"
+    table = table_of(tmp_path, row, os.geteuid())
+    assert is_ours(("::1", 0xC350), ("::1", 0x1B58), table)
+    assert not is_ours(PEER, OWN, table)
+
+
+async def test_what_a_web_page_sends_begins_no_session():
+    body = encode({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}})
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+    async with listening() as (_, port):
+        for sent in (head + body, b"POST"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            writer.close()

@@ -318,3 +318,29 @@ def test_a_failing_unit_is_tried_again_until_it_is_hopeless(caplog):
 def test_paths_of_uris(uri, path):
     assert path_of(uri) == path
     assert isinstance(name_of(uri), str)
+
+
+HOSTILE = {
+    "python": "from " + "." * 400_000,
+    "javascript": "export\n" * 68_000,
+    "typescript": "const\n" * 80_000,
+    "java": "a<" * 30_000,
+    "c": "a=>" * 2_300,
+}
+
+
+async def test_documents_of_others_hold_up_no_answer(editor, tmp_path):
+    (tmp_path / "deep").mkdir()
+    for number in range(12):
+        names = "".join(f"from deep.m{other} import x\n" for other in range(12))
+        (tmp_path / "deep" / f"m{number}.py").write_text(f"{names}from {'.' * 3_000}\n")
+    async with editor(root=tmp_path) as client:
+        for language, text in HOSTILE.items():
+            client.open(f"file:///elsewhere/{language}", text, language=language)
+            await client.complete(f"file:///elsewhere/{language}", (0, 1), timeout_s=30)
+        uri = (tmp_path / "main.py").as_uri()
+        client.open(uri, "from deep.m0 import x\nx")
+        for n in range(10):
+            client.insert(uri, n + 2, (1, n + 1), "x")
+            await asyncio.sleep(0.2)
+            assert await client.complete(uri, (1, n + 2), timeout_s=15)

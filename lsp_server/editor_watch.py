@@ -1,0 +1,86 @@
+"""A small process beside the server that ends it once its editor has gone, whatever the server is doing.
+
+Owns that process. The server cannot do this by itself: a thread that holds the interpreter lock in one long call holds
+up all others, the one that reads stdin and signal handlers included. The process is a copy of the server made while
+that is small (7 MB of its own; Linux, 2026-11-29), and sleeps until the kernel wakes it. It acts only on an end that
+the kernel reports, never on time, so it ends no server that is merely busy, stopped, or on a sleeping laptop. Linux
+only: elsewhere such a server lives until its call is over.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+ENDING_MS = 1_500  # for the server to end by itself, which takes it less than 0.8 s
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0) if hasattr(select, "poll") else 0
+
+
+class EditorWatch:
+    """The watch over one editor's end of stdin; it ends with the process that made it."""
+
+    def __init__(self, stdin_fd: int) -> None:
+        """Start watching. To be called before any thread is started."""
+        self._to_watch: int | None = None
+        if sys.platform != "linux":
+            return
+        server, (from_server, to_watch) = os.getpid(), os.pipe()
+        try:
+            is_watch = os.fork() == 0
+        except OSError as error:
+            log.warning("no process can be started to watch over the editor (%s)", type(error).__name__)
+            os.close(from_server)
+            os.close(to_watch)
+            return
+        if is_watch:
+            try:
+                _watch(server, stdin_fd, from_server)
+            finally:
+                os._exit(0)
+        os.close(from_server)
+        self._to_watch = to_watch
+
+    def ending(self) -> None:
+        """The server is about to end: it gets ENDING_MS from now on."""
+        if self._to_watch is not None:
+            with contextlib.suppress(BrokenPipeError):  # somebody has ended the watch
+                os.write(self._to_watch, b"e")
+
+
+def _watch(server: int, stdin_fd: int, from_server: int) -> None:
+    """In the new process: wait until the editor or the server has gone. The former ends the latter."""
+    gc.disable()
+    for entry in list(Path("/proc/self/fd").iterdir()):  # the editor waits for the end of stdout: close it here
+        if int(entry.name) not in (stdin_fd, from_server):
+            with contextlib.suppress(OSError):
+                os.close(int(entry.name))
+    if _is_to_end(stdin_fd, from_server):
+        _end(server, from_server)
+
+
+def _is_to_end(stdin_fd: int, from_server: int) -> bool:
+    """Wait. True when the editor has gone or the server says that it is ending, False when the server has ended."""
+    poll = select.poll()
+    poll.register(stdin_fd, _GONE)
+    poll.register(from_server, select.POLLIN)
+    while True:
+        for fd, event in poll.poll():
+            if fd == from_server:
+                return bool(event & select.POLLIN)
+            if event & _GONE:
+                return True
+            poll.unregister(stdin_fd)  # it cannot be watched
+
+
+def _end(server: int, from_server: int) -> None:
+    """Give the server ENDING_MS to close its end of the pipe, then kill it."""
+    poll = select.poll()
+    poll.register(from_server, 0)  # hanging up alone
+    if not poll.poll(ENDING_MS) and os.getppid() == server:
+        os.kill(server, signal.SIGKILL)
