@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,6 +24,9 @@ BACKLOG = 128
 _CLAIM_WAIT_S = 10.0  # an engine that is stopping gives its lock back well before that
 
 
+FileId = tuple[int, int, int]  # device, number, time of the last change
+
+
 @dataclass(frozen=True, kw_only=True)
 class Address:
     """Where one engine listens, and which of the files there are its own; token is that of TCP, None without it."""
@@ -32,12 +35,16 @@ class Address:
     listeners: list[socket.socket]
     token: str | None
     info: EngineInfo
-    socket_id: tuple[int, int] | None
+    socket_id: FileId | None
+    info_id: FileId | None
 
     def is_ours(self) -> bool:
-        """Whether clients still find this engine there: its files were neither removed nor replaced."""
+        """Whether clients still find this engine there: its files were neither removed nor replaced.
+
+        Opens no file: without a free descriptor it could not tell.
+        """
         has_socket = self.home.socket is None or _file_id(self.home.socket) == self.socket_id
-        return has_socket and read_info(self.home.info_file) == self.info
+        return has_socket and _file_id(self.home.info_file) == self.info_id
 
     def withdraw(self) -> None:
         """Take the engine's own files away, so that new clients look for another engine.
@@ -94,9 +101,9 @@ def listen(home: EngineHome, port: int | None) -> Iterator[Address]:
             listeners.append(listen_unix(home.socket))
         socket_id = None if home.socket is None else _file_id(home.socket)
         info = _own_info(listeners)
-        address = Address(home=home, listeners=listeners, token=token, info=info, socket_id=socket_id)
+        address = Address(home=home, listeners=listeners, token=token, info=info, socket_id=socket_id, info_id=None)
         write_info(home, info)
-        yield address
+        yield replace(address, info_id=_file_id(home.info_file))
     finally:
         if address is not None:
             address.withdraw()
@@ -143,13 +150,13 @@ def _remove_left_overs(home: EngineHome) -> None:
         path.unlink(missing_ok=True)
 
 
-def _file_id(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path) -> FileId | None:
     """What tells the file at path from any other; None if there is none."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _own_info(listeners: list[socket.socket]) -> EngineInfo:

@@ -7,6 +7,7 @@ model is.
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import uvicorn
 
 from .app import EngineApi, create_app
 from .connections import BoundedConnection, report_once
-from .listener import Address
+from .listener import BACKLOG, Address
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 _WATCH_S = 0.1
 _LAST_CALL_S = 0.3  # after the socket file is gone: time for a client that had just connected
 _GRACE_S = 2
+_ACCEPT_BURST = 16  # a storm of connections must not take all descriptors before the first is turned away
 
 
 @dataclass(kw_only=True)
@@ -58,6 +60,7 @@ def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int
         access_log=False,
         proxy_headers=False,  # they would let a request claim where it came from
         server_header=False,
+        backlog=_ACCEPT_BURST,
         timeout_graceful_shutdown=_GRACE_S,
     )
     with _signals(ending):
@@ -73,7 +76,16 @@ def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which leaves signals to us: it would close the listeners before the address is withdrawn."""
+    """uvicorn's server, which leaves signals to us: it would close the listeners before the address is withdrawn.
+
+    Its backlog is how many connections are accepted at once, before any of them is looked at; the system's queue is
+    longer.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -37,6 +37,11 @@ class Job:
         self.budget_from_s = self.received_s
 
     @property
+    def goes_on(self) -> bool:
+        """Whether somebody waits for it: a warm-up, or a job that was cancelled, ends or gives way at the next step."""
+        return not (self.request.warms or self.cancelled.is_set())
+
+    @property
     def deadline_s(self) -> float:
         """When its budget ends, infinity without one."""
         budget_ms = self.request.budget_ms
@@ -132,9 +137,10 @@ class Pace:
 
     def has_room(self, running: Sequence[Job], job: Job, now_s: float) -> bool:
         """Whether job may join those that run: not where that makes one of them late, or comes too late for itself."""
-        end_s = now_s + self.job_s * (len(running) + 1)
-        return not running or all(end_s <= each.deadline_s for each in (*running, job))
+        going_on = [each for each in running if each.goes_on]
+        end_s = now_s + self.job_s * (len(going_on) + 1)
+        return not going_on or all(end_s <= each.deadline_s for each in (*going_on, job))
 
-    def wait_s(self, n_running: int, n_waiting: int) -> float:
+    def wait_s(self, running: Iterable[Job], n_waiting: int) -> float:
         """How long the next job will probably wait behind so many; those that run are half done."""
-        return self.job_s * (n_running / 2 + n_waiting)
+        return self.job_s * (sum(each.goes_on for each in running) / 2 + n_waiting)

@@ -117,7 +117,7 @@ class Worker:
             return f"{n_waiting} requests wait already"
         if job.request.budget_ms is None or job.request.warms:
             return ""
-        wait_ms = 1000 * self._pace.wait_s(len(self._running), self._waiting.n_before(job.deadline_s))
+        wait_ms = 1000 * self._pace.wait_s(self._running, self._waiting.n_before(job.deadline_s))
         return f"the wait is about {wait_ms:.0f} ms" if wait_ms > job.request.budget_ms else ""
 
     def _unrun(self, job: Job) -> Completion:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -138,6 +139,28 @@ async def test_idle_connections_give_way_to_new_ones(shared_rig):
     finally:
         for connection in idle:
             connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process can be set on Linux only")
+async def test_a_storm_of_connections_leaves_descriptors_for_others(rig):
+    await rig.client("--port", "0").ensure_running()
+    info = read_info(rig.home.info_file)
+    assert info is not None
+    resource = pytest.importorskip("resource")
+    resource.prlimit(info.pid, resource.RLIMIT_NOFILE, (200, 200))
+    storm = [socket.socket() for _ in range(400)]
+    try:
+        for connection in storm:
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.1", info.port))
+        for _ in range(20):
+            endpoint = Endpoint(socket=rig.home.socket)
+            assert (await exchange(endpoint, "GET", "/health", timeout_s=10)).status == 200
+    finally:
+        for connection in storm:
+            connection.close()
+    assert read_info(rig.home.info_file) == info
+    assert "connections have to wait" not in rig.home.log_file.read_text()
 
 
 def _is_closed(connection):

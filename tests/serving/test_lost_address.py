@@ -70,6 +70,18 @@ def test_only_own_files_are_removed(home):
         assert not any(path.exists() for path in (home.socket, home.info_file, home.token_file))
 
 
+def test_a_shortage_of_descriptors_is_no_lost_address(home, monkeypatch):
+    with claim(home), listen(home, 0) as address:
+
+        def fail(*_):
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.read_bytes", fail)
+            patch.setattr("pathlib.Path.open", fail)
+            assert address.is_ours()
+
+
 def test_left_overs_of_killed_engines_are_removed(home):
     left = [home.folder / f"{home.info_file.name}.12.tmp", home.folder / f"{home.token_file.name}.12.tmp"]
     others = home.folder / "engine-other.json.12.tmp"

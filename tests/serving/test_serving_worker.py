@@ -411,6 +411,19 @@ async def test_a_thread_that_vanished_is_noticed(stepping, monkeypatch):
     assert worker.has_died()
 
 
+async def test_the_next_key_is_not_refused_for_the_one_it_cancelled(slots, stepping, ask):
+    slots._pace.job_s = 30.0  # half of it is longer than the budget below
+    typed = await begin_all(slots, [ask("first", "1" * 10_000, budget_ms=60_000.0)])
+    await until(lambda: slots._running)
+    typed[0].cancel()
+    await asyncio.gather(*typed, return_exceptions=True)
+    assert slots.n_jobs == 1  # it ends with its step, which the gate holds up
+    second = asyncio.create_task(slots.complete(ask("second", "1", budget_ms=10_000.0)))
+    await until(lambda: slots.n_jobs == 2)
+    stepping.gate.set()
+    assert (await second).text == "second"
+
+
 async def test_nobody_joins_who_would_make_another_late(slots, stepping, ask):
     slots._pace.job_s = 1.0
     first = await begin_all(slots, [ask("first", "12", budget_ms=1_500.0)])
