@@ -175,7 +175,8 @@ def test_asking_by_hand_says_why_there_is_nothing(project):
 
 def test_the_popup_menu_and_ghost_text_take_turns(project):
     content = "misses_one = 1\nmisses_two = 2\n\n"
-    screen = project.open(content, "--text", "misses_one", at=(3, 1))
+    alone = "settings = { min_confidence = 0, prefetch = false },"  # what is asked ahead would count as a question
+    screen = project.open(content, "--text", "misses_one", at=(3, 1), options=alone)
     screen.send("A")
     screen.wait_for_ghost("misses_one")
     screen.send("mis")
