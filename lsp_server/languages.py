@@ -5,10 +5,7 @@ Owns the words, and that each language is mentioned once in a session. It does n
 
 from collections.abc import Collection
 
-from ..fim.workspace_files import LANGUAGE_BY_SUFFIX
 from .answers import Answer, Ask
-
-_PROGRAMMING = frozenset(LANGUAGE_BY_SUFFIX.values())
 
 
 def about_language(language: str, known: Collection[str]) -> str | None:
@@ -40,7 +37,13 @@ class LanguageNotes:
         if ask.invoked and not answer.text and answer.cause not in ("superseded", "stale"):
             self._mentioned.add(language)
             return f"no suggestion: {answer.reason}; {about}"
-        if is_new and (ask.invoked or (answer.cause == "gated" and language in _PROGRAMMING)):
+        if is_new and (ask.invoked or (answer.cause == "gated" and _is_programming(language))):
             self._mentioned.add(language)
             return about
         return None
+
+
+def _is_programming(language: str) -> bool:
+    from ..fim.workspace_files import LANGUAGE_BY_SUFFIX  # late: it delays the language server
+
+    return language in LANGUAGE_BY_SUFFIX.values()
