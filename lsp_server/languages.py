@@ -5,15 +5,17 @@ Owns the words, and that each language is mentioned once in a session. It does n
 
 from collections.abc import Collection
 
+from ..fim.gating import KNOWN_LANGUAGES
+from ..fim.printable import printable
 from .answers import Answer, Ask
 
 
 def about_language(language: str, known: Collection[str]) -> str | None:
-    """One line about a language outside the setting `languages`; None for a known one."""
-    if language in known:
+    """One line about a language that neither the model nor the setting `languages` knows; None for a known one."""
+    if language in known or language in KNOWN_LANGUAGES:
         return None
     return (
-        f"the built-in model knows only Python: in {language} it makes no automatic suggestions, and on request it"
+        f"the built-in model knows only Python: in {printable(language)} it makes no automatic suggestions, and on request it"
         " guesses (see the setting languages)"
     )
 
