@@ -15,8 +15,8 @@ def about_language(language: str, known: Collection[str]) -> str | None:
     if language in known or language in KNOWN_LANGUAGES:
         return None
     return (
-        f"the built-in model knows only Python: in {printable(language)} it makes no automatic suggestions, and on request"
-        " it guesses (see the setting languages)"
+        f"the built-in model knows only Python: in {printable(language)} it makes no automatic suggestions, and on"
+        " request it guesses (see the setting languages)"
     )
 
 
