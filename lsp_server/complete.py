@@ -54,7 +54,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     about = about_language(document.language, Settings().languages)
     if about is not None:
         _say(about)
-    if not facts["text"]:
+    if not facts["text"] and (about is None or options.invoke):
         _say(_why_nothing(facts, options.invoke))
     return UNKNOWN_LANGUAGE if about is not None and not options.invoke else 0
 

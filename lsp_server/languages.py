@@ -5,19 +5,18 @@ Owns the words, and that each language is mentioned once in a session. It does n
 
 from collections.abc import Collection
 
-from ..fim.workspace_files import LANGUAGE_BY_SUFFIX
+from ..fim.gating import KNOWN_LANGUAGES
+from ..fim.printable import printable
 from .answers import Answer, Ask
-
-_PROGRAMMING = frozenset(LANGUAGE_BY_SUFFIX.values())
 
 
 def about_language(language: str, known: Collection[str]) -> str | None:
-    """One line about a language outside the setting `languages`; None for a known one."""
-    if language in known:
+    """One line about a language that neither the model nor the setting `languages` knows; None for a known one."""
+    if language in known or language in KNOWN_LANGUAGES:
         return None
     return (
-        f"the built-in model knows only Python: in {language} it makes no automatic suggestions, and on request it"
-        " guesses (see the setting languages)"
+        f"the built-in model knows only Python: in {printable(language)} it makes no automatic suggestions, and on"
+        " request it guesses (see the setting languages)"
     )
 
 
@@ -40,7 +39,13 @@ class LanguageNotes:
         if ask.invoked and not answer.text and answer.cause not in ("superseded", "stale"):
             self._mentioned.add(language)
             return f"no suggestion: {answer.reason}; {about}"
-        if is_new and (ask.invoked or (answer.cause == "gated" and language in _PROGRAMMING)):
+        if is_new and (ask.invoked or (answer.cause == "gated" and _is_programming(language))):
             self._mentioned.add(language)
             return about
         return None
+
+
+def _is_programming(language: str) -> bool:
+    from ..fim.workspace_files import LANGUAGE_BY_SUFFIX  # late: it delays the language server
+
+    return language in LANGUAGE_BY_SUFFIX.values()

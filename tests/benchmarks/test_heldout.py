@@ -72,7 +72,7 @@ def run(place, *options):
     """Run the command; returns the JSON that it wrote."""
     target = place / "result.json"
     fixed = ("--model", place / "tiny", "--corpus", place, "--dtype", "float32", "--json", target)
-    assert main([str(each) for each in ("heldout", *fixed, *options)]) == 0
+    assert main([str(each) for each in (*fixed, *options)]) == 0
     return json.loads(target.read_text())
 
 
@@ -223,7 +223,7 @@ def test_no_cap_means_none_that_an_answer_could_reach(infiller):
     ],
 )
 def test_what_can_be_mended_is_said_in_one_line(place, options, message):
-    fixed = ["heldout", "--model", str(place / "tiny"), "--corpus", str(place), "--holes", "1", "--workers", "1"]
+    fixed = ["--model", str(place / "tiny"), "--corpus", str(place), "--holes", "1", "--workers", "1"]
     with pytest.raises(InputError, match=message) as raised:
         main([*fixed, *options])
     assert "\n" not in str(raised.value)
@@ -232,7 +232,7 @@ def test_what_can_be_mended_is_said_in_one_line(place, options, message):
 def test_a_damaged_corpus_is_said_in_one_line(place, tmp_path):
     (tmp_path / "valid.jsonl.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match="damaged"):
-        main(["heldout", "--split", "valid", "--model", str(place / "tiny"), "--corpus", str(tmp_path)])
+        main(["--split", "valid", "--model", str(place / "tiny"), "--corpus", str(tmp_path)])
 
 
 def test_what_happens_in_a_worker_reaches_the_caller(place):
@@ -252,7 +252,7 @@ def test_what_happens_in_a_worker_reaches_the_caller(place):
 def test_files_to_write_are_checked_before_anything_is_measured(tmp_path):
     answers = tmp_path / "answers.jsonl"
     with pytest.raises(InputError, match="the same file"):
-        main(["heldout", "--json", str(answers), "--resume", str(tmp_path / "." / "answers.jsonl")])
+        main(["--json", str(answers), "--resume", str(tmp_path / "." / "answers.jsonl")])
     with pytest.raises(InputError, match="is no file"):
-        main(["heldout", "--json", str(tmp_path)])
+        main(["--json", str(tmp_path)])
     assert not answers.exists()

@@ -21,8 +21,13 @@ def asked(language: str, *, invoked: bool, text: str = "", cause: Any = "nothing
 def test_a_known_language_is_never_mentioned():
     notes = LanguageNotes()
     assert about_language("python", KNOWN) is None
+    assert about_language("python", ("javascript",)) is None  # a person has switched it off, and knows
     assert notes.note(*asked("python", invoked=True), KNOWN) is None
     assert notes.note(*asked("javascript", invoked=True), ("python", "javascript")) is None
+
+
+def test_a_language_id_is_an_editors_word():
+    assert r"\x1b[31m" in str(about_language("\x1b[31m", KNOWN))
 
 
 def test_typing_in_a_programming_language_is_mentioned_once():

@@ -43,7 +43,10 @@ def engine(environ):
 
 def quicksilver(environ, *arguments, timeout_s=60):
     command = [*QUICKSILVER, *map(str, arguments)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False)
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False)
+    lines = result.stderr.splitlines(keepends=True)
+    result.stderr = "".join(line for line in lines if not line.endswith(" …\n"))  # what a slow machine waits for
+    return result
 
 
 def source(tmp_path, data=b"class A:\n    def f(self):\n        \n"):
@@ -74,6 +77,7 @@ def test_complete_in_another_language(environ, engine, tmp_path):
     silent = quicksilver(environ, "complete", f"{file}:1:9")
     assert (silent.returncode, silent.stdout) == (3, "")
     assert "knows only Python" in silent.stderr and "javascript" in silent.stderr
+    assert silent.stderr.count("\n") == 1
     asked = quicksilver(environ, "complete", f"{file}:1:9", "--invoke")
     assert (asked.returncode, asked.stdout) == (0, "self.misses = 0\n")
     assert "knows only Python" in asked.stderr

@@ -23,7 +23,7 @@ from quicksilver.lsp_server.on_show import last_shown
 from quicksilver.lsp_server.protocol import StrictServer
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
-from quicksilver.lsp_server.trace_view import draw_trace, visible
+from quicksilver.lsp_server.trace_view import draw_frame, draw_trace, visible
 
 
 def document(text="value = \n", uri="file:///a.py"):
@@ -270,6 +270,8 @@ def test_a_frame_shows_masks_new_and_kept_and_one_end():
     frame = {"step": 3, "elapsed_ms": 12.34, "cells": [{"text": text, "state": state} for text, state in cells]}
     first = draw_trace([frame], "x = ", " # y").plain.splitlines()[0]
     assert first == "step   3     12.3 ms  x = a⏎b░░∎ # y"
+    [new] = [span.style for span in draw_frame(frame, "x = ", "").spans if "green" in str(span.style)]
+    assert "dim" not in str(new) and draw_frame(frame, "", "").style == ""
 
 
 def test_nothing_that_a_terminal_acts_on_is_shown():

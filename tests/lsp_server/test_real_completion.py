@@ -45,7 +45,9 @@ def quicksilver(environ, *arguments, cwd=None):
 
 def test_complete_json_on_a_file_elsewhere(environ, tmp_path):
     (tmp_path / "sizes.py").write_text(SOURCE, encoding="utf-8")
-    result = quicksilver(environ, "complete", "sizes.py:9:12", "--json", "--budget-ms", 60_000, cwd=tmp_path)
+    result = quicksilver(
+        environ, "complete", "sizes.py:9:12", "--invoke", "--json", "--budget-ms", 60_000, cwd=tmp_path
+    )
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)
     assert facts["cause"] in ("answered", "unsure", "nothing")
@@ -62,6 +64,7 @@ def test_the_trace_ends_in_the_text(environ, tmp_path):
         environ,
         "complete",
         f"{tmp_path / 'sizes.py'}:9:12",
+        "--invoke",
         "--trace",
         "--json",
         "--policy",
@@ -107,7 +110,7 @@ def test_doctor_demo_and_bench(environ, tmp_path):
     (tmp_path / "holes.toml").write_text(HOLE, encoding="utf-8")
     demo = quicksilver(environ, "demo", "--examples", tmp_path)
     assert demo.returncode == 0, demo.stderr
-    assert " equal what had stood there" in demo.stdout
+    assert " exactly what was cut out" in demo.stdout
     file = tmp_path / "latency.json"
     small = ("--model", NANO, "--keys", 3, "--starts", 1, "--cold", 1, "--steps", 4, "--tokens", 8)
     bench = quicksilver(environ, "bench", "latency", *small, "--json", file)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED
 from quicksilver.fim.errors import EngineUnavailable
 from quicksilver.serving.home import (
     MAX_SOCKET_BYTES,
@@ -28,6 +29,13 @@ def test_one_engine_per_model_and_version(tmp_path, monkeypatch):
     assert built_in.socket != other.socket
     monkeypatch.setattr("quicksilver.serving.home.package_version", lambda: "99")
     assert find_home(environ=environ).socket != built_in.socket
+
+
+def test_the_default_model_is_one_engine_named_or_not(tmp_path):
+    environ = {"QUICKSILVER_HOME": str(tmp_path)}
+    best, other = (CHECKPOINTS / name for name in EMBEDDED[:2])
+    assert find_home(best, environ) == find_home(environ=environ)
+    assert find_home(other, environ) != find_home(environ=environ)
 
 
 def test_spelling_of_the_model_path_does_not_matter(tmp_path):
