@@ -23,7 +23,7 @@ from .line_scan import in_triple_quotes
 from .syntax_kinds import COMMENTS
 
 MAX_CHARS = 1_000_000
-MAX_QUICK_CHARS = 500  # new ones: .15 s at the worst of 76 monstrous texts in 12 languages (2 CPU cores, 2026-11-29)
+MAX_QUICK_CHARS = 500  # new ones: .1 s at the worst of 76 monstrous texts in 12 languages (2 CPU cores, 2026-11-29)
 MAX_PARSE_S = 0.5  # 1 MB of ordinary Python takes 0.1 s, of nothing but errors 0.45 s (2 CPU cores, 2026-11-22)
 # CPU time. A text that is read more slowly is monstrous, and must not get to its end, where tree-sitter may take the
 # square of its length without a stop (3 KB of `a=>` in C: 0.1 s, then 2 s). None of 2,090 real texts came near it.
