@@ -83,8 +83,8 @@ def test_a_killed_server_leaves_no_process():
     assert psutil.wait_procs([watch], timeout=LONG_S)[1] == []
 
 
-async def test_a_language_server_in_one_long_call_ends_with_its_editor(editor, records):
-    async with editor("--hold-lock") as client:
+async def test_a_language_server_in_one_long_call_ends_with_its_editor(piped_editor, records):
+    async with piped_editor("--hold-lock") as client:
         client.open("file:///a.py", "x = ")
         client.ask(
             "textDocument/inlineCompletion",
