@@ -15,7 +15,8 @@ N_PLACES = 20  # of a line of an answer that are looked at
 
 _QUOTE_OR_ESCAPE = re.compile(r"\\.|\"\"\"|'''|[\"']", re.DOTALL)
 _CODE_SIGN = re.compile(
-    r"\s*(?:[-+*/|&:]?=(?!=)|==|!=|->)\s|\(.*\)|\[.*\]|:$|\b(?:return|import|def|class)\s", re.MULTILINE
+    r"(?<!\s)\s*(?:[-+*/|&:]?=(?!=)|==|!=|->)\s|\([^)\n]{0,200}\)|\[[^]\n]{0,200}\]|:$|\b(?:return|import|def|class)\s",
+    re.MULTILINE,
 )
 
 

@@ -6,6 +6,7 @@ an answer is made.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from ..fim.document import Document, TextChange
@@ -15,6 +16,8 @@ from .answers import Answer, Ask, Item, SelectedItem
 from .inline_completion import Surroundings, complete_inline, nothing
 from .reading_ahead import surroundings_of
 from .settings import Settings
+
+_WORD = re.compile(r"\w+")
 
 
 async def extend_item(
@@ -30,7 +33,11 @@ async def extend_item(
     start, end = (document.position_at(offset, "utf-32") for offset in (item.start, item.end))
     then = document.with_changes([TextChange(start, end, item.text)], document.version, "utf-32")
     question = replace(ask, document=then, offset=item.start + len(item.text), selected=None)
-    found = await complete_inline(question, settings, engine, encoding, surroundings_of(question, around))
+    words = frozenset(_WORD.findall(item.text))  # the editor's menu knows them
+    after = replace(
+        surroundings_of(question, around), stands_elsewhere=lambda word: word in words or around.stands_elsewhere(word)
+    )
+    found = await complete_inline(question, settings, engine, encoding, after)
     return _extending(item, found, document, encoding)
 
 

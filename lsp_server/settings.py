@@ -13,8 +13,8 @@ from typing import Any, get_args
 from ..fim.rules import RULES
 from ..fim.types import PolicyName
 
-# Confidence is calibrated on programs that are typed (decision 26): of what is .85 to .9 sure, .85 was right in new files,
-# of what is surer .91 to .95.
+# Confidence is calibrated on programs that are typed (decision 26): of what is .85 to .9 sure, .85 was right in new
+# files, of what is surer .91 to .95.
 MIN_CONFIDENCE = 0.85
 MAX_GLOBS, MAX_GLOB_CHARS = 200, 1_000
 LOG_LEVELS = ("debug", "info", "warning", "error")

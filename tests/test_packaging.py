@@ -157,17 +157,22 @@ def required(wheel: zipfile.ZipFile) -> set[str]:
 
 
 def imported() -> set[str]:
-    """Names of the distributions that our packages import, at any depth of the code."""
+    """Names of the distributions that our packages import, at any depth of the code.
+
+    A script imports the modules beside it by their bare names: these are ours.
+    """
     names: set[str] = set()
+    own: set[str] = set()
     for path in (path for folder in package_folders() for path in (ROOT / folder).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
+                own |= {node.module} & {beside.stem for beside in path.parent.glob("*.py")}
     names |= {package for package, _ in GRAMMARS.values()}  # imported by name when they are wanted
     providers = packages_distributions()
-    return {canonicalize_name(providers.get(name, [name])[0]) for name in names - sys.stdlib_module_names}
+    return {canonicalize_name(providers.get(name, [name])[0]) for name in names - own - sys.stdlib_module_names}
 
 
 def test_what_is_imported_is_declared_and_the_other_way_round(wheel: zipfile.ZipFile) -> None:

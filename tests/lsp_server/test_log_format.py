@@ -20,8 +20,8 @@ def test_a_record_is_not_longer_than_a_person_reads():
     assert len(PrintableFormatter("%(message)s").format(record)) <= PrintableFormatter.MAX_CHARS
 
 
-async def test_the_servers_log_has_this_form(editor):
-    async with editor() as client:
+async def test_the_servers_log_has_this_form(piped_editor):
+    async with piped_editor() as client:
         client.insert(FORGED, 2, (0, 0), "x")
         await client.request("quicksilver/workspace", None)
         await client.stop()
