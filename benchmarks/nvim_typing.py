@@ -44,7 +44,7 @@ local file = assert(io.open([[{record}]], 'a'))
 local last
 local timer = vim.uv.new_timer()
 timer:start(0, 5, vim.schedule_wrap(function()
-  local text = require('quicksilver.ghost').text(0) or ''
+  local text = require('quicksilver.ghost').text(vim.api.nvim_get_current_buf()) or ''
   local cursor = vim.api.nvim_win_get_cursor(0)
   local at = vim.api.nvim_buf_get_offset(0, cursor[1] - 1) + cursor[2]
   local now = text .. '\\0' .. at
