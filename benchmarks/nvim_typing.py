@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,13 @@ from ..fim.errors import EngineUnavailable, InputError
 from ..lsp_server.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
 from ..serving.home import HOME_VARIABLE
 from . import replay_scores as scores
+from .ghost_record import GhostRecord, GhostScreen, Look
 from .machine import machine
 from .nvim_latency import PLUGIN, Terminal, nvim_terminal, version_of
 from .replay_blocks import Block
 from .replay_report import show_table
 from .replay_run import Shown
-from .replay_typist import Typist, n_equal
+from .replay_typist import Typist
 
 STILL_MS = 300.0
 N_CHARS_MIN = 3  # of a text that is worth the Tab key
@@ -201,7 +202,7 @@ def _type_program(plan: TypingPlan, block: Block, folder: Path, environ: Mapping
         terminal.drain(2.0)
         terminal.write("i")
         terminal.drain(0.5)
-        typed = _Typing(block, Typist(plan.seed, "strict"), terminal, Record(record)).run()
+        typed = _Typing(block, Typist(plan.seed, "strict"), terminal, GhostRecord(record)).run()
         terminal.write("\x1b")
         terminal.drain(0.3)
         terminal.write(":wq\r")
@@ -210,94 +211,12 @@ def _type_program(plan: TypingPlan, block: Block, folder: Path, environ: Mapping
     return typed
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was on the screen from at_ms (of the monotonic clock) on: the cursor's offset, and the ghost text."""
-
-    at_ms: float
-    offset: int
-    text: str
-
-
-class Record:
-    """The observer's file, read as it grows."""
-
-    def __init__(self, file: Path) -> None:
-        self._file, self._position, self._rest = file, 0, b""
-
-    def new(self) -> Iterator[Look]:
-        """What has been written since the last call."""
-        if not self._file.exists():
-            return
-        with self._file.open("rb") as file:
-            file.seek(self._position)
-            data = file.read()
-        self._position += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            yield Look(*json.loads(line))
-
-
-class Screen:
-    """The ghost texts that came up, from the looks of the observer.
-
-    A text that goes on where its beginning was typed is the same text. Between a key and the plugin's next drawing
-    there may be a look without a text or with the old one: what comes back within GAP_MS never went.
-    """
-
-    GAP_MS = 25.0
-
-    def __init__(self, block: Block) -> None:
-        self._block = block
-        self.shown: list[Shown] = []
-        self.now: Shown | None = None
-        self._gone_ms: float | None = None
-
-    def take(self, look: Look) -> None:
-        """Take over one look."""
-        now = self.now
-        if now is not None and self._goes_on(now, look):
-            self._gone_ms = None
-            return
-        if now is not None and not look.text:
-            if self._gone_ms is None:
-                self._gone_ms = look.at_ms
-            return
-        if now is not None:
-            self._end(now, look)
-        if look.text:
-            n_right = n_equal(look.text, self._block.target[look.offset :])
-            self.now = Shown(at=look.offset, text=look.text, n_right=n_right, from_ms=look.at_ms)
-
-    def settle(self, now_ms: float, offset: int) -> None:
-        """A text that has not come back is gone."""
-        if self.now is not None and self._gone_ms is not None and now_ms - self._gone_ms > self.GAP_MS:
-            self._end(self.now, Look(self._gone_ms, offset, ""))
-
-    def rest(self, offset: int) -> str:
-        """What of the text on the screen is still to be typed."""
-        if self.now is None or self._gone_ms is not None:
-            return ""
-        return self.now.text[max(0, offset - self.now.at) :]
-
-    def _goes_on(self, now: Shown, look: Look) -> bool:
-        n_typed = look.offset - now.at
-        return 0 <= n_typed < len(now.text) and bool(look.text) and now.text.endswith(look.text)
-
-    def _end(self, now: Shown, look: Look) -> None:
-        now.to_ms = look.at_ms if self._gone_ms is None else self._gone_ms
-        was_typed = self._block.target[now.at : look.offset].startswith(now.text)
-        now.ends = "accepted" if now.n_accepted else "typed" if was_typed else "gone"
-        self.shown.append(now)
-        self.now, self._gone_ms = None, None
-
-
 class _Typing:
     """One program at one keyboard."""
 
-    def __init__(self, block: Block, typist: Typist, terminal: Terminal, record: Record) -> None:
+    def __init__(self, block: Block, typist: Typist, terminal: Terminal, record: GhostRecord) -> None:
         self._block, self._typist, self._terminal, self._record = block, typist, terminal, record
-        self._screen = Screen(block)
+        self._screen = GhostScreen(block)
         self._typed = Typed(block=block)
         self._at = 0
 

@@ -24,7 +24,7 @@ from ..fim.types import Completion, CompletionRequest
 from ..lsp_server.cli import log_to_stderr
 from ..lsp_server.engine_care import ManagedEngine
 from ..lsp_server.server import CompletionServer
-from ..lsp_server.settling import Clock
+from ..lsp_server.settling import SettleClock
 from ..lsp_server.stdio import serve_stdio
 from ..serving.client import EngineClient
 from ..serving.home import find_home
@@ -149,7 +149,7 @@ def main() -> int:
     time_between = KeyTime()
     engine = RememberingEngine(client, Memory(options.memory), time_between, options.fixed_ms)
     server = CompletionServer(engine, "replay")
-    server.clock = Clock(time_between.now_s, time_between.sleep)
+    server.clock = SettleClock(time_between.now_s, time_between.sleep)
     time_between.tell_late = lambda facts: server.protocol.notify(LATE, facts)
 
     def press(ls: CompletionServer, key: tuple[float, float]) -> None:

@@ -33,7 +33,7 @@ from .reading_ahead import look_ahead
 from .selected_item import extend_item
 from .sessions import Session, Sessions
 from .settings import Settings
-from .settling import Clock, hold, settle
+from .settling import SettleClock, hold, settle
 from .status import Status
 from .workspace import Workspace
 from .workspace_handlers import FEATURES, READERS
@@ -56,7 +56,7 @@ class CompletionServer(StrictServer):
         self.switched: bool | None = None  # on or off by hand, None where nobody did
         self.complaints: set[str] = set()  # about settings, as told
         self.encoding: PositionEncoding = "utf-16"
-        self.clock = Clock()
+        self.clock = SettleClock()
         self.sessions = Sessions()
         self.notebooks = Notebooks()
         self.answers = Answers()

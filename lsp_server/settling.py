@@ -27,7 +27,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Clock:
+class SettleClock:
     """Seconds of a monotonic clock, and a sleep that agrees with it."""
 
     now_s: Callable[[], float] = time.perf_counter
@@ -51,7 +51,7 @@ def hold(ask: Ask, answer: Answer, shown: LastShown | None, held: Held | None, a
     return None if text is None else Held(text, asked_s)
 
 
-async def settle(answer: Answer, held: Held, settle_ms: float, clock: Clock) -> Answer:
+async def settle(answer: Answer, held: Held, settle_ms: float, clock: SettleClock) -> Answer:
     """The answer once its text has been wanted for settle_ms; its timings tell how long it was held back."""
     wait_s = held.since_s + settle_ms / 1000 - clock.now_s()
     if wait_s <= 0:

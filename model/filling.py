@@ -28,7 +28,7 @@ from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
 from .line_start import NONE, Indentation, indentation, with_prefix
-from .prefixes import Cursor, PrefixRanker, with_prefixes
+from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
 from .row import Row
 from .tokenizer import CodeTokenizer
@@ -302,7 +302,7 @@ class Filling:
 
     def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
         self._trace(judged[0].candidate.tokens)
-        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, Cursor.of(self.request.hole))
+        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, CursorFacts.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:

@@ -45,7 +45,7 @@ def places(judged: Judged, tokenizer: CodeTokenizer) -> list[Place]:
 
 
 @dataclass(frozen=True)
-class Cursor:
+class CursorFacts:
     """What the regression sees of the cursor: the line so far, whether it stands in prose, whether no text follows."""
 
     left: str
@@ -53,12 +53,12 @@ class Cursor:
     nothing_below: bool = False
 
     @classmethod
-    def of(cls, hole: Hole) -> "Cursor":
+    def of(cls, hole: Hole) -> "CursorFacts":
         """The cursor of a hole."""
         return cls(hole.prefix.rpartition("\n")[2], hole.in_prose, not hole.suffix.strip())
 
 
-def features(judged: Judged, place: Place, rivals: Sequence[Judged], cursor: Cursor) -> dict[str, float]:
+def features(judged: Judged, place: Place, rivals: Sequence[Judged], cursor: CursorFacts) -> dict[str, float]:
     """What the regression sees of a candidate up to a place; rivals are all candidates."""
     candidate, draft = judged.candidate, judged.candidate.draft
     log_probs = judged.verified.log_probs[: place.n_tokens].tolist()
@@ -127,7 +127,7 @@ FEATURES = (
 
 
 def with_prefixes(
-    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: Cursor
+    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: CursorFacts
 ) -> list[Judged]:
     """The same candidates with the probabilities of their prefixes.
 
@@ -139,7 +139,7 @@ def with_prefixes(
 
 
 def _probable(
-    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: Cursor
+    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: CursorFacts
 ) -> Iterator[tuple[int, float]]:
     for place in places(judged, tokenizer):
         if ranker is None:

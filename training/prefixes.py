@@ -21,7 +21,7 @@ from ..fim.types import CompletionRequest
 from ..model.asks import never
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
-from ..model.prefixes import Cursor, PrefixRanker, features, places
+from ..model.prefixes import CursorFacts, PrefixRanker, features, places
 from ..model.ranker import Judged
 from .corpus import Document
 from .ranker import N_OFFERS, OFFER_SHARE, Cut, pools_of, regression
@@ -73,11 +73,13 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
 def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]:
     """The places of all candidates of one hole, as the infiller's own ranker judges them."""
     drafts, everything = drive(infiller.run, infiller.filling(of.request, never).candidates())
-    cursor = Cursor.of(of.request.hole)
+    cursor = CursorFacts.of(of.request.hole)
     return [*_examples(infiller, drafts, cursor, of.truth), *_examples(infiller, everything, cursor, of.truth)]
 
 
-def _examples(infiller: DenoisingInfiller, judged: Sequence[Judged], cursor: Cursor, truth: str) -> list[PrefixExample]:
+def _examples(
+    infiller: DenoisingInfiller, judged: Sequence[Judged], cursor: CursorFacts, truth: str
+) -> list[PrefixExample]:
     """One example for each distinct text, of the likeliest candidate that begins with it.
 
     Only one text is shown in the end. Counted once for every candidate that agrees, right texts would weigh too much.

@@ -10,7 +10,7 @@ from quicksilver.fim.reuse import Shown
 from quicksilver.lsp_server.answers import Answer, Ask
 from quicksilver.lsp_server.headless import INLINE_COMPLETION, completion_params
 from quicksilver.lsp_server.on_show import LastShown
-from quicksilver.lsp_server.settling import Clock, Held, hold, settle
+from quicksilver.lsp_server.settling import Held, SettleClock, hold, settle
 
 TEXT = "value = "
 
@@ -74,7 +74,7 @@ async def test_the_wait_is_what_is_left_and_is_told():
     async def sleep(seconds):
         slept.append(round(seconds, 6))
 
-    clock = Clock(lambda: 1.07, sleep)
+    clock = SettleClock(lambda: 1.07, sleep)
     found = await settle(replace(answer(ask(), "x"), timings_ms={"total": 70.0}), held("x"), 100.0, clock)
     assert slept == [0.03]
     assert found.timings_ms == pytest.approx({"settle": 30.0, "total": 100.0})
