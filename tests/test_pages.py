@@ -37,8 +37,9 @@ SHELL_ENDS = frozenset({"|", "||", "&", "&&", ";", ">", "<"})
 FILE = re.compile(r"^(?:[\w.*-]+/)*[\w*-][\w.*-]*\.(?:py|md|el|lua|txt|sh|mjs|js|toml|json)$")
 # Named by pages, but written by programs or other people, and so not in the tree.
 FOREIGN = frozenset(
-    "config.json generation_config.json tokenizer.json model.safetensors.index.json vocab.json merges.txt plan.json"
-    " samples.md sources.json secrets.json secrets.toml setup.py init.el docs/decisions/NNNN-name.md languages.toml coc-settings.json".split()
+    {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors.index.json", "vocab.json"}
+    | {"merges.txt", "plan.json", "samples.md", "sources.json", "secrets.json", "secrets.toml", "setup.py", "init.el"}
+    | {"docs/decisions/NNNN-name.md", "languages.toml", "coc-settings.json"}
 )
 
 
@@ -191,6 +192,16 @@ def test_commands_and_options_exist(name, capsys):
     assert faults == []
 
 
+def test_the_readme_has_every_command(capsys):
+    named = {" ".join(arguments[:n]) for _, arguments in command_lines(read(ROOT / "README.md")) for n in (1, 2)}
+    for path in ((), ("bench",), ("eval",)):
+        parser = parser_of(path)
+        assert parser is not None
+        children = [each.choices for each in parser._actions if each.nargs == argparse.PARSER and each.choices]
+        commands = {" ".join([*path, name]) for name in children[0]}
+        assert commands and commands <= named
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_make_targets_npm_scripts_and_variables_exist(name):
     makefile = read(ROOT / "Makefile")
@@ -203,8 +214,8 @@ def test_make_targets_npm_scripts_and_variables_exist(name):
             variables = [word.partition("=")[0] for word in parts if "=" in word]
             missing += [word for word in variables if not re.search(rf"\b{word}\b", makefile)]
             missing += [word for word in parts[1:] if re.fullmatch(r"[a-z-]+", word) and word not in targets]
-        missing += [after for word, after in zip(parts, parts[1:], strict=False) if word == "run" and parts[0] == "npm"
-                    and after not in scripts]  # fmt: skip
+        if parts[:2] == ["npm", "run"] and parts[2] not in scripts:
+            missing.append(parts[2])
     assert missing == []
 
 
