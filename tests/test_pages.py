@@ -24,7 +24,10 @@ PAGES = sorted(
     {ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("editors/*/README.md")}
     - {ROOT / "docs" / "log.md"}
 )
-LINKING = sorted({*PAGES, ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("editors/vscode/**/*.md")})
+CARDS = ROOT.glob("model/checkpoints/*/MODEL_CARD.md")
+LINKING = sorted(
+    {*PAGES, ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("editors/vscode/**/*.md"), *CARDS}
+)
 LINKING = [page for page in LINKING if "node_modules" not in page.parts]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
