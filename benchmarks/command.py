@@ -92,7 +92,9 @@ def main(argv: Sequence[str]) -> int:
     steps.add_argument("--tokens", type=int, default=32, help="of a canvas (32)")
     steps.add_argument("--rounds", type=int, default=20, help="turns of each (20)")
     steps.set_defaults(run=_steps)
-    nvim = benchmarks.add_parser("nvim", help="from a key to grey text in a real Neovim, before a server without model")
+    nvim = benchmarks.add_parser(
+        "nvim", help="from a key to ghost text in a real Neovim, in front of a server without model"
+    )
     nvim.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     nvim.add_argument("--nvim", action="append", metavar="PROGRAM", help="which one, or several (nvim)")
     nvim.add_argument("--keys", type=int, default=100, help="how many (100)")

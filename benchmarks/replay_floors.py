@@ -1,4 +1,4 @@
-"""What a replay is compared with: sources of grey text that need no model, and one that knows the answer.
+"""What a replay is compared with: sources of ghost text that need no model, and one that knows the answer.
 
 none: nothing. words: the completion of the word at the cursor from the words of the buffer, as every editor has it.
 copied-line: the rest of the nearest line that begins as this one does. oracle: the rest of the line that will be

@@ -1,7 +1,7 @@
-"""One block typed by one person with one source of grey text: the events, in order of time.
+"""One block typed by one person with one source of ghost text: the events, in order of time.
 
-Owns the race between the next key and the grey text. In discrete time clocks jump; in real time the same loop sleeps.
-An editor keeps grey text while what is typed agrees with it, until the next answer says otherwise.
+Owns the race between the next key and the ghost text. In discrete time clocks jump; in real time the same loop sleeps.
+An editor keeps ghost text while what is typed agrees with it, until the next answer says otherwise.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from .replay_typist import ACCEPT_MS, FLICKER_MS, Decision, Typist, n_equal
 
 @dataclass(kw_only=True)
 class Shown:
-    """Grey text from coming up to going away: where it began, what it said, and what became of it.
+    """Ghost text from coming up to going away: where it began, what it said, and what became of it.
 
     text is all of it as it first came up at target[at]; n_right of its characters are what was to be written. ends:
     "accepted" (n_accepted characters of the block came from it), "typed" (the person wrote just that), "gone".

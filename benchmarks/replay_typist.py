@@ -1,4 +1,4 @@
-"""The person of a replay: when the next key comes, when grey text is noticed, and how much of it is accepted.
+"""The person of a replay: when the next key comes, when ghost text is noticed, and how much of it is accepted.
 
 Owns times and decisions, all drawn from a seed and the place in the text, so that every variant of the product meets
 the same person. Knows no server. Times are milliseconds.

@@ -1,4 +1,4 @@
-"""Everything that can be left out of a completion, by name: for ablations, and for whoever likes one of them not."""
+"""Everything that can be left out of a completion, by name: for ablations, and for users who want one off."""
 
 from .gating import GATING_RULES
 from .hole import HOLE_RULES

@@ -166,7 +166,9 @@ SETTINGS: Mapping[str, Setting] = {
     "languages": Setting(_languages, "LSP language ids with automatic suggestions; others get them on request only."),
     "prose": Setting(_boolean, "Make automatic suggestions in comments and docstrings too."),
     "workspace": Setting(
-        _boolean, "Learn from other files of the workspace, by its ignore files; nothing is kept on disk."
+        _boolean,
+        "Read other files of the workspace to complete better, but none that its ignore files name; nothing is kept on"
+        " disk.",
     ),
     "exclude": Setting(
         _globs, "Globs, as in a `.gitignore` at the workspace's root, of files that are never looked at."
@@ -174,8 +176,8 @@ SETTINGS: Mapping[str, Setting] = {
     "max_workspace_files": Setting(_whole_number(0, 100_000), "The most files that are indexed."),
     "settle_ms": Setting(
         _short_time,
-        "Milliseconds that a new suggestion must have been wanted before it appears, so that it does not change with"
-        " every key; 0 shows it at once. What continues the text on the screen never waits.",
+        "Milliseconds that a new suggestion is held back, so that it does not change with every key; 0 shows it at"
+        " once. What continues the text on the screen never waits.",
     ),
     "reuse": Setting(
         _boolean,
@@ -183,16 +185,16 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "prefetch": Setting(_boolean, "While a suggestion is shown, ask ahead for what follows it."),
     "adaptive_debounce": Setting(_boolean, "Wait for as long as your fastest keys take before the engine is asked."),
-    "max_tokens": Setting(_whole_number(1, 1024), "Longest answer in tokens; null leaves it to the engine."),
-    "max_steps": Setting(_whole_number(1, 1024), "Most forwards of the model that an answer may take."),
+    "max_tokens": Setting(_whole_number(1, 1024), "Most tokens of a suggestion; null leaves it to the engine."),
+    "max_steps": Setting(_whole_number(1, 1024), "Most forwards of the model for a suggestion."),
     "policy": Setting(_one_of(POLICIES), f"Unmask policy, one of {', '.join(POLICIES)}; null leaves it to the engine."),
-    "start_engine": Setting(_boolean, "Start the engine with the editor, not with the first question."),
+    "start_engine": Setting(_boolean, "Start the engine with the editor; otherwise the first question starts it."),
     "log_level": Setting(
-        _one_of(LOG_LEVELS), f"Of the server's log: {', '.join(LOG_LEVELS)}; null: as on the command line."
+        _one_of(LOG_LEVELS), f"Level of the server's log: {', '.join(LOG_LEVELS)}; null: that of the command line."
     ),
     "trace": Setting(_boolean, "Keep the denoise steps of each answer for `quicksilver/explain`."),
     "without": Setting(
-        _rules, "Rules and sources to leave out, by name (`fim/rules.py`), to see what they are good for."
+        _rules, "Rules and sources to leave out, by name (`fim/rules.py`), to measure what they are worth."
     ),
 }
 

@@ -11,21 +11,29 @@ from .settings import SETTINGS, Settings, camel_case
 _HEAD = """\
 # Settings
 
-Every editor passes the same settings to the language server: as `initializationOptions`, as its configuration (section
-`quicksilver`), or both, the latter over the former. Names may be written in `snake_case` or `camelCase`; `null` stands
-for the default. A wrong value gives one line and the default. What runs (`path`, `args`, the model) is set where the
-server is started, in the editor's own settings or on the command line, and never by a workspace.
+These settings are the same in every editor. VS Code has them under *Quicksilver* in its settings, Neovim takes them as
+`settings` in `setup()` (`languages` as `filetypes`), Emacs in `quicksilver-settings`. Names may be written in
+`snake_case` or `camelCase`; `null` stands for the default. If a name or value is wrong, the editor shows one line that
+says so, and the default is used.
 
-`quicksilver settings` prints them as a table; `quicksilver settings --markdown` prints this page, which is made from
-`lsp_server/settings.py`.
+Other clients pass them as `initializationOptions`, as their configuration (section `quicksilver`), or both; if they
+differ, the configuration wins. The program, its arguments and the model are set in the editor's own settings or on the
+command line, and never by a workspace.
+
+`quicksilver settings` prints the settings as a table. `quicksilver settings --markdown` prints this page, which is made
+from `lsp_server/settings.py`.
 
 """
+
+
+FOR_DEVELOPERS = frozenset({"trace", "without"})  # not among VS Code's settings
 
 
 def settings_page() -> str:
     """The page, in Markdown."""
     defaults = asdict(Settings())
-    rows = [(f"`{name}`", f"`{camel_case(name)}`", _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS]
+    in_vscode = {name: "" if name in FOR_DEVELOPERS else f"`{camel_case(name)}`" for name in SETTINGS}
+    rows = [(f"`{name}`", in_vscode[name], _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS]
     table = [("setting", "in VS Code", "default", "what it does"), ("---",) * 4, *rows]
     return _HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in table)
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..fim.command_line import Parser
-from ..fim.errors import InputError
+from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from .ending import end_process
 from .home import EngineInfo, find_home
 
@@ -16,10 +16,8 @@ def main(argv: Sequence[str]) -> int:
     Raises InputError for a bad option and EngineUnavailable for an engine that cannot be ended.
     """
     parser = Parser(prog="quicksilver stop", description="Stop the engines of this user.")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="only the one of this checkpoint (default: all)")
+    add_model(parser, about=f"only the one of {', '.join(EMBEDDED)}, or a checkpoint folder (default: all)")
     options = parser.parse_args(list(argv))
-    if options.model is not None and not options.model.expanduser().is_dir():
-        raise InputError(f"there is no checkpoint folder {options.model}")
     home = find_home(options.model)
     files = [home.info_file] if options.model is not None else sorted(home.folder.glob("engine-*.json"))
     stopped = asyncio.run(_end_all(files))

@@ -8,7 +8,7 @@
 
 ;;; Commentary:
 
-;; Owns one question and its answer: whether grey text may be shown at all,
+;; Owns one question and its answer: whether ghost text may be shown at all,
 ;; whether an answer is still about what the person sees, and what the server
 ;; is told of it.  It does not know when to ask.
 
@@ -18,7 +18,7 @@
 (require 'quicksilver-server)
 
 (defcustom quicksilver-inhibit-functions '(quicksilver-popup-p quicksilver-elsewhere-p)
-  "Functions without arguments; where one returns non-nil, no grey text is shown."
+  "Functions without arguments; where one returns non-nil, no ghost text is shown."
   :group 'quicksilver
   :type 'hook)
 
@@ -41,7 +41,7 @@
            (not (memq (bound-and-true-p evil-state) '(insert replace emacs))))))
 
 (defun quicksilver-ask-inhibited-p ()
-  "Whether no grey text may be shown now."
+  "Whether no ghost text may be shown now."
   (run-hook-with-args-until-success 'quicksilver-inhibit-functions))
 
 (defun quicksilver-ask-look ()

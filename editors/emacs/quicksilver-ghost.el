@@ -1,4 +1,4 @@
-;;; quicksilver-ghost.el --- Grey text at the cursor -*- lexical-binding: t; -*-
+;;; quicksilver-ghost.el --- Ghost text at the cursor -*- lexical-binding: t; -*-
 
 ;; Copyright (C) 2026 The Quicksilver authors
 ;; SPDX-License-Identifier: Apache-2.0
@@ -8,7 +8,7 @@
 
 ;;; Commentary:
 
-;; Owns the grey text: what of it fits to the buffer, how it is drawn, and how
+;; Owns the ghost text: what of it fits to the buffer, how it is drawn, and how
 ;; much of it is inserted.  It does not know where texts come from: there is no
 ;; language server here, and no timer.
 ;;
@@ -24,7 +24,7 @@
 (require 'subr-x)
 
 (defgroup quicksilver nil
-  "Completion by a local language server, as grey text at the cursor."
+  "Completion by a local language server, as ghost text at the cursor."
   :group 'convenience
   :prefix "quicksilver-")
 
@@ -36,15 +36,15 @@
   text raw)
 
 (defvar quicksilver-ghost-map (make-sparse-keymap)
-  "Keymap that is active only while grey text is on show.
+  "Keymap that is active only while ghost text is on show.
 What is not bound here does what it always does.")
 
-(defvar-local quicksilver-ghost-shown nil "Non-nil while grey text is on show.")
+(defvar-local quicksilver-ghost-shown nil "Non-nil while ghost text is on show.")
 (defvar-local quicksilver-ghost-offers nil "All offers, the best first.")
 (defvar-local quicksilver-ghost-current nil "The offer on show.")
 (defvar-local quicksilver-ghost--anchor nil "Marker: where the offers begin.")
 (defvar-local quicksilver-ghost--before nil "What stands left of the anchor, in its line.")
-(defvar-local quicksilver-ghost--overlay nil "Holds the grey text; it covers nothing.")
+(defvar-local quicksilver-ghost--overlay nil "Holds the ghost text; it covers nothing.")
 
 (defvar quicksilver-ghost--map-alist `((quicksilver-ghost-shown . ,quicksilver-ghost-map))
   "For `emulation-mode-map-alists', since minor modes bind TAB too.")
@@ -60,7 +60,7 @@ What is not bound here does what it always does.")
     (quicksilver-ghost-refresh)))
 
 (defun quicksilver-ghost-hide (&rest _)
-  "Take the grey text away."
+  "Take the ghost text away."
   (when quicksilver-ghost--overlay
     (delete-overlay quicksilver-ghost--overlay))
   (when quicksilver-ghost--anchor
@@ -125,7 +125,7 @@ What is not bound here does what it always does.")
     (quicksilver-ghost-refresh)))
 
 (defun quicksilver-ghost-take (regexp)
-  "Insert what REGEXP matches at the beginning of the grey text, all of it for nil.
+  "Insert what REGEXP matches at the start of the ghost text; for nil, all of it.
 Return non-nil when nothing of it is left.  Point ends behind what was inserted,
 or at the end of the line when that was all."
   (let* ((left (quicksilver-ghost--left quicksilver-ghost-current))
@@ -137,7 +137,7 @@ or at the end of the line when that was all."
     is-all))
 
 (defun quicksilver-ghost-raw ()
-  "The item that the grey text came from."
+  "The item that the ghost text came from."
   (and quicksilver-ghost-current (quicksilver-ghost-offer-raw quicksilver-ghost-current)))
 
 (defun quicksilver-ghost-units-taken ()

@@ -8,7 +8,7 @@
 
 ;;; Commentary:
 
-;; Owns the seam between the grey text and Emacs' language clients: a handful of
+;; Owns the seam between the ghost text and Emacs' language clients: a handful of
 ;; generic functions over a connection, which is whatever a client calls its
 ;; running server, and the latest status of each.  quicksilver-lsp.el and
 ;; quicksilver-eglot.el answer them.

@@ -1,4 +1,4 @@
-;;; quicksilver.el --- Local code completion as grey text -*- lexical-binding: t; -*-
+;;; quicksilver.el --- Local code completion as ghost text -*- lexical-binding: t; -*-
 
 ;; Copyright (C) 2026 The Quicksilver authors
 ;; SPDX-License-Identifier: Apache-2.0
@@ -17,7 +17,7 @@
 ;;   (setq quicksilver-command '("/path/to/quicksilver" "lsp"))
 ;;   (global-quicksilver-mode)
 ;;
-;; While grey text is on show, TAB takes all of it, C-<right> a word, C-<down> a
+;; While ghost text is on show, TAB takes all of it, C-<right> a word, C-<down> a
 ;; line, M-n and M-p show other texts, and C-g puts it away; typing what it says
 ;; keeps it.  At all other times these keys are what they always were.  The keys
 ;; are in `quicksilver-ghost-map'; `quicksilver-complete' asks by hand and has no
@@ -68,7 +68,7 @@
     (setq quicksilver--grew t)))
 
 (defun quicksilver--post-command ()
-  "Keep the grey text in step with the buffer, and ask for more after typing."
+  "Keep the ghost text in step with the buffer, and ask for more after typing."
   (let ((before quicksilver--seen)
         (grew quicksilver--grew)
         (now (quicksilver-ask-look)))
@@ -109,9 +109,9 @@
 ;;; What to do with it
 
 (defun quicksilver--accept (regexp)
-  "Take what REGEXP matches of the grey text, and tell the server."
+  "Take what REGEXP matches of the ghost text, and tell the server."
   (unless quicksilver-ghost-shown
-    (user-error "There is no grey text"))
+    (user-error "There is no ghost text"))
   (let* ((item (quicksilver-ghost-raw))
          (command (quicksilver-server-get item :command))
          (is-all (quicksilver-ghost-take regexp)))
@@ -126,22 +126,22 @@
                                          #'ignore))))))
 
 (defun quicksilver-accept ()
-  "Take all of the grey text."
+  "Take all of the ghost text."
   (interactive)
   (quicksilver--accept nil))
 
 (defun quicksilver-accept-word ()
-  "Take the next word of the grey text."
+  "Take the next word of the ghost text."
   (interactive)
   (quicksilver--accept quicksilver--word))
 
 (defun quicksilver-accept-line ()
-  "Take the grey text up to the end of its next line."
+  "Take the ghost text up to the end of its next line."
   (interactive)
   (quicksilver--accept quicksilver--line))
 
 (defun quicksilver-dismiss ()
-  "Put the grey text away until something else is typed."
+  "Put the ghost text away until something else is typed."
   (interactive)
   (quicksilver--forget)
   (quicksilver-ghost-hide))
@@ -226,7 +226,7 @@ The server is asked for more when there is only one."
 
 ;;;###autoload
 (define-minor-mode quicksilver-mode
-  "Show what could be written next as grey text.
+  "Show what could be written next as ghost text.
 \\{quicksilver-ghost-map}"
   :lighter (:eval (quicksilver-commands-lighter))
   :keymap quicksilver-mode-map
@@ -248,7 +248,7 @@ The server is asked for more when there is only one."
   "Set the buffer up."
   (pcase-dolist (`(,hook . ,function) quicksilver--hooks)
     (add-hook hook function nil t))
-  ;; lsp-mode 9 has grey text of its own, which asks all servers.
+  ;; lsp-mode 9 has ghost text of its own, which asks all servers.
   (setq-local lsp-inline-completion-enable nil)
   (when (bound-and-true-p lsp-inline-completion-mode)
     (lsp-inline-completion-mode -1))
@@ -266,7 +266,7 @@ The server is asked for more when there is only one."
   (kill-local-variable 'lsp-inline-completion-enable))
 
 (defun quicksilver--window-changed (window)
-  "Grey text is for who types: hide it when WINDOW is not theirs any more."
+  "Ghost text is for who types: hide it when WINDOW is not theirs any more."
   (unless (eq window (selected-window))
     (with-current-buffer (window-buffer window)
       (quicksilver-dismiss))))

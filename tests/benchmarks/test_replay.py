@@ -1,4 +1,4 @@
-"""The replay's parts: keys, persons, the race between keys and grey text, and what is counted."""
+"""The replay's parts: keys, persons, the race between keys and ghost text, and what is counted."""
 
 import itertools
 from pathlib import Path

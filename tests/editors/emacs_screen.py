@@ -121,12 +121,12 @@ class EmacsScreen(TerminalScreen):
 
     @property
     def ghost(self) -> str:
-        """The grey text on the screen."""
+        """The ghost text on the screen."""
         return self.coloured(GREY)
 
     def wait_for_ghost(self, text: str, timeout_s: float | None = None) -> None:
-        """Wait until the grey text is just this."""
-        self.wait(lambda screen: screen.ghost == text, f"grey text {text!r}", timeout_s)
+        """Wait until the ghost text is just this."""
+        self.wait(lambda screen: screen.ghost == text, f"ghost text {text!r}", timeout_s)
 
 
 class EmacsProject:

@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images: the real model's grey text in real terminal editors, in a file of examples/.
+"""Takes the pictures of docs/images: the real model's ghost text in real terminal editors, in a file of examples/.
 
 Run by hand, as `python tests/editors/pictures.py FOLDER`; the editors are found as the tests find them.
 """
@@ -45,7 +45,7 @@ def nvim(program: str, folder: Path) -> None:
             screen.wait_for_server()
             screen.send("zzo")
             screen.send(TYPED.strip())
-            screen.wait(lambda seen: "misses" in seen.text.split(TYPED)[-1], "grey text")
+            screen.wait(lambda seen: "misses" in seen.text.split(TYPED)[-1], "ghost text")
             take(screen, folder / f"nvim-{major}.{minor}.png")
 
 
@@ -65,7 +65,7 @@ def emacs(folder: Path) -> None:
             screen.timeout_s = 60.0
             screen.wait_until_ready()
             screen.send("\x05\r" + TYPED.strip())
-            screen.wait(lambda seen: "misses" in seen.ghost, "grey text")
+            screen.wait(lambda seen: "misses" in seen.ghost, "ghost text")
             take(screen, folder / "emacs.png")
 
 

@@ -38,7 +38,7 @@ def test_typing_shows_grey_text_which_can_be_typed_through(project):
     with project.emacs("import os\n\nvalue =\n", "--text", "compute(1, 2)", at=(3, 7)) as screen:
         screen.send(" ")
         screen.wait_for_ghost("compute(1, 2)")
-        assert screen.cursor == (2, 8)  # in front of the grey text
+        assert screen.cursor == (2, 8)  # in front of the ghost text
         picture(screen, "ghost")
         screen.send("comp")
         screen.wait_for_ghost("ute(1, 2)")
@@ -47,7 +47,7 @@ def test_typing_shows_grey_text_which_can_be_typed_through(project):
         lines = {record["prefix"].rpartition("\n")[2] for record in project.events("asked")}
         assert lines <= {"value = ", "value = compute(1, 2)"}  # what follows is asked for ahead, by the server
         screen.send("x")
-        screen.wait(lambda screen: "value = comx" in screen.text and "pute" not in screen.ghost, "no old grey text")
+        screen.wait(lambda screen: "value = comx" in screen.text and "pute" not in screen.ghost, "no old ghost text")
         screen.save("import os\n\nvalue = comx\n")
 
 
@@ -86,7 +86,7 @@ def test_dismissed_text_stays_away_and_tab_is_tab_again(project):
         screen.send(" ")
         screen.wait_for_ghost("+ seen")
         screen.send(CTRL_G)
-        screen.wait(lambda screen: not screen.ghost, "no grey text")
+        screen.wait(lambda screen: not screen.ghost, "no ghost text")
         screen.send(TAB)
         screen.save("def add(a, b):\n    return a + b \n")
 
@@ -117,7 +117,7 @@ def test_text_in_the_middle_of_a_line(project):
         screen.meta_x("quicksilver-complete")
         screen.wait_for_ghost("os.getcwd(),")
         assert "print(os.getcwd(), os.path)" in screen.text
-        screen.wait(lambda screen: screen.cursor == (2, 6), "the cursor in front of the grey text")
+        screen.wait(lambda screen: screen.cursor == (2, 6), "the cursor in front of the ghost text")
         picture(screen, "mid-line")
         screen.send(TAB)
         screen.save("import os\n\nprint(os.getcwd(), os.path)\n")
@@ -213,7 +213,7 @@ def test_a_menu_of_completions_comes_first(project):
     with project.emacs(content, "--text", "pha_one + 1", at=(3, 7), more=company) as screen:
         screen.send(" al")
         screen.wait(lambda screen: "alpha_two" in screen.lines[4], "a menu below the cursor")
-        screen.wait(lambda screen: not screen.ghost, "no grey text beside the menu")
+        screen.wait(lambda screen: not screen.ghost, "no ghost text beside the menu")
         picture(screen, "menu")
         screen.send(CTRL_G)
         screen.wait_for_ghost("pha_one + 1")
@@ -251,12 +251,12 @@ def test_the_real_engine_killed_and_back(project):
             screen.timeout_s = 120.0
             screen.wait_until_ready()
             screen.send(" os")
-            offered = screen.wait(lambda screen: screen.ghost, "grey text of the real model")
+            offered = screen.wait(lambda screen: screen.ghost, "ghost text of the real model")
             picture(screen, "real")
             pid = asyncio.run(engine.health()).pid
             os.kill(pid, signal.SIGKILL)
             screen.send(TAB)
-            screen.wait(lambda screen: screen.ghost != offered, "another grey text, or none")
+            screen.wait(lambda screen: screen.ghost != offered, "another ghost text, or none")
             screen.send("\n    ")
             screen.meta_x("quicksilver-complete")
             screen.wait(lambda screen: screen.ghost or "nothing to write here" in screen.text, "an answer")

@@ -176,11 +176,12 @@ async def test_stop_ends_one_engine_or_all_and_says_so(rig, ask, tmp_path, monke
     other = read_info(find_home(checkpoint).info_file)
     assert other is not None
     said = []
-    for arguments in (["--model", str(checkpoint)], [], []):
+    for arguments in (["--model", str(checkpoint)], ["--model", "nano"], [], ["--model", "base"]):
         assert await asyncio.to_thread(main, ["stop", *arguments]) == 0
         said.append(capsys.readouterr().out)
     assert said == [
         f"stopped the engine (process {other.pid})\n",
+        "no engine is running\n",
         f"stopped the engine (process {built_in})\n",
         "no engine is running\n",
     ]

@@ -1,4 +1,4 @@
-// Grey text in a real VS Code, answered by the scripted server: what a person sees and what ends up in the file.
+// Ghost text in a real VS Code, answered by the scripted server: what a person sees and what ends up in the file.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ function inWindow(name, { text, options = [], user = {}, file = 'sum.py', conten
 
 const ADD = 'def add(first, second):\n\n\nprint(add(1, 2))\n';
 
-inWindow('grey text appears, Tab takes all of it, undo brings back what was typed', { text: 'return first + second', content: ADD }, async (window) => {
+inWindow('ghost text appears, Tab takes all of it, undo brings back what was typed', { text: 'return first + second', content: ADD }, async (window) => {
   await window.goTo(2);
   await window.type('    ');
   await window.untilGhost('return first + second');
@@ -55,7 +55,7 @@ inWindow('grey text appears, Tab takes all of it, undo brings back what was type
   assert.equal(await window.saved(), ADD.replace('\n\n', '\n    \n'));
 });
 
-inWindow('Tab is a Tab where no grey text is', { text: 'never', options: ['--confidence', '0'], content: ADD }, async (window) => {
+inWindow('Tab is a Tab where no ghost text is', { text: 'never', options: ['--confidence', '0'], content: ADD }, async (window) => {
   await window.goTo(2);
   await window.press('Tab');
   await window.type('pass');
@@ -69,7 +69,7 @@ inWindow('what is shown can be typed through, and something else drops it', { te
   await window.type('retu', 80);
   await window.untilGhost('rn first + second');
   await window.type('x');
-  await window.until(async () => !(await window.ghost()).includes('rn first'), async () => 'other grey text or none');
+  await window.until(async () => !(await window.ghost()).includes('rn first'), async () => 'other ghost text or none');
   await window.press('Backspace');
   await window.type('rn fi', 80);
   await window.untilGhost('rst + second');

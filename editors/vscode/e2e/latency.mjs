@@ -1,4 +1,4 @@
-// From a key to grey text in a real VS Code, before a server that answers at once: `npm run latency -- [KEYS] [FILE.json]`.
+// From a key to ghost text in a real VS Code, before a server that answers at once: `npm run latency -- [KEYS] [FILE.json]`.
 //
 // Times are the page's own: from a key's event to the first frame after the expected text has come into the page. The
 // editor's own part is timed too: from a key to that key in the line, with the extension switched off.

@@ -39,7 +39,7 @@ async function openWithHole() {
 }
 
 /**
- * Type the bracket after the anchor until grey text comes: what is typed before the server runs is asked of nobody, so
+ * Type the bracket after the anchor until ghost text comes: what is typed before the server runs is asked of nobody, so
  * it is typed again every other second.
  */
 async function typeOn(window, line) {
@@ -53,18 +53,18 @@ async function typeOn(window, line) {
       }
       return (await window.ghost()) !== '';
     },
-    () => 'grey text',
+    () => 'ghost text',
   );
 }
 
-test('from an empty profile to grey text, and a killed engine comes back', limits, async (context) => {
+test('from an empty profile to ghost text, and a killed engine comes back', limits, async (context) => {
   const opened = Date.now();
   const { window, line } = await openWithHole();
   const shown = Date.now();
   try {
     await typeOn(window, line);
     const first = Date.now();
-    context.diagnostic(`editor after ${shown - opened} ms, first grey text ${first - shown} ms later (engine started meanwhile)`);
+    context.diagnostic(`editor after ${shown - opened} ms, first ghost text ${first - shown} ms later (engine started meanwhile)`);
     await window.untilStatus(/Quicksilver [\d.]+ m?s/);
     await window.screenshot('real');
     await window.press('Escape');
@@ -74,7 +74,7 @@ test('from an empty profile to grey text, and a killed engine comes back', limit
     await window.until(async () => ![killed, undefined].includes(server.enginePid()), () => 'another engine');
     await window.untilStatus(/ready/);
     await window.press('Alt+\\');
-    await window.until(async () => (await window.ghost()) !== '', () => 'grey text of the new engine');
+    await window.until(async () => (await window.ghost()) !== '', () => 'ghost text of the new engine');
   } catch (error) {
     await window.screenshot('failed-real');
     throw error;
@@ -83,13 +83,13 @@ test('from an empty profile to grey text, and a killed engine comes back', limit
   }
 });
 
-test('with the engine warm, from opening the file to grey text; the engine restarted by command', limits, async (context) => {
+test('with the engine warm, from opening the file to ghost text; the engine restarted by command', limits, async (context) => {
   const opened = Date.now();
   const { window, line } = await openWithHole();
   const shown = Date.now();
   try {
     await typeOn(window, line);
-    context.diagnostic(`editor after ${shown - opened} ms, first grey text ${Date.now() - shown} ms later (engine was running)`);
+    context.diagnostic(`editor after ${shown - opened} ms, first ghost text ${Date.now() - shown} ms later (engine was running)`);
     const before = server.enginePid();
     await window.command('Quicksilver: Restart the Engine');
     await window.until(async () => ![before, undefined].includes(server.enginePid()), () => 'another engine');

@@ -1,4 +1,4 @@
-// The server around the grey text, in a real VS Code: status and menu, switching, dying, being absent, being installed.
+// The server around the ghost text, in a real VS Code: status and menu, switching, dying, being absent, being installed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -46,7 +46,7 @@ async function inWindow(context, { machine = {}, user = {}, files = { 'sum.py': 
   }
 }
 
-/** Ask for grey text by typing at the end of the first line. */
+/** Ask for ghost text by typing at the end of the first line. */
 async function typeAtEnd(window, text = ' ') {
   await window.goTo(1, 100);
   await window.type(text);

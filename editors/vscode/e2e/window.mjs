@@ -65,7 +65,7 @@ export class Window {
     await this.press('Enter');
   }
 
-  /** The grey text as it is on the screen, line by line; empty where there is none. */
+  /** The ghost text as it is on the screen, line by line; empty where there is none. */
   async ghost() {
     const parts = await this.page.locator(GHOST).evaluateAll((nodes) =>
       nodes.map((node) => ({ text: node.textContent, top: Math.round(node.getBoundingClientRect().top), left: node.getBoundingClientRect().left })),
@@ -78,14 +78,14 @@ export class Window {
   }
 
   async untilGhost(text) {
-    await this.until(async () => (await this.ghost()).includes(text), async () => `grey text ${JSON.stringify(text)}; there is ${JSON.stringify(await this.ghost())}`);
+    await this.until(async () => (await this.ghost()).includes(text), async () => `ghost text ${JSON.stringify(text)}; there is ${JSON.stringify(await this.ghost())}`);
   }
 
   async untilNoGhost() {
-    await this.until(async () => (await this.ghost()) === '', async () => `no grey text; there is ${JSON.stringify(await this.ghost())}`);
+    await this.until(async () => (await this.ghost()) === '', async () => `no ghost text; there is ${JSON.stringify(await this.ghost())}`);
   }
 
-  /** No grey text comes in this time. (For what must not happen there is nothing to wait for but time.) */
+  /** No ghost text comes in this time. (For what must not happen there is nothing to wait for but time.) */
   async noGhostFor(ms) {
     const end = Date.now() + ms;
     while (Date.now() < end) {

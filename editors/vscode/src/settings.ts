@@ -16,6 +16,7 @@ export const SERVER_SETTINGS = [
   'maxWorkspaceFiles',
   'budgetMs',
   'invokedBudgetMs',
+  'settleMs',
   'adaptiveDebounce',
   'reuse',
   'prefetch',

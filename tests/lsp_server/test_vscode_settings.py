@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings
+from quicksilver.lsp_server.settings_page import FOR_DEVELOPERS
 
 PACKAGE = Path(__file__).parents[2] / "editors" / "vscode" / "package.json"
 OF_THE_EXTENSION = {"path", "args", "model", "python", "pipArgs", "trace.server"}  # they never reach the server
-FOR_US = {"trace", "without"}  # for whoever works on the server: no person needs them in a settings page
 
 
 def offered():
@@ -19,7 +19,7 @@ def offered():
 
 
 def test_every_setting_is_offered_with_its_default():
-    ours = {camel_case(name): value for name, value in asdict(Settings()).items() if name not in FOR_US}
+    ours = {camel_case(name): value for name, value in asdict(Settings()).items() if name not in FOR_DEVELOPERS}
     theirs = {name: value.get("default") for name, value in offered().items()}
     for name, value in ours.items():
         wanted = list(value) if isinstance(value, tuple) else value
