@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises on bad input."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     no_core_dumps()
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets its answer
     try:
@@ -59,6 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QuicksilverError as error:
         print(f"quicksilver: {one_line(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError | CheckpointError) else 1
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where whoever started us closed stdin, stdout or stderr, as Python then has none."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)
 
 
 def _dispatch(arguments: list[str]) -> int:

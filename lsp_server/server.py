@@ -103,9 +103,7 @@ class CompletionServer(StrictServer):
         session = None if ask.document is None else self.sessions.find(ask.document.uri)
         if session is None or session.document is not ask.document:
             answer = self._too_late(ask, session)
-        elif self.status.is_snoozed and not ask.invoked:
-            answer = nothing(ask, "snoozed", "completions are snoozed")
-        else:
+        elif (answer := self._unwanted(ask)) is None:
             with self.status.question():
                 answer = await self._answer(ask, session)
         answer = replace(answer, first_line=ask.first_line)
@@ -129,6 +127,8 @@ class CompletionServer(StrictServer):
             found = await session.run_newest(work, about=about)
         if found is None or session.document is not ask.document:
             return self._too_late(ask, session)
+        if (unwanted := self._unwanted(ask)) is not None:
+            return unwanted
         if self.settings is not settings or ask.selected is not None:
             return found  # not remembered: other settings or another selected item may give another one
         before = session.shown
@@ -189,6 +189,14 @@ class CompletionServer(StrictServer):
     def tell(self, kind: types.MessageType, message: str) -> None:
         """Show the person one line."""
         self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {printable(message)}"))
+
+    def _unwanted(self, ask: Ask) -> Answer | None:
+        """The empty answer if completions are off or snoozed, perhaps since the question came; None if they are on."""
+        if not self.settings.enabled:
+            return nothing(ask, "off", "completion is switched off in the settings")
+        if self.status.is_snoozed and not ask.invoked:
+            return nothing(ask, "snoozed", "completions are snoozed")
+        return None
 
     def _too_late(self, ask: Ask, session: Session | None) -> Answer:
         if ask.document is None or session is None:

@@ -1,7 +1,7 @@
 """Where one engine lives: its private folder and the names of its socket, locks, log, token and info files.
 
-There is one engine per user, model folder and package version: the names carry a hash of the last two, so a front end
-of another version or model never talks to the wrong engine. It does not know HTTP, processes or models.
+There is one engine per user, model folder, package version and protocol: the names carry a hash of the last three, so a
+front end of another version or model never talks to the wrong engine. It does not know HTTP, processes or models.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from .peer import EngineNotOurs, check_folder
 HOME_VARIABLE = "QUICKSILVER_HOME"
 TRANSPORT_VARIABLE = "QUICKSILVER_TRANSPORT"  # "tcp" where UNIX sockets do not work (some network file systems)
 DISTRIBUTION = "quicksilver-lsp"
+PROTOCOL = 2  # of wire and info file: the next number if they change, because a checkout keeps its package version
 
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS and the BSDs, with the closing NUL.
 MAX_SOCKET_BYTES = 103
@@ -109,7 +110,7 @@ def find_home(model: Path | None = None, environ: Mapping[str, str] = os.environ
     override = Path(environ[HOME_VARIABLE]).expanduser().absolute() if environ.get(HOME_VARIABLE) else None
     resolved = None if model is None else unless_default(model.expanduser().resolve())
     version = package_version()
-    key = "engine-" + _short_hash(f"{version}\0{resolved or ''}")
+    key = "engine-" + _short_hash(f"{version}\0{resolved or ''}\0{PROTOCOL}")
     folder, log_folder = (override / "run", override / "run") if override is not None else _user_folders()
     use_unix = hasattr(sockets, "AF_UNIX") and environ.get(TRANSPORT_VARIABLE) != "tcp"
     return EngineHome(

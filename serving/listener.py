@@ -37,6 +37,7 @@ class Address:
     info: EngineInfo
     socket_id: FileId | None
     info_id: FileId | None
+    token_id: FileId | None
 
     def is_ours(self) -> bool:
         """Whether clients still find this engine there: its files were neither removed nor replaced.
@@ -44,7 +45,8 @@ class Address:
         Opens no file: without a free descriptor it could not tell.
         """
         has_socket = self.home.socket is None or _file_id(self.home.socket) == self.socket_id
-        return has_socket and _file_id(self.home.info_file) == self.info_id
+        has_token = self.home.socket is not None or _file_id(self.home.token_file) == self.token_id
+        return has_socket and has_token and _file_id(self.home.info_file) == self.info_id
 
     def withdraw(self) -> None:
         """Take the engine's own files away, so that new clients look for another engine.
@@ -99,9 +101,10 @@ def listen(home: EngineHome, port: int | None) -> Iterator[Address]:
             write_private(home.token_file, token)
         if home.socket is not None:
             listeners.append(listen_unix(home.socket))
-        socket_id = None if home.socket is None else _file_id(home.socket)
-        info = _own_info(listeners)
-        address = Address(home=home, listeners=listeners, token=token, info=info, socket_id=socket_id, info_id=None)
+        address = Address(
+            home=home, listeners=listeners, token=token, info=(info := _own_info(listeners)), info_id=None,
+            socket_id=None if home.socket is None else _file_id(home.socket), token_id=_file_id(home.token_file),
+        )  # fmt: skip
         write_info(home, info)
         yield replace(address, info_id=_file_id(home.info_file))
     finally:
@@ -151,10 +154,10 @@ def _remove_left_overs(home: EngineHome) -> None:
 
 
 def _file_id(path: Path) -> FileId | None:
-    """What tells the file at path from any other; None if there is none."""
+    """What tells the file at path from any other; None if there is none, or none that this user can reach."""
     try:
         found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns
 

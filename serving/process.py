@@ -112,7 +112,7 @@ async def _watch(
         elif worker.state.status in ("refused", "failed"):
             ending.request(worker.state.reason, exit_code=2 if worker.state.status == "refused" else 1)
         elif not address.is_ours():
-            ending.request("its socket or info file was removed or replaced")
+            ending.request("its socket, info file or token was removed or replaced")
         elif idle_s is not None and worker.idle_s() >= idle_s:
             address.withdraw()
             await asyncio.sleep(_LAST_CALL_S)

@@ -124,3 +124,13 @@ def test_eval_infill_escapes_what_programs_say(capsys, monkeypatch):
     monkeypatch.setattr("quicksilver.benchmarks.infill_report.facts", lambda _: [HOSTILE])
     show_infill(result)
     assert is_safe(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("name", "command"), [("stdin", "lsp"), ("stdout", "settings"), ("stderr", "complete")])
+def test_closed_standard_streams_are_no_traceback(monkeypatch, capfd, name, command):
+    monkeypatch.setattr(sys, name, None)  # as Python starts where the shell has closed it
+    arguments = [command] if command != "complete" else [command, "no.py:1:1"]
+    monkeypatch.setattr("quicksilver.lsp_server.cli._lsp", lambda options: sys.stdin.fileno() and 0)
+    code = main(arguments)
+    getattr(sys, name).close()
+    assert (code, capfd.readouterr().err) == (2 if command == "complete" else 0, "")

@@ -99,3 +99,16 @@ async def test_a_question_that_the_next_key_stops_shows_nothing_and_its_text_goe
         client.insert(uri, 3, (0, 9), "o")
         await client.request(INLINE_COMPLETION, completion_params(uri, (0, 10), invoked=False))
         assert "settle" not in (await client.explain())["timings_ms"]  # on the screen already
+
+
+@pytest.mark.parametrize("command", ["quicksilver.toggle", "quicksilver.snooze"])
+async def test_what_is_held_does_not_appear_once_completions_are_off(editor, records, command):
+    uri = "file:///a.py"
+    async with editor("--text", "compute(x)", "--confidence", "0.99", options={"settle_ms": 400}) as client:
+        client.open(uri, TEXT)
+        _, asked = client.ask(INLINE_COMPLETION, completion_params(uri, (0, 8), invoked=False))
+        while not records.all("answered"):
+            await asyncio.sleep(0.01)
+        await client.request("workspace/executeCommand", {"command": command})
+        assert (await asked)["items"] == []
+        assert (await client.explain())["cause"] in ("off", "snoozed")

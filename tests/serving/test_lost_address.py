@@ -49,6 +49,15 @@ async def test_an_engine_that_cannot_be_found_any_more_ends(rig, ask, lost):
     assert engine_info(rig) == heir
 
 
+async def test_an_engine_whose_token_is_lost_ends(rig, ask):
+    rig.environ = {"QUICKSILVER_TRANSPORT": "tcp"}
+    await rig.client().ensure_running()
+    orphan = engine_info(rig)
+    rig.home.token_file.unlink()
+    assert (await rig.client().complete(ask("next"))).text == "next"
+    await ended(orphan)
+
+
 @pytest.fixture
 def home(tmp_path):
     home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path)})

@@ -29,6 +29,9 @@ def test_one_engine_per_model_and_version(tmp_path, monkeypatch):
     assert built_in.socket != other.socket
     monkeypatch.setattr("quicksilver.serving.home.package_version", lambda: "99")
     assert find_home(environ=environ).socket != built_in.socket
+    monkeypatch.undo()
+    monkeypatch.setattr("quicksilver.serving.home.PROTOCOL", 1)
+    assert find_home(environ=environ).socket != built_in.socket
 
 
 def test_the_default_model_is_one_engine_named_or_not(tmp_path):

@@ -26,6 +26,7 @@ from quicksilver.fim.types import (
     TraceFrame,
 )
 from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bounded
+from quicksilver.serving.home import PROTOCOL
 from quicksilver.serving.wire import (
     EngineHealth,
     decode_completion,
@@ -128,6 +129,18 @@ def test_escaped_lone_surrogate_is_understood():
 def test_only_the_hole_is_needed():
     hole = Hole(prefix="p", suffix="s", language="python", replaced=(1, 1), multiline=True)
     assert decode_request(json.dumps({"hole": _valid()["hole"]}).encode()) == CompletionRequest(hole=hole)
+
+
+def test_another_wire_has_another_protocol_number():
+    """An engine of an older checkout, which has the same package version, must not be met: it refuses new keys."""
+    hole = Hole(prefix="p", suffix="s", language="python", replaced=(1, 1), multiline=True)
+    sent = json.loads(encode_request(CompletionRequest(hole=hole)))
+    keys = [*sorted(sent["hole"]), *sorted(sent.keys() - {"hole"})]
+    expected = (
+        "in_prose language multiline prefix replaced suffix budget_ms drafts lengths max_evaluations max_tokens mends"
+        " n_alternatives offers path policy snippets trace warms"
+    )
+    assert (PROTOCOL, " ".join(keys)) == (2, expected)  # where keys change, raise PROTOCOL too
 
 
 def test_infinite_budget_travels_as_none():
