@@ -61,7 +61,7 @@ async def test_an_engine_whose_token_is_lost_ends(rig, ask):
 async def test_a_file_in_the_place_of_the_folder_is_named(tmp_path, ask):
     (tmp_path / "file").touch()
     home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path / "file")})
-    with pytest.raises(EngineUnavailable, match="cannot use the folder .*file/run: Not a directory"):
+    with pytest.raises(EngineUnavailable, match=r"cannot use the folder .*file/run: Not a directory"):
         await EngineClient(home).complete(ask("any"))
 
 
