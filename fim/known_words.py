@@ -20,6 +20,7 @@ _DUNDER = re.compile(r"__[a-z]+__")
 _MAKES_NAMES = re.compile(
     r"\s*(?:async\s+)?(?:def|class|import|from|for|with|except|global|nonlocal|type|case|match|@)|.*\b(?:for|lambda|as)\b"
 )
+_STRING = re.compile(r"(?i:[rbuft]|br|rb|fr|rf|tr|rt)[\"']")
 _BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
 
 
@@ -37,7 +38,8 @@ def drop_half_word(around: Around, text: str) -> str:
 def drop_after_unknown(around: Around, text: str) -> str:
     """Drops text that leaves a begun name as it is, if that name stands nowhere: the name has to be completed first.
 
-    Python only. Keeps text behind attributes, which may be a library's, and where a new name may be made.
+    Python only. Keeps text behind attributes, which may be a library's, behind the letters in front of a string
+    (`f"`), and where a new name may be made.
     """
     begun = around.begun
     head = around.left[: len(around.left) - len(begun)]
@@ -46,7 +48,7 @@ def drop_after_unknown(around: Around, text: str) -> str:
         return text
     if not text or is_word_character(text[0]) or around.right[:1].strip():
         return text
-    if _MAKES_NAMES.match(head) or _BINDS.match(text) or around.in_expression:
+    if _MAKES_NAMES.match(head) or _BINDS.match(text) or _STRING.fullmatch(begun + text[0]) or around.in_expression:
         return text
     return text if knows(around, begun) else ""
 

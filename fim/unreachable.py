@@ -13,6 +13,7 @@ N_LINES_BELOW = 20  # comments below the cursor that are passed over
 
 _JUMP = re.compile(r"(return|raise|throw|continue|break)(?!\w)")
 _WORD = re.compile(rf"\b{_JUMP.pattern}")
+_CONDITION = re.compile(r"\s(?:if|unless)\b")  # Ruby and Perl write it behind the statement
 _LABEL = re.compile(r"[)\]}]|\w+\s*:$|(?:case|default|elif|else|except|finally|catch)\b")
 
 
@@ -28,8 +29,8 @@ def cut_at_jump(around: Around, text: str) -> str:
     lines = (around.left + text).split("\n")
     solid = [i for i, line in enumerate(lines) if line.strip()]
     for n, i in enumerate(solid):
-        jump = _JUMP.match(lines[i].lstrip())
-        if jump is None or (i == 0 and around.left.strip().startswith(jump.group())):
+        jump = _jump(lines[i], around.hole.language)
+        if not jump or (i == 0 and around.left.strip().startswith(jump)):
             continue
         later = next((lines[k] for k in solid[n + 1 :] if indent_of(lines[k]) <= indent_of(lines[i])), None)
         is_whole = not scan_line(lines[i]).openers
@@ -44,6 +45,14 @@ def cut_at_jump(around: Around, text: str) -> str:
             end = len("\n".join(lines[: lines.index(later, i)]))
             return text[: max(0, end - len(around.left))]
     return text
+
+
+def _jump(line: str, language: str) -> str:
+    """The word with which a line leaves its block whatever happens; "" if it does not."""
+    found = _JUMP.match(line.lstrip())
+    if found is None or (language != "python" and _CONDITION.search(line)):
+        return ""
+    return found.group()
 
 
 def _goes_on(around: Around, indent: int) -> bool:

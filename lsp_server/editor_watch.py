@@ -18,15 +18,17 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-ENDING_MS = 1_500  # for the server to end by itself, which takes it less than 0.8 s
+# For the server to end by itself. That takes less than 0.8 s once it runs, but a server whose messages are all piped in
+# took 1.6 s from its start (busy 2-core AMD EPYC, 2026-11-30).
+ENDING_MS = 5_000
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0) if hasattr(select, "poll") else 0
 
 
 class EditorWatch:
     """The watch over one editor's end of stdin; it ends with the process that made it."""
 
-    def __init__(self, stdin_fd: int) -> None:
-        """Start watching. To be called before any thread is started."""
+    def __init__(self, stdin_fd: int, ending_ms: float = ENDING_MS) -> None:
+        """Start watching; the server gets ending_ms to end. To be called before any thread is started."""
         self._to_watch: int | None = None
         if sys.platform != "linux":
             return
@@ -40,20 +42,20 @@ class EditorWatch:
             return
         if is_watch:
             try:
-                _watch(server, stdin_fd, from_server)
+                _watch(server, stdin_fd, from_server, ending_ms)
             finally:
                 os._exit(0)
         os.close(from_server)
         self._to_watch = to_watch
 
     def ending(self) -> None:
-        """The server is about to end: it gets ENDING_MS from now on."""
+        """The server is about to end: it gets the time for that from now on."""
         if self._to_watch is not None:
             with contextlib.suppress(BrokenPipeError):  # somebody has ended the watch
                 os.write(self._to_watch, b"e")
 
 
-def _watch(server: int, stdin_fd: int, from_server: int) -> None:
+def _watch(server: int, stdin_fd: int, from_server: int, ending_ms: float) -> None:
     """In the new process: wait until the editor or the server has gone. The former ends the latter."""
     gc.disable()
     for entry in list(Path("/proc/self/fd").iterdir()):  # the editor waits for the end of stdout: close it here
@@ -61,7 +63,7 @@ def _watch(server: int, stdin_fd: int, from_server: int) -> None:
             with contextlib.suppress(OSError):
                 os.close(int(entry.name))
     if _is_to_end(stdin_fd, from_server):
-        _end(server, from_server)
+        _end(server, from_server, ending_ms)
 
 
 def _is_to_end(stdin_fd: int, from_server: int) -> bool:
@@ -78,9 +80,9 @@ def _is_to_end(stdin_fd: int, from_server: int) -> bool:
             poll.unregister(stdin_fd)  # it cannot be watched
 
 
-def _end(server: int, from_server: int) -> None:
-    """Give the server ENDING_MS to close its end of the pipe, then kill it."""
+def _end(server: int, from_server: int, ending_ms: float) -> None:
+    """Give the server ending_ms to close its end of the pipe, then kill it."""
     poll = select.poll()
     poll.register(from_server, 0)  # hanging up alone
-    if not poll.poll(ENDING_MS) and os.getppid() == server:
+    if not poll.poll(ending_ms) and os.getppid() == server:
         os.kill(server, signal.SIGKILL)

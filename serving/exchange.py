@@ -79,7 +79,11 @@ async def _connect(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.St
             check_folder(endpoint.socket.parent)
             return await asyncio.open_unix_connection(str(endpoint.socket))
         return await asyncio.open_connection("127.0.0.1", endpoint.port)
-    except (FileNotFoundError, ConnectionError) as error:  # refused, or reset by an engine that is being torn down
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ConnectionError,
+    ) as error:  # refused, or reset by an engine that is being torn down
         raise EngineNotRunning("no engine is running") from error
     except TimeoutError:
         raise

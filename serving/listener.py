@@ -17,7 +17,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..fim.errors import EngineUnavailable, InputError
-from .home import EngineHome, EngineInfo, read_info, read_token, running_info, write_info, write_private
+from .home import (
+    TRANSPORT_VARIABLE,
+    EngineHome,
+    EngineInfo,
+    read_info,
+    read_token,
+    running_info,
+    write_info,
+    write_private,
+)
 from .liveness import birth_s
 
 BACKLOG = 128
@@ -125,7 +134,9 @@ def listen_unix(path: Path) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise EngineUnavailable(f"cannot listen on {path}: {error.strerror}") from error
+        raise EngineUnavailable(
+            f"cannot listen on {path}: {error.strerror} (where there are no UNIX sockets, set {TRANSPORT_VARIABLE}=tcp)"
+        ) from error
     finally:
         os.umask(mask)
     return listener

@@ -8,20 +8,22 @@ import time
 
 import psutil
 import pytest
-from quicksilver.lsp_server.editor_watch import ENDING_MS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watch is there on Linux only")
+ENDING_MS = 500
 LONG_S = 20.0  # the call below takes years
 SERVER = """
-import re, sys
+import re, sys, time
 from quicksilver.lsp_server.editor_watch import EditorWatch
-watch = EditorWatch(0)
+watch = EditorWatch(0, *map(float, sys.argv[2:]))
 print("watched", flush=True)
-if "ending" in sys.argv:
+if "ending" in sys.argv[1]:
     watch.ending()
-if "busy" in sys.argv:
+if "busy" in sys.argv[1]:
     re.match("(a+)+$", 60 * "a" + "b")
 sys.stdin.read()
+if "slow" in sys.argv[1]:
+    time.sleep(2.0)
 """
 
 
@@ -44,18 +46,18 @@ def ended(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def test_the_end_of_stdin_ends_a_server_that_holds_the_lock():
-    process = start("busy")
+    process = start("busy", str(ENDING_MS))
     assert process.stdin is not None
     process.stdin.close()
     assert ended(process) == -signal.SIGKILL
 
 
 def test_a_server_that_cannot_finish_ending_is_ended():
-    assert ended(start("busy", "ending")) == -signal.SIGKILL
+    assert ended(start("busy-ending", str(ENDING_MS))) == -signal.SIGKILL
 
 
 def test_a_busy_server_lives_as_long_as_its_editor():
-    process = start("busy")
+    process = start("busy", str(ENDING_MS))
     try:
         assert process.stdin is not None
         process.stdin.write(b"unread")
@@ -68,7 +70,7 @@ def test_a_busy_server_lives_as_long_as_its_editor():
 
 
 def test_an_orderly_end_is_not_disturbed_and_leaves_no_process():
-    process = start()
+    process = start("orderly")
     (watch,) = psutil.Process(process.pid).children()
     out, _ = process.communicate(timeout=LONG_S)  # its stdout ends with it, not with the watch
     assert (process.returncode, out) == (0, b"")
@@ -76,11 +78,18 @@ def test_an_orderly_end_is_not_disturbed_and_leaves_no_process():
 
 
 def test_a_killed_server_leaves_no_process():
-    process = start("busy")
+    process = start("busy", str(ENDING_MS))
     (watch,) = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
     assert psutil.wait_procs([watch], timeout=LONG_S)[1] == []
+
+
+def test_a_slow_server_may_finish_ending():
+    process = start("slow")
+    assert process.stdin is not None
+    process.stdin.close()
+    assert ended(process) == 0
 
 
 async def test_a_language_server_in_one_long_call_ends_with_its_editor(piped_editor, records):

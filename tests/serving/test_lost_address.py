@@ -58,6 +58,13 @@ async def test_an_engine_whose_token_is_lost_ends(rig, ask):
     await ended(orphan)
 
 
+async def test_a_file_in_the_place_of_the_folder_is_named(tmp_path, ask):
+    (tmp_path / "file").touch()
+    home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path / "file")})
+    with pytest.raises(EngineUnavailable, match=r"cannot use the folder .*file/run: Not a directory"):
+        await EngineClient(home).complete(ask("any"))
+
+
 @pytest.fixture
 def home(tmp_path):
     home = find_home(environ={"QUICKSILVER_HOME": str(tmp_path)})
