@@ -217,7 +217,8 @@ class CompletionServer(StrictServer):
         if answer.cause in ("engine", "checkpoint") and answer.reason is not None:
             self.engine_failed(answer.reason)
         elif answer.text and answer.completion is not None and not answer.is_reused:
-            self.status.answered(ms.get("total", 0.0), answer.completion.model, self.outcomes.counts)
+            took_ms = ms.get("total", 0.0) - ms.get("settle", 0.0)  # without the moment that the text was held back
+            self.status.answered(took_ms, answer.completion.model, self.outcomes.counts)
 
     def engine_failed(self, reason: str) -> None:
         """Log a failure of the engine; show it once per series of failures."""

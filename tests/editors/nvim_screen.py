@@ -231,7 +231,7 @@ vim.opt.runtimepath:prepend({plugin})
 require('quicksilver').setup({{
   cmd = {server},
   keymaps = {keys},
-  settings = {{ min_confidence = 0 }},
+  settings = {{ min_confidence = 0, settle_ms = 0 }},
   {options}
 }})
 """
