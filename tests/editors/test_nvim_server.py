@@ -138,6 +138,7 @@ def test_the_server_is_told_settings_and_capabilities(project):
     first = project.sent("initialize")[0]
     assert first["initializationOptions"] == {
         "min_confidence": 0,
+        "settle_ms": 0,
         "log_level": "warning",
         "languages": ["lua", "python"],
     }
