@@ -87,7 +87,7 @@ types: $(VENV)/.installed-dev
 
 # Tests of what never loads a model, and of the pages, without those that start processes; a second core checks types meanwhile.
 fast: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -j2 types style fast

@@ -20,6 +20,8 @@ from quicksilver.fim.snippets import Scene, select
 from quicksilver.fim.syntax import parsed
 from quicksilver.fim.trim import trim
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S, LOCKED_S = 30.0, 5.0
 MONSTERS = {
     "dots": ("python", lambda n: "from " + "." * n),

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import quicksilver.fim
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(quicksilver.fim.__file__).parent.parent
 ROOMS = ("fim", "lsp_server", "training")
 LENGTHS = (2_000, 20_000, 100_000)  # a quadratic search shows itself before the longest, and ends the test soon

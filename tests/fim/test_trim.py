@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.around import Around
@@ -101,6 +102,7 @@ def test_a_long_answer_with_long_surroundings_is_quick_enough_to_finish() -> Non
     assert trim(hole, "x" + ")" * 200) == "x"
 
 
+@pytest.mark.slow
 def test_five_million_characters_on_one_line_are_quick_enough_to_finish() -> None:
     text = "x = [" + "'é', " * 1_000_000 + "\n"
     document = Document("file:///home/ada/cart.py", 1, "python", text)
