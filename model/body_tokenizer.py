@@ -172,6 +172,15 @@ class BodyTokenizer:
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
 
+    def spelt(self, data: bytes) -> list[int]:
+        """Tokens that spell data, the longest first; data may begin or end inside a character."""
+        found: list[int] = []
+        while data:
+            fitting = (i for i in self.agreeing_with(data) if data.startswith(self._bytes[i]))
+            found.append(max(fitting, key=lambda i: len(self._bytes[i])))
+            data = data[len(self._bytes[found[-1]]) :]
+        return found
+
     @classmethod
     def load(cls, path: Path, marks: Marks, vocab_size: int) -> "BodyTokenizer":
         """Read a tokenizer.json. Raises CheckpointError when the file is missing, damaged or of an unknown kind."""
