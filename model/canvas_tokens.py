@@ -27,6 +27,9 @@ class CanvasTokens:
     A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
     may end though no single place was a likely end, by the rule ends_by (`row`). middle is what the causal head wants
     before a hole's text; None where it was taught no such mark.
+
+    A body's tokens may say text and a line break as one: before_break has the tokens of that text for each such stop,
+    joined the same by their first token. other_ends are ids that end a text beside end.
     """
 
     mask: int
@@ -37,7 +40,7 @@ class CanvasTokens:
     ends_by: EndsBy = "likeliest"
     middle: int | None = None
     before_break: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    joined: Mapping[int, Tensor] = field(default_factory=dict)
+    joined: Mapping[int, Sequence[tuple[tuple[int, ...], Tensor]]] = field(default_factory=dict)
     other_ends: tuple[int, ...] = ()
 
     @cached_property
@@ -108,17 +111,26 @@ def _before_break(tokenizer: BodyTokenizer, texts: Sequence[bytes]) -> dict[int,
         if b"\n" in text and not _begins_with_break(text):
             before = text.partition(b"\n")[0].rstrip(b"\r")
             known = id_of.get(before)
-            found[i] = tuple(tokenizer.spelt(before)) if known is None else (known,)
+            found[i] = _tokens_of(tokenizer, before) if known is None else (known,)
     return found
 
 
-def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, Tensor]:
-    """For each token the stops that are it and a line break."""
-    found: dict[int, list[int]] = {}
+def _tokens_of(tokenizer: BodyTokenizer, data: bytes) -> tuple[int, ...]:
+    try:
+        return tuple(tokenizer.encode(data.decode()))
+    except UnicodeDecodeError:  # a part of a character
+        return tuple(tokenizer.spelt(data))
+
+
+def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], Tensor]]]:
+    """By their first token: tokens, and the stops that are these and a line break."""
+    stops_of: dict[tuple[int, ...], list[int]] = {}
     for stop, before in before_break.items():
-        if len(before) == 1:
-            found.setdefault(before[0], []).append(stop)
-    return {token: torch.tensor(stops) for token, stops in found.items()}
+        stops_of.setdefault(before, []).append(stop)
+    found: dict[int, list[tuple[tuple[int, ...], Tensor]]] = {}
+    for before, stops in stops_of.items():
+        found.setdefault(before[0], []).append((before, torch.tensor(stops)))
+    return found
 
 
 def _begins_with_break(text: bytes) -> bool:

@@ -63,19 +63,21 @@ class Continuation:
     def _open_further(row: Row, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes) -> bytes:
         """Put the likeliest token that agrees with rest behind row, by log_probs [V], and give its bytes back.
 
-        Where that is the end of the text, rest alone is put there.
+        Where it ends the text, what stands before the line break is put there.
         """
         log_probs = healing.narrowed(log_probs, rest)
         stop, token = float(healing.stop_log_prob(log_probs, rest)), int(log_probs.argmax())
         data = healing.tokenizer.bytes_of(token)
-        if not is_stop(tokens, token, data[len(rest) :]):
+        own = data[len(rest) :]
+        if not is_stop(tokens, token, own):
             row.add([token], [float(log_probs[token])], [stop], [False])
             return data
-        spelt = healing.spelt(rest)
+        before = own.partition(b"\n")[0].rstrip(b"\r") if own.strip() else b""
+        spelt = healing.spelt(rest + before)
         row.add(spelt, [0.0] * len(spelt), [stop] * len(spelt), [False] * len(spelt))
-        row.log_prob += stop
+        row.log_prob += float(log_probs[token]) if before else stop
         row.finish_reason = "stop"
-        return rest
+        return rest + before
 
     def predict(self, states: object, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
         """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where

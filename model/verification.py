@@ -64,8 +64,8 @@ def verify(
 ) -> BranchWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
-    Candidates begin with what is healed, and their scores are given that. Where a token may be joined with a line break
-    (`CanvasTokens.joined`), a candidate that ends with it has both probabilities. Empty candidates are allowed. Raises
+    Candidates begin with what is healed, and their scores are given that. Where tokens may be joined with a line break
+    (`CanvasTokens.joined`), a candidate that ends with them has both probabilities. Empty candidates are allowed. Raises
     ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:
@@ -102,24 +102,21 @@ def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healin
 
 
 def _joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
-    """The same, with the probability that a token comes joined with a line break added to its own and to that of
-    ending behind it; before [N, V] is what came before each token.
-
-    What follows such a token has only the share of the token alone.
-    """
-    log_probs, ends, best = verified.log_probs.clone(), verified.end_log_probs.clone(), verified.best.clone()
+    """The same, where the body may say tokens and a line break as one: its probability counts for the text of these
+    tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
+    alone = F.pad(verified.log_probs.cumsum(0), (1, 0))  # [N + 1], of the first tokens one by one
+    texts, ends, best = alone.clone(), alone + verified.end_log_probs, verified.best.clone()
     for i, token in enumerate(verified.tokens):
-        stops = tokens.joined.get(token)
-        if stops is None:
-            continue
-        alone, joined = verified.log_probs[i], before[i, stops].logsumexp(dim=-1)
-        both = torch.logaddexp(alone, joined)
-        ends[i + 1] = (torch.logaddexp(alone + verified.end_log_probs[i + 1], joined) - both).clamp_max(0.0)
-        log_probs[i] += both - alone
-        log_probs[i + 1 : i + 2] += alone - both
-        if bool((stops == best[i]).any()):
-            best[i] = token
-    return Verified(verified.tokens, log_probs, ends, best)
+        for said, stops in tokens.joined.get(token, ()):
+            end = i + len(said)
+            if tuple(verified.tokens[i:end]) != said:
+                continue
+            joined = alone[i] + before[i, stops].logsumexp(dim=-1)
+            texts[i + 1 : end + 1] = torch.logaddexp(texts[i + 1 : end + 1], joined)
+            ends[end] = torch.logaddexp(ends[end], joined)
+            if bool((stops == best[i]).any()):
+                best[i:end] = torch.tensor(said)
+    return Verified(verified.tokens, texts.diff(), (ends - texts).clamp_max(0.0), best)
 
 
 def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:

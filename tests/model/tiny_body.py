@@ -1,8 +1,9 @@
-"""A tiny random body of the shape of a published code model, with a byte-level tokenizer of its kind. Shared by tests."""
+"""A tiny random body shaped as published code models are, with a byte-level tokenizer of theirs. Shared by tests."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from quicksilver.model.asks import Ask, Extend, Extended, Reply, Tree
 from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from quicksilver.model.checkpoint import rounded, weights_of
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.denoiser import Denoiser
+from quicksilver.model.forwards import Runner
 from quicksilver.model.stored import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, Int8Matrix, write_config
 from quicksilver.published.tokens import QWEN_PIECES
 from safetensors.numpy import save_file
@@ -113,3 +116,49 @@ def save_body(folder: Path, model: Denoiser, pattern: str = "qwen", *, suffix_fi
     }
     write_config(folder, config)
     return folder
+
+
+class Wanting:
+    """A runner whose model wants a text: data from the middle mark on, then an end mark.
+
+    It writes the tokens that the tokenizer cuts the whole text into; where what stands there was cut in another way, the
+    longest token that goes on. Whatever has left the text ends. counts are the numbers of tokens of each forward.
+    """
+
+    def __init__(self, run: Runner, tokenizer: BodyTokenizer, data: bytes, end: int, sure: float = 0.9) -> None:
+        self.run, self.tokenizer, self.data, self.end, self.sure = run, tokenizer, data, end, sure
+        self.next_at: dict[int, int] = {}
+        self.counts: list[int] = []
+        at = 0
+        for token in tokenizer.encode(data.decode()):
+            self.next_at[at] = token
+            at += len(tokenizer.bytes_of(token))
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        return [self._wanted(ask, reply) for ask, reply in zip(asks, self.run(asks), strict=True)]
+
+    def _wanted(self, ask: Ask, reply: Reply) -> Reply:
+        if isinstance(ask, Extend):
+            assert isinstance(reply, Extended)
+            self.counts.append(len(ask.tokens))
+            before = ask.states.tokens[0].tolist()
+            after = [self._after([*before, *ask.tokens[: i + 1]]) for i in range(len(ask.tokens))]
+            return Extended(torch.stack(after), reply.states)
+        if isinstance(ask, Tree):
+            lines: list[list[int]] = []
+            for token, parent in zip(ask.tokens, ask.parents, strict=True):
+                lines.append([*(lines[parent] if parent >= 0 else ask.states.tokens[0].tolist()), token])
+            return torch.stack([self._after(line) for line in lines])
+        return reply
+
+    def _after(self, tokens: list[int]) -> torch.Tensor:
+        at = len(tokens) - tokens[::-1].index(self.tokenizer.marks.middle)
+        said = b"".join(map(self.tokenizer.bytes_of, tokens[at:]))
+        token, rest = self.end, self.data[len(said) :]
+        if rest and self.data.startswith(said):
+            token = self.next_at.get(len(said), self.tokenizer.spelt(rest)[0])
+        log_probs = torch.full(
+            (self.tokenizer.vocab_size,), math.log((1 - self.sure) / (self.tokenizer.vocab_size - 1))
+        )
+        log_probs[token] = math.log(self.sure)
+        return log_probs
