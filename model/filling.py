@@ -130,7 +130,7 @@ class Filling:
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
             self._trace(self._kept(free))
-            text = self._text_of(free)
+            text = self.text_of(free)
             return Answer(
                 text=text,
                 n_tokens=len(free.tokens),
@@ -141,7 +141,7 @@ class Filling:
             )
         judged = yield from self._judge(states, judged, rows)
         best = judged[0].candidate.text
-        row = next((row for row in rows if self._text_of(row) == best), Row(finish_reason="stop"))
+        row = next((row for row in rows if self.text_of(row) == best), Row(finish_reason="stop"))
         return self._from(judged, row.finish_reason)
 
     def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[list[Judged]]:
@@ -152,7 +152,7 @@ class Filling:
                 *(j.candidate for j in judged),
                 *(
                     Candidate(
-                        text=self._text_of(row),
+                        text=self.text_of(row),
                         tokens=tuple(self._kept(row)),
                         n_canvases=1,
                         canvas_log_prob=row.log_prob,
@@ -174,7 +174,8 @@ class Filling:
                 return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
         return row.tokens
 
-    def _text_of(self, row: Row) -> str:
+    def text_of(self, row: Row) -> str:
+        """The text that a row comes to."""
         return self.healing.text_of(self._kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:

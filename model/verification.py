@@ -64,8 +64,8 @@ def verify(
 ) -> BranchWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
-    Candidates begin with what is healed, and their scores are given that. Where tokens may be joined with a line break
-    (`CanvasTokens.joined`), a candidate that ends with them has both probabilities. Empty candidates are allowed. Raises
+    Candidates begin with what is healed, and their scores are given that. A candidate that ends with tokens that may be
+    joined with a line break (`CanvasTokens.joined`) has both probabilities. Empty candidates are allowed. Raises
     ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:

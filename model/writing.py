@@ -162,7 +162,8 @@ class Writing:
             else:
                 result = yield from self._stepwise(states, canvas, decoding, rest, rows)
         effort.n_forwards += result.steps
-        if result.steps == n_steps < n_left and not effort.budget.expired():  # as many as it was meant to take
+        as_meant = result.steps == n_steps < n_left and not effort.budget.expired()
+        if as_meant or (only and not bool((result.canvas == self.tokens.mask).any())):  # a body's tokens are all sure
             result = replace(result, ended="filled")
         return [self._with(row, result, i) for i, row in enumerate(rows)]
 

@@ -14,9 +14,9 @@ from tiny_body import N_TEXT, PATTERNS, SPECIALS, marks_of, tiny_body_tokenizer,
 
 PIECES = st.sampled_from(
     [
-        *"abxyzRT019 \n\t()[]{}:;,._'\"/#=", " ", "    ", "\n", "\n    ", "):\n", "'s", "'ll", "  \n", "\r", "\r\n", "\0",
-        "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u00a0", "é", "e\u0301", "ñ", "😀", "Ǆ", "中", "٣", "\ud800", "\udc00",
-        "return", "self", "if x", "//", "12345", *SPECIALS,
+        *"abxyzRT019 \n\t()[]{}:;,._'\"/#=", " ", "    ", "\n", "\n    ", "):\n", "'s", "'ll", "  \n", "\r", "\r\n",
+        "\0", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u00a0", "é", "e\u0301", "ñ", "😀", "Ǆ", "中", "٣", "\ud800",
+        "\udc00", "return", "self", "if x", "//", "12345", *SPECIALS,
     ]
 )  # fmt: skip
 TEXT = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=20))
@@ -128,9 +128,10 @@ def test_marks_are_specials():
 @pytest.mark.parametrize(
     "change",
     [
-        {"prefix": None}, {"prefix": 10}, {"prefix": -1}, {"prefix": True}, {"prefix": "1"}, {"prefix": 1.0}, {"end": 1},
-        {"suffix": 3}, {"ends": 5}, {"ends": [10]}, {"ends": ["a"]}, {"ends": [1]}, {"specials": list(range(10)) * 2_000},
-        {"file": 10}, {"file": 3}, {"repository": "x"}, {"suffix_first": 1}, {"suffix_first": None},
+        {"prefix": None}, {"prefix": 10}, {"prefix": -1}, {"prefix": True}, {"prefix": "1"}, {"prefix": 1.0},
+        {"end": 1}, {"suffix": 3}, {"ends": 5}, {"ends": [10]}, {"ends": ["a"]}, {"ends": [1]},
+        {"specials": list(range(10)) * 2_000}, {"file": 10}, {"file": 3},
+        {"repository": "x"}, {"suffix_first": 1}, {"suffix_first": None},
     ],
 )  # fmt: skip
 def test_bad_marks_are_refused(change: dict):

@@ -121,8 +121,8 @@ def save_body(folder: Path, model: Denoiser, pattern: str = "qwen", *, suffix_fi
 class Wanting:
     """A runner whose model wants a text: data from the middle mark on, then an end mark.
 
-    It writes the tokens that the tokenizer cuts the whole text into; where what stands there was cut in another way, the
-    longest token that goes on. Whatever has left the text ends. counts are the numbers of tokens of each forward.
+    It writes the tokens that the tokenizer cuts the whole text into; where what stands there was cut in another way,
+    the longest token that goes on. Whatever has left the text ends. counts are the numbers of tokens of each forward.
     """
 
     def __init__(self, run: Runner, tokenizer: BodyTokenizer, data: bytes, end: int, sure: float = 0.9) -> None:
