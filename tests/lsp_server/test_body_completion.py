@@ -103,10 +103,10 @@ async def test_a_block(infiller: DenoisingInfiller):
 async def test_a_draft_of_the_file_is_verified_by_the_body(infiller: DenoisingInfiller):
     """The body wants what stands above at the same words, and that is where the answer says it comes from."""
     line = "total = add(first, second)\n"
-    left, wanted = f"{line}x = 1\ntotal = add(", "first, second)"
-    with wanting(infiller, left + wanted + "\n") as engine, in_process_client(engine) as client:
+    left, wanted = f"{line}x = 1\ntotal = add(", "first, second"
+    with wanting(infiller, left + wanted) as engine, in_process_client(engine) as client:
         await client.initialize(options={"settle_ms": 0, "budget_ms": 60_000})
-        client.open(URI, left + "\n")
+        client.open(URI, left + ")\n")
         item, *_ = await client.complete(URI, (2, 12), invoked=False)
         facts = await client.explain()
         await client.stop()

@@ -66,6 +66,11 @@ def body_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Denois
     return of
 
 
+def tokenizer_of(infiller: DenoisingInfiller) -> BodyTokenizer:
+    assert isinstance(infiller.tokenizer, BodyTokenizer)
+    return infiller.tokenizer
+
+
 @pytest.fixture(scope="module")
 def infiller(body_of: Callable[[bool], DenoisingInfiller]) -> DenoisingInfiller:
     return body_of(True)
@@ -90,8 +95,7 @@ def written(
     infiller: DenoisingInfiller, request: CompletionRequest, wanted: str, below: str, end: int | None = None
 ) -> Written:
     """What comes of a request where the body wants to write wanted and, behind it, below and an end mark."""
-    tokenizer, run = infiller.tokenizer, infiller.run
-    assert isinstance(tokenizer, BodyTokenizer)
+    tokenizer, run = tokenizer_of(infiller), infiller.run
     clean, marks = request.hole.prefix.replace("\ud800", "\ufffd"), tokenizer.marks
     open_piece = healing_of(tokenizer, clean).text
     data = (clean if marks.suffix_first else open_piece) + wanted + below
@@ -108,7 +112,7 @@ def written(
 @pytest.mark.parametrize("ends", ["by the next line", "by its end", "by another end"])
 def test_a_line_that_the_body_wants_is_the_answer(body_of, cursor: str, suffix_first: bool, ends: str):
     infiller, (prefix, wanted, below) = body_of(suffix_first), CURSORS[cursor]
-    end = infiller.tokenizer.marks.ends[0] if ends == "by another end" else None
+    end = tokenizer_of(infiller).marks.ends[0] if ends == "by another end" else None
     found = written(infiller, asked(prefix), wanted, below if ends == "by the next line" else "", end).completion
     assert (found.text, found.finish_reason, found.source) == (wanted, "stop", "denoiser")
 
@@ -134,7 +138,7 @@ def test_lines_that_the_body_wants_are_the_answer(
     prefix, wanted, below = CURSORS[cursor]
     wanted = wanted + below
     offers = [wanted if offer == "wanted" else offer for offer in offers]
-    end = infiller.tokenizer.marks.ends[0] if ends == "other end" else None
+    end = tokenizer_of(infiller).marks.ends[0] if ends == "other end" else None
     found = written(infiller, asked(prefix, offers=offers, multiline=True), wanted, "", end).completion
     assert (found.text, found.finish_reason) == (wanted, "stop")
 
@@ -204,7 +208,7 @@ def greedy(body: Denoiser, infiller: DenoisingInfiller, request: CompletionReque
         rest = healing.rest(data)
         token = int(log_probs.argmax())
         if rest:
-            agreeing = infiller.tokenizer.agreeing_with(rest)
+            agreeing = tokenizer_of(infiller).agreeing_with(rest)
             token = max(agreeing, key=lambda i: float(log_probs[i]))
         text = infiller.tokenizer.bytes_of(token)
         own = text[len(rest) :]
