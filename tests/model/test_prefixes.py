@@ -100,3 +100,16 @@ def test_an_answer_says_how_sure_its_beginnings_are_and_so_do_its_alternatives(t
         if each.text.strip():
             assert each.prefixes and each.prefixes[-1][0] == len(each.text)
             assert all(0 <= p <= 1 for _, p in each.prefixes)
+
+
+def test_a_broken_character_counts_as_the_one_that_is_shown():
+    """A model may write bytes that are no character; the text shows one for them."""
+    broken = next(i for i in TOKENIZER.text_ids if TOKENIZER.bytes_of(i) == b"\xff")
+    tokens = [broken, *TOKENIZER.encode("ab + cd")]
+    text = TOKENIZER.decode(tokens)
+    n = len(tokens)
+    verified = Verified(tokens, torch.zeros(n), torch.zeros(n + 1), torch.zeros(n + 1, dtype=torch.long))
+    found = places(Judged(Candidate(text=text, tokens=tuple(tokens)), verified, 0.5), Healing(TOKENIZER))
+    shown = [TOKENIZER.decode(tokens[: place.n_tokens]) for place in found]
+    assert [text[: place.n_chars] for place in found] == shown
+    assert "\ufffdab +" in shown
