@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from quicksilver.model.canvas_tokens import canvas_tokens
 from quicksilver.model.piece_boundaries import MAX_HEALED, PieceBoundaries
-from quicksilver.model.tokenizer import LONE_SURROGATE
+from quicksilver.model.tokenizer import LONE_SURROGATE, byte_characters
 from tiny_body import N_TEXT, PATTERNS, SPECIALS, marks_of, tiny_body_tokenizer, tokenizer_file
 
 PIECES = st.sampled_from(
@@ -194,3 +195,19 @@ def test_a_normaliser_is_left_out(tmp_path: Path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer_file() | {"normalizer": {"type": "NFC"}}))
     tokenizer = BodyTokenizer.load(tmp_path / "tokenizer.json", marks_of(tokenizer_file()), N_TEXT + 10)
     assert tokenizer.decode(tokenizer.encode("e\u0301")) == "e\u0301"
+
+
+@given(data=st.binary(max_size=12) | TEXT.map(lambda text: text.encode("utf-8", "replace")))
+def test_any_bytes_can_be_spelt(data: bytes):
+    tokenizer = tiny_body_tokenizer()
+    assert b"".join(map(tokenizer.bytes_of, tokenizer.spelt(data))) == data
+    assert tokenizer.spelt(b"return") == tokenizer.encode("return")
+
+
+def test_a_part_of_a_character_before_a_line_break():
+    """A vocabulary may hold such a token; what stands before the line break is these bytes, not a sign for them."""
+    found = json.loads(json.dumps(tokenizer_file()))
+    found["model"]["vocab"]["".join(byte_characters()[byte] for byte in b"\x80\x94\n")] = N_TEXT + 8
+    tokenizer = BodyTokenizer(plain_tokenizer(found), marks_of(found), N_TEXT + 10)
+    said = canvas_tokens(tokenizer, multiline=False).before_break[N_TEXT + 8]
+    assert b"".join(map(tokenizer.bytes_of, said)) == b"\x80\x94"

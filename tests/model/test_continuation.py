@@ -332,3 +332,18 @@ def test_a_body_that_was_not_taught_suffix_first_reads_the_suffix_anew(body_of):
     infiller.complete(asked("x = a", warms=True), lambda: False)
     found = infiller.complete(asked("x = a + b", max_tokens=2), lambda: False)
     assert 0 < found.n_cached < found.n_context - 2
+
+
+def test_a_load_does_not_end_the_text_inside_a_word(infiller: DenoisingInfiller):
+    """It caps the steps of canvases, which are full after each; a body's text would only be cut."""
+    request, run = asked("x\n    "), infiller.run
+    tokenizer = tokenizer_of(infiller)
+    infiller.run = Wanting(run, tokenizer, ("x\n    " + LONG + "\ny").encode(), tokenizer.marks.end)
+    try:
+        job = infiller.begin(request, lambda: False)
+        while job.completion is None:
+            infiller.advance([job], n_waiting=60)
+            assert job.error is None
+    finally:
+        infiller.run = run
+    assert (job.completion.text, job.completion.finish_reason) == (LONG, "stop")
