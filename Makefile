@@ -11,6 +11,9 @@ INSTALL := $(PIP) install -c constraints.txt setuptools && $(PIP) install -c con
 PINS := pyproject.toml constraints.txt
 TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11
 
+# Python keeps what it compiles, whatever the shell says: every worker and every process of a test would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: help venv demo check test test-editors editors lint style types fast clean
 
