@@ -88,7 +88,7 @@ style: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
-# Tests of what never loads a model, and of the pages, without those that start processes; a second core checks types meanwhile.
+# Tests of what never loads a model, and of the pages, without most of those that start processes. Types are checked meanwhile.
 fast: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile $(PYTEST_ARGS)
 
