@@ -11,6 +11,9 @@ INSTALL := $(PIP) install -c constraints.txt setuptools && $(PIP) install -c con
 PINS := pyproject.toml constraints.txt
 TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11
 
+# Python keeps what it compiles, whatever the shell says: every worker and every process of a test would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: help venv demo check test test-editors editors lint style types fast clean
 
@@ -85,7 +88,7 @@ style: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
-# Tests of what never loads a model, and of the pages, without those that start processes; a second core checks types meanwhile.
+# Tests of what never loads a model, and of the pages, without most of those that start processes. Types are checked meanwhile.
 fast: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile $(PYTEST_ARGS)
 
