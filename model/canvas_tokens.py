@@ -85,8 +85,7 @@ def canvas_tokens(
     gives_way = torch.tensor([not at_line_end and not _is_inside_character(text) for text in texts])
     if multiline and at_line_end:
         gives_way = torch.tensor([_begins_with_break(text) for text in texts])
-    is_body = isinstance(tokenizer, BodyTokenizer)
-    before_break = _before_break(tokenizer, texts) if is_body and not multiline else {}
+    before_break = _before_break(tokenizer, texts) if isinstance(tokenizer, BodyTokenizer) and not multiline else {}
     return CanvasTokens(
         mask=tokenizer.special(Special.MASK),
         end=end,
@@ -101,7 +100,7 @@ def canvas_tokens(
     )
 
 
-def _before_break(tokenizer: TextTokenizer, texts: Sequence[bytes]) -> dict[int, tuple[int, ...]]:
+def _before_break(tokenizer: BodyTokenizer, texts: Sequence[bytes]) -> dict[int, tuple[int, ...]]:
     """For each token with a line break behind other text than blanks, the tokens that spell that text."""
     id_of = {text: i for i, text in enumerate(texts) if text}
     found: dict[int, tuple[int, ...]] = {}
@@ -109,7 +108,7 @@ def _before_break(tokenizer: TextTokenizer, texts: Sequence[bytes]) -> dict[int,
         if b"\n" in text and not _begins_with_break(text):
             before = text.partition(b"\n")[0].rstrip(b"\r")
             known = id_of.get(before)
-            found[i] = tuple(tokenizer.encode(before.decode("utf-8", "replace"))) if known is None else (known,)
+            found[i] = tuple(tokenizer.spelt(before)) if known is None else (known,)
     return found
 
 

@@ -15,6 +15,7 @@ from .asks import BranchWork, Extend, Extended
 from .canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, stop_log_probs
 from .denoiser import ContextStates, room_for, stack, states_of, truncated
+from .effort import Effort
 from .healing import Healing, is_stop
 from .policies import Scores
 from .row import Row
@@ -32,25 +33,49 @@ class Continuation:
         self._guess = guess
         self._n_known = 0  # tokens of the canvas that are read or unread, not masks
         self._next: Tensor | None = None  # log-probabilities [V] of what follows, where nothing is unread
-        self.n_forwards = 0
 
-    def opened(self, row: Row, tokens: CanvasTokens, healing: Healing) -> BranchWork[Row]:
-        """row with the tokens that cover what is healed and, perhaps, begin the answer."""
+    def open(self, row: Row, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
+        """Put the tokens behind row that cover what is healed and, perhaps, begin the answer.
+
+        Where the body would end the text there, the row has ended. Fewer tokens where effort allows no more forwards.
+        """
         data = b""
-        while rest := healing.rest(data):
-            reply = yield Extend(tuple(self._unread), self._before.states)
+        while (rest := healing.rest(data)) and row.finish_reason != "stop":
+            if effort.is_cancelled() or effort.is_spent():
+                return
+            n = len(row.tokens)
+            guess = healing.likely[n:] if healing.likely[:n] == row.tokens else []
+            reply = yield Extend((*self._unread, *guess), self._before.states)
             assert isinstance(reply, Extended)
-            self.n_forwards += 1
-            self._read(reply, len(self._unread))
-            log_probs = healing.narrowed(tokens.allowed(reply.log_probs[-1]), rest)
-            stop = float(healing.stop_log_prob(log_probs, rest))
-            agreeing = healing.agreeing(rest)
-            ends = [i for i in agreeing.tolist() if is_stop(tokens, i, healing.tokenizer.bytes_of(i)[len(rest) :])]
-            token = int(log_probs.index_fill(0, torch.tensor(ends, dtype=torch.long), float("-inf")).argmax())
+            effort.n_forwards += 1
+            log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])  # [1 + guess, V]
+            n_read = len(self._unread)
+            for i, after in enumerate(log_probs):
+                data += self._open_further(row, after, tokens, healing, rest)
+                rest = healing.rest(data)
+                if not rest or guess[i : i + 1] != row.tokens[-1:]:
+                    break
+                n_read += 1
+            self._read(reply, n_read)
+            self._unread = row.tokens[-1:]
+
+    @staticmethod
+    def _open_further(row: Row, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes) -> bytes:
+        """Put the likeliest token that agrees with rest behind row, by log_probs [V], and give its bytes back.
+
+        Where that is the end of the text, rest alone is put there.
+        """
+        log_probs = healing.narrowed(log_probs, rest)
+        stop, token = float(healing.stop_log_prob(log_probs, rest)), int(log_probs.argmax())
+        data = healing.tokenizer.bytes_of(token)
+        if not is_stop(tokens, token, data[len(rest) :]):
             row.add([token], [float(log_probs[token])], [stop], [False])
-            data += healing.tokenizer.bytes_of(token)
-            self._unread = [token]
-        return row
+            return data
+        spelt = healing.spelt(rest)
+        row.add(spelt, [0.0] * len(spelt), [stop] * len(spelt), [False] * len(spelt))
+        row.log_prob += stop
+        row.finish_reason = "stop"
+        return rest
 
     def predict(self, states: object, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
         """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where
@@ -64,7 +89,6 @@ class Continuation:
         guess = guess[: next((i for i, token in enumerate(guess) if bool(tokens.stops[token])), None)]
         reply = yield Extend((*self._unread, *guess), self._before.states)
         assert isinstance(reply, Extended)
-        self.n_forwards += 1
         log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])  # [1 + guess, V]
         n_right = _n_equal(log_probs.argmax(dim=-1).tolist(), guess)
         self._read(reply, len(self._unread) + n_right)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .body_tokenizer import BodyTokenizer
 from .canvas_tokens import CanvasTokens
-from .tokenizer import TextTokenizer
+from .tokenizer import LONE_SURROGATE, TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,20 @@ class Healing:
 
     @cached_property
     def data(self) -> bytes:
-        """The text in UTF-8."""
-        return self.text.encode("utf-8", "replace")
+        """The text in UTF-8, as its tokens spell it."""
+        return LONE_SURROGATE.sub("\ufffd", self.text).encode()
+
+    @cached_property
+    def likely(self) -> list[int]:
+        """The tokens that the text probably begins with: those before the last one where a letter follows."""
+        found: list[int] = []
+        n = 0
+        for token in self.tokenizer.encode(self.text + "x"):
+            n += len(self.tokenizer.bytes_of(token))
+            if n >= len(self.data):
+                break
+            found.append(token)
+        return found
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a candidate: of the healed text and of its own."""
@@ -46,6 +58,10 @@ class Healing:
         """What of the healed text is still to come after data."""
         return self.data[len(data) :]
 
+    def is_passed(self, tokens: Sequence[int]) -> bool:
+        """Whether tokens hold more than the healed text."""
+        return bool(self.own(b"".join(map(self.tokenizer.bytes_of, tokens))))
+
     def agreeing(self, rest: bytes) -> Tensor:
         """The ids of tokens that may come where rest is still to come."""
         assert isinstance(self.tokenizer, BodyTokenizer)
@@ -55,6 +71,11 @@ class Healing:
         """log_probs [V] of what comes where rest is still to come: those of tokens that agree with it, normalised."""
         ids = self.agreeing(rest)
         return torch.full_like(log_probs, float("-inf")).index_copy(0, ids, log_probs[ids].log_softmax(dim=-1))
+
+    def spelt(self, rest: bytes) -> list[int]:
+        """Tokens that spell rest and no more."""
+        assert isinstance(self.tokenizer, BodyTokenizer)
+        return self.tokenizer.spelt(rest)
 
     def stop_log_prob(self, log_probs: Tensor, rest: bytes) -> Tensor:
         """The log-probability [] that a line ends right behind rest, from those of `narrowed`."""

@@ -223,8 +223,8 @@ class FillingJob:
         filling = self.filling
         if filling.is_cancelled():
             return CANCELLED
-        has_begun = filling.n_forwards > 0  # then there is a text already, which is the answer
-        return SPENT if filling.budget.expired() and not (has_begun or filling.request.warms) else None
+        has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
+        return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
     def _completion(self, answer: Answer) -> Completion:
         filling, request = self.filling, self.filling.request
@@ -233,12 +233,12 @@ class FillingJob:
             range=request.hole.replaced,
             confidence=answer.confidence,
             finish_reason=answer.finish_reason,
-            steps=filling.n_forwards,
+            steps=filling.effort.n_forwards,
             n_tokens=answer.n_tokens,
             model=self.model,
             source=answer.source,
             prefixes=answer.prefixes,
-            timings_ms=filling.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
+            timings_ms=filling.effort.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
             n_context=len(filling.context),
             n_cached=filling.n_cached,
             alternatives=answer.alternatives,

@@ -6,6 +6,7 @@ writes; whoever shows the text can then cut it where that falls too low (`fim.sh
 own probability of the tokens takes its place.
 """
 
+import codecs
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,10 +35,11 @@ def places(judged: Judged, healing: Healing) -> list[Place]:
     """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
     text, tokens = judged.candidate.text, judged.candidate.tokens
     found: list[Place] = []
-    data = b""
+    decoder, data, n_whole = codecs.getincrementaldecoder("utf-8")("replace"), b"", 0  # characters
     for i, token in enumerate(tokens, 1):
-        data += healing.tokenizer.bytes_of(token)
-        n = len(text) if i == len(tokens) else len(healing.own(data).decode("utf-8", "ignore"))
+        n_before, data = len(healing.own(data)), data + healing.tokenizer.bytes_of(token)
+        n_whole += len(decoder.decode(healing.own(data)[n_before:]))
+        n = len(text) if i == len(tokens) else n_whole
         cuts_word = is_word_character(text[n - 1 : n]) and is_word_character(text[n : n + 1])
         if text[:n].strip() and not cuts_word and not (found and found[-1].n_chars == n):
             found.append(Place(i, n))

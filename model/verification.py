@@ -103,16 +103,20 @@ def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healin
 
 def _joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
     """The same, with the probability that a token comes joined with a line break added to its own and to that of
-    ending behind it; before [N, V] is what came before each token."""
+    ending behind it; before [N, V] is what came before each token.
+
+    What follows such a token has only the share of the token alone.
+    """
     log_probs, ends, best = verified.log_probs.clone(), verified.end_log_probs.clone(), verified.best.clone()
     for i, token in enumerate(verified.tokens):
         stops = tokens.joined.get(token)
         if stops is None:
             continue
-        joined = before[i, stops].logsumexp(dim=-1)
-        log_probs[i] = torch.logaddexp(verified.log_probs[i], joined)
-        ended = torch.logaddexp(verified.log_probs[i] + verified.end_log_probs[i + 1], joined)
-        ends[i + 1] = (ended - log_probs[i]).clamp_max(0.0)
+        alone, joined = verified.log_probs[i], before[i, stops].logsumexp(dim=-1)
+        both = torch.logaddexp(alone, joined)
+        ends[i + 1] = (torch.logaddexp(alone + verified.end_log_probs[i + 1], joined) - both).clamp_max(0.0)
+        log_probs[i] += both - alone
+        log_probs[i + 1 : i + 2] += alone - both
         if bool((stops == best[i]).any()):
             best[i] = token
     return Verified(verified.tokens, log_probs, ends, best)
