@@ -1,7 +1,8 @@
 """The transformer's layers and who may look at whom: one `Block` runs over context or over canvases.
 
-RMSNorm, RoPE, grouped-query attention with QK-norm, SwiGLU, no biases, and *token shift*: q, k and v each plus a learnt
-multiple of the previous token's. Letters as in `denoiser`.
+RMSNorm, RoPE, grouped-query attention and SwiGLU. Our own models have QK-norm and *token shift* (q, k and v each plus a
+learnt multiple of the previous token's); published bodies may have neither, and biases of q, k and v instead
+(`DenoiserConfig`). Letters as in `denoiser`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [
 class LayerStates:
     """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, R, W] before shift.
 
-    The raw part is that of the last R tokens: of all, or only of those that something may follow.
+    The raw part is that of the last R tokens: of all, or only of those that something may follow. Without token shift
+    nothing reads it, and W is 0.
     """
 
     keys: Tensor
@@ -74,21 +76,21 @@ class Tail:
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with token shift and QK-norm."""
+    """Grouped-query attention, with token shift, QK-norm and biases where the config has them."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.n_heads, self.n_kv_heads, self.head_size = config.n_heads, config.n_kv_heads, config.head_size
-        self.qkv = nn.Linear(config.width, config.qkv_width, bias=False)
-        self.shift = nn.Parameter(torch.zeros(config.qkv_width))
-        self.q_norm = Norm(config.head_size, eps=config.norm_eps)
-        self.k_norm = Norm(config.head_size, eps=config.norm_eps)
+        self.qkv = nn.Linear(config.width, config.qkv_width, bias=config.qkv_bias)
+        self.shift = nn.Parameter(torch.zeros(config.qkv_width)) if config.token_shift else None
+        self.q_norm = Norm(config.head_size, eps=config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm = Norm(config.head_size, eps=config.norm_eps) if config.qk_norm else nn.Identity()
         self.out = nn.Linear(config.n_heads * config.head_size, config.width, bias=False)
 
-    def project(self, raw: Tensor, previous: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q [B, H, N, E], k and v [B, K, N, E] from raw and the previous tokens' raw, both [B, N, W]."""
+    def project(self, raw: Tensor, previous: Tensor | None, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q [B, H, N, E], k and v [B, K, N, E] from raw and the previous tokens' raw (None: unused), both [B, N, W]."""
         b, n, _ = raw.shape
-        mixed = raw + self.shift.to(raw.dtype) * previous
+        mixed = raw if self.shift is None or previous is None else raw + self.shift.to(raw.dtype) * previous
         heads = mixed.view(b, n, -1, self.head_size).transpose(1, 2)
         q, k, v = heads.split((self.n_heads, self.n_kv_heads, self.n_kv_heads), dim=1)
         return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
@@ -105,6 +107,9 @@ class Attention(nn.Module):
 
     def branch(self, raw: Tensor, place: Place, states: LayerStates) -> Tensor:
         """What the heads of branches with raw [B, M * n, W] see, [B, M * n, H * E]."""
+        if self.shift is None:
+            q, k, v = self.project(raw, None, place.cos, place.sin)
+            return self._attend_after(states, q, k, v, place.mask)
         b, m, w = raw.shape[0], place.anchors.shape[1], raw.shape[2]
         at = place.anchors - (states.keys.shape[2] - states.raw.shape[1])
         before = states.raw.gather(1, at.unsqueeze(-1).expand(b, m, w)).to(raw.dtype).unsqueeze(2)
@@ -114,7 +119,9 @@ class Attention(nn.Module):
 
     def tail(self, raw: Tensor, tail: Tail, states: LayerStates) -> Tensor:
         """What the heads of tokens with raw [1, S, W] see, [1, S, H * E]."""
-        previous = torch.cat((states.raw[:, -1:].to(raw.dtype), raw), dim=1).index_select(1, tail.before)
+        previous = None
+        if self.shift is not None:
+            previous = torch.cat((states.raw[:, -1:].to(raw.dtype), raw), dim=1).index_select(1, tail.before)
         q, k, v = self.project(raw, previous, tail.cos, tail.sin)
         return self._attend_after(states, q, k, v, tail.mask)
 
@@ -153,9 +160,12 @@ class Block(nn.Module):
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | Attend | None, past: LayerStates | None
     ) -> tuple[Tensor, LayerStates]:
         """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together."""
-        raw = self.attention.qkv(self.attention_norm(x))
-        first = torch.zeros_like(raw[:, :1]) if past is None else past.raw[:, -1:].to(raw.dtype)
-        q, k, v = self.attention.project(raw, torch.cat((first, raw[:, :-1]), dim=1), cos, sin)
+        raw, previous = self.attention.qkv(self.attention_norm(x)), None
+        if self.attention.shift is not None:
+            first = torch.zeros_like(raw[:, :1]) if past is None else past.raw[:, -1:].to(raw.dtype)
+            previous = torch.cat((first, raw[:, :-1]), dim=1)
+        q, k, v = self.attention.project(raw, previous, cos, sin)
+        raw = raw if self.attention.shift is not None else raw[..., :0]
         if past is not None:
             k, v = torch.cat((past.keys.to(k.dtype), k), dim=2), torch.cat((past.values.to(v.dtype), v), dim=2)
             raw = torch.cat((past.raw.to(raw.dtype), raw), dim=1)

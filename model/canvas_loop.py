@@ -18,7 +18,7 @@ from ..kernels.canvas_attention import canvas_attention
 from ..kernels.commit import commit as commit_sure
 from ..kernels.mixture_head import mixture_head
 from ..kernels.norm_rope import norm_rope
-from .blocks import Block, rotary
+from .blocks import Block, Norm, rotary
 from .canvas_tokens import CanvasTokens
 from .copy_head import Matches
 from .denoise import commit, ends_text, first_stops
@@ -157,6 +157,8 @@ class CanvasLoop:
         for i, block in enumerate(self.model.blocks):
             assert isinstance(block, Block)
             attention = block.attention
+            assert isinstance(attention.q_norm, Norm) and isinstance(attention.k_norm, Norm)
+            assert attention.shift is not None
             raw = attention.qkv(block.attention_norm(x))
             previous = torch.cat((held.raws[i, :b].unsqueeze(1), raw[:, :-1]), dim=1)
             heads = norm_rope(

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
-from .copy_head import CopyHead
+from .copy_head import CopyHead, NoCopies
 from .denoiser import Denoiser
 from .folder_files import excerpt
 from .prefixes import PrefixRanker
@@ -66,8 +66,10 @@ class Checkpoint:
         return sum(w.values.size if isinstance(w, Int8Matrix) else w.size for w in self.weights.values())
 
 
-def copy_head_of(config: DenoiserConfig, weights: Weights) -> CopyHead:
+def copy_head_of(config: DenoiserConfig, weights: Weights) -> CopyHead | NoCopies:
     """The copy head among a denoiser's weights, in float32."""
+    if not config.copies:
+        return NoCopies(config)
     head, prefix = CopyHead(config), "copy_head."
     own = {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}
     head.load_state_dict(_tensors(own))

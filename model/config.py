@@ -11,6 +11,7 @@ N_MATCH_GAPS = 8  # masked tokens between a match and the position asked; more c
 MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
 MAX_LAYERS = 1_000
 REALS = frozenset({"rope_theta", "norm_eps"})
+FLAGS = ("marks_middle", "copies_matches", "qk_norm", "qkv_bias", "token_shift", "copies", "canvases", "tied")
 
 
 def check_numbers(shape: Mapping[str, object], flags: Collection[str]) -> None:
@@ -34,6 +35,11 @@ class DenoiserConfig:
     width of the copy head's queries and keys. marks_middle: the causal head was taught that a hole's text begins with a
     MIDDLE token, which tells it that an end is to come; it stands in continuations only, never in the cached context.
     copies_matches: the copy head is told how far the text before each position it could copy matches the text at hand.
+
+    Published bodies lack parts that our own models have, and have others: qk_norm, queries and keys are normalised per
+    head; qkv_bias, queries, keys and values have biases; token_shift, they take a share of the previous token's;
+    copies, there is a copy head (else copy_size is 0); canvases, it was taught to fill masks; tied, the output head is
+    the embedding.
     """
 
     vocab_size: int
@@ -43,16 +49,25 @@ class DenoiserConfig:
     n_kv_heads: int
     head_size: int
     ffn_width: int
-    copy_size: int
+    copy_size: int = 0
     n_context: int
     n_canvas: int
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
     marks_middle: bool = False
     copies_matches: bool = False
+    qk_norm: bool = True
+    qkv_bias: bool = False
+    token_shift: bool = True
+    copies: bool = True
+    canvases: bool = True
+    tied: bool = True
 
     def __post_init__(self) -> None:
-        check_numbers(asdict(self), ("marks_middle", "copies_matches"))
+        numbers = {name: value for name, value in asdict(self).items() if name != "copy_size" or self.copies}
+        check_numbers(numbers, FLAGS)
+        if not self.copies and (self.copy_size != 0 or self.copies_matches):
+            raise ValueError("a model without a copy head has copy_size 0 and no copies_matches")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key heads evenly")
         if self.head_size % 2:
@@ -77,17 +92,26 @@ class DenoiserConfig:
         heads, width, c = self.n_heads * self.head_size, self.width, self.copy_size
         block: dict[str, tuple[int, ...]] = {
             "attention_norm.weight": (width,),
-            "attention.shift": (self.qkv_width,),
             "attention.qkv.weight": (self.qkv_width, width),
-            "attention.q_norm.weight": (self.head_size,),
-            "attention.k_norm.weight": (self.head_size,),
             "attention.out.weight": (width, heads),
             "ffn_norm.weight": (width,),
             "ffn.gate_up.weight": (2 * self.ffn_width, width),
             "ffn.down.weight": (width, self.ffn_width),
         }
+        if self.token_shift:
+            block["attention.shift"] = (self.qkv_width,)
+        if self.qkv_bias:
+            block["attention.qkv.bias"] = (self.qkv_width,)
+        if self.qk_norm:
+            block |= dict.fromkeys(("attention.q_norm.weight", "attention.k_norm.weight"), (self.head_size,))
         shapes = {f"blocks.{i}.{name}": shape for i in range(self.n_layers) for name, shape in block.items()}
-        shapes |= {"canvas_mark": (width,), "embedding.weight": (self.vocab_size, width), "norm.weight": (width,)}
+        shapes |= {"embedding.weight": (self.vocab_size, width), "norm.weight": (width,)}
+        if self.canvases:
+            shapes["canvas_mark"] = (width,)
+        if not self.tied:
+            shapes["head.weight"] = (self.vocab_size, width)
+        if not self.copies:
+            return shapes
         head = {"log_sharpness": (), "query.weight": (c, width), "key.weight": (c, width), "gate.weight": (1, width)}
         head |= {"gate.bias": (1,)}
         if self.copies_matches:

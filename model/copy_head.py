@@ -26,6 +26,27 @@ class Matches:
     gaps: Tensor | None
 
 
+class NoCopies(nn.Module):
+    """In the place of a copy head where a model has none: keys of width 0, and nothing is copied."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def initialise(self) -> None:
+        """Nothing to start with."""
+
+    def keys(self, hidden: Tensor) -> Tensor:
+        """Copy keys [B, N, 0], float32, of context states [B, N, D]."""
+        return hidden.new_zeros((*hidden.shape[:2], 0), dtype=torch.float32)
+
+    def matches_after(self, tokens: Tensor, n: int) -> None:
+        """No matches, whatever the tokens [B, T]."""
+
+    def matches_in(self, canvases: Tensor, tokens: Tensor, before: Tensor) -> None:
+        """No matches, whatever the canvases [B, M, L] and tokens [B, T]."""
+
+
 class CopyHead(nn.Module):
     """Which context tokens to take over, and whether to."""
 

@@ -5,8 +5,8 @@ and each other. Context never sees the canvas, so context states stay valid whil
 user types. Both passes use the same weights: the causal pass predicts the next token, the canvas pass the token at its
 own position.
 
-Layers are in `blocks`; embeddings are tied; a *copy head* (`copy_head`) points into the context, and its distribution
-is mixed with the vocabulary's.
+Layers are in `blocks`; a *copy head* (`copy_head`) points into the context, and its distribution is mixed with the
+vocabulary's. A published body has no copy head and was taught no canvases: its causal pass alone is used.
 
 Knows tensors only: no text, no policy, no cache eviction. Letters: B batch, T context, M canvases, L canvas, D width,
 H heads, K key heads, E head size, W qkv width, C copy size, V vocabulary.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .blocks import PLAIN, Block, BlockPasses, LayerStates, Norm, Place, rotary
 from .config import DenoiserConfig
-from .copy_head import CopyHead, Matches
+from .copy_head import CopyHead, Matches, NoCopies
 from .matches import context_matches
 
 INIT_STD = 0.02
@@ -110,10 +110,12 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
-        self.canvas_mark = nn.Parameter(torch.zeros(config.width))  # tells a canvas token from a context token
+        # Tells a canvas token from a context token.
+        self.canvas_mark = nn.Parameter(torch.zeros(config.width)) if config.canvases else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = Norm(config.width, eps=config.norm_eps)
-        self.copy_head = CopyHead(config)
+        self.head = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        self.copy_head = CopyHead(config) if config.copies else NoCopies(config)
         self.initialise()
 
     def initialise(self) -> None:
@@ -187,10 +189,13 @@ class Denoiser(nn.Module):
 
     def branch_inputs(self, tokens: Tensor, is_causal: Tensor) -> Tensor:
         """Embeddings [B, N, D] of branches' tokens [B, N]; those of canvases, not is_causal [B, N], carry a mark."""
-        return self.embedding(tokens) + self.canvas_mark * ~is_causal.unsqueeze(-1)
+        x = self.embedding(tokens)
+        return x if self.canvas_mark is None else x + self.canvas_mark * ~is_causal.unsqueeze(-1)
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] over the vocabulary alone, before copying."""
+        if self.head is not None:
+            return self.head(hidden)
         return F.linear(hidden, self.embedding.weight.to(hidden.dtype))
 
     def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None) -> Tensor:
@@ -217,7 +222,7 @@ class Denoiser(nn.Module):
         followers [B, T-1] are the tokens that copy_keys [B, T, C] point at; for may_copy see `CopyHead.forward`.
         """
         plain = F.log_softmax(self.vocabulary_logits(hidden).float(), dim=-1)
-        if not followers.shape[1]:
+        if not followers.shape[1] or not isinstance(self.copy_head, CopyHead):
             return plain
         weights, gate = self.copy_head(hidden, copy_keys[:, :-1], may_copy, matches)
         return mixture(plain, weights, gate, followers)
@@ -234,9 +239,9 @@ def mixture(plain: Tensor, weights: Tensor, gate: Tensor, followers: Tensor) -> 
     return torch.logaddexp(plain + F.logsigmoid(-gate), copied.clamp_min(1e-20).log() + F.logsigmoid(gate))
 
 
-def canvas_rows_matches(head: CopyHead, states: ContextStates, canvas: Tensor) -> Matches | None:
+def canvas_rows_matches(head: CopyHead | NoCopies, states: ContextStates, canvas: Tensor) -> Matches | None:
     """Matches of canvases [M, L] that each follow the whole context in states (batch 1, or M)."""
-    if not head.config.copies_matches:
+    if not isinstance(head, CopyHead) or not head.config.copies_matches:
         return None
     tokens = states.tokens.expand(len(canvas), -1)
     if states.last_matches is None:

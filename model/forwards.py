@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .asks import Ask, Branches, Context, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
 from .blocks import Block, Tail, rotary
-from .copy_head import CopyHead
+from .copy_head import CopyHead, NoCopies
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
 
 
@@ -108,12 +108,14 @@ def _tail(model: Denoiser, line: Laid, n_context: int) -> Tail:
     return Tail(cos, sin, mask, line.before)
 
 
-def mixed(head: CopyHead, ask: Branches, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
+def mixed(head: CopyHead | NoCopies, ask: Branches, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
     """The reply to ask: vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave.
 
     hidden [S, D] are the last hidden states of the ask's tokens, line, plain [S, V] the vocabulary's own
     log-probabilities, which may be changed. Continuations may copy their own earlier tokens too.
     """
+    if not isinstance(head, CopyHead):
+        return plain if isinstance(ask, Tree) else plain.view(*ask.tokens.shape, -1)
     if isinstance(ask, Tree):
         return _mixed_tree(head, ask.states, line, hidden, plain)
     states, shape = ask.states, ask.tokens.shape

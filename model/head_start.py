@@ -14,7 +14,7 @@ from ..fim.errors import CheckpointError
 from .stored import StoredCheckpoint, read
 
 if TYPE_CHECKING:
-    from .openvino_compile import CompiledGraphs
+    from .openvino_compile import CompiledGraph
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class HeadStart:
-    """What is done already: a folder as read, and its graphs."""
+    """What is done already: a folder as read, and its graph."""
 
     stored: StoredCheckpoint
-    graphs: "CompiledGraphs"
+    graph: "CompiledGraph"
 
 
 class HeadStartWork:
@@ -65,7 +65,7 @@ def has_openvino() -> bool:
 
 def _made(folder: Path, dtype: Dtype | None, n_threads: int | None) -> HeadStart:
     stored = read(folder)
-    from .openvino_compile import compile_graphs, fastest_type
+    from .openvino_compile import compile_graph, fastest_type
 
     states_type = fastest_type() if dtype is None else "bf16" if dtype == "bfloat16" else "f32"
-    return HeadStart(stored, compile_graphs(stored.shape, stored.weights, states_type, n_threads))
+    return HeadStart(stored, compile_graph(stored.shape, stored.weights, states_type, n_threads))

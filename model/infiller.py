@@ -31,7 +31,7 @@ from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_run
 from .stored import embedded_checkpoint
 
 if TYPE_CHECKING:
-    from .openvino_compile import CompiledGraphs
+    from .openvino_compile import CompiledGraph
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class DenoisingInfiller:
         runtime: Runtime = "torch",
         n_threads: int | None = None,
         cache_bytes: int = MAX_BYTES,
-        graphs: "CompiledGraphs | None" = None,
+        graph: "CompiledGraph | None" = None,
     ) -> None:
-        """graphs: those of the checkpoint, where the runtime openvino has compiled them already."""
+        """graph: that of the checkpoint, where the runtime openvino has compiled it already."""
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.dtype = dtype
@@ -61,7 +61,7 @@ class DenoisingInfiller:
         self.layout = ContextLayout(self.tokenizer)
         self.device = torch.device("cpu")
         if runtime == "openvino":
-            self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graphs)
+            self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graph)
         else:
             self.n_threads = n_threads or torch.get_num_threads()
             self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
@@ -275,8 +275,8 @@ def load_infiller(
     def made(runtime: Runtime) -> DenoisingInfiller:
         number_format = dtype or best_dtype(place, runtime)
         threads = n_threads if runtime == "openvino" else n_threads or N_THREADS
-        graphs = begun.graphs if begun else None
-        return DenoisingInfiller(loaded, number_format, runtime, threads, cache_bytes, graphs)
+        graph = begun.graph if begun else None
+        return DenoisingInfiller(loaded, number_format, runtime, threads, cache_bytes, graph)
 
     if runtime is None and fastest_runtime(place) == "openvino":
         try:

@@ -16,21 +16,26 @@ from .stored import Int8Matrix, Weights, as_float, quantised
 
 Value = ov.Node | ov.Output  # of a node with one output, or one output of several
 
-INPUTS = ("tokens", "marks", "before", "cos", "sin", "mask", "keys", "values", "raws")
+
+def inputs_of(config: DenoiserConfig) -> tuple[str, ...]:
+    """The names of the graph's inputs, in their order."""
+    marks = ("marks",) if config.canvases else ()
+    shift = ("before", "raws") if config.token_shift else ()
+    return ("tokens", "cos", "sin", "mask", "keys", "values", "asked", *marks, *shift)
 
 
-def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.Type, has_head: bool) -> ov.Model:
-    """The graph of the denoiser of these weights. Inputs, in the order of INPUTS:
+def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.Type) -> ov.Model:
+    """The graph of the denoiser of these weights. Inputs, of which a model has those of `inputs_of`:
 
-    tokens int64 [S]; marks float32 [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the
-    context's last and 1 + i token i; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of
-    attention; keys and values, of states_type [L, K, T, E]; raws float32 [L, W], the context's last q, k and v before
-    shift.
+    tokens int64 [S]; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys
+    and values, of states_type [L, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
+    [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the context's last and 1 + i token i;
+    raws float32 [L, W], the context's last q, k and v before shift.
 
-    Outputs: hidden float32 [S, D], after the last norm; then, with has_head, the vocabulary's log-probabilities float32
-    [S, V], and else the new keys and values, of states_type [L, K, S, E], and raws float32 [L, S, W].
+    Outputs: hidden float32 [S, D], after the last norm; the vocabulary's log-probabilities float32 [R, V]; the new keys
+    and values, of states_type [L, K, S, E]; and, with token shift, raws float32 [L, S, W].
     """
-    return _Builder(config, weights, states_type).build(has_head=has_head)
+    return _Builder(config, weights, states_type).build()
 
 
 class _Builder:
@@ -38,27 +43,12 @@ class _Builder:
         self.config, self.weights, self.states_type = config, weights, states_type
         self._embedding = self._int8("embedding.weight")
 
-    def build(self, *, has_head: bool) -> ov.Model:
+    def build(self) -> ov.Model:
         c = self.config
-        half, dynamic = c.head_size // 2, ov.Dimension()
-        states_shape = [c.n_layers, c.n_kv_heads, dynamic, c.head_size]
-        inputs = {
-            "tokens": ops.parameter([dynamic], np.int64),
-            "marks": ops.parameter([dynamic, 1], np.float32),
-            "before": ops.parameter([dynamic], np.int64),
-            "cos": ops.parameter([dynamic, half], np.float32),
-            "sin": ops.parameter([dynamic, half], np.float32),
-            "mask": ops.parameter([dynamic, dynamic], np.float32),
-            "keys": ops.parameter(states_shape, self.states_type),
-            "values": ops.parameter(states_shape, self.states_type),
-            "raws": ops.parameter([c.n_layers, c.qkv_width], np.float32),
-        }
-        for name, node in inputs.items():
-            node.set_friendly_name(name)
-        x = ops.add(
-            ops.gather(self._embedding, inputs["tokens"], self._ints(0)),
-            ops.multiply(self._floats("canvas_mark"), inputs["marks"]),
-        )
+        inputs = self._inputs()
+        x = ops.gather(self._embedding, inputs["tokens"], self._ints(0))
+        if c.canvases:
+            x = ops.add(x, ops.multiply(self._floats("canvas_mark"), inputs["marks"]))
         groups = c.n_heads // c.n_kv_heads
         mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads stand below one another
         mask = ops.unsqueeze(mask, self._ints([0, 1]))
@@ -68,27 +58,48 @@ class _Builder:
             for kept, state in zip(new, states, strict=True):
                 kept.append(ops.unsqueeze(state, self._ints(0)))
         hidden = self._norm(x, "norm.weight")
-        outputs = [hidden]
-        if has_head:
-            outputs.append(ops.log_softmax(ops.matmul(hidden, self._embedding, False, True), -1))
-        else:
-            keys, values, raws = (ops.concat(kept, 0) for kept in new)
-            outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type), raws]
-        results = [ops.result(output) for output in outputs]
+        head = self._embedding if c.tied else self._int8("head.weight")
+        asked = ops.gather(hidden, inputs["asked"], self._ints(0))
+        keys, values, raws = (ops.concat(kept, 0) for kept in new)
+        outputs = [hidden, ops.log_softmax(ops.matmul(asked, head, False, True), -1)]
+        outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type)]
+        results = [ops.result(output) for output in outputs + ([raws] if c.token_shift else [])]
         return ov.Model(results, list(inputs.values()), "denoiser")  # pyright: ignore[reportGeneralTypeIssues]
 
+    def _inputs(self) -> dict[str, ov.Node]:
+        c, dynamic = self.config, ov.Dimension()
+        rotation = [dynamic, c.head_size // 2]
+        states_shape = [c.n_layers, c.n_kv_heads, dynamic, c.head_size]
+        found: dict[str, ov.Node] = {
+            "tokens": ops.parameter([dynamic], np.int64),
+            "cos": ops.parameter(rotation, np.float32),
+            "sin": ops.parameter(rotation, np.float32),
+            "mask": ops.parameter([dynamic, dynamic], np.float32),
+            "keys": ops.parameter(states_shape, self.states_type),
+            "values": ops.parameter(states_shape, self.states_type),
+            "asked": ops.parameter([dynamic], np.int64),
+            "marks": ops.parameter([dynamic, 1], np.float32),
+            "before": ops.parameter([dynamic], np.int64),
+            "raws": ops.parameter([c.n_layers, c.qkv_width], np.float32),
+        }
+        for name, node in found.items():
+            node.set_friendly_name(name)
+        return {name: found[name] for name in inputs_of(c)}
+
     def _block(self, i: int, x: Value, inputs: Mapping[str, ov.Node], mask: ov.Node) -> tuple[Value, ...]:
-        """x after layer i, and its new keys and values [K, S, E] and raws [S, W]."""
+        """x after layer i, and its new keys and values [K, S, E] and q, k and v before shift [S, W]."""
         c, name = self.config, f"blocks.{i}."
         h, k, e = c.n_heads, c.n_kv_heads, c.head_size
         raw = self._linear(self._norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
-        all_raws = ops.concat([self._rows(inputs["raws"], i, i + 1), raw], 0)
-        previous = ops.gather(all_raws, inputs["before"], self._ints(0))
-        mixed = ops.add(raw, ops.multiply(self._floats(name + "attention.shift"), previous))
+        if c.qkv_bias:
+            raw = ops.add(raw, self._floats(name + "attention.qkv.bias"))
+        mixed = self._shifted(i, raw, inputs) if c.token_shift else raw
         heads = ops.transpose(ops.reshape(mixed, self._ints([-1, h + 2 * k, e]), False), self._ints([1, 0, 2]))
         q, keys, values = ops.variadic_split(heads, self._ints(0), self._ints([h, k, k])).outputs()
-        q = self._rotated(self._norm(q, name + "attention.q_norm.weight"), inputs)
-        keys = self._rotated(self._norm(keys, name + "attention.k_norm.weight"), inputs)
+        if c.qk_norm:
+            q = self._norm(q, name + "attention.q_norm.weight")
+            keys = self._norm(keys, name + "attention.k_norm.weight")
+        q, keys = self._rotated(q, inputs), self._rotated(keys, inputs)
         all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self._ints(0))], 2)
         all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self._ints(0))], 2)
         q = ops.reshape(q, self._ints([1, k, -1, e]), False)  # [1, K, G * S, E]
@@ -101,6 +112,11 @@ class _Builder:
         gate, up = ops.split(both, self._ints(-1), 2).outputs()
         x = ops.add(x, self._linear(ops.multiply(ops.swish(gate), up), name + "ffn.down.weight"))
         return x, keys, values, raw
+
+    def _shifted(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
+        all_raws = ops.concat([self._rows(inputs["raws"], i, i + 1), raw], 0)
+        previous = ops.gather(all_raws, inputs["before"], self._ints(0))
+        return ops.add(raw, ops.multiply(self._floats(f"blocks.{i}.attention.shift"), previous))
 
     def _layer(self, states: ov.Node, i: int) -> ov.Node:
         return ops.convert(self._rows(states, i, i + 1), np.float32)

@@ -16,10 +16,11 @@ from torch import Tensor
 from .asks import Ask, Branches, Context, Laid, Reply, laid, no_fill
 from .blocks import LayerStates, rotary
 from .config import DenoiserConfig
-from .copy_head import CopyHead
+from .copy_head import CopyHead, NoCopies
 from .denoiser import N_ROOM, ContextStates, stack
 from .forwards import mixed
-from .openvino_compile import CompiledGraphs
+from .openvino_compile import CompiledGraph
+from .openvino_graph import inputs_of
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -29,12 +30,12 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 class OpenVinoRunner:
-    """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in the graphs' type."""
+    """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in the graph's type."""
 
-    def __init__(self, config: DenoiserConfig, copy_head: CopyHead, graphs: CompiledGraphs) -> None:
+    def __init__(self, config: DenoiserConfig, copy_head: CopyHead | NoCopies, graph: CompiledGraph) -> None:
         self.config, self.copy_head = config, copy_head
-        self.dtype = DTYPES[graphs.states_type]
-        self._branches, self._context = graphs.branches, graphs.context
+        self.dtype = DTYPES[graph.states_type]
+        self._request, self._inputs = graph.request, inputs_of(config)
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
@@ -44,37 +45,35 @@ class OpenVinoRunner:
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)
         n = len(line.tokens)
-        hidden, plain = self._infer(self._branches, line, ask.states)
+        hidden, plain, *_ = self._infer(line, ask.states, torch.arange(n))
         return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
 
     def _states(self, ask: Context) -> ContextStates:
         n = ask.tokens.shape[1]
         place = torch.arange(n)
         line = Laid(ask.tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
-        hidden, keys, values, raws = self._infer(self._context, line, ask.past)
+        hidden, _, keys, values, *raws = self._infer(line, ask.past, place[-1:])
         copy_keys = self.copy_head.keys(hidden[:n].unsqueeze(0))
-        raws = raws[:, :n].to(self.dtype)
+        raw = raws[0][:, :n].to(self.dtype) if raws else keys.new_zeros(self.config.n_layers, n, 0)
         layers = [
-            LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raws[i : i + 1])
+            LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raw[i : i + 1])
             for i in range(self.config.n_layers)
         ]
         return ContextStates(layers, copy_keys, ask.tokens)
 
-    def _infer(self, request: "ov.InferRequest", line: Laid, states: ContextStates | None) -> list[Tensor]:
-        """The outputs for the tokens of line after states, with room behind.
+    def _infer(self, line: Laid, states: ContextStates | None, asked: Tensor) -> list[Tensor]:
+        """The outputs for the tokens of line after states, with room behind; asked [R] are those to predict after.
 
         A number of tokens that the runtime has not seen costs time, and memory for good (docs/log.md): it sees few.
         """
         c, n = self.config, len(line.tokens)
-        n_rows = next((size for size in ROWS if size >= n), -(-n // ROWS[-1]) * ROWS[-1])
+        n_rows = _rounded(n)
         n_context, n_room = 0 if states is None else states.n_tokens, N_ROOM
         if states is None:
             keys = values = torch.zeros(c.n_layers, c.n_kv_heads, n_room, c.head_size, dtype=self.dtype)
-            raws = torch.zeros(c.n_layers, c.qkv_width)
         else:
             keys, values = stack(states)
             n_room = keys.shape[2]
-            raws = torch.cat([layer.raw[0, -1:] for layer in states.layers]).float()
         mask = torch.full((n_rows, n_room + n_rows), float("-inf"))
         mask[n:] = 0.0  # what nobody reads may see anything
         mask[:, :n_context] = 0.0
@@ -82,10 +81,26 @@ class OpenVinoRunner:
         own.fill_(0.0) if line.sees is None else own.masked_fill_(line.sees, 0.0)
         more = (0, n_rows - n)
         cos, sin = rotary(F.pad(n_context + line.depths, more), c.head_size, c.rope_theta)
-        marks = torch.full((n_rows, 1), float(line.is_canvas))
-        inputs = (F.pad(line.tokens, more), marks, F.pad(line.before, more), cos, sin, mask, keys, values, raws)
-        request.infer({i: _shared(tensor) for i, tensor in enumerate(inputs)}, share_inputs=True)
-        return [_tensor(output) for output in request.output_tensors]
+        inputs = {
+            "tokens": F.pad(line.tokens, more), "cos": cos, "sin": sin, "mask": mask, "keys": keys, "values": values,
+            "asked": F.pad(asked, (0, _rounded(len(asked)) - len(asked))),
+            "marks": torch.full((n_rows, 1), float(line.is_canvas)),
+            "before": F.pad(line.before, more), "raws": self._raws(states),
+        }  # fmt: skip
+        wanted = {i: _shared(inputs[name]) for i, name in enumerate(self._inputs)}
+        self._request.infer(wanted, share_inputs=True)
+        return [_tensor(output) for output in self._request.output_tensors]
+
+    def _raws(self, states: ContextStates | None) -> Tensor:
+        """The context's last q, k and v before shift, [L, W]."""
+        if states is None:
+            return torch.zeros(self.config.n_layers, self.config.qkv_width)
+        return torch.cat([layer.raw[0, -1:] for layer in states.layers]).float()
+
+
+def _rounded(n: int) -> int:
+    """The number of rows that the runtime gets for n."""
+    return next((size for size in ROWS if size >= n), -(-n // ROWS[-1]) * ROWS[-1])
 
 
 def _shared(tensor: Tensor) -> "ov.Tensor":

@@ -21,7 +21,7 @@ from .head_start import has_openvino
 from .stored import Weights
 
 if TYPE_CHECKING:
-    from .openvino_compile import CompiledGraphs
+    from .openvino_compile import CompiledGraph
 
 Runtime = Literal["torch", "openvino"]
 CPU_ONLY = "the runtime openvino is for the CPU: choose torch, or the device cpu"
@@ -46,7 +46,7 @@ def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: 
     if runtime == "torch":
         torch.set_num_threads(n_threads)
         model = model.to(dtype)
-        on_gpu = model.embedding.weight.is_cuda and has_triton()
+        on_gpu = model.embedding.weight.is_cuda and has_triton() and model.config.canvases
         return GpuRunner(model) if on_gpu else ModelRunner(model)
     if model.embedding.weight.device.type != "cpu":
         raise InputError(CPU_ONLY)
@@ -58,9 +58,9 @@ def openvino_runner(
     weights: Weights,
     dtype: torch.dtype,
     n_threads: int | None,
-    graphs: "CompiledGraphs | None" = None,
+    graph: "CompiledGraph | None" = None,
 ) -> tuple[Runner, int]:
-    """A runner on the CPU, and the number of its threads; graphs: those of these weights, where they are compiled.
+    """A runner on the CPU, and the number of its threads; graph: that of these weights, where it is compiled.
 
     PyTorch gets one thread beside it, as two pools of threads on the same cores wait for one another. Raises InputError
     without OpenVINO.
@@ -68,11 +68,11 @@ def openvino_runner(
     module = _openvino()
     from .openvino_runner import DTYPES, OpenVinoRunner
 
-    if graphs is not None and DTYPES[graphs.states_type] == dtype:
-        compiled = graphs
+    if graph is not None and DTYPES[graph.states_type] == dtype:
+        compiled = graph
     else:
         states_type = "bf16" if dtype == torch.bfloat16 else "f32"
-        compiled: CompiledGraphs = module.compile_graphs(config, weights, states_type, n_threads)
+        compiled: CompiledGraph = module.compile_graph(config, weights, states_type, n_threads)
     torch.set_num_threads(1)
     return OpenVinoRunner(config, copy_head_of(config, weights), compiled), compiled.n_threads
 
