@@ -5,16 +5,14 @@ Architectures llama, qwen2 and qwen3. It reads no numbers but for a comparison o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from .config import DenoiserConfig
 from .gguf_file import GgufFile, GgufTensor
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
-MAX_LAYERS = 1_000
 N_CANVAS = 32
 N_COMPARED = 1_024  # rows
 SAME_MATRIX = 0.2  # relative: of Qwen2.5-Coder's two copies, Q5_0 and Q8_0, .044; unrelated matrices differ by 1.4
@@ -30,19 +28,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Body:
-    """The denoiser's fields of config.json, and for each weight the parts that stand one below the other."""
+    """The denoiser's shape, and for each of its weights the parts that stand one below the other."""
 
-    shape: Mapping[str, Any]
+    config: DenoiserConfig
     weights: Mapping[str, tuple[Part, ...]]
-
-    @cached_property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The shapes of the weights."""
-        found: dict[str, tuple[int, ...]] = {}
-        for name, parts in self.weights.items():
-            first = parts[0].tensor.shape
-            found[name] = (sum(part.tensor.shape[0] for part in parts), *first[1:])
-        return found
 
 
 def read_body(file: GgufFile) -> Body:
@@ -52,13 +41,13 @@ def read_body(file: GgufFile) -> Body:
         known = ", ".join(ARCHITECTURES)
         raise file.refused(f"its architecture is {architecture!r}: take a model of one of {known}")
     _refuse_rope(file, architecture)
-    shape = _shape(file, architecture)
-    weights = _weights(file, architecture, shape)
+    config = _config(file, architecture)
+    weights = _weights(file, architecture, config)
     used = {id(part.tensor) for parts in weights.values() for part in parts}
     rest = [name for name, each in file.tensors.items() if id(each) not in used and name not in (EMBEDDING, HEAD)]
     if rest:
         raise file.refused(f"it has the tensor {rest[0]!r}, which no model of ours has: take another file")
-    return Body(shape, weights)
+    return Body(config, weights)
 
 
 def _refuse_rope(file: GgufFile, architecture: str) -> None:
@@ -69,51 +58,45 @@ def _refuse_rope(file: GgufFile, architecture: str) -> None:
         raise file.refused(f"it scales its rotary embeddings ({kind}): take a model without that")
 
 
-def _shape(file: GgufFile, architecture: str) -> dict[str, Any]:
+def _config(file: GgufFile, architecture: str) -> DenoiserConfig:
     def number(key: str, default: int | None = None) -> int:
-        value = file.field(f"{architecture}.{key}", int, default)
-        if not 0 < value <= 10_000_000:
-            raise file.refused(f"its {key} is {value:,}: it is damaged, copy or download it again")
-        return value
+        return file.field(f"{architecture}.{key}", int, default)
 
+    if EMBEDDING not in file.tensors:
+        raise file.refused("it has no embedding: take a file that holds a whole model")
     width, n_heads = number("embedding_length"), number("attention.head_count")
-    n_kv_heads = number("attention.head_count_kv", n_heads)
-    head_size = number("attention.key_length", max(width // n_heads, 1))
-    if n_heads % n_kv_heads or head_size % 2:
-        raise file.refused(f"{n_heads} query heads, {n_kv_heads} key heads of {head_size} numbers make no model of ours")
+    head_size = number("attention.key_length", width // max(n_heads, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
         if number(key, head_size) != head_size:
             raise file.refused(f"its {key} is not the size of a head, {head_size}: take another model")
-    n_layers = number("block_count")
-    if n_layers > MAX_LAYERS or EMBEDDING not in file.tensors:
-        raise file.refused("it has no embedding, or too many layers: it is damaged, copy or download it again")
-    return {
-        "vocab_size": file.tensors[EMBEDDING].n_rows,
-        "n_layers": n_layers,
-        "width": width,
-        "n_heads": n_heads,
-        "n_kv_heads": n_kv_heads,
-        "head_size": head_size,
-        "ffn_width": number("feed_forward_length"),
-        "n_context": number("context_length"),
-        "n_canvas": N_CANVAS,
-        "rope_theta": _positive(file, f"{architecture}.rope.freq_base", 10_000.0),
-        "norm_eps": _positive(file, f"{architecture}.attention.layer_norm_rms_epsilon", 1e-6),
-        "qk_norm": architecture == "qwen3",
-        "qkv_bias": architecture == "qwen2",
-        "token_shift": False,
-        "copies": False,
-        "canvases": False,
-        "tied": HEAD not in file.tensors or _is_same(file, file.tensors[EMBEDDING], file.tensors[HEAD]),
-    }
+    head = file.tensors.get(HEAD)
+    try:
+        return DenoiserConfig(
+            vocab_size=file.tensors[EMBEDDING].n_rows,
+            n_layers=number("block_count"),
+            width=width,
+            n_heads=n_heads,
+            n_kv_heads=number("attention.head_count_kv", n_heads),
+            head_size=head_size,
+            ffn_width=number("feed_forward_length"),
+            n_context=number("context_length"),
+            n_canvas=N_CANVAS,
+            rope_theta=_short(file.field(f"{architecture}.rope.freq_base", float, 10_000.0)),
+            norm_eps=_short(file.field(f"{architecture}.attention.layer_norm_rms_epsilon", float, 1e-6)),
+            qk_norm=architecture == "qwen3",
+            qkv_bias=architecture == "qwen2",
+            token_shift=False,
+            copies=False,
+            canvases=False,
+            tied=head is None or _is_same(file, file.tensors[EMBEDDING], head),
+        )
+    except ValueError as error:
+        raise file.refused(f"its fields make no model of ours ({error}): take another file") from error
 
 
-def _positive(file: GgufFile, key: str, default: float) -> float:
-    """A positive number with the digits of a float32: 1e-06, not 9.999999974752427e-07."""
-    value = float(str(np.float32(file.field(key, float, default))))
-    if not 0 < value <= 1e9:
-        raise file.refused(f"its {key} is {value}: it is damaged, copy or download it again")
-    return value
+def _short(number: float) -> float:
+    """A float32 with no more digits than it needs: 1e-06, not 9.999999974752427e-07."""
+    return float(str(np.float32(number)))
 
 
 def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
@@ -125,30 +108,34 @@ def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
     return bool(np.linalg.norm(one - other) <= SAME_MATRIX * np.linalg.norm(other))
 
 
-def _weights(file: GgufFile, architecture: str, shape: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
-    width, ffn, head_size, vocab = shape["width"], shape["ffn_width"], shape["head_size"], shape["vocab_size"]
-    q, kv = shape["n_heads"] * head_size, shape["n_kv_heads"] * head_size
-    pairs = architecture == "llama"
+def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[str, tuple[Part, ...]]:
+    """Where each weight stands. Raises CheckpointError for a tensor that is missing or has another shape."""
+    width, ffn, head_size, vocab = config.width, config.ffn_width, config.head_size, config.vocab_size
+    q, kv = config.n_heads * head_size, config.n_kv_heads * head_size
+    is_paired = architecture == "llama"
 
     def part(name: str, *size: int, heads: int = 0) -> Part:
         tensor = file.tensors.get(name)
         if tensor is None or tensor.shape != size:
             found = "is missing" if tensor is None else f"has the shape {tensor.shape}, not {size}"
             raise file.refused(f"its tensor {name} {found}: copy or download it again")
-        return Part(tensor, _unpaired(heads, head_size) if heads and pairs and len(size) == 2 else None)
+        return Part(tensor, _unpaired(heads, head_size) if heads and is_paired else None)
 
     def block(i: int) -> Iterator[tuple[str, tuple[Part, ...]]]:
         at = f"blk.{i}."
         yield "attention_norm.weight", (part(f"{at}attn_norm.weight", width),)
-        yield "attention.qkv.weight", (
-            part(f"{at}attn_q.weight", q, width, heads=shape["n_heads"]),
-            part(f"{at}attn_k.weight", kv, width, heads=shape["n_kv_heads"]),
-            part(f"{at}attn_v.weight", kv, width),
+        yield (
+            "attention.qkv.weight",
+            (
+                part(f"{at}attn_q.weight", q, width, heads=config.n_heads),
+                part(f"{at}attn_k.weight", kv, width, heads=config.n_kv_heads),
+                part(f"{at}attn_v.weight", kv, width),
+            ),
         )
-        if shape["qkv_bias"]:
+        if config.qkv_bias:
             sizes = {"q": q, "k": kv, "v": kv}
             yield "attention.qkv.bias", tuple(part(f"{at}attn_{x}.bias", n) for x, n in sizes.items())
-        if shape["qk_norm"]:
+        if config.qk_norm:
             for x in ("q", "k"):
                 yield f"attention.{x}_norm.weight", (part(f"{at}attn_{x}_norm.weight", head_size),)
         yield "attention.out.weight", (part(f"{at}attn_output.weight", width, q),)
@@ -156,13 +143,12 @@ def _weights(file: GgufFile, architecture: str, shape: Mapping[str, Any]) -> dic
         yield "ffn.gate_up.weight", tuple(part(f"{at}ffn_{x}.weight", ffn, width) for x in ("gate", "up"))
         yield "ffn.down.weight", (part(f"{at}ffn_down.weight", width, ffn),)
 
-    finest = EMBEDDING
-    if shape["tied"] and HEAD in file.tensors and file.tensors[HEAD].row_bytes > file.tensors[EMBEDDING].row_bytes:
-        finest = HEAD
+    same = [name for name in (EMBEDDING, HEAD) if name in file.tensors] if config.tied else [EMBEDDING]
+    finest = max(same, key=lambda name: file.tensors[name].row_bytes)
     found = {"embedding.weight": (part(finest, vocab, width),), "norm.weight": (part("output_norm.weight", width),)}
-    if not shape["tied"]:
+    if not config.tied:
         found["head.weight"] = (part(HEAD, vocab, width),)
-    for i in range(shape["n_layers"]):
+    for i in range(config.n_layers):
         found |= {f"blocks.{i}.{name}": parts for name, parts in block(i)}
     return found
 

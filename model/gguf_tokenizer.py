@@ -4,7 +4,7 @@ Byte-level BPE alone. Text encodes to ordinary tokens only: special ones are lef
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,27 @@ class Marks:
     repository: int | None
     specials: list[int]
 
-    def as_json(self) -> dict[str, Any]:
-        """As config.json has it."""
-        return asdict(self)
 
-
-def read_tokenizer(file: GgufFile) -> tuple[dict[str, Any], Marks]:
-    """tokenizer.json and the marks. Raises CheckpointError for another kind of tokenizer, or a damaged one."""
+def read_tokenizer(file: GgufFile, n_ids: int) -> tuple[dict[str, Any], Marks]:
+    """tokenizer.json and the marks. Raises CheckpointError for another kind of tokenizer, a damaged one, or one that
+    has not n_ids tokens."""
     kind, pre = file.field(f"{_KEY}model", str, "none"), file.field(f"{_KEY}pre", str, "none")
     if kind != "gpt2":
-        raise file.refused(f"its tokenizer is of the kind {kind!r}: take a model with a byte-level BPE tokenizer (gpt2)")
+        raise file.refused(
+            f"its tokenizer is of the kind {kind!r}: take a model with a byte-level BPE tokenizer (gpt2)"
+        )
     if pre not in PIECES:
         raise file.refused(f"its tokenizer cuts text as {pre!r} does: take a model with one of {', '.join(PIECES)}")
     tokens, types = file.field(f"{_KEY}tokens", list), file.field(f"{_KEY}token_type", np.ndarray)
     merges = file.field(f"{_KEY}merges", list)
-    if len(types) != len(tokens) or types.dtype.kind not in "iu" or not all(isinstance(t, str) for t in (*tokens, *merges)):
+    if (
+        len(types) != len(tokens)
+        or types.dtype.kind not in "iu"
+        or not all(isinstance(t, str) for t in (*tokens, *merges))
+    ):
         raise file.refused("its list of tokens is damaged: copy or download it again")
+    if len(tokens) != n_ids:
+        raise file.refused(f"its tokenizer has {len(tokens):,} tokens, and its embedding {n_ids:,}: take another file")
     marks = _marks(file, tokens, types)
     vocabulary = _vocabulary(file, tokens, set(marks.specials))
     return _tokenizer(vocabulary, _merges(file, merges, vocabulary), pre), marks
