@@ -5,7 +5,6 @@ Rows are read, changed by a LoRA, rounded and written a few at a time. Qwen2.5-C
 """
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from filelock import FileLock
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
+from .folder_files import sha256_of
 from .gguf_body import Body, read_body
 from .gguf_file import GgufFile, read_gguf
 from .gguf_tokenizer import Marks, read_tokenizer
@@ -68,12 +68,6 @@ def import_gguf(
                 _put_in_place(part, folder, Path(draft) / "old")
     except OSError as error:
         raise _not_written(folder, shapes, error) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _config(part: Path, name: str, body: Body, marks: Marks, source: Mapping[str, Any]) -> dict[str, Any]:

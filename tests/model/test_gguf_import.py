@@ -11,7 +11,8 @@ from gguf import GGMLQuantizationType
 from gguf.quants import dequantize, quantize
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.gguf_import import import_gguf, sha256_of
+from quicksilver.model.folder_files import sha256_of
+from quicksilver.model.gguf_import import import_gguf
 from quicksilver.model.gguf_tokenizer import PIECES
 from quicksilver.model.safetensors_header import read_header
 from quicksilver.published.tokenizer_rules import harmless
