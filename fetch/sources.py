@@ -54,7 +54,7 @@ class Hub:
 
     def extend(self, model: Fetchable, file: Path, tell: Tell) -> None:
         """See Source. A connection that breaks is opened again where it broke."""
-        url = self.url(model)
+        url, reason = self.url(model), "nothing came"
         for _ in range(N_TRIES):
             n_before = n_bytes_of(file)
             reason = _append_from(url, model.n_bytes, file, tell)
@@ -89,7 +89,7 @@ def _append_from(url: str, n_bytes: int, file: Path, tell: Tell) -> str:
                 if answer.status_code == 200:  # it sends the whole file
                     out.truncate(0)
                     n_there = 0
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                for chunk in answer.iter_bytes():
                     n_there += out.write(chunk[: n_bytes - n_there])
                     tell(n_there)
                     if n_there == n_bytes:

