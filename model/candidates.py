@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..fim.drafts import Draft, find_drafts
 from ..fim.line_breaks import with_lf
 from ..fim.types import CompletionRequest, CompletionSource
-from .tokenizer import CodeTokenizer
+from .tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from .canvas_tokens import CanvasTokens
@@ -40,7 +40,7 @@ class Candidate:
         return "denoiser" if self.draft is None or self.n_canvases else self.draft.source
 
 
-def drafts_for(request: CompletionRequest, n_tokens_max: int, tokenizer: CodeTokenizer) -> list[Candidate]:
+def drafts_for(request: CompletionRequest, n_tokens_max: int, tokenizer: TextTokenizer) -> list[Candidate]:
     """The request's drafts of at most n_tokens_max tokens each, the most promising first."""
     hole = request.hole
     hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
@@ -57,7 +57,7 @@ def drafts_for(request: CompletionRequest, n_tokens_max: int, tokenizer: CodeTok
 
 
 def with_cuts(
-    candidates: Sequence[Candidate], verified: Sequence[Verified], tokens: CanvasTokens, tokenizer: CodeTokenizer
+    candidates: Sequence[Candidate], verified: Sequence[Verified], tokens: CanvasTokens, tokenizer: TextTokenizer
 ) -> tuple[list[Candidate], list[Verified]]:
     """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
     scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}

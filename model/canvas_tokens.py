@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..fim.errors import EngineError
 from .row import EndsBy
-from .tokenizer import CodeTokenizer, Special
+from .tokenizer import Special, TextTokenizer
 
 BROKEN_NUMBERS = (
     "the model computes NaN: its weights are damaged or too large for its number format, try --dtype float32"
@@ -60,16 +60,18 @@ def check_predicted(log_probs: Tensor) -> None:
 
 
 def canvas_tokens(
-    tokenizer: CodeTokenizer, *, multiline: bool, at_line_end: bool = True, marks_middle: bool = False
+    tokenizer: TextTokenizer, *, multiline: bool, at_line_end: bool = True, marks_middle: bool = False
 ) -> CanvasTokens:
     """The loop's view of a vocabulary. Without multiline every token with a line break ends the text.
 
     at_line_end: nothing stands right of the cursor on its line, so that the text ends where a line does.
     """
     vocab = torch.arange(tokenizer.vocab_size)
+    is_text = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
+    is_text[list(tokenizer.text_ids)] = True
     end = tokenizer.special(Special.EOM)
     middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
-    forbidden = (vocab >= tokenizer.n_text) & (vocab != end)
+    forbidden = ~is_text & (vocab != end)
     texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
     stops = vocab == end
     if not multiline:

@@ -34,7 +34,7 @@ from .stored import (
     read_config,
     write_config,
 )
-from .tokenizer import CodeTokenizer
+from .tokenizer import CodeTokenizer, TextTokenizer
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Checkpoint:
     name: str
     config: DenoiserConfig
     weights: Weights
-    tokenizer: CodeTokenizer
+    tokenizer: TextTokenizer
     sha256: str
     ranker: Ranker | None = None
     prefix_ranker: PrefixRanker | None = None
@@ -59,6 +59,13 @@ class Checkpoint:
         model = Denoiser(self.config)
         model.load_state_dict(_tensors(self.weights), assign=True)
         return model.eval()
+
+    @property
+    def own_tokenizer(self) -> CodeTokenizer:
+        """The tokenizer of a model of ours. Raises CheckpointError for a published body."""
+        if not isinstance(self.tokenizer, CodeTokenizer):
+            raise CheckpointError(f"{self.name} is a published body: this is for models that were trained here")
+        return self.tokenizer
 
     @property
     def n_parameters(self) -> int:

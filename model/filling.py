@@ -31,7 +31,7 @@ from .line_start import NONE, Indentation, indentation, with_prefix
 from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
 from .row import Row
-from .tokenizer import CodeTokenizer
+from .tokenizer import TextTokenizer
 from .tracing import Tracer
 from .verification import Verified, verify
 
@@ -48,7 +48,7 @@ class Filling:
     """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
 
     config: DenoiserConfig
-    tokenizer: CodeTokenizer
+    tokenizer: TextTokenizer
     cache: ContextCache
     tokens: CanvasTokens
     ranker: Ranker | None

@@ -25,7 +25,7 @@ from .filling import N_TOKENS_BLOCK, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
-from .layout import ContextLayout
+from .layout import layout_of
 from .memory import is_out_of_memory
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
 from .stored import embedded_checkpoint
@@ -58,7 +58,7 @@ class DenoisingInfiller:
         self.dtype = dtype
         self.runtime: Runtime = runtime
         self.tokenizer = checkpoint.tokenizer
-        self.layout = ContextLayout(self.tokenizer)
+        self.layout = layout_of(self.tokenizer)
         self.device = torch.device("cpu")
         if runtime == "openvino":
             self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graph)

@@ -16,7 +16,7 @@ from ..fim.types import CompletionRequest
 from .asks import Work
 from .canvas_tokens import CanvasTokens
 from .context_cache import ContextCache
-from .tokenizer import CodeTokenizer
+from .tokenizer import TextTokenizer
 from .verification import verify
 
 N_LINES_ABOVE, N_LINES_BELOW = 40, 4  # not blank, whose indentations are tried
@@ -42,7 +42,7 @@ def indentation(
     context_of: Callable[[CompletionRequest], list[int]],
     cache: ContextCache,
     tokens: CanvasTokens,
-    tokenizer: CodeTokenizer,
+    tokenizer: TextTokenizer,
 ) -> Work[Indentation]:
     """What to begin the line with; NONE, without any work, where the cursor is not at its beginning."""
     prefix, suffix = with_lf(request.hole.prefix), with_lf(request.hole.suffix)

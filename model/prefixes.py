@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..fim.line_scan import is_word_character
 from ..fim.types import Hole
 from .ranker import Judged, check_weights, logistic, probability_of
-from .tokenizer import CodeTokenizer
+from .tokenizer import TextTokenizer
 
 Prefixes = tuple[tuple[int, float], ...]
 """(characters, probability that they are right), shorter ones first."""
@@ -30,7 +30,7 @@ class Place:
     n_chars: int
 
 
-def places(judged: Judged, tokenizer: CodeTokenizer) -> list[Place]:
+def places(judged: Judged, tokenizer: TextTokenizer) -> list[Place]:
     """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
     text, tokens = judged.candidate.text, judged.candidate.tokens
     found: list[Place] = []
@@ -127,7 +127,7 @@ FEATURES = (
 
 
 def with_prefixes(
-    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: CursorFacts
+    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: TextTokenizer, cursor: CursorFacts
 ) -> list[Judged]:
     """The same candidates with the probabilities of their prefixes.
 
@@ -139,7 +139,7 @@ def with_prefixes(
 
 
 def _probable(
-    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: CodeTokenizer, cursor: CursorFacts
+    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: TextTokenizer, cursor: CursorFacts
 ) -> Iterator[tuple[int, float]]:
     for place in places(judged, tokenizer):
         if ranker is None:

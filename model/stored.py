@@ -21,12 +21,13 @@ from safetensors.numpy import load
 
 from ..fim.embedded_models import CHECKPOINTS, EMBEDDED
 from ..fim.errors import CheckpointError
+from .body_tokenizer import BodyTokenizer, Marks
 from .config import DenoiserConfig
 from .folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
 from .safetensors_header import MAX_HEADER_BYTES, header_of
-from .tokenizer import CodeTokenizer
+from .tokenizer import CodeTokenizer, TextTokenizer
 
-FORMAT = "quicksilver-denoiser-1"
+FORMAT, BODY_FORMAT = "quicksilver-denoiser-1", "quicksilver-denoiser-2"  # ours, and published bodies with marks
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
 SCALE_SUFFIX = ".scale"
 READABLE = ("I8", "F32", "F16")
@@ -56,7 +57,7 @@ class StoredCheckpoint:
     config: Mapping
     shape: DenoiserConfig
     weights: Weights
-    tokenizer: CodeTokenizer
+    tokenizer: TextTokenizer
     sha256: str
 
 
@@ -94,13 +95,23 @@ def read(folder: Path) -> StoredCheckpoint:
     config, shape = read_config(folder)
     try:
         contents = {file: _content(folder, file, config, shape) for file in (TOKENIZER, WEIGHTS)}
-        tokenizer = CodeTokenizer.load(folder / TOKENIZER)
+        tokenizer = _tokenizer(folder, config, shape)
         if tokenizer.vocab_size != shape.vocab_size:
             raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
         weights = _weights(folder, contents[WEIGHTS], shape)
     except MemoryError:
         raise CheckpointError(f"there is not enough memory for the checkpoint in {folder}: close something") from None
     return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+
+
+def _tokenizer(folder: Path, config: Mapping, shape: DenoiserConfig) -> TextTokenizer:
+    if config["format"] == FORMAT:
+        return CodeTokenizer.load(folder / TOKENIZER)
+    try:
+        marks = Marks.of(config["marks"], shape.vocab_size)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder / CONFIG} does not say the model's marks: {excerpt(error)}") from error
+    return BodyTokenizer.load(folder / TOKENIZER, marks, shape.vocab_size)
 
 
 def _content(folder: Path, file: str, config: Mapping, shape: DenoiserConfig) -> bytes:
@@ -165,9 +176,9 @@ def read_config(folder: Path) -> tuple[dict, DenoiserConfig]:
         raise CheckpointError(f"no checkpoint in {os.fspath(folder)}: it has no {CONFIG}")
     config = read_json(path)
     try:
-        if config["format"] != FORMAT:
+        if config["format"] not in (FORMAT, BODY_FORMAT):
             kind = excerpt(repr(config["format"]))
-            raise CheckpointError(f"{path} has format {kind}; this version reads {FORMAT!r}")
+            raise CheckpointError(f"{path} has format {kind}; this version reads {FORMAT!r} and {BODY_FORMAT!r}")
         name, hashes = config["name"], config["sha256"]
         if not isinstance(hashes, dict) or set(hashes) != {WEIGHTS, TOKENIZER}:
             raise CheckpointError(f"{path} does not name and hash {WEIGHTS} and {TOKENIZER}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -49,6 +50,45 @@ class Special(IntEnum):
 N_SPECIAL = 32  # room for languages and layouts to come
 
 
+class TextTokenizer(Protocol):
+    """What a model's vocabulary offers, ours (`CodeTokenizer`) or a published one (`body_tokenizer.BodyTokenizer`)."""
+
+    vocab_size: int
+
+    @property
+    def text_ids(self) -> Sequence[int]:
+        """The ids that are text; all others are special or unused."""
+        ...
+
+    def special(self, token: Special) -> int:
+        """The id of a special token. Raises KeyError where the vocabulary has none of that kind."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """What `encode` gives for each of texts, on all cores."""
+        ...
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
+        ...
+
+    def last_boundary(self, text: str) -> int:
+        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
+        ...
+
+    def open_piece(self, text: str) -> str:
+        """The end of text that is dropped from the context, and that the answer's tokens begin with; may be empty."""
+        ...
+
+
 class CodeTokenizer:
     """Text to token ids and back. Ids 0 … n_text - 1 are text, the N_SPECIAL ids after them are special."""
 
@@ -66,6 +106,11 @@ class CodeTokenizer:
     def special(self, token: Special) -> int:
         """The id of a special token."""
         return self.n_text + int(token)
+
+    @property
+    def text_ids(self) -> range:
+        """The ids that are text."""
+        return range(self.n_text)
 
     def language(self, language: str) -> int:
         """The id of a language's token; languages without one share LANGUAGE_OTHER."""
@@ -89,6 +134,22 @@ class CodeTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
         return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def last_boundary(self, text: str) -> int:
+        """The offset of the last line break at which a new piece surely begins; 0 without one.
+
+        A break after other white space than blanks and tabs may belong to the piece before it.
+        """
+        at = len(text)
+        while (at := text.rfind("\n", 0, at)) > 0:
+            before = text[at - 1]
+            if before in " \t" or not before.isspace():
+                return at
+        return 0
+
+    def open_piece(self, text: str) -> str:
+        """Nothing: our models were taught text that ends anywhere."""
+        return ""
 
     def save(self, path: Path) -> None:
         """Write the BPE merges and vocabulary as JSON. Raises OSError; then what stood at path is still there."""

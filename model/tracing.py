@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from ..fim.types import TraceCell, TraceFrame
 from .canvas_tokens import CanvasTokens
 from .denoise import Step
-from .tokenizer import CodeTokenizer
+from .tokenizer import TextTokenizer
 
 
 @dataclass
 class Tracer:
     """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer."""
 
-    tokenizer: CodeTokenizer
+    tokenizer: TextTokenizer
     tokens: CanvasTokens
     indent: str = ""
     frames: list[TraceFrame] = field(default_factory=list)

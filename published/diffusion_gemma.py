@@ -28,6 +28,7 @@ from ..model.config import MAX_LAYERS
 from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..model.memory import is_out_of_memory
 from ..model.ranker import probability_of
+from ..model.tokenizer_rules import is_token_id
 from .folder import (
     CONFIG,
     GENERATION,
@@ -40,7 +41,6 @@ from .folder import (
     weight_files,
 )
 from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
-from .tokenizer_rules import is_token_id
 from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)

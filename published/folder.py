@@ -20,11 +20,11 @@ from ..fim.errors import CheckpointError
 from ..fim.printable import printable
 from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..model.safetensors_header import Header, read_header
+from ..model.tokenizer_rules import is_token_id
 from .backbone import Backbone
 from .families import Family, block_of, family_of, shape_of
 from .quantised import WeightFormat, narrow
 from .shape import BackboneShape
-from .tokenizer_rules import is_token_id
 from .tokens import PublishedTokenizer, read_tokenizer, text_of
 
 logger = logging.getLogger(__name__)

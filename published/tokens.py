@@ -18,7 +18,7 @@ from torch import Tensor
 from ..fim.errors import CheckpointError
 from ..model.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
 from ..model.tokenizer import LONE_SURROGATE, panics_as_errors
-from .tokenizer_rules import harmless, token_id
+from ..model.tokenizer_rules import harmless, token_id
 
 FILE, CONFIG, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
@@ -75,7 +75,7 @@ class PublishedTokenizer:
 def read_tokenizer(folder: Path) -> tuple[PublishedTokenizer, dict[str, Any]]:
     """A folder's tokenizer and its tokenizer_config.json. Raises CheckpointError without one that can be read.
 
-    No code of the library sees what `tokenizer_rules` has not passed.
+    No code of the library sees what `model.tokenizer_rules` has not passed.
     """
     config = _read(folder / CONFIG) if is_there(folder / CONFIG) else {}
     try:

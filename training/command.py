@@ -177,7 +177,7 @@ def make_average(arguments: argparse.Namespace) -> None:
 
     parts = [checkpoint.load(folder) for folder in arguments.checkpoints]
     mean = averaged(parts)
-    exporter(mean.name, mean.model, mean.tokenizer, mean.averaged_from)(arguments.export)
+    exporter(mean.name, mean.model, mean.own_tokenizer, mean.averaged_from)(arguments.export)
     print(f"wrote {arguments.export}: now `quicksilver train ranker --checkpoint {arguments.export}`")
 
 

@@ -16,7 +16,7 @@ from ..model.canvas_tokens import CanvasTokens, canvas_tokens
 from ..model.denoise import denoise
 from ..model.denoiser import Denoiser, rows_of
 from ..model.forwards import ModelRunner, drive_all
-from ..model.layout import ContextLayout
+from ..model.layout import OwnLayout
 from ..model.policies import threshold
 from ..model.tokenizer import CodeTokenizer
 from .corpus import Document
@@ -46,7 +46,7 @@ def draw_holes(
     """Up to n_holes rest-of-line holes whose contexts have at most n_context tokens; the same ones every time."""
     rng = np.random.default_rng(seed)
     ends = np.cumsum([len(d.text) for d in documents])
-    layout = ContextLayout(tokenizer)
+    layout = OwnLayout(tokenizer)
     holes: list[ProbeHole] = []
     for _ in range(20 * n_holes if len(ends) else 0):
         document = documents[int(np.searchsorted(ends, rng.integers(0, ends[-1]), side="right"))]

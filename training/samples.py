@@ -12,7 +12,7 @@ from numpy.random import Generator
 from ..fim.drafts import find_drafts
 from ..fim.errors import InputError
 from ..fim.types import Hole
-from ..model.layout import ContextLayout
+from ..model.layout import OwnLayout
 from ..model.tokenizer import CodeTokenizer, Special
 from .corpus import Document
 from .cuts import cut
@@ -123,7 +123,7 @@ class SampleStream:
         middle = encode(middle_text)
         is_cut = len(middle) > n_room or len(middle_text) < end - start
         tail = middle[:n_room] if is_cut else [*middle, self.tokenizer.special(Special.EOM)]
-        layout = ContextLayout(self.tokenizer)
+        layout = OwnLayout(self.tokenizer)
         head = layout.head("python", document.path)
         room = config.n_context - n_room - len(head) - 3
         share = 0.0 if rng.random() < config.no_suffix_share else rng.random() * config.suffix_share_max

@@ -31,7 +31,7 @@ def test_round_trip(folder):
 
 def test_saving_again_changes_nothing(folder, tmp_path):
     loaded = checkpoint.load(folder)
-    checkpoint.save(tmp_path / "again", "tiny", loaded.model, loaded.tokenizer)
+    checkpoint.save(tmp_path / "again", "tiny", loaded.model, loaded.own_tokenizer)
     assert checkpoint.load(tmp_path / "again").sha256 == loaded.sha256
 
 

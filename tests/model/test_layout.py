@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.layout import ContextLayout
+from quicksilver.model.layout import OwnLayout
 from quicksilver.model.pages import common_prefix
 from quicksilver.model.tokenizer import Special
 from tiny import TEXTS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
-LAYOUT = ContextLayout(TOKENIZER)
+LAYOUT = OwnLayout(TOKENIZER)
 
 
 def request(prefix, suffix="", snippets=(), path="a/b.py"):
@@ -59,7 +59,7 @@ def test_line_breaks_look_alike(eol):
 @settings(deadline=None, max_examples=300)
 @given(st.text(alphabet="ab_1(. \t\n\r\f\v\x1c\x85\u2028\u3000é😀", max_size=60))
 def test_remembered_tokens_are_the_tokenizers(text):
-    layout = ContextLayout(TOKENIZER)
+    layout = OwnLayout(TOKENIZER)
     for end in range(len(text) + 1):
         assert layout.encode(text[:end]) == TOKENIZER.encode(text[:end])
 
@@ -72,7 +72,10 @@ def test_only_the_end_of_a_long_text_is_tokenised_again():
             seen.append(text)
             return TOKENIZER.encode(text)
 
-    layout = ContextLayout(Watched())  # type: ignore[arg-type]
+        def last_boundary(self, text):
+            return TOKENIZER.last_boundary(text)
+
+    layout = OwnLayout(Watched())  # type: ignore[arg-type]
     layout.encode("x = 1\n" * 100 + "y")
     seen.clear()
     layout.encode("x = 1\n" * 100 + "y =")

@@ -12,9 +12,9 @@ from bad_files import KINDS, refusal, replaced
 from quicksilver.fim.errors import EngineError
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.asks import never
+from quicksilver.model.split_patterns import check_pattern
 from quicksilver.published.folder import Published, load
 from quicksilver.published.infiller import PublishedInfiller, load_published
-from quicksilver.published.split_patterns import check_pattern
 from quicksilver.published.tokens import QWEN_PIECES, read_tokenizer
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write

@@ -7,8 +7,8 @@ steps that the library panics at. What code models need is on a list here; anyth
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-from ..model.config import MAX_SIZE
-from ..model.folder_files import excerpt
+from .config import MAX_SIZE
+from .folder_files import excerpt
 from .split_patterns import check_pattern
 
 Step = Mapping[str, Any]

@@ -1,0 +1,208 @@
+"""The tokenizer of a published code model, with what our own offers: text to ids and back, special tokens out of reach.
+
+Byte-level BPE as Qwen, Llama 3, GPT-2 and SmolLM have it. What a user's file spells is always plain text, also where it
+spells a special token. Text is not normalised: what comes back is what went in. Knows no model.
+"""
+
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from ..fim.errors import CheckpointError
+from .folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
+from .tokenizer import LONE_SURROGATE, Special, byte_characters, panics_as_errors
+from .tokenizer_rules import harmless, is_token_id
+
+MAX_SPECIALS = 10_000
+MAX_HEALED = 48  # bytes of a piece that is healed; a longer one stays as it is
+_PROBE = "x):\n    y"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """Ids of the special tokens that a model was taught infilling with.
+
+    end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
+    repository before a repository's name, where the model has such marks. specials are all ids that are no text.
+    """
+
+    prefix: int
+    suffix: int
+    middle: int
+    end: int
+    ends: tuple[int, ...]
+    specials: tuple[int, ...]
+    file: int | None = None
+    repository: int | None = None
+
+    @classmethod
+    def of(cls, value: object, vocab_size: int) -> "Marks":
+        """Marks from what config.json says. Raises ValueError or TypeError."""
+        if not isinstance(value, Mapping):
+            raise TypeError("marks are no object")
+
+        def ids(name: str) -> tuple[int, ...]:
+            found = value.get(name, [])
+            if not isinstance(found, list) or len(found) > MAX_SPECIALS:
+                raise ValueError(f"{name} of marks is no list, or too long")
+            return tuple(_id(each, vocab_size) for each in found)
+
+        one = {name: _id(value.get(name), vocab_size) for name in ("prefix", "suffix", "middle", "end")}
+        file, repository = (
+            None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
+        )
+        both = (mark for mark in (file, repository) if mark is not None)
+        return cls(
+            prefix=one["prefix"],
+            suffix=one["suffix"],
+            middle=one["middle"],
+            end=one["end"],
+            ends=ids("ends"),
+            specials=tuple(sorted({*ids("specials"), *one.values(), *both})),
+            file=file,
+            repository=repository,
+        )
+
+
+def _id(value: object, vocab_size: int) -> int:
+    if not is_token_id(value, vocab_size):
+        raise ValueError(f"{excerpt(repr(value))} is no id of a vocabulary of {vocab_size:,}")
+    return value
+
+
+class BodyTokenizer:
+    """Text to token ids and back; see `tokenizer.TextTokenizer`."""
+
+    def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
+        """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
+        self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
+        bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
+        specials = set(marks.specials)
+        self._bytes = [b""] * vocab_size
+        for piece, i in plain.get_vocab(with_added_tokens=False).items():
+            if i in specials:
+                continue
+            if i >= vocab_size:
+                raise ValueError(f"it has a token {i:,}, but the model only {vocab_size:,}")
+            self._bytes[i] = b"".join(bytes_of[c] for c in piece)
+
+    @property
+    def text_ids(self) -> list[int]:
+        """The ids that are text."""
+        return [i for i, piece in enumerate(self._bytes) if piece]
+
+    def special(self, token: Special) -> int:
+        """The id of a special token; MASK, which no body has, is an id that no answer holds. Raises KeyError."""
+        return {
+            Special.EOM: self.marks.end,
+            Special.MASK: self.marks.prefix,
+            Special.PREFIX: self.marks.prefix,
+            Special.SUFFIX: self.marks.suffix,
+        }[token]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
+        return self._plain.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """What `encode` gives for each of texts, on all cores."""
+        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
+        return [encoding.ids for encoding in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
+        if not 0 <= token < self.vocab_size:
+            raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
+        return self._bytes[token]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
+        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def last_boundary(self, text: str) -> int:
+        """The offset behind or before the last line break, where a new piece surely begins; 0 without one."""
+        at = text.rfind("\n")
+        if at < 0 or self._cuts is None:
+            return 0
+        if self._cuts == "behind":
+            return at + 1
+        while at > 0 and text[at - 1].isspace():
+            at -= 1
+        return at
+
+    @cached_property
+    def _cuts(self) -> str | None:
+        """Whether a piece begins behind each line break, before it, or neither is sure."""
+        ends = {end for _, (_, end) in self._pieces(_PROBE)}
+        return "behind" if _PROBE.index("\n") + 1 in ends else "before" if _PROBE.index("\n") in ends else None
+
+    def _pieces(self, text: str) -> list[tuple[str, tuple[int, int]]]:
+        assert self._plain.pre_tokenizer is not None
+        return self._plain.pre_tokenizer.pre_tokenize_str(text)
+
+    def open_piece(self, text: str) -> str:
+        """The end of text that the next character may change the tokens of: its last piece.
+
+        A word in the making, blanks, a bracket that may be closed at once, a line break that others may follow. Where
+        it is dropped and the answer begins with it again, the model sees only tokens as it was taught them.
+        """
+        start = self.last_boundary(text)
+        if start == len(text):
+            start = self.last_boundary(text[:-1])
+        pieces = self._pieces(text[start:])
+        if not pieces:
+            return ""
+        piece = text[start + pieces[-1][1][0] :]
+        return piece if len(piece.encode("utf-8", "replace")) <= MAX_HEALED else ""
+
+    @cached_property
+    def _sorted(self) -> tuple[list[bytes], list[int]]:
+        order = sorted(self.text_ids, key=lambda i: self._bytes[i])
+        return [self._bytes[i] for i in order], order
+
+    def beginning_with(self, start: bytes) -> list[int]:
+        """The ids of all tokens whose bytes begin with start."""
+        pieces, ids = self._sorted
+        at = bisect_left(pieces, start)
+        found = []
+        while at < len(pieces) and pieces[at].startswith(start):
+            found.append(ids[at])
+            at += 1
+        return found
+
+    def agreeing_with(self, rest: bytes) -> list[int]:
+        """The ids of all tokens that a text which begins with rest can begin with."""
+        pieces, ids = self._sorted
+        shorter = (rest[:n] for n in range(1, len(rest)))
+        places = ((bisect_left(pieces, piece), piece) for piece in shorter)
+        return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
+
+    @classmethod
+    def load(cls, path: Path, marks: Marks, vocab_size: int) -> "BodyTokenizer":
+        """Read a tokenizer.json. Raises CheckpointError when the file is missing, damaged or of an unknown kind."""
+        found = read_json(path, MAX_TOKENIZER_BYTES)
+        try:
+            with panics_as_errors():
+                return cls(plain_tokenizer(found), marks, vocab_size)
+        except Exception as error:  # the library raises bare Exception for every kind of damage
+            raise CheckpointError(
+                f"the tokenizer at {path} is damaged ({excerpt(error)}): copy it again, or make it anew"
+            ) from error
+
+
+def plain_tokenizer(found: Mapping[str, Any]) -> Tokenizer:
+    """What a tokenizer.json says of cutting and merging, without its normaliser and special tokens.
+
+    Raises what the library raises, or ValueError, TypeError, KeyError, AttributeError.
+    """
+    plain = Tokenizer.from_str(json.dumps(harmless({**found, "normalizer": None})))
+    if plain.pre_tokenizer is None:
+        raise ValueError("it does not say how text is cut")
+    plain.encode(_PROBE, add_special_tokens=False)
+    return plain
