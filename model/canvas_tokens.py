@@ -2,13 +2,15 @@
 how they are found.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ..fim.errors import EngineError
+from .body_tokenizer import BodyTokenizer
 from .row import EndsBy
 from .tokenizer import Special, TextTokenizer
 
@@ -34,11 +36,16 @@ class CanvasTokens:
     gives_way: Tensor
     ends_by: EndsBy = "likeliest"
     middle: int | None = None
+    before_break: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    joined: Mapping[int, Tensor] = field(default_factory=dict)
+    other_ends: tuple[int, ...] = ()
 
     @cached_property
     def stop_ids(self) -> Tensor:
-        """The ids of tokens that stop the text, [n]."""
-        return self.stops.nonzero().squeeze(-1)
+        """The ids of tokens before which the text ends, [n]."""
+        before = self.stops.clone()
+        before[list(self.before_break)] = False
+        return before.nonzero().squeeze(-1)
 
     @cached_property
     def _forbidden_ids(self) -> Tensor:
@@ -70,24 +77,53 @@ def canvas_tokens(
     is_text = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
     is_text[list(tokenizer.text_ids)] = True
     end = tokenizer.special(Special.EOM)
+    other_ends = tokenizer.marks.ends if isinstance(tokenizer, BodyTokenizer) else ()
     middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
-    forbidden = ~is_text & (vocab != end)
+    ends = (vocab == end) | torch.isin(vocab, torch.tensor(other_ends, dtype=torch.long))
     texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
-    stops = vocab == end
-    if not multiline:
-        stops = stops | torch.tensor([b"\n" in text for text in texts])
+    stops = ends if multiline else ends | torch.tensor([b"\n" in text for text in texts])
     gives_way = torch.tensor([not at_line_end and not _is_inside_character(text) for text in texts])
     if multiline and at_line_end:
-        gives_way = torch.tensor([text.lstrip(b" \t").startswith(b"\n") for text in texts])
+        gives_way = torch.tensor([_begins_with_break(text) for text in texts])
+    is_body = isinstance(tokenizer, BodyTokenizer)
+    before_break = _before_break(tokenizer, texts) if is_body and not multiline else {}
     return CanvasTokens(
         mask=tokenizer.special(Special.MASK),
         end=end,
-        forbidden=forbidden,
+        forbidden=~is_text & ~ends,
         stops=stops,
         gives_way=gives_way,
         ends_by="median" if multiline and at_line_end else "likeliest",
         middle=middle,
+        before_break=before_break,
+        joined=_joined(before_break),
+        other_ends=tuple(other_ends),
     )
+
+
+def _before_break(tokenizer: TextTokenizer, texts: Sequence[bytes]) -> dict[int, tuple[int, ...]]:
+    """For each token with a line break behind other text than blanks, the tokens that spell that text."""
+    id_of = {text: i for i, text in enumerate(texts) if text}
+    found: dict[int, tuple[int, ...]] = {}
+    for i, text in enumerate(texts):
+        if b"\n" in text and not _begins_with_break(text):
+            before = text.partition(b"\n")[0].rstrip(b"\r")
+            known = id_of.get(before)
+            found[i] = tuple(tokenizer.encode(before.decode("utf-8", "replace"))) if known is None else (known,)
+    return found
+
+
+def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, Tensor]:
+    """For each token the stops that are it and a line break."""
+    found: dict[int, list[int]] = {}
+    for stop, before in before_break.items():
+        if len(before) == 1:
+            found.setdefault(before[0], []).append(stop)
+    return {token: torch.tensor(stops) for token, stops in found.items()}
+
+
+def _begins_with_break(text: bytes) -> bool:
+    return text.lstrip(b" \t\r").startswith(b"\n")
 
 
 def _is_inside_character(text: bytes) -> bool:

@@ -20,14 +20,18 @@ from ..fim.line_breaks import with_lf
 from ..fim.types import CompletionRequest, FinishReason
 from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer, indented
 from .asks import BranchWork, Denoised, Fill, Rows, Work
+from .body_tokenizer import BodyTokenizer
 from .candidates import Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
-from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
+from .continuation import Continuation, guesses
+from .decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import denoise, grown, ignore, predict, would_be_late
 from .denoiser import ContextStates
+from .healing import healing_of
 from .line_start import NONE, Indentation, indentation, with_prefix
+from .policies import threshold
 from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
 from .row import Row
@@ -63,8 +67,10 @@ class Filling:
     timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
 
     def __post_init__(self) -> None:
-        self.tracer = Tracer(self.tokenizer, self.tokens)
+        self.healing = healing_of(self.tokenizer, with_lf(self.request.hole.prefix))
+        self.tracer = Tracer(self.tokenizer, self.tokens, self.healing)
         self._verify_s = 0.0
+        self._n_opening = 0  # tokens of an answer that what is healed ends in
         self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
         n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         self.n_open = min(n_open, N_TOKENS_BLOCK)
@@ -90,6 +96,8 @@ class Filling:
 
     def _indentation(self) -> Work[Indentation]:
         """What the line begins with where nothing stands on it yet; from then on that counts as typed."""
+        if isinstance(self.tokenizer, BodyTokenizer):  # the line break is healed
+            return NONE
         with self._clock("prefill"):
             begins = yield from indentation(self.request, self.context_of, self.cache, self.tokens, self.tokenizer)
         if begins is not NONE:
@@ -118,17 +126,19 @@ class Filling:
         request = self.request
         if not request.drafts:
             return []
-        fitting = drafts_for(request, self.n_open, self.tokenizer)
+        fitting = drafts_for(request, self.n_open, self.healing)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
-        return judge(*with_cuts(fitting, verified, self.tokens, self.tokenizer), self.ranker)
+        return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
     def denoised(self, states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
         """What canvases turn into: the one of masks and open length first, then those of set length and mended drafts.
 
-        Only the first goes on when it is full.
+        Only the first goes on when it is full. A body that was taught no canvases goes on token by token.
         """
+        if not self.config.canvases:
+            return [(yield from self._continued(states, judged))]
         longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
         n_canvas = min(self.n_open, longest)
         if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
@@ -152,6 +162,24 @@ class Filling:
         for row in rows:
             row.cut()
         return rows
+
+    def _continued(self, states: ContextStates, judged: list[Judged]) -> Work[Row]:
+        """What the body itself goes on with."""
+        row = Row(self.tokens.ends_by)
+        if self.budget.spent(self.n_forwards) or states.n_tokens < 2:
+            return replace(row, finish_reason="budget")
+        known = guesses([j.candidate.tokens for j in judged], [j.verified.best.tolist() for j in judged])
+        continuation = Continuation(
+            states, self.n_open + len(self.healing.data), lambda tokens: known([*row.tokens, *tokens])
+        )
+        with self._clock("denoise"):
+            row = yield from continuation.opened(row, self.tokens, self.healing)
+        self.n_forwards += continuation.n_forwards
+        self._n_opening = len(row.tokens)
+        canvas = torch.full((1, self.n_open), self.tokens.mask)
+        (row,) = yield from self._filled(states, canvas, [row], Decoding(threshold(ANY), continuation.predict))
+        row.cut()
+        return row
 
     def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
@@ -184,13 +212,16 @@ class Filling:
             rows.append(row)
         return rows
 
-    def _filled(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> BranchWork[list[Row]]:
-        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to."""
+    def _filled(
+        self, states: ContextStates, canvas: Tensor, rows: list[Row], only: Decoding | None = None
+    ) -> BranchWork[list[Row]]:
+        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
+        decoding that can fill it."""
         if self.budget.spent(self.n_forwards):
             return [replace(row, finish_reason="budget") for row in rows]
-        decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
+        decoding = only or DECODINGS[self.request.policy or DEFAULT_POLICY]
         n_left = self.budget.max_evaluations - self.n_forwards
-        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline
+        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline and not only
         n_steps = min(n_left, STEPS_LINE) if is_short else n_left
         rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_steps, ceiling=self.ceiling)
         with self._clock("denoise"):
@@ -242,7 +273,7 @@ class Filling:
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
             self._trace(free.tokens)
-            text = self.tokenizer.decode(free.tokens)
+            text = self._text_of(free)
             return Answer(
                 text=text,
                 n_tokens=len(free.tokens),
@@ -276,16 +307,18 @@ class Filling:
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
-        found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.tokenizer)
+        found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.healing)
         return judge(found, scores, self.ranker)
 
     def _kept(self, row: Row) -> list[int]:
-        """The row's tokens up to the first one that ends the text."""
-        at = next((i for i, token in enumerate(row.tokens) if bool(self.tokens.stops[token])), len(row.tokens))
-        return row.tokens[:at]
+        """The row's tokens up to the first one that ends the text, and what that says before a line break."""
+        for i, token in enumerate(row.tokens):
+            if i >= self._n_opening and bool(self.tokens.stops[token]):
+                return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
+        return row.tokens
 
     def _text_of(self, row: Row) -> str:
-        return self.tokenizer.decode(self._kept(row))
+        return self.healing.text_of(self._kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:
         """Whether there is something to verify against, and time for it, as far as the last time tells."""
@@ -296,13 +329,13 @@ class Filling:
         before_ms = self.timings_ms["verify"]
         with self._clock("verify"):
             self.n_forwards += 1
-            verified = yield from verify(states, [c.tokens for c in candidates], self.tokens)
+            verified = yield from verify(states, [c.tokens for c in candidates], self.tokens, self.healing)
         self._verify_s = (self.timings_ms["verify"] - before_ms) / 1000
         return verified
 
     def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
         self._trace(judged[0].candidate.tokens)
-        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, CursorFacts.of(self.request.hole))
+        judged = with_prefixes(judged, self.prefix_ranker, self.healing, CursorFacts.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:

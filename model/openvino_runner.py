@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Laid, Reply, laid, no_fill
+from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
 from .blocks import LayerStates, rotary
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
@@ -40,7 +40,14 @@ class OpenVinoRunner:
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
         """One reply an ask, in their order."""
-        return [self._states(ask) if isinstance(ask, Context) else self._log_probs(ask) for ask in no_fill(asks)]
+        return [self._reply(ask) for ask in no_fill(asks)]
+
+    def _reply(self, ask: Branches | Context | Extend) -> Reply:
+        if isinstance(ask, Context):
+            return self._read(ask.tokens, ask.past, asks_all=False).states
+        if isinstance(ask, Extend):
+            return self._read(torch.tensor([ask.tokens]), ask.states, asks_all=True)
+        return self._log_probs(ask)
 
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)
@@ -48,18 +55,19 @@ class OpenVinoRunner:
         hidden, plain, *_ = self._infer(line, ask.states, torch.arange(n))
         return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
 
-    def _states(self, ask: Context) -> ContextStates:
-        n = ask.tokens.shape[1]
+    def _read(self, tokens: Tensor, past: ContextStates | None, *, asks_all: bool) -> Extended:
+        """A causal reading of tokens [1, N] after past; the distributions after all of them, or after the last one."""
+        n = tokens.shape[1]
         place = torch.arange(n)
-        line = Laid(ask.tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
-        hidden, _, keys, values, *raws = self._infer(line, ask.past, place[-1:])
+        line = Laid(tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
+        hidden, log_probs, keys, values, *raws = self._infer(line, past, place if asks_all else place[-1:])
         copy_keys = self.copy_head.keys(hidden[:n].unsqueeze(0))
         raw = raws[0][:, :n].to(self.dtype) if raws else keys.new_zeros(self.config.n_layers, n, 0)
         layers = [
             LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raw[i : i + 1])
             for i in range(self.config.n_layers)
         ]
-        return ContextStates(layers, copy_keys, ask.tokens)
+        return Extended(log_probs[: n if asks_all else 1], ContextStates(layers, copy_keys, tokens))
 
     def _infer(self, line: Laid, states: ContextStates | None, asked: Tensor) -> list[Tensor]:
         """The outputs for the tokens of line after states, with room behind; asked [R] are those to predict after.

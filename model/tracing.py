@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from ..fim.types import TraceCell, TraceFrame
 from .canvas_tokens import CanvasTokens
 from .denoise import Step
+from .healing import Healing
 from .tokenizer import TextTokenizer
 
 
 @dataclass
 class Tracer:
-    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer."""
+    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer; healing:
+    what a canvas's tokens begin with and does not."""
 
     tokenizer: TextTokenizer
     tokens: CanvasTokens
+    healing: Healing
     indent: str = ""
     frames: list[TraceFrame] = field(default_factory=list)
 
@@ -46,7 +49,12 @@ class Tracer:
 
     def _kept(self, tokens: Sequence[int]) -> tuple[TraceCell, ...]:
         indent = (TraceCell(text=self.indent, state="kept"),) if self.indent else ()
-        return indent + tuple(TraceCell(text=self._piece(token), state="kept") for token in tokens)
+        cells, data = [], b""
+        for token in tokens:
+            n_before, data = len(self.healing.own(data)), data + self.tokenizer.bytes_of(token)
+            piece = self.healing.own(data)[n_before:].decode("utf-8", errors="replace")
+            cells += [TraceCell(text=piece, state="kept")] if piece else []
+        return indent + tuple(cells)
 
     def _piece(self, token: int) -> str:
         return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import BranchWork, tree_of
+from .asks import BranchWork, Tree, tree_of
 from .canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
+from .healing import Healing
 from .policies import Scores
 
 
@@ -56,22 +57,65 @@ class Verified:
 
 
 def verify(
-    states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
+    states: ContextStates,
+    candidates: Sequence[Sequence[int]],
+    tokens: CanvasTokens,
+    healing: Healing | None = None,
 ) -> BranchWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
-    Empty candidates are allowed. Raises ValueError without a candidate or for a context of a single token.
+    Candidates begin with what is healed, and their scores are given that. Where a token may be joined with a line break
+    (`CanvasTokens.joined`), a candidate that ends with it has both probabilities. Empty candidates are allowed. Raises
+    ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:
         raise ValueError("verification needs a candidate and a context of at least two tokens")
     before, first = opening(states, tokens)
     tree, paths = tree_of(first, candidates, before)
     log_probs = tokens.allowed((yield tree))  # [S, V]
-    ends, best = stop_log_probs(log_probs, tokens), log_probs.argmax(dim=-1)
-    return [
+    if healing is not None and healing.text:
+        log_probs, ends = _healed(log_probs, tree, tokens, healing)
+    else:
+        ends = stop_log_probs(log_probs, tokens)
+    best = log_probs.argmax(dim=-1)
+    verified = [
         Verified(list(candidate), log_probs[path[:-1], list(candidate)], ends[path], best[path])
         for candidate, path in zip(candidates, paths, strict=True)
     ]
+    if not tokens.joined:
+        return verified
+    return [_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
+
+
+def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[Tensor, Tensor]:
+    """log_probs [S, V] where what is healed is not complete yet narrowed to what agrees with it; and those of a stop
+    [S], of which there is none before that."""
+    log_probs, ends = log_probs.clone(), stop_log_probs(log_probs, tokens)
+    data: list[bytes] = []
+    for i, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
+        data.append(data[parent] + healing.tokenizer.bytes_of(token) if parent >= 0 else b"")
+        rest = healing.rest(data[i])
+        if rest and healing.data.startswith(data[i]):
+            log_probs[i] = healing.narrowed(log_probs[i], rest)
+            ends[i] = float("-inf")
+    return log_probs, ends
+
+
+def _joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
+    """The same, with the probability that a token comes joined with a line break added to its own and to that of
+    ending behind it; before [N, V] is what came before each token."""
+    log_probs, ends, best = verified.log_probs.clone(), verified.end_log_probs.clone(), verified.best.clone()
+    for i, token in enumerate(verified.tokens):
+        stops = tokens.joined.get(token)
+        if stops is None:
+            continue
+        joined = before[i, stops].logsumexp(dim=-1)
+        log_probs[i] = torch.logaddexp(verified.log_probs[i], joined)
+        ended = torch.logaddexp(verified.log_probs[i] + verified.end_log_probs[i + 1], joined)
+        ends[i + 1] = (ended - log_probs[i]).clamp_max(0.0)
+        if bool((stops == best[i]).any()):
+            best[i] = token
+    return Verified(verified.tokens, log_probs, ends, best)
 
 
 def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
