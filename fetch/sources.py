@@ -179,6 +179,8 @@ class Pip:
                 process.kill()
         if process.returncode:
             lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+            if any("connection broken" in line for line in lines):
+                raise SourceFailed("the package index cannot be reached")
             raise SourceFailed(excerpt(lines[-1]) if lines else f"pip ended with {process.returncode}")
 
 

@@ -20,16 +20,16 @@ from filelock import FileLock
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
+from .body_tokenizer import Marks
 from .folder_files import sha256_of
 from .gguf_body import Body, read_body
 from .gguf_file import GgufFile, read_gguf
-from .gguf_tokenizer import Marks, read_tokenizer
+from .gguf_tokenizer import read_tokenizer
 from .lora import Lora, read_lora
 from .safetensors_header import Tensor
 from .safetensors_writer import SafetensorsWriter
-from .stored import SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantised, write_config
+from .stored import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantised, write_config
 
-FORMAT = "quicksilver-denoiser-2"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 Tell = Callable[[float], None]  # what share is done
 Shapes = Mapping[str, tuple[int, ...]]
@@ -72,7 +72,7 @@ def import_gguf(
 
 def _config(part: Path, name: str, body: Body, marks: Marks, source: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": BODY_FORMAT,
         "name": name,
         "denoiser": asdict(body.config),
         "marks": asdict(marks),

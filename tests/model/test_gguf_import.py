@@ -15,7 +15,8 @@ from quicksilver.model.folder_files import sha256_of
 from quicksilver.model.gguf_import import import_gguf
 from quicksilver.model.gguf_tokenizer import PIECES
 from quicksilver.model.safetensors_header import read_header
-from quicksilver.published.tokenizer_rules import harmless
+from quicksilver.model.stored import read
+from quicksilver.model.tokenizer_rules import harmless
 from safetensors.numpy import load_file, save_file
 from tiny_gguf import SPECIALS, TinyGguf
 from tokenizers import Tokenizer
@@ -118,6 +119,15 @@ def test_the_folder_says_what_it_is(tmp_path):
         assert config["sha256"][file] == sha256_of(tmp_path / "made" / file)
     header = read_header(tmp_path / "made" / "model.safetensors")
     assert {tensor.dtype for tensor in header.values()} == {"I8", "F32"}
+
+
+def test_the_folder_can_be_read(tmp_path):
+    tiny = TinyGguf(is_tied=False)
+    stored = read(imported(tiny, tmp_path))
+    text = "def f(x):\n    return x # <|fim_prefix|>\n"
+    assert stored.tokenizer.decode(stored.tokenizer.encode(text)) == text
+    assert len(stored.tokenizer.text_ids) == len(tiny.tokens) - len(SPECIALS)
+    assert stored.shape.n_context == 512
 
 
 def test_marks_and_specials(tmp_path):
