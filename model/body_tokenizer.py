@@ -30,6 +30,7 @@ class Marks:
 
     end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
     repository before a repository's name, where the model has such marks. specials are all ids that are no text.
+    suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
     """
 
     prefix: int
@@ -40,6 +41,7 @@ class Marks:
     specials: tuple[int, ...]
     file: int | None = None
     repository: int | None = None
+    suffix_first: bool = False
 
     @classmethod
     def of(cls, value: object, vocab_size: int) -> "Marks":
@@ -57,6 +59,9 @@ class Marks:
         file, repository = (
             None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
         )
+        suffix_first = value.get("suffix_first", False)
+        if not isinstance(suffix_first, bool):
+            raise TypeError("suffix_first of marks must be true or false")
         both = (mark for mark in (file, repository) if mark is not None)
         return cls(
             prefix=one["prefix"],
@@ -67,6 +72,7 @@ class Marks:
             specials=tuple(sorted({*ids("specials"), *one.values(), *both})),
             file=file,
             repository=repository,
+            suffix_first=suffix_first,
         )
 
 
