@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ def import_gguf(
     tokenizer, marks = read_tokenizer(file, body.config.vocab_size)
     shapes = body.config.weight_shapes()
     change = None if lora is None else read_lora(lora, shapes)
-    source = source if lora is None else {**source, "lora_sha256": sha256_of(lora)}
+    if change is not None and lora is not None:
+        marks = replace(marks, suffix_first=change.suffix_first)
+        source = {**source, "lora_sha256": sha256_of(lora)}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock"):
