@@ -234,8 +234,7 @@ def _demo(options: argparse.Namespace) -> int:
     from ..fetch.command import for_demo
     from .demo import run_demo
 
-    model = options.model or for_demo(options.yes)
-    return run_demo(options.examples, model, options.timeout_s)
+    return run_demo(options.examples, lambda: options.model or for_demo(options.yes), options.timeout_s)
 
 
 def _seconds(text: str) -> float:
