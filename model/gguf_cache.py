@@ -30,7 +30,7 @@ def checkpoint_folder(model: Path | None) -> Path:
 def converted(path: Path) -> Path:
     """The copy of the GGUF file at path, made now where there is none. Raises CheckpointError."""
     folder = converted_folder() / f"{printable(path.stem)[:MAX_NAME]}-{_key(path)}"
-    if not _is_whole(folder):
+    if not is_whole(folder):
         from .gguf_file import read_gguf  # only for those who convert: the package `gguf` takes .2 s
         from .gguf_import import import_gguf
 
@@ -53,8 +53,8 @@ def _key(path: Path) -> str:
     return hashlib.sha256(f"{IMPORT}\0{state.st_size}\0{state.st_mtime_ns}\0{head}".encode()).hexdigest()[:12]
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether a copy is there and undamaged."""
+def is_whole(folder: Path) -> bool:
+    """Whether a checkpoint folder is there and its files have the hashes in its config."""
     try:
         hashes = read_json(folder / CONFIG)["sha256"]
         return all(sha256_of(folder / file) == hashes[file] for file in (WEIGHTS, TOKENIZER))

@@ -227,10 +227,10 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, start: int, n_bytes: i
         called = quantisation.name if quantisation else f"number {kind}"
         readable = ", ".join(sorted(each.name for each in QUANTISATIONS))
         raise ValueError(f"{name!r} is quantised as {called}: take a file in one of {readable}")
+    n_columns = shape[-1]
     if len(shape) > 2 or not all(shape):
         raise ValueError(f"{name!r} has the shape {shape}, and only vectors and matrices are read")
     n_in_block, block_bytes = GGML_QUANT_SIZES[quantisation]
-    *_, n_columns = shape
     if n_columns % n_in_block:
         raise ValueError(f"{name!r} has rows of {n_columns:,} numbers, which are no blocks of {n_in_block}")
     tensor = GgufTensor(shape, quantisation, start, n_columns // n_in_block * block_bytes)
