@@ -51,7 +51,7 @@ class Tracer:
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
 
     def _cells(self, tokens: Sequence[int], states: Sequence[CellState]) -> tuple[TraceCell, ...]:
-        """A cell for each of tokens that shows text or is masked; a character of several tokens is in the last one's."""
+        """A cell for each token that shows text or is masked; a character of several tokens is in the last one's."""
         cells = [TraceCell(text=self.indent, state="kept")] if self.indent else []
         decoder, data = codecs.getincrementaldecoder("utf-8")("replace"), b""
         for i, (token, state) in enumerate(zip(tokens, states, strict=True)):
