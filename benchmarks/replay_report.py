@@ -60,6 +60,7 @@ def report(
         "engine": dict(engine),
         "plan": {
             "files": len({(block.root, block.path) for block in blocks}),
+            "language": plan.language,
             "packages": sorted({block.root.name for block in blocks}),
             "blocks": [block.name for block in blocks],
             "seeds": list(plan.seeds),

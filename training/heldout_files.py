@@ -39,7 +39,7 @@ class HeldOutFiles:
 
 
 def read_files(package: HeldOutPackage, archive: Path) -> HeldOutFiles:
-    """The files of a package's archive. Raises InputError when it is damaged or its licence is not what the list says."""
+    """The files of an archive. Raises InputError when it is damaged or its licence is not what the list says."""
     members = dict(_members(archive))
     _check_licence(package, members)
     files = HeldOutFiles(package)

@@ -7,7 +7,10 @@ from .licences import is_permissive
 
 _BLANKS = re.compile(r"\s+")
 _SENTENCES = {
-    "MIT": ("permission is hereby granted, free of charge, to any person obtaining a copy", "copyright notice and this"),
+    "MIT": (
+        "permission is hereby granted, free of charge, to any person obtaining a copy",
+        "copyright notice and this",
+    ),
     "Apache-2.0": ("apache license", "version 2.0, january 2004"),
     "BSD-2-Clause": ("redistribution and use in source and binary forms", "this list of conditions"),
     "BSD-3-Clause": ("redistribution and use in source and binary forms", "endorse or promote products"),
