@@ -52,14 +52,15 @@ class HeldOutPackage:
 def read_list(path: Path) -> tuple[HeldOutPackage, ...]:
     """The packages of a list. Raises InputError when it cannot be read or an entry is not complete."""
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))["package"]
+        entries: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["package"]
         return tuple(_package(entry) for entry in entries)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the list of held-out packages {path} cannot be read ({error}): mend it") from error
 
 
 def _package(entry: dict[str, Any]) -> HeldOutPackage:
-    return HeldOutPackage(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+    lists = {key: tuple(entry[key]) for key in ("languages", "folders") if key in entry}
+    return HeldOutPackage(**{**entry, **lists})
 
 
 @cache
