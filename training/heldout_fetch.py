@@ -13,10 +13,12 @@ from http.client import HTTPException
 from pathlib import Path
 
 from ..fim.errors import InputError
+from ..fim.printable import one_line
 from .heldout_list import HeldOutPackage
 
 N_ARCHIVE_BYTES_MAX = 100_000_000
 TIMEOUT_S = 120
+N_TOLD_CHARS = 120  # of pip's last line, in a message
 
 
 def fetch(package: HeldOutPackage, folder: Path) -> Path:
@@ -49,9 +51,11 @@ def find_link(package: HeldOutPackage) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"pip cannot be asked for {package.name} ({error}): install pip and try again") from error
     # pip names every file of a package that it sees, also those that it would not install here.
-    link = re.search(rf"https?://\S+/{re.escape(package.archive)}(?=[#\s])", result.stdout + result.stderr)
+    told = result.stdout + result.stderr
+    link = re.search(rf"https?://\S+/{re.escape(package.archive)}(?=[#\s])", told)
     if link is None:
-        raise InputError(f"pip's index has no {package.archive}: check the network and pip's index")
+        last = one_line(told.strip().rpartition("\n")[2])[:N_TOLD_CHARS]
+        raise InputError(f"pip knows no {package.archive} (it ends with: {last}): check pip, its index and the network")
     return link.group()
 
 
