@@ -48,7 +48,7 @@ def for_demo(agreed: bool) -> Path | None:
         if is_installed(model):
             return folder
         if not agreed and not sys.stdin.isatty():
-            _say(f"going on with the small model: `quicksilver fetch {model.name}` brings one that can write")
+            _say(f"going on with base: `quicksilver fetch {model.name}` brings one that can write")
             return None
         print(about(model, None))
         if not agreed and not agrees():
@@ -56,7 +56,7 @@ def for_demo(agreed: bool) -> Path | None:
         with waiting(f"fetching {model.name}") as say:
             return install(model, sources(patience_s=30.0), None, say)
     except (FetchFailed, CheckpointError) as error:
-        _say(f"going on with the small model: {error}")
+        _say(f"going on with base: {error}")
         return None
 
 
