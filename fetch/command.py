@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     if is_installed(model):
         print(f"{model.name} is here already, in {models_folder() / model.name}: use it with --model {model.name}")
         return 0
-    print(about(model, options.file))
+    print(about(model, options.file), flush=True)
     if not options.yes and not agrees():
         print("nothing was fetched")
         return 0
@@ -50,7 +50,7 @@ def for_demo(agreed: bool) -> Path | None:
         if not agreed and not sys.stdin.isatty():
             _say(f"going on with base: `quicksilver fetch {model.name}` brings one that can write")
             return None
-        print(about(model, None))
+        print(about(model, None), flush=True)
         if not agreed and not agrees():
             return None
         with waiting(f"fetching {model.name}") as say:
