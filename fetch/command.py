@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     if is_installed(model):
         print(f"{model.name} is here already, in {models_folder() / model.name}: use it with --model {model.name}")
         return 0
-    print(about(model, options.file))
+    print(about(model, options.file), flush=True)
     if not options.yes and not agrees():
         print("nothing was fetched")
         return 0
@@ -48,15 +48,15 @@ def for_demo(agreed: bool) -> Path | None:
         if is_installed(model):
             return folder
         if not agreed and not sys.stdin.isatty():
-            _say(f"going on with the small model: `quicksilver fetch {model.name}` brings one that can write")
+            _say(f"going on with base: `quicksilver fetch {model.name}` brings one that can write")
             return None
-        print(about(model, None))
+        print(about(model, None), flush=True)
         if not agreed and not agrees():
             return None
         with waiting(f"fetching {model.name}") as say:
             return install(model, sources(patience_s=30.0), None, say)
     except (FetchFailed, CheckpointError) as error:
-        _say(f"going on with the small model: {error}")
+        _say(f"going on with base: {error}")
         return None
 
 

@@ -89,7 +89,7 @@ def obtain(model: Fetchable, sources: Sequence[Source], folder: Path, say: Say) 
             reasons.append(f"{source.label}: {error}")
     raise FetchFailed(
         f"{model.name} could not be fetched ({'; '.join(reasons)}): try again, what has come is kept; "
-        "or give the file with --file PATH"
+        f"or `quicksilver fetch {model.name} --file PATH`"
     )
 
 

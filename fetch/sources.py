@@ -5,6 +5,7 @@ Whether what comes is the model, `download` finds out.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from .parts import CHUNK_BYTES, keep_whole_parts, n_bytes_of
 TIMEOUT_S = 10.0  # for a connection, and between two packets
 N_TRIES = 5  # of the hub, as long as each brings something
 POLL_S = 0.25
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 Tell = Callable[[int], None]  # how many bytes of the file are there
 Download = Callable[[Part, str, Path, Callable[[int], None]], Path]
 
@@ -99,7 +101,7 @@ def _append_from(url: str, n_bytes: int, file: Path, tell: Tell) -> str:
         except OSError:
             raise
         except Exception as error:  # every kind that the HTTP library has, of either major version
-            return excerpt(error) or type(error).__name__
+            return excerpt(_ERROR_NUMBER.sub("", str(error))) or type(error).__name__
     return "the connection ended too early"
 
 

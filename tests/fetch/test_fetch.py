@@ -202,11 +202,11 @@ def test_a_wrong_command_line_is_an_input_error(arguments):
 
 def test_the_demo_fetches_or_goes_on_with_one_line(catalogue, monkeypatch, capsys, home):
     assert for_demo(agreed=False) is None
-    assert "going on with the small model: `quicksilver fetch coder` brings" in capsys.readouterr().err
+    assert "going on with base: `quicksilver fetch coder` brings" in capsys.readouterr().err
     catalogue.fails["tiny-part1"] = failing(SourceFailed("no network"))
     assert for_demo(agreed=True) is None
     said = capsys.readouterr().err
-    assert "going on with the small model: coder could not be fetched" in said and said.count("\n") == 1
+    assert "going on with base: coder could not be fetched" in said and said.count("\n") == 1
     assert for_demo(agreed=True) == home / "models" / "coder"
     assert for_demo(agreed=False) == home / "models" / "coder"
 
