@@ -23,7 +23,10 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
         "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="source files, or folders of packages"
     )
     replay.add_argument(
-        "--language", choices=tuple(SUFFIXES), help="what is typed (that of the files; python for folders)"
+        "--language",
+        choices=tuple(SUFFIXES),
+        metavar="NAME",
+        help=f"what is typed: {', '.join(SUFFIXES)} (default: that of the files; python for folders)",
     )
     replay.add_argument("--files", type=int, default=40, help="how many files, drawn evenly from the packages (40)")
     replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
