@@ -34,8 +34,8 @@ from ..fim.command_line import Parser, add_model
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
+from ..model.gguf_cache import checkpoint_folder
 from ..model.runtimes import Runtime, fastest_runtime
-from ..model.stored import embedded_checkpoint
 from ..training import corpus
 from ..training.corpus import Split
 from .answer_log import AnswerLog, code_digest, maker
@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for."""
-    folder = arguments.model or embedded_checkpoint()
+    folder = checkpoint_folder(arguments.model)
     decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
     kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
     chosen = arguments.weights or ("both" if arguments.state else "int8")

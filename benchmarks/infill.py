@@ -31,8 +31,9 @@ from typing import Any, get_args
 from ..fim.command_line import Parser, add_model
 from ..fim.errors import InputError
 from ..fim.files import write_whole
+from ..model.gguf_cache import checkpoint_folder
 from ..model.runtimes import Runtime, fastest_runtime
-from ..model.stored import embedded_checkpoint, is_ours
+from ..model.stored import is_ours
 from ..published.diffusion_gemma import is_diffusion_gemma
 from .answer_log import AnswerLog, code_digest, maker
 from .decoders import CATALOGUE, NamedDecoder
@@ -221,7 +222,7 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for. Raises InputError."""
-    folder = arguments.model or embedded_checkpoint()
+    folder = checkpoint_folder(arguments.model)
     is_own = is_ours(folder)
     named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
     theirs = RENOISING_DECODERS if is_diffusion_gemma(folder) else PUBLISHED_DECODERS

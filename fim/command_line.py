@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .embedded_models import EMBEDDED, find_model
+from .embedded_models import EMBEDDED, NAMES, find_model
 from .errors import InputError
 
-ABOUT_MODEL = f"{', '.join(EMBEDDED)}, or a checkpoint folder (default: {EMBEDDED[0]})"
+ABOUT_MODEL = f"{', '.join(NAMES)}, a checkpoint folder, or a GGUF file (default: {EMBEDDED[0]})"
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,7 +52,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def add_model(parser: argparse.ArgumentParser, *, about: str = ABOUT_MODEL, required: bool = False) -> None:
-    """Add `--model`: the name of an embedded checkpoint, or a folder."""
+    """Add `--model`: the name of a checkpoint of ours, a folder, or a GGUF file."""
     parser.add_argument("--model", type=_model, metavar="MODEL", required=required, help=about)
 
 

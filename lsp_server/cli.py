@@ -28,6 +28,7 @@ EXIT_CODES = (
     " the command line is wrong; 3 the model does not know the file's language (complete); 130 interrupted."
 )
 _PASSED_ON = {
+    "fetch": "bring a published model to this machine",
     "serve": "run the engine process in the foreground",
     "stop": "stop the engines of this user",
     "train": "prepare data and train a checkpoint",
@@ -79,6 +80,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _pass_on(command: str, arguments: list[str]) -> int:
     """Commands that read their own command line."""
+    if command == "fetch":
+        from ..fetch.command import main as fetch
+
+        return fetch(arguments)
     if command == "serve":
         from ..serving.command import main as serve
 
@@ -158,6 +163,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("demo", help="watch it fill holes cut from real files")
     parser.add_argument("--examples", type=Path, metavar="FOLDER", help="a folder with holes.toml of its own")
+    parser.add_argument("--yes", action="store_true", help="fetch the model coder first, without asking")
     parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
     add_model(parser)
     parser.set_defaults(run=_demo)
@@ -225,9 +231,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from ..fetch.command import for_demo
     from .demo import run_demo
 
-    return run_demo(options.examples, options.model, options.timeout_s)
+    return run_demo(options.examples, lambda: options.model or for_demo(options.yes), options.timeout_s)
 
 
 def _seconds(text: str) -> float:

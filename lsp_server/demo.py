@@ -5,7 +5,7 @@ Owns what is asked, and in what order. Whether an answer is what was cut out is 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,13 @@ class Trial:
     request: dict[str, Any]
 
 
-def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int:
-    """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError."""
+def run_demo(examples: Path | None, choose_model: Callable[[], Path | None], timeout_s: float) -> int:
+    """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError.
+
+    choose_model is called once the examples are known to be good; it may take its time.
+    """
     holes = load_holes(EXAMPLES if examples is None else examples)
+    model = choose_model()
     console = open_console()
     show_opening(console)
     try:

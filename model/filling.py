@@ -7,7 +7,7 @@ decides. Knows tensors and texts; knows no sockets and no editor.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..fim.budget import Budget, no_ceiling
 from ..fim.line_breaks import with_lf
@@ -15,7 +15,7 @@ from ..fim.types import CompletionRequest, FinishReason
 from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer, indented
 from .asks import BranchWork, Work
 from .body_tokenizer import BodyTokenizer
-from .candidates import Candidate, drafts_for, merged, with_cuts
+from .candidates import N_DRAFT_TOKENS, Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
@@ -26,10 +26,11 @@ from .healing import healing_of
 from .line_start import NONE, Indentation, indentation, with_prefix
 from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
+from .recent import Recent
 from .row import Row
 from .tokenizer import TextTokenizer
 from .tracing import Tracer
-from .verification import Verified, verify
+from .verification import Verified, verify, written
 from .writing import Writing
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
@@ -51,6 +52,8 @@ class Filling:
     is_cancelled: Callable[[], bool]
     ceiling: Callable[[], int | None] = no_ceiling
     fills_whole: bool = False  # whether what runs the model answers `Fill`
+    n_draft_tokens: int = N_DRAFT_TOKENS
+    recent: Recent = field(default_factory=Recent)
     n_cached: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +68,7 @@ class Filling:
         self.writing = Writing(
             config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
             healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
+            recent=self.recent,
         )  # fmt: skip
 
     def answer(self) -> Work[Answer]:
@@ -112,7 +116,7 @@ class Filling:
         request = self.request
         if not request.drafts:
             return []
-        fitting = drafts_for(request, self.n_open, self.healing)
+        fitting = drafts_for(request, self.n_open, self.healing, self.n_draft_tokens)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
@@ -125,7 +129,8 @@ class Filling:
     def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
-        if free.finish_reason == "cancelled" or not (self.writing.is_verified and self._may_verify(states)):
+        may_verify = not self.config.canvases or self._may_verify(states)
+        if free.finish_reason == "cancelled" or not (self.writing.is_verified and may_verify):
             sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
@@ -161,6 +166,9 @@ class Filling:
                 ),
             ]
         )
+        if not self.config.canvases:  # the causal head wrote the rows
+            for row in rows:
+                verified.setdefault(self._text_of(row), written(row, self._kept(row), self.tokens))
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}

@@ -5,6 +5,7 @@ is read, so that a pipe, a device or a sparse file of terabytes costs neither ti
 leads to: caches keep weights in one place and link to them. What a file says is quoted only through `excerpt`.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -82,6 +83,15 @@ def read_file(path: Path, max_bytes: int) -> bytes:
             raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
         except MemoryError:
             raise CheckpointError(f"{path} does not fit in memory: close something") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises CheckpointError."""
+    with open_file(path, None) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .answer import CANCELLED, SPENT, Answer
 from .asks import Ask, Context, Reply
+from .candidates import N_DRAFT_TOKENS, N_DRAFT_TOKENS_BODY
 from .canvas_tokens import CanvasTokens, canvas_tokens
 from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
@@ -27,6 +28,7 @@ from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
 from .layout import layout_of
 from .memory import is_out_of_memory
+from .recent import Recent
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
 from .stored import embedded_checkpoint
 
@@ -67,6 +69,7 @@ class DenoisingInfiller:
             self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
             self.device = checkpoint.model.embedding.weight.device
         self.cache = ContextCache(cache_bytes)
+        self.recent = Recent()
         self.n_requests = 1
         marks = self.config.marks_middle
         self._tokens = {
@@ -93,6 +96,12 @@ class DenoisingInfiller:
         on_cpu = self.device.type == "cpu"
         n_context = min(self.config.n_context, MOST_ON_CPU) if on_cpu else self.config.n_context
         return n_context - min(N_TOKENS_BLOCK, n_context // 4)
+
+    @property
+    def n_draft_tokens(self) -> int:
+        """Tokens of all drafts that are verified for a request."""
+        is_slow = self.device.type == "cpu" and not self.config.canvases
+        return N_DRAFT_TOKENS_BODY if is_slow else N_DRAFT_TOKENS
 
     def describe(self) -> Mapping[str, str | int | float]:
         """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
@@ -192,6 +201,8 @@ class DenoisingInfiller:
             is_cancelled,
             lambda: step_ceiling(self.n_requests),
             isinstance(self.run, GpuRunner),
+            self.n_draft_tokens,
+            self.recent,
         )
 
 

@@ -97,7 +97,10 @@ class OpenVinoRunner:
         }  # fmt: skip
         wanted = {i: _shared(inputs[name]) for i, name in enumerate(self._inputs)}
         self._request.infer(wanted, share_inputs=True)
-        return [_tensor(output) for output in self._request.output_tensors]
+        hidden, log_probs, *others = self._request.output_tensors
+        # A body's log-probabilities are read where the runtime has put them, and are gone with the next call.
+        plain = _tensor(log_probs) if c.copies else torch.from_numpy(log_probs.data)
+        return [_tensor(hidden), plain, *map(_tensor, others)]
 
     def _raws(self, states: ContextStates | None) -> Tensor:
         """The context's last q, k and v before shift, [L, W]."""

@@ -5,6 +5,7 @@ A candidate is a text for the hole, as tokens. Its log-probability and that of i
 tensors; it does not know where candidates come from.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from .denoise import Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
 from .healing import Healing
 from .policies import Scores
+from .row import Row
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,27 @@ def verify(
     if not tokens.joined:
         return verified
     return [_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
+
+
+def written(row: Row, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
+    """The scores of a row that the causal head itself wrote, whose text is that of kept: no forward is needed.
+
+    kept are the row's tokens up to the first that ends the text, and what that says before a line break. Where the row
+    was cut short, nothing is known of an end, and it counts as even odds.
+    """
+    n = len(kept)
+    is_joined = n > 0 and n <= len(row.tokens) and kept[-1] != row.tokens[n - 1]
+    log_probs = torch.tensor(row.log_probs[:n])
+    if is_joined:
+        end = 0.0
+    elif n < len(row.end_log_probs):
+        end = row.end_log_probs[n]
+    elif row.finish_reason == "stop":
+        end = row.log_prob - sum(row.log_probs[:n])
+    else:
+        end = math.log(0.5)
+    ends = torch.tensor([*row.end_log_probs[:n], min(0.0, end)])
+    return Verified(list(kept), log_probs, ends, torch.tensor([*kept, tokens.end]))
 
 
 def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ A body that was taught no canvases goes on token by token. Knows tensors and tok
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from .effort import Effort
 from .healing import Healing
 from .policies import threshold
 from .ranker import Judged
+from .recent import Recent
 from .row import Row
 from .tracing import Tracer
 
@@ -46,6 +47,7 @@ class Writing:
     tracer: Tracer
     n_open: int
     fills_whole: bool = False  # whether what runs the model answers `Fill`
+    recent: Recent = field(default_factory=Recent)
 
     @property
     def is_verified(self) -> bool:
@@ -56,7 +58,7 @@ class Writing:
         """What is written after a context and its states: the row of open length first, then the others."""
         if self.config.canvases:
             return (yield from self._denoised(context, states, judged))
-        return [(yield from self._continued(states, judged))]
+        return [(yield from self._continued(context, states, judged))]
 
     def _denoised(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
         """What canvases turn into. Only the first goes on when it is full."""
@@ -84,7 +86,7 @@ class Writing:
             row.cut()
         return rows
 
-    def _continued(self, states: ContextStates, judged: list[Judged]) -> BranchWork[Row]:
+    def _continued(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> BranchWork[Row]:
         """What the body itself goes on with; its drafts tell it what to guess.
 
         A load does not shorten it as it does canvases: it would end inside a word.
@@ -93,8 +95,14 @@ class Writing:
         if self.effort.is_spent() or states.n_tokens < 2:
             return replace(row, finish_reason="budget")
         known = guesses([j.candidate.tokens for j in judged], [j.verified.best.tolist() for j in judged])
+        recent = self.recent.guess(context)
         n_most = self.n_open + len(self.healing.data)
-        continuation = Continuation(states, n_most, lambda tokens: known([*row.tokens, *tokens]))
+
+        def guess(tokens: Sequence[int]) -> Sequence[int]:
+            so_far = [*row.tokens, *tokens]
+            return known(so_far) or recent(so_far)
+
+        continuation = Continuation(states, n_most, guess)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
         row.n_opening = len(row.tokens)
@@ -103,6 +111,7 @@ class Writing:
             return row
         canvas = torch.full((1, n_canvas), self.tokens.mask)
         (row,) = yield from self._filled(states, canvas, [row], Decoding(threshold(ANY), continuation.predict))
+        self.recent.add(context, row.tokens)
         row.cut()
         return row
 

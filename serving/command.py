@@ -108,10 +108,11 @@ def load_checkpoint(
 
     family, weights and context_cache are for published checkpoints.
     """
+    from ..model.gguf_cache import checkpoint_folder
     from ..model.head_start import HeadStartWork, has_openvino
-    from ..model.stored import embedded_checkpoint, is_ours
+    from ..model.stored import is_ours
 
-    folder = checkpoint or embedded_checkpoint()
+    folder = checkpoint_folder(checkpoint)
     if not is_ours(folder):
         if runtime == "openvino":
             raise InputError("published models run with PyTorch: leave --runtime out")

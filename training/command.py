@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
-from . import corpus, corpus_steps, run_step
+from . import corpus, corpus_steps, heldout, run_step
 from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
         help="drop training documents that share 13 words in a row with these tasks (text, JSONL, either with .gz)",
     )  # fmt: skip
     made.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="packages read at a time")
+    held_out = steps.add_parser("heldout", help="fetch the held-out packages of 2026, sources by language")
+    held_out.add_argument("--out", type=Path, required=True, help="folder to write, outside the checkout")
+    held_out.add_argument("--packages", type=Path, default=PACKAGES, help="what is trained on: must name none of them")
     tokenizer = steps.add_parser("tokenizer", help="learn the byte-level BPE")
     tokenizer.add_argument("--compare", metavar="N,N", help="only compare vocabularies of these sizes: writes nothing")
     shards = steps.add_parser("shards", help="pack the corpus as tokens, to train on another machine")
@@ -59,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     average = steps.add_parser("average", help="average the weights of checkpoints of one shape")
     average.add_argument("checkpoints", type=Path, nargs="+", metavar="FOLDER", help="two checkpoint folders or more")
     average.add_argument("--export", type=Path, required=True, help="checkpoint folder to write")
-    for step in (made, tokenizer, shards, run, curves, ranker, card, average):
+    for step in (made, held_out, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
         step.add_argument("--size", choices=("nano", "base"), default="nano", help="of the model (nano)")
@@ -71,6 +74,7 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     steps = {"corpus": corpus_steps.make_corpus, "tokenizer": make_tokenizer, "shards": make_shards, "run": run}
     steps |= {"curves": draw_curves, "ranker": fit_ranker, "card": make_card, "average": make_average}
+    steps |= {"heldout": heldout.make_heldout}
     try:
         steps[arguments.step](arguments)
     except OSError as error:  # a full disk, a folder that cannot be written
