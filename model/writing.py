@@ -124,7 +124,7 @@ class Writing:
         need not be written. A body seldom ends by itself.
         """
         mask, end, n_breaks = self.tokens.mask, self.tokens.end, 0
-        if not (self.request.hole.multiline and self.tokens.ends_by == "median"):
+        if not self.request.hole.multiline:
             return unchanged
 
         def changed(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
