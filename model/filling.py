@@ -168,7 +168,7 @@ class Filling:
         )
         if not self.config.canvases:  # the causal head wrote the rows
             for row in rows:
-                verified.setdefault(self._text_of(row), written(row, self._kept(row), self.tokens))
+                verified.setdefault(self.text_of(row), written(row, self._kept(row), self.tokens))
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
