@@ -39,15 +39,18 @@ class OpenVinoRunner:
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One reply an ask, in their order."""
-        return [self._reply(ask) for ask in no_fill(asks)]
+        """One reply an ask, in their order; a body's last one holds until the next call."""
+        asks = no_fill(asks)
+        return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
 
-    def _reply(self, ask: Branches | Context | Extend) -> Reply:
+    def _reply(self, ask: Branches | Context | Extend, *, is_last: bool) -> Reply:
         if isinstance(ask, Context):
             return self._read(ask.tokens, ask.past, asks_all=False).states
+        must_copy = not (is_last or self.config.copies)  # the next ask's log-probabilities come to the same memory
         if isinstance(ask, Extend):
-            return self._read(torch.tensor([ask.tokens]), ask.states, asks_all=True)
-        return self._log_probs(ask)
+            read = self._read(torch.tensor([ask.tokens]), ask.states, asks_all=True)
+            return Extended(read.log_probs.clone(), read.states) if must_copy else read
+        return self._log_probs(ask).clone() if must_copy else self._log_probs(ask)
 
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)

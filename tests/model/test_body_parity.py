@@ -238,3 +238,21 @@ def test_openvino_computes_the_same(kind: str, table: dict):
     (wanted,), (got,) = torch_run([tree]), openvino_run([Tree(tree.tokens, tree.parents, theirs)])
     assert isinstance(wanted, torch.Tensor) and isinstance(got, torch.Tensor)
     check_share(table, kind, "OpenVINO, tree", got, wanted)
+
+
+def test_asks_of_several_jobs_do_not_disturb_each_other_on_openvino():
+    """The runtime writes every answer to the same memory."""
+    run = rounded_runners("qwen2")[1]
+    (reply,) = run([Context(ids(6, 1, 20), None)])
+    past = states_of(reply)
+    asks = [Extend((7, 8), past), Extend((9, 3), past), tree_of(3, ROWS, past)[0], tree_of(4, ROWS, past)[0]]
+    alone = [own_memory(run([ask])[0]) for ask in asks]
+    for got, wanted in zip(run(asks), alone, strict=True):
+        assert torch.equal(got.log_probs if isinstance(got, Extended) else got, wanted)
+
+
+def own_memory(reply: Reply) -> torch.Tensor:
+    """The log-probabilities of a reply, of which later forwards know nothing."""
+    log_probs = reply.log_probs if isinstance(reply, Extended) else reply
+    assert isinstance(log_probs, torch.Tensor)
+    return log_probs.clone()
