@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .asks import BranchWork, Extend, Extended
 from .canvas_tokens import CanvasTokens
+from .common_prefix import common_prefix
 from .denoise import Prediction, entropy, stop_log_probs
 from .denoiser import ContextStates, room_for, stack, states_of, truncated
 from .effort import Effort
@@ -92,7 +93,7 @@ class Continuation:
         reply = yield Extend((*self._unread, *guess), self._before.states)
         assert isinstance(reply, Extended)
         log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])  # [1 + guess, V]
-        n_right = _n_equal(log_probs.argmax(dim=-1).tolist(), guess)
+        n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guess)
         self._read(reply, len(self._unread) + n_right)
         self._unread, self._n_known, self._next = [], n + n_right, log_probs[n_right]
         return self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=1)
@@ -125,7 +126,7 @@ def guesses(drafts: Sequence[Sequence[int]], best: Sequence[Sequence[int]]) -> G
     """
     paths = []
     for draft, own in zip(drafts, best, strict=True):
-        n = _n_equal(own, draft)
+        n = common_prefix(own, draft)
         paths.append([*draft[:n], *own[n : n + 1]])
     paths.sort(key=len, reverse=True)
 
@@ -134,13 +135,6 @@ def guesses(drafts: Sequence[Sequence[int]], best: Sequence[Sequence[int]]) -> G
         return next((path[n:] for path in paths if len(path) > n and path[:n] == list(so_far)), ())
 
     return guess
-
-
-def _n_equal(found: Sequence[int], guess: Sequence[int]) -> int:
-    n = 0
-    while n < len(guess) and found[n] == guess[n]:
-        n += 1
-    return n
 
 
 class _Growing:

@@ -134,7 +134,7 @@ class Filling:
             sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
-            self._trace(self._kept(free))
+            self._trace(self.kept(free))
             text = self.text_of(free)
             return Answer(
                 text=text,
@@ -158,7 +158,7 @@ class Filling:
                 *(
                     Candidate(
                         text=self.text_of(row),
-                        tokens=tuple(self._kept(row)),
+                        tokens=tuple(self.kept(row)),
                         n_canvases=1,
                         canvas_log_prob=row.log_prob,
                     )
@@ -168,14 +168,14 @@ class Filling:
         )
         if not self.config.canvases:  # the causal head wrote the rows
             for row in rows:
-                verified.setdefault(self.text_of(row), written(row, self._kept(row), self.tokens))
+                verified.setdefault(self.text_of(row), written(row, self.kept(row), self.tokens))
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
         found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.healing)
         return judge(found, scores, self.ranker)
 
-    def _kept(self, row: Row) -> list[int]:
+    def kept(self, row: Row) -> list[int]:
         """The row's tokens up to the first one that ends the text, and what that says before a line break."""
         for i, token in enumerate(row.tokens):
             if i >= row.n_opening and bool(self.tokens.stops[token]):
@@ -184,7 +184,7 @@ class Filling:
 
     def text_of(self, row: Row) -> str:
         """The text that a row comes to."""
-        return self.healing.text_of(self._kept(row))
+        return self.healing.text_of(self.kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:
         """Whether there is something to verify against, and time for it, as far as the last time tells."""

@@ -5,11 +5,11 @@ from the two characters around them alone. Every pattern is asked which of these
 depends on one. Knows text, no ids.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 
 from tokenizers import Tokenizer
 
+from .common_prefix import common_prefix
 from .tokenizer import LONE_SURROGATE
 
 MAX_HEALED = 48  # bytes of an end that is healed; a longer one is healed in part
@@ -91,15 +91,7 @@ class PieceBoundaries:
         first = ends[max(0, len(ends) - 1 - N_PIECES_TRIED)]
         tail = text[first:]
         found = self.ends(tail)
-        n = min([len(found) - 1, *(_n_equal(found, self.ends(tail + more)) for more in _CONTINUATIONS)])
+        n = min([len(found) - 1, *(common_prefix(found, self.ends(tail + more)) for more in _CONTINUATIONS)])
         while n and self.ends(tail[: found[n - 1]]) != found[:n]:
             n -= 1
         return first + (found[n - 1] if n else 0)
-
-
-def _n_equal(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many ends two texts have in common."""
-    n = 0
-    while n < min(len(left), len(right)) and left[n] == right[n]:
-        n += 1
-    return n

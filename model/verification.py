@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .asks import BranchWork, Tree, tree_of
 from .canvas_tokens import CanvasTokens
+from .common_prefix import common_prefix
 from .denoise import Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
 from .healing import Healing
@@ -95,19 +96,20 @@ def written(row: Row, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
     kept are the row's tokens up to the first that ends the text, and what that says before a line break. Where the row
     was cut short, nothing is known of an end, and it counts as even odds.
     """
-    n = len(kept)
-    is_joined = n > 0 and n <= len(row.tokens) and kept[-1] != row.tokens[n - 1]
-    log_probs = torch.tensor(row.log_probs[:n])
-    if is_joined:
-        end = 0.0
+    n = common_prefix(kept, row.tokens)
+    log_probs, ends = row.log_probs[:n], row.end_log_probs[:n]
+    if n < len(kept):  # the next one says these tokens and a line break
+        n_said = len(kept) - n
+        log_probs = [*log_probs, row.log_probs[n], *[0.0] * (n_said - 1)]
+        ends = [*ends, row.end_log_probs[n], *[-math.inf] * (n_said - 1), 0.0]
     elif n < len(row.end_log_probs):
-        end = row.end_log_probs[n]
+        ends = [*ends, row.end_log_probs[n]]
     elif row.finish_reason == "stop":
-        end = row.log_prob - sum(row.log_probs[:n])
+        ends = [*ends, row.log_prob - sum(log_probs)]
     else:
-        end = math.log(0.5)
-    ends = torch.tensor([*row.end_log_probs[:n], min(0.0, end)])
-    return Verified(list(kept), log_probs, ends, torch.tensor([*kept, tokens.end]))
+        ends = [*ends, math.log(0.5)]
+    best = torch.tensor([*kept, tokens.end])
+    return Verified(list(kept), torch.tensor(log_probs), torch.tensor(ends).clamp_max(0.0), best)
 
 
 def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[Tensor, Tensor]:

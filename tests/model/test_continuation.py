@@ -20,7 +20,10 @@ from quicksilver.model.denoiser import Denoiser
 from quicksilver.model.forwards import ModelRunner, drive
 from quicksilver.model.healing import healing_of
 from quicksilver.model.infiller import DenoisingInfiller
+from quicksilver.model.recent import Recent
 from quicksilver.model.row import Row
+from quicksilver.model.verification import verify
+from quicksilver.model.verification import written as written_scores
 from tiny_body import Wanting, save_body, tiny_body
 
 CURSORS = {  # what stands left of the cursor, and what is to come on the line and below
@@ -93,7 +96,12 @@ class Written:
 
 
 def written(
-    infiller: DenoisingInfiller, request: CompletionRequest, wanted: str, below: str, end: int | None = None
+    infiller: DenoisingInfiller,
+    request: CompletionRequest,
+    wanted: str,
+    below: str,
+    end: int | None = None,
+    recent: Recent | None = None,
 ) -> Written:
     """What comes of a request where the body wants to write wanted and, behind it, below and an end mark."""
     tokenizer, run = tokenizer_of(infiller), infiller.run
@@ -102,7 +110,7 @@ def written(
     data = (clean if marks.suffix_first else open_piece) + wanted + below
     infiller.recent.clear()
     oracle = Wanting(run, tokenizer, data.encode(), marks.end if end is None else end)
-    infiller.run = oracle
+    infiller.run, infiller.recent = oracle, recent or Recent()
     try:
         return Written(infiller.complete(request, lambda: False), oracle.counts)
     finally:
@@ -176,6 +184,18 @@ def test_a_right_draft_is_read_at_once(infiller: DenoisingInfiller):
     assert len(found.counts) < len(half.counts) < len(alone.counts)
 
 
+def test_what_was_written_lately_is_guessed(infiller: DenoisingInfiller):
+    """While a person types it, one forward for what is healed and one for the rest tell that it still holds."""
+    recent = Recent()
+    first = written(infiller, asked("x\n    "), LONG, "\ny", recent=recent)
+    again = written(infiller, asked("x\n    "), LONG, "\ny", recent=recent)
+    typed = written(infiller, asked("x\n    return add("), LONG.removeprefix("return add("), "\ny", recent=recent)
+    assert again.completion.text == LONG == "return add(" + typed.completion.text
+    assert len(again.counts) == len(typed.counts) == 2 < len(first.counts)
+    other = written(infiller, asked("x\n    "), "return x", "\ny", recent=recent)
+    assert (other.completion.text, other.completion.finish_reason) == ("return x", "stop")
+
+
 TEXT = st.lists(
     st.sampled_from(
         ["x", "ret", "urn", " a", "(", "):\n", "\n", "    ", "\n    ", "é", "😀", "'", ":", "1", ", ", "def "]
@@ -246,6 +266,29 @@ def test_the_body_writes_what_the_plain_model_would_whatever_is_guessed(
                 infiller, asked(prefix, suffix="\n" + suffix, multiline=multiline, max_tokens=n, offers=guessed)
             )
             assert (text, row.finish_reason) == wanted
+
+
+@EVERY_CURSOR
+@pytest.mark.parametrize("ends", ["by the next line", "by its end", "by the budget"])
+def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: DenoisingInfiller, cursor: str, ends: str):
+    prefix, wanted, below = CURSORS[cursor]
+    request = asked(prefix, **({"max_tokens": 2} if ends == "by the budget" else {}))
+    filling = infiller.filling(request, lambda: False)
+    tokenizer = tokenizer_of(infiller)
+    data = prefix.replace("\ud800", "\ufffd") + wanted + ("" if ends == "by its end" else below)
+    run = Wanting(infiller.run, tokenizer, data.encode(), tokenizer.marks.end)
+    states, _ = drive(run, filling.cache.states(filling.context))
+    (row,) = drive(run, filling.denoised(states, []))
+    kept = filling.kept(row)
+    found = written_scores(row, kept, filling.tokens)
+    (verified,) = drive(run, verify(states, [kept], filling.tokens, filling.healing))
+    n = len(kept)
+    assert (found.tokens, len(found.log_probs), len(found.end_log_probs), len(found.best)) == (kept, n, n + 1, n + 1)
+    if not filling.text_of(row).strip():  # what is healed and a line break as one token is for rows alone
+        return
+    assert torch.allclose(found.log_probs.exp(), verified.log_probs.exp(), atol=0.02)
+    if row.finish_reason == "stop":
+        assert found.log_prob == pytest.approx(verified.log_prob, abs=0.1)
 
 
 def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[Row, str]:
