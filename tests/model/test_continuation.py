@@ -108,7 +108,6 @@ def written(
     clean, marks = request.hole.prefix.replace("\ud800", "\ufffd"), tokenizer.marks
     open_piece = healing_of(tokenizer, clean).text
     data = (clean if marks.suffix_first else open_piece) + wanted + below
-    infiller.recent.clear()
     oracle = Wanting(run, tokenizer, data.encode(), marks.end if end is None else end)
     infiller.run, infiller.recent = oracle, recent or Recent()
     try:
