@@ -123,22 +123,28 @@ class Writing:
         Trimming tells: what it cuts off, such as code outside of the block or the line that follows the hole anyway,
         need not be written. A body seldom ends by itself.
         """
-        mask, end, n_breaks = self.tokens.mask, self.tokens.end, 0
+        bytes_of = self.healing.tokenizer.bytes_of
         if not self.request.hole.multiline:
             return unchanged
+        mask, end, n_seen = self.tokens.mask, self.tokens.end, 0
 
         def changed(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal n_breaks
+            nonlocal n_seen
             written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
-            text = self.healing.text_of([*opening, *(token for token in written if token != end)])
-            if text.count("\n") > n_breaks:
-                n_breaks = text.count("\n")
-                kept = trim(self.request.hole, text).rstrip()
-                if kept and len(kept) < len(text.rstrip()):
-                    canvas = canvas.masked_fill(canvas == mask, end)
+            while n_seen < len(written) and written[n_seen] != end:
+                n_seen += 1
+                if b"\n" in bytes_of(written[n_seen - 1]) and self._is_over([*opening, *written[:n_seen]]):
+                    after = torch.arange(canvas.shape[1]) >= n_seen
+                    return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
             return canvas, log_probs, stops
 
         return changed
+
+    def _is_over(self, tokens: Sequence[int]) -> bool:
+        """Whether trimming cuts lines off the text of tokens, so that it would cut whatever follows too."""
+        text = self.healing.text_of(tokens).rstrip()
+        kept = trim(self.request.hole, text).rstrip()
+        return 0 < len(kept) < len(text)
 
     def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
