@@ -268,7 +268,7 @@ def test_the_body_writes_what_the_plain_model_would_whatever_is_guessed(
 @pytest.mark.parametrize("ends", ["by the next line", "by its end", "by the budget"])
 def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: DenoisingInfiller, cursor: str, ends: str):
     prefix, wanted, below = CURSORS[cursor]
-    request = asked(prefix, **({"max_tokens": 2} if ends == "by the budget" else {}))
+    request = asked(prefix, max_tokens=2 if ends == "by the budget" else None)
     filling = infiller.filling(request, lambda: False)
     tokenizer = tokenizer_of(infiller)
     data = prefix.replace("\ud800", "\ufffd") + wanted + ("" if ends == "by its end" else below)
