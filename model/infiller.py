@@ -128,6 +128,7 @@ class DenoisingInfiller:
             self.run.rehearse(self.tokens_for(hole))
         self.complete(CompletionRequest(hole=hole, path="", drafts=1, budget_ms=None), lambda: False)
         self.cache.clear()
+        self.recent.clear()
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""

@@ -23,6 +23,10 @@ class Recent:
         if tokens:
             self._texts.append([*context, *tokens])
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._texts.clear()
+
     def guess(self, context: Sequence[int]) -> Callable[[Sequence[int]], Sequence[int]]:
         """For tokens so far after context, those that may follow."""
         context = list(context)

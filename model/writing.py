@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..fim.budget import Budget
+from ..fim.trim import trim
 from ..fim.types import CompletionRequest
 from .asks import BranchWork, Denoised, Fill, Rows, Work
 from .canvas_tokens import CanvasTokens
@@ -18,7 +19,7 @@ from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .continuation import Continuation, guesses
 from .decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
-from .denoise import denoise, grown, ignore, predict
+from .denoise import Changed, denoise, grown, ignore, predict, unchanged
 from .denoiser import ContextStates
 from .effort import Effort
 from .healing import Healing
@@ -110,10 +111,34 @@ class Writing:
         if row.finish_reason == "stop" or not n_canvas:
             return row
         canvas = torch.full((1, n_canvas), self.tokens.mask)
-        (row,) = yield from self._filled(states, canvas, [row], Decoding(threshold(ANY), continuation.predict))
+        decoding = Decoding(threshold(ANY), continuation.predict)
+        (row,) = yield from self._filled(states, canvas, [row], decoding, self._over(row.tokens))
         self.recent.add(context, row.tokens)
         row.cut()
         return row
+
+    def _over(self, opening: Sequence[int]) -> Changed:
+        """Ends a canvas, which follows the tokens opening, at the line break by which the hole's text is over.
+
+        Trimming tells: what it cuts off, such as code outside of the block or the line that follows the hole anyway,
+        need not be written. A body seldom ends by itself.
+        """
+        mask, end, n_breaks = self.tokens.mask, self.tokens.end, 0
+        if not self.request.hole.multiline:
+            return unchanged
+
+        def changed(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal n_breaks
+            written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
+            text = self.healing.text_of([*opening, *(token for token in written if token != end)])
+            if text.count("\n") > n_breaks:
+                n_breaks = text.count("\n")
+                kept = trim(self.request.hole, text).rstrip()
+                if kept and len(kept) < len(text.rstrip()):
+                    canvas = canvas.masked_fill(canvas == mask, end)
+            return canvas, log_probs, stops
+
+        return changed
 
     def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
@@ -147,10 +172,15 @@ class Writing:
         return rows
 
     def _filled(
-        self, states: ContextStates, canvas: Tensor, rows: list[Row], only: Decoding | None = None
+        self,
+        states: ContextStates,
+        canvas: Tensor,
+        rows: list[Row],
+        only: Decoding | None = None,
+        changed: Changed = unchanged,
     ) -> BranchWork[list[Row]]:
         """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
-        decoding that can fill it."""
+        decoding that can fill it, changed what is done to it after each step."""
         effort = self.effort
         if effort.is_spent():
             return [replace(row, finish_reason="budget") for row in rows]
@@ -169,7 +199,7 @@ class Writing:
                 )
                 assert isinstance(result, Denoised)
             else:
-                result = yield from self._stepwise(states, canvas, decoding, rest, rows)
+                result = yield from self._stepwise(states, canvas, decoding, rest, rows, changed)
         effort.n_forwards += result.steps
         as_meant = result.steps == n_steps < n_left and not effort.budget.expired()
         if as_meant or (only and not bool((result.canvas == self.tokens.mask).any())):  # a body's tokens are all sure
@@ -177,7 +207,13 @@ class Writing:
         return [self._with(row, result, i) for i, row in enumerate(rows)]
 
     def _stepwise(
-        self, states: ContextStates, canvas: Tensor, decoding: Decoding, rest: Budget, rows: list[Row]
+        self,
+        states: ContextStates,
+        canvas: Tensor,
+        decoding: Decoding,
+        rest: Budget,
+        rows: list[Row],
+        changed: Changed,
     ) -> BranchWork[Denoised]:
         on_step = ignore
         if self.request.trace:
@@ -185,7 +221,7 @@ class Writing:
         return (
             yield from denoise(
                 states, canvas, self.tokens, decoding.policy, rest, self.effort.is_cancelled, on_step,
-                decoding.predict if len(canvas) == 1 else predict, rows,
+                decoding.predict if len(canvas) == 1 else predict, rows, changed,
             )
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quicksilver.fim.trim import trim
 from quicksilver.fim.types import Completion, CompletionRequest, Hole, Offer
 from quicksilver.model.asks import Ask
 from quicksilver.model.body_tokenizer import BodyTokenizer
@@ -107,6 +108,7 @@ def written(
     clean, marks = request.hole.prefix.replace("\ud800", "\ufffd"), tokenizer.marks
     open_piece = healing_of(tokenizer, clean).text
     data = (clean if marks.suffix_first else open_piece) + wanted + below
+    infiller.recent.clear()
     oracle = Wanting(run, tokenizer, data.encode(), marks.end if end is None else end)
     infiller.run, infiller.recent = oracle, recent or Recent()
     try:
@@ -147,8 +149,10 @@ def test_lines_that_the_body_wants_are_the_answer(
     wanted = wanted + below
     offers = [wanted if offer == "wanted" else offer for offer in offers]
     end = tokenizer_of(infiller).marks.ends[0] if ends == "other end" else None
-    found = written(infiller, asked(prefix, offers=offers, multiline=True), wanted, "", end).completion
-    assert (found.text, found.finish_reason) == (wanted, "stop")
+    request = asked(prefix, offers=offers, multiline=True)
+    found = written(infiller, request, wanted, "", end).completion
+    assert found.finish_reason == "stop"
+    assert wanted.startswith(found.text) and trim(request.hole, found.text) == trim(request.hole, wanted)
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch
     """Short ones all; of long ones, each padded to the longest, only the first."""
 
     def n_drafts(n_tokens):
-        monkeypatch.setattr("quicksilver.model.candidates.N_DRAFT_TOKENS", n_tokens)
+        monkeypatch.setattr("quicksilver.model.infiller.N_DRAFT_TOKENS", n_tokens)
         places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
         filling = infiller.filling(request(prefix=places + "size = ", suffix=" * 2\n", multiline=True), lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
