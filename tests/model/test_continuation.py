@@ -16,6 +16,7 @@ from quicksilver.model.asks import Ask
 from quicksilver.model.body_tokenizer import BodyTokenizer
 from quicksilver.model.checkpoint import load
 from quicksilver.model.context_cache import ContextCache
+from quicksilver.model.denoise import unchanged
 from quicksilver.model.denoiser import Denoiser
 from quicksilver.model.forwards import ModelRunner, drive
 from quicksilver.model.healing import healing_of
@@ -108,7 +109,6 @@ def written(
     clean, marks = request.hole.prefix.replace("\ud800", "\ufffd"), tokenizer.marks
     open_piece = healing_of(tokenizer, clean).text
     data = (clean if marks.suffix_first else open_piece) + wanted + below
-    infiller.recent.clear()
     oracle = Wanting(run, tokenizer, data.encode(), marks.end if end is None else end)
     infiller.run, infiller.recent = oracle, recent or Recent()
     try:
@@ -292,8 +292,9 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
 
 
 def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[Row, str]:
-    """What the body itself writes, and its text."""
+    """What the body itself writes, and its text, also where trimming would cut it."""
     filling = infiller.filling(request, lambda: False)
+    setattr(filling.writing, "_over", lambda opening: unchanged)  # noqa: B010 (a method)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
     judged = drive(infiller.run, filling.judged_drafts(states))
     (row,) = drive(infiller.run, filling.denoised(states, judged))
