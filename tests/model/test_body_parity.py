@@ -246,13 +246,12 @@ def test_asks_of_several_jobs_do_not_disturb_each_other_on_openvino():
     (reply,) = run([Context(ids(6, 1, 20), None)])
     past = states_of(reply)
     asks = [Extend((7, 8), past), Extend((9, 3), past), tree_of(3, ROWS, past)[0], tree_of(4, ROWS, past)[0]]
-    alone = [own_memory(run([ask])[0]) for ask in asks]
+    alone = [log_probs_of(run([ask])[0]).clone() for ask in asks]
     for got, wanted in zip(run(asks), alone, strict=True):
-        assert torch.equal(got.log_probs if isinstance(got, Extended) else got, wanted)
+        assert torch.equal(log_probs_of(got), wanted)
 
 
-def own_memory(reply: Reply) -> torch.Tensor:
-    """The log-probabilities of a reply, of which later forwards know nothing."""
+def log_probs_of(reply: Reply) -> torch.Tensor:
     log_probs = reply.log_probs if isinstance(reply, Extended) else reply
     assert isinstance(log_probs, torch.Tensor)
-    return log_probs.clone()
+    return log_probs

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
@@ -21,10 +21,12 @@ PIECES = st.sampled_from(
     ]
 )  # fmt: skip
 TEXT = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=20))
+PROPERTY = settings(max_examples=60, deadline=None)
 EVERY = pytest.mark.parametrize("pattern", PATTERNS)
 
 
 @EVERY
+@PROPERTY
 @given(text=TEXT)
 def test_text_comes_back(pattern: str, text: str):
     tokenizer = tiny_body_tokenizer(pattern)
@@ -42,6 +44,7 @@ def pieces(pattern: str, text: str) -> list[str]:
 
 
 @EVERY
+@PROPERTY
 @given(text=TEXT)
 @example(text="x:\n\ry")
 @example(text=":\n//")
@@ -61,6 +64,7 @@ def test_code_has_a_boundary_in_its_last_lines(pattern: str, text: str):
 
 
 @EVERY
+@PROPERTY
 @given(text=TEXT, more=TEXT)
 @example(text="a\n    ", more="\n")
 @example(text="a\n\n  ", more="\n  \n")
@@ -104,6 +108,7 @@ def starts(pieces: list[bytes], rest: bytes) -> list[int]:
     return [i for i, piece in enumerate(pieces) if piece and (piece.startswith(rest) or rest.startswith(piece))]
 
 
+@PROPERTY
 @given(rest=st.text(min_size=1, max_size=4).map(lambda text: text.encode("utf-8", "replace")))
 @example(rest=b"):\n")
 @example(rest=b"\x80")
@@ -197,6 +202,7 @@ def test_a_normaliser_is_left_out(tmp_path: Path):
     assert tokenizer.decode(tokenizer.encode("e\u0301")) == "e\u0301"
 
 
+@PROPERTY
 @given(data=st.binary(max_size=12) | TEXT.map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_can_be_spelt(data: bytes):
     tokenizer = tiny_body_tokenizer()

@@ -16,6 +16,7 @@ from quicksilver.model.asks import Ask
 from quicksilver.model.body_tokenizer import BodyTokenizer
 from quicksilver.model.checkpoint import load
 from quicksilver.model.context_cache import ContextCache
+from quicksilver.model.denoise import unchanged
 from quicksilver.model.denoiser import Denoiser
 from quicksilver.model.forwards import ModelRunner, drive
 from quicksilver.model.healing import healing_of
@@ -276,7 +277,7 @@ def test_the_body_writes_what_the_plain_model_would_whatever_is_guessed(
 @pytest.mark.parametrize("ends", ["by the next line", "by its end", "by the budget"])
 def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: DenoisingInfiller, cursor: str, ends: str):
     prefix, wanted, below = CURSORS[cursor]
-    request = asked(prefix, **({"max_tokens": 2} if ends == "by the budget" else {}))
+    request = asked(prefix, max_tokens=2 if ends == "by the budget" else None)
     filling = infiller.filling(request, lambda: False)
     tokenizer = tokenizer_of(infiller)
     data = prefix.replace("\ud800", "\ufffd") + wanted + ("" if ends == "by its end" else below)
@@ -296,8 +297,9 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
 
 
 def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[Row, str]:
-    """What the body itself writes, and its text."""
+    """What the body itself writes, and its text, also where trimming would cut it."""
     filling = infiller.filling(request, lambda: False)
+    setattr(filling.writing, "_over", lambda opening: unchanged)  # noqa: B010 (a method)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
     judged = drive(infiller.run, filling.judged_drafts(states))
     (row,) = drive(infiller.run, filling.denoised(states, judged))
