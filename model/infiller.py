@@ -25,6 +25,7 @@ from .filling import N_TOKENS_BLOCK, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
+from .languages import languages_fact
 from .layout import ContextLayout
 from .memory import is_out_of_memory
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
@@ -95,7 +96,7 @@ class DenoisingInfiller:
         return n_context - min(N_TOKENS_BLOCK, n_context // 4)
 
     def describe(self) -> Mapping[str, str | int | float]:
-        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
+        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads, languages."""
         return {
             "device": self.device.type,
             "runtime": self.runtime,
@@ -105,6 +106,7 @@ class DenoisingInfiller:
             "context_tokens": self.n_context_max,
             "canvas_tokens": self.config.n_canvas,
             "threads": self.n_threads,
+            "languages": languages_fact(self.checkpoint.languages),
             "torch": torch.__version__,
         }
 
