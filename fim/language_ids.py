@@ -11,6 +11,7 @@ CODE_SUFFIXES = {
     ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".php": "php", ".sh": "shellscript",
     ".bash": "shellscript", ".cs": "csharp", ".rb": "ruby", ".kt": "kotlin", ".kts": "kotlin",
 }  # fmt: skip
+CODE_LANGUAGES = frozenset(CODE_SUFFIXES.values())
 # Queries, pages and settings: completed where a model knows them, and never read for the sake of other files.
 TEXT_SUFFIXES = {
     ".sql": "sql", ".html": "html", ".htm": "html", ".css": "css", ".scss": "scss", ".less": "less", ".json": "json",

@@ -56,7 +56,7 @@ def _kind(syntax: Syntax, around: Sequence[Node], byte: int) -> LiteralKind | No
     node = around[0]
     if node.type in COMMENTS:
         text = syntax.data[node.start_byte : node.end_byte]
-        is_closed = text.endswith((b"*/", b"-->", b"\n"))
+        is_closed = text.endswith((b"*/", b"-->", b"=end", b"\n"))
         return "comment" if byte < node.end_byte or not is_closed else None
     if node.type in STRING_CONTENTS and enclosing(around, STRINGS) is None:
         return "string"

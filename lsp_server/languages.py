@@ -7,7 +7,7 @@ model knows what: the engine says so.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..fim.language_ids import CODE_SUFFIXES
+from ..fim.language_ids import CODE_LANGUAGES
 from ..fim.printable import printable
 from .answers import Answer, Ask
 
@@ -51,7 +51,7 @@ class LanguageNotes:
         if ask.invoked and not answer.text and answer.cause not in ("superseded", "stale"):
             self._mentioned.add(language)
             return f"no suggestion: {answer.reason}; {about}"
-        if is_new and (ask.invoked or (answer.cause == "gated" and language in CODE_SUFFIXES.values())):
+        if is_new and (ask.invoked or (answer.cause == "gated" and language in CODE_LANGUAGES)):
             self._mentioned.add(language)
             return about
         return None

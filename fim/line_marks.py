@@ -1,0 +1,91 @@
+"""How each language writes comments, strings and characters on a line, and which words close its blocks: data.
+
+Owns marks and words by LSP language id. It does not know how lines are read (`line_scan.py`) or grammars.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+# A character in single quotes, where an apostrophe alone is something else: a lifetime, a label, a digit separator.
+_CHARACTER = r"'(?:\\.[^'\n]{0,8}|[^'\\\n])'"
+_BLOCK_COMMENT = r"/\*"
+_HASH = r"(?<!\S)#"  # a sign of its own: `$#` and `a#b` hold no comment
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Regular expressions of what begins a comment that ends with its line, of what begins a string, and of what is
+    passed over; carried are the strings that may go on on the next line."""
+
+    comment: str
+    quotes: str
+    passed: str = ""
+    has_block_comments: bool = False
+    carried: frozenset[str] = frozenset({"'''", '"""', "*/"})
+
+    @property
+    def tokens(self) -> str:
+        """All that matters outside strings and comments, as one regular expression."""
+        block_comment = _BLOCK_COMMENT if self.has_block_comments else ""
+        parts = (
+            self.passed,
+            r"\\.",
+            block_comment,
+            f"(?P<comment>{self.comment})" if self.comment else "",
+            self.quotes,
+        )
+        return "|".join(part for part in (*parts, r"[()\[\]{}]") if part)
+
+
+_PYTHON = Marks("#", r"\"\"\"|'''|[\"']")
+_SLASHES = Marks("//", r"\"\"\"|\"", _CHARACTER, has_block_comments=True)
+_SCRIPT = Marks("//", "[\"'`]", has_block_comments=True, carried=frozenset({"`", "*/"}))
+_STYLES = Marks(r"(?<![:\w])//", "[\"']", has_block_comments=True)
+_MARKS = {
+    "python": _PYTHON,
+    **dict.fromkeys(("java", "kotlin", "csharp", "c", "cpp", "rust"), _SLASHES),
+    **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact"), _SCRIPT),
+    "go": Marks("//", '["`]', _CHARACTER, has_block_comments=True, carried=frozenset({"`", "*/"})),
+    "php": Marks(rf"//|{_HASH}(?!\[)", "[\"']", has_block_comments=True),
+    "shellscript": Marks(_HASH, "[\"']"),
+    "ruby": Marks(_HASH, "[\"']", r"\$[\"']"),
+    "sql": Marks("--", "[\"']", has_block_comments=True),
+    "html": Marks("<!--(?!.*-->)", '"', "<!--.*?-->"),
+    "css": Marks("", "[\"']", has_block_comments=True),
+    "scss": _STYLES,
+    "less": _STYLES,
+    "json": Marks("", '"'),
+    "jsonc": Marks("//", '"', has_block_comments=True),
+    "yaml": Marks(_HASH, r"(?<![\w)\]}.])[\"']"),
+    "markdown": Marks("", ""),
+}
+
+
+@cache
+def marks_of(language: str) -> Marks:
+    """How a language writes its lines; as Python does where nothing is known."""
+    return _MARKS.get(language, _PYTHON)
+
+
+@cache
+def tokens_of(language: str) -> re.Pattern[str]:
+    """What matters in a line outside strings: signs, the beginnings of strings and comments."""
+    return re.compile(marks_of(language).tokens)
+
+
+@cache
+def end_of(quote: str) -> re.Pattern[str]:
+    """What matters inside a string that this quote ends, or inside a block comment."""
+    return re.compile(re.escape(quote) if quote == "*/" else rf"\\.|{re.escape(quote)}")
+
+
+# Words that end what another word began, in languages where such blocks have no brackets.
+CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
+# Languages of pages and data: what a statement is, nobody says there.
+NO_STATEMENTS = frozenset({"html", "css", "scss", "less", "json", "jsonc", "yaml", "markdown", "sql"})
+# Languages in which a blank line may be indented deeper than the line above although nothing has opened a block.
+FREELY_INDENTED = frozenset({"html", "sql", "markdown", "yaml"})
+# Languages in which a brace holds entries rather than statements.
+BRACES_OF_ENTRIES = frozenset({"python", "json", "jsonc", "yaml"})
+SEMICOLONS = frozenset({"java", "c", "cpp", "csharp", "rust", "php", "css", "scss", "less", "sql"})
