@@ -1,6 +1,7 @@
 """Begun words: which of them an answer may complete, and which it may leave as they are.
 
-Owns what words are known: those of the document, of other files, of the language. It does not know models or how sure one is.
+Owns what words are known: those of the document, of other files, of the language. It does not know models or how sure
+one is.
 """
 
 import keyword
