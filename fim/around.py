@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .blocks import BlockOpener, block_opener, lines_above
-from .line_marks import BRACES_OF_ENTRIES
+from .line_marks import BRACES_OF_ENTRIES, FIELDS
 from .line_scan import LINE_BREAK, OPENER_OF, LineScan, in_triple_quotes, scan_line, word_before
 from .literals import LiteralKind, literal_at
 from .syntax import Syntax
@@ -70,7 +70,7 @@ class Around:
         Without a tree the cursor's line is read, and in Python the triple quotes above.
         """
         kind = literal_at(self.syntax, len(self.hole.prefix)) if self.syntax is not None else self._literal_by_line()
-        return None if kind == "string" and _in_field(self.left) else kind
+        return None if kind == "string" and _in_field(self.left, self.hole.language) else kind
 
     def _literal_by_line(self) -> LiteralKind | None:
         if self.hole.language == "python" and in_triple_quotes(self.hole.prefix):
@@ -117,8 +117,11 @@ class Around:
         return found
 
 
-def _in_field(left: str) -> bool:
-    """Whether the f-string that a line leaves open has a field open at its end."""
+def _in_field(left: str, language: str) -> bool:
+    """Whether the string that a line leaves open has a field with code open at its end."""
+    if language in FIELDS:
+        _, sign, inside = left.rpartition(FIELDS[language])
+        return bool(sign) and "}" not in inside
     begins = list(_F_STRING.finditer(left))
     if not begins:
         return False

@@ -81,6 +81,9 @@ def _opener_by_token(syntax: Syntax, offset: int) -> BlockOpener | None:
     if found is None:
         return None
     token, start = found
+    leaf = syntax.leaf_at(syntax.byte_at(start))
+    if leaf is not None and leaf.type == "raw_text":  # a script or a style sheet in a page
+        return _opener_above(lines_above(syntax.text[:offset]), "javascript")
     above = lines_above(syntax.text[max(0, start - MAX_CHARS_ABOVE) : start + len(token)])
     if token in BRACKETS:
         return BlockOpener(indent_of(above[-1]), BRACKETS[token])

@@ -80,6 +80,11 @@ def end_of(quote: str) -> re.Pattern[str]:
     return re.compile(re.escape(quote) if quote == "*/" else rf"\\.|{re.escape(quote)}")
 
 
+# What begins a field with code in a string, closed by a brace; Python's depend on the string's first letter.
+FIELDS = {
+    **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact", "kotlin", "shellscript"), "${"),
+    "ruby": "#{", "php": "{$", "csharp": "{",
+}  # fmt: skip
 # Words that end what another word began, in languages where such blocks have no brackets.
 CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
 # Languages of pages and data: what a statement is, nobody says there.

@@ -81,8 +81,9 @@ def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
         return "string"
     if syntax.language in NO_BLOCK_COMMENTS:
         return None
-    at = text.rfind("/*", 0, offset)
-    return "comment" if at > text.rfind("*/", 0, offset) and not _is_read(syntax, at) else None
+    begin, end = ("<!--", "-->") if syntax.language == "html" else ("/*", "*/")
+    at = text.rfind(begin, 0, offset)
+    return "comment" if at > text.rfind(end, 0, offset) and not _is_read(syntax, at) else None
 
 
 def _is_read(syntax: Syntax, offset: int) -> bool:

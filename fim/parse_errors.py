@@ -5,7 +5,7 @@ of the document: as it stands, and with the cursor's line blank. It does not kno
 """
 
 from .around import count_brackets, line_left, line_rest
-from .block_words import closer_by_line
+from .block_words import closer_by_line, opening_tag
 from .line_marks import CLOSING_WORDS, SEMICOLONS
 from .line_scan import CLOSER_OF, LINE_BREAK
 from .syntax import Syntax
@@ -26,7 +26,7 @@ def new_errors(syntax: Syntax, hole: Hole, text: str, n_before: int | None = Non
         return 0
     n_filled = filled.n_errors
     end = hole.replaced[0] + len(text)
-    for closers in _endings(hole, text) if n_filled > n_before else ():
+    for closers in _endings(hole, text, filled) if n_filled > n_before else ():
         closed = filled.with_edit(end, end, closers)
         n_filled = n_filled if closed is None else min(n_filled, closed.n_errors)
     return n_filled - n_before
@@ -43,13 +43,18 @@ def errors_before(syntax: Syntax, hole: Hole) -> int:
     return n if blank is None else min(n, blank.n_errors)
 
 
-def _endings(hole: Hole, text: str) -> list[str]:
-    """What may end the line that text makes, later: its closing brackets and its semicolon, or the word that closes the
-    block that it opens; none with text right of the cursor."""
+def _endings(hole: Hole, text: str, filled: Syntax) -> list[str]:
+    """What may end the line that text makes, later: its closing brackets and its semicolon, the word or tag that closes
+    the block that it opens, the entry behind its comma; none with text right of the cursor."""
     if line_rest(hole.suffix).strip():
         return []
+    if hole.language in ("json", "jsonc") and text.rstrip().endswith(","):
+        return ['"": 0', "0"]
     openers = count_brackets(LINE_BREAK.split(line_left(hole.prefix) + text), "", hole.language).openers
     closers = "".join(CLOSER_OF[opener] for opener in reversed(openers))
-    endings = [closers, closers + ";"] if hole.language in SEMICOLONS else [closers]
-    word = closer_by_line(hole.language, [line_left(hole.prefix) + text, ""]) if hole.language in CLOSING_WORDS else ""
-    return [ending for ending in (*endings, f"\n{word}" if word else "") if ending]
+    tag = opening_tag(filled, hole.replaced[0] + len(text))
+    word = None
+    if hole.language in CLOSING_WORDS:
+        word = closer_by_line(hole.language, [line_left(hole.prefix) + text + closers, ""])
+    more = [";"] * (hole.language in SEMICOLONS) + ([f"{tag[0]}>"] if tag else []) + ([f"\n{word}"] if word else [])
+    return [closers + ending for ending in ("", *more)]

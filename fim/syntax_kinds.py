@@ -26,7 +26,7 @@ INTERPOLATIONS = frozenset({"interpolation", "template_substitution", "string_in
 BODIES = frozenset({"block", "body_statement"})  # nodes that hold the statements of an indented body and nothing else
 
 # By LSP language id. Where a language is missing from one of these, the default applies.
-NO_BLOCK_COMMENTS = frozenset({"python", "shellscript", "ruby", "html", "json", "yaml"})
+NO_BLOCK_COMMENTS = frozenset({"python", "shellscript", "ruby", "json", "yaml"})
 QUOTES = {"rust": '"', "go": '"', "html": '"', "yaml": '"', "json": '"'}  # an apostrophe is a lifetime, a rune, text
 QUOTE = "\"'"
 NO_MEMBERS = ("shellscript", "html", "css", "json", "jsonc", "yaml")
