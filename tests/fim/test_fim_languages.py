@@ -219,7 +219,7 @@ TRIMS = [
     ("go", "func f() {\n\t‸\n\tb()\n}\n", "return", ""),
     ("go", "func f() {\n\t‸\n}\n", "if a {\n        b()\n    }", "if a {\n\t\tb()\n\t}"),
     ("rust", "fn f<'a>(x: &'a str, ‸) {}\n", "y: &'a str", "y: &'a str"),
-    ("rust", "let x = match a {\n    ‸\n};\n", "Some(b) => b,\n    None => 'x',\n};\nx", "Some(b) => b,\n    None => 'x',"),
+    ("rust", "let x = match a {\n    ‸\n};\n", "Some(b) => b,\n    _ => 'x',\n};\nx", "Some(b) => b,\n    _ => 'x',"),
     ("java", "class A {\n    int f() {\n        ‸\n    }\n}\n", "return 1;\n    }\n\n    int g() {}", "return 1;"),
     ("java", "switch (a) {\n  case 1:\n    ‸\n  case 2:\n    b();\n}\n", "break;", "break;"),
     ("c", "int f(int a) {\n    ‸\n}\n", "return a; // it's\n}\nint g(void) {}", "return a; // it's"),
