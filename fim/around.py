@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .blocks import BlockOpener, block_opener, lines_above
-from .line_marks import BRACES_OF_ENTRIES, FIELDS
+from .line_marks import BLOCK_COMMENTS, BRACES_OF_ENTRIES, FIELDS
 from .line_scan import LINE_BREAK, OPENER_OF, LineScan, in_triple_quotes, scan_line, word_before
 from .literals import LiteralKind, literal_at
 from .syntax import Syntax
@@ -76,7 +76,7 @@ class Around:
         if self.hole.language == "python" and in_triple_quotes(self.hole.prefix):
             return "docstring"
         scan = self.scan(self.left)
-        if scan.quote and scan.quote != "*/":
+        if scan.quote and scan.quote not in BLOCK_COMMENTS.values():
             return "string"
         return "comment" if scan.code_end < len(self.left) else None
 

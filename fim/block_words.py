@@ -25,11 +25,9 @@ _RUBY_HEAD = re.compile(
 _RUBY_ENDLESS = re.compile(r"\s*(?:\w+\s+)?def\s+[^\s(=]+(?:\([^()]*\))?\s+=\s")
 _RUBY_TAIL = re.compile(r"\b(?:do|then|begin|else|ensure)\s*(?:\|[^|]*\|)?$")
 _RUBY_END = re.compile(r"\bend\b\s*$")
-_SHELL = (
-    (re.compile(r"(?:^|[\s;])(?:then|else)$"), "fi"),
-    (re.compile(r"(?:^|[\s;])do$"), "done"),
-    (re.compile(r"\bcase\s.*\sin$"), "esac"),
-)
+_SHELL = {"then": "fi", "else": "fi", "do": "done"}
+_SHELL_WORD = re.compile(r"(?:^|[\s;])(then|else|do|in)$")
+_SHELL_CASE = re.compile(r"\s*case\s")
 _LABEL = re.compile(r"\s*(?:case\b|default\s*:|(?:public|private|protected)\s*:)")
 _ARROW = re.compile(r"->$")  # Kotlin: { x ->
 _PARAMETERS = re.compile(r"\|$")  # Ruby: { |x|
@@ -45,7 +43,9 @@ def closer_by_line(language: str, lines: Sequence[str]) -> str | None:
     if language == "ruby":
         return _ruby_closer(code, is_above)
     if language == "shellscript":
-        return next((closer for pattern, closer in _SHELL if pattern.search(code)), None)
+        word = _SHELL_WORD.search(code)
+        in_case = "esac" if _SHELL_CASE.match(code) else None
+        return None if word is None else _SHELL.get(word.group(1), in_case)
     if language == "yaml":
         return "" if is_above and code.endswith(":") else None
     if language == "kotlin" and _ARROW.search(code) and scan_line(code, "", language).openers.endswith("{"):

@@ -5,11 +5,10 @@ Owns marks and words by LSP language id. It does not know how lines are read (`l
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 # A character in single quotes, where an apostrophe alone is something else: a lifetime, a label, a digit separator.
 _CHARACTER = r"'(?:\\.[^'\n]{0,8}|[^'\\\n])'"
-_BLOCK_COMMENT = r"/\*"
+BLOCK_COMMENTS = {"/*": "*/", "<!--": "-->"}
 _HASH = r"(?<!\S)#"  # a sign of its own: `$#` and `a#b` hold no comment
 
 
@@ -21,8 +20,8 @@ class Marks:
     comment: str
     quotes: str
     passed: str = ""
-    has_block_comments: bool = False
-    carried: frozenset[str] = frozenset({"'''", '"""', "*/"})
+    block_comment: str = ""
+    carried: frozenset[str] = frozenset({"'''", '"""', "*/", "-->"})
 
     @property
     def tokens(self) -> str:
@@ -39,45 +38,48 @@ class Marks:
 
 
 _PYTHON = Marks("#", r"\"\"\"|'''|[\"']")
-_SLASHES = Marks("//", r"\"\"\"|\"", _CHARACTER, has_block_comments=True)
-_SCRIPT = Marks("//", "[\"'`]", has_block_comments=True, carried=frozenset({"`", "*/"}))
-_STYLES = Marks(r"(?<![:\w])//", "[\"']", has_block_comments=True)
+_SLASHES = Marks("//", r"\"\"\"|\"", _CHARACTER, block_comment=r"/\*")
+_SCRIPT = Marks("//", "[\"'`]", block_comment=r"/\*", carried=frozenset({"`", "*/"}))
+_STYLES = Marks(r"(?<![:\w])//", "[\"']", block_comment=r"/\*")
 _MARKS = {
     "python": _PYTHON,
     **dict.fromkeys(("java", "kotlin", "csharp", "c", "cpp", "rust"), _SLASHES),
     **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact"), _SCRIPT),
-    "go": Marks("//", '["`]', _CHARACTER, has_block_comments=True, carried=frozenset({"`", "*/"})),
-    "php": Marks(rf"//|{_HASH}(?!\[)", "[\"']", has_block_comments=True),
+    "go": Marks("//", '["`]', _CHARACTER, block_comment=r"/\*", carried=frozenset({"`", "*/"})),
+    "php": Marks(rf"//|{_HASH}(?!\[)", "[\"']", block_comment=r"/\*"),
     "shellscript": Marks(_HASH, "[\"']"),
     "ruby": Marks(_HASH, "[\"']", r"\$[\"']"),
-    "sql": Marks("--", "[\"']", has_block_comments=True),
-    "html": Marks("<!--(?!.*-->)", '"', "<!--.*?-->"),
-    "css": Marks("", "[\"']", has_block_comments=True),
+    "sql": Marks("--", "[\"']", block_comment=r"/\*"),
+    "html": Marks("", '"', block_comment="<!--"),
+    "css": Marks("", "[\"']", block_comment=r"/\*"),
     "scss": _STYLES,
     "less": _STYLES,
     "json": Marks("", '"'),
-    "jsonc": Marks("//", '"', has_block_comments=True),
+    "jsonc": Marks("//", '"', block_comment=r"/\*"),
     "yaml": Marks(_HASH, r"(?<![\w)\]}.])[\"']"),
     "markdown": Marks("", ""),
 }
 
 
-@cache
+_TOKENS = {marks: re.compile(marks.tokens) for marks in {_PYTHON, *_MARKS.values()}}
+_ENDS = {quote: re.compile(rf"\\.|{quote}") for quote in ('"', "'", "`", '"""', "'''")} | {
+    end: re.compile(re.escape(end)) for end in BLOCK_COMMENTS.values()
+}
+
+
 def marks_of(language: str) -> Marks:
     """How a language writes its lines; as Python does where nothing is known."""
     return _MARKS.get(language, _PYTHON)
 
 
-@cache
 def tokens_of(language: str) -> re.Pattern[str]:
     """What matters in a line outside strings: signs, the beginnings of strings and comments."""
-    return re.compile(marks_of(language).tokens)
+    return _TOKENS[marks_of(language)]
 
 
-@cache
 def end_of(quote: str) -> re.Pattern[str]:
     """What matters inside a string that this quote ends, or inside a block comment."""
-    return re.compile(re.escape(quote) if quote == "*/" else rf"\\.|{re.escape(quote)}")
+    return _ENDS[quote]
 
 
 # What begins a field with code in a string, closed by a brace; Python's depend on the string's first letter.

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .line_marks import end_of, marks_of, tokens_of
+from .line_marks import BLOCK_COMMENTS, end_of, marks_of, tokens_of
 
 CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
 OPENER_OF = {closer: opener for opener, closer in CLOSER_OF.items()}
@@ -47,7 +47,7 @@ def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
     """Reads one line (no line break in it); quote is what the line above carried on, "" for nothing."""
     openers, closers = list[str](), list[str]()
     at, tokens = 0, tokens_of(language)
-    code_end = 0 if quote == "*/" else len(line)
+    code_end = 0 if quote in BLOCK_COMMENTS.values() else len(line)
     while (match := (end_of(quote) if quote else tokens).search(line, at)) is not None:
         token, at = match.group(), match.end()
         if quote:
@@ -55,8 +55,8 @@ def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
                 quote, code_end = "", len(line)
         elif match.lastgroup == "comment":
             return LineScan(match.start(), "".join(openers), "".join(closers), "")
-        elif token == "/*":
-            quote, code_end = "*/", match.start()
+        elif token in BLOCK_COMMENTS:
+            quote, code_end = BLOCK_COMMENTS[token], match.start()
         elif token in CLOSER_OF:
             openers.append(token)
         elif token in CLOSERS:

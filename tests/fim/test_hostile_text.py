@@ -43,8 +43,9 @@ def patterns_of(module: str, path: Path) -> list[tuple[str, re.Pattern]]:
     values = vars(importlib.import_module(module))
     found = [(name, value) for name, value in values.items() if isinstance(value, re.Pattern)]
     for name, value in values.items():
-        if name.startswith("_") and isinstance(value, tuple):
-            rows = [each for row in value for each in (row if isinstance(row, tuple) else (row,))]
+        if name.startswith("_") and isinstance(value, tuple | dict):
+            found_rows = value.values() if isinstance(value, dict) else value
+            rows = [each for row in found_rows for each in (row if isinstance(row, tuple) else (row,))]
             found += [(f"{name}[{n}]", each) for n, each in enumerate(rows) if isinstance(each, re.Pattern)]
     return found
 
