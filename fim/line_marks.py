@@ -26,15 +26,9 @@ class Marks:
     @property
     def tokens(self) -> str:
         """All that matters outside strings and comments, as one regular expression."""
-        block_comment = _BLOCK_COMMENT if self.has_block_comments else ""
-        parts = (
-            self.passed,
-            r"\\.",
-            block_comment,
-            f"(?P<comment>{self.comment})" if self.comment else "",
-            self.quotes,
-        )
-        return "|".join(part for part in (*parts, r"[()\[\]{}]") if part)
+        comment = f"(?P<comment>{self.comment})" if self.comment else ""
+        parts = (self.passed, r"\\.", self.block_comment, comment, self.quotes, r"[()\[\]{}]")
+        return "|".join(part for part in parts if part)
 
 
 _PYTHON = Marks("#", r"\"\"\"|'''|[\"']")
