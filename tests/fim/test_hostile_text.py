@@ -51,8 +51,13 @@ def patterns_of(module: str, path: Path) -> list[tuple[str, re.Pattern]]:
 
 
 def methods_of(name: str, source: str) -> set[str]:
-    """match or fullmatch where a pattern is used at one place of a text only, else finditer, which costs most."""
+    """match or fullmatch where a pattern is used at one place of a text only, else finditer, which costs most.
+
+    A pattern of a dictionary is called `pattern` where it is used.
+    """
+    name = rf"(?:{name}|pattern)" if re.search(rf"^{name} = \{{", source, re.MULTILINE) else name
     called = set(re.findall(rf"\b{name}\.(match|fullmatch|search|finditer|findall|subn?|split)\b", source))
+    called -= {"finditer"} if name.startswith("(") and "match" in called else set()  # keys.py has another pattern, too
     return {method if method in ("match", "fullmatch") else "finditer" for method in called} or {"finditer"}
 
 
