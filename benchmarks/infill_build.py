@@ -25,15 +25,18 @@ from infill_kernel import drop_privileges, filter_system_calls, limit, restrict_
 ENDING = "{{ending}}"
 COMPILING_S, COMPILING_BYTES = 60, 1 << 28
 N_DETAIL = 200
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 
 
 def confine_files(folder: str) -> list[str]:
-    """Give up privileges and restrict files to folder, for this process and all that it starts."""
+    """Give up privileges and restrict files to folder, for this process and all that it starts.
+
+    What it starts cannot open the memory and the descriptors of this process, which is not dumpable.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     drop_privileges(libc)
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return []
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the process cannot be confined")
     return ["Landlock"] if restrict_files(libc, folder) else []
 
 
@@ -75,7 +78,8 @@ def run(command: list[str], environment: dict[str, str], ending: str, limits: tu
         status = child.wait()
     if status < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     if status:
         return first_line(Path("said").read_text("utf-8", "replace")[: 1 << 20], "error")
