@@ -56,9 +56,6 @@ _MARKS = {
 
 
 _TOKENS = {marks: re.compile(marks.tokens) for marks in {_PYTHON, *_MARKS.values()}}
-_ENDS = {quote: re.compile(rf"\\.|{quote}") for quote in ('"', "'", "`", '"""', "'''")} | {
-    end: re.compile(re.escape(end)) for end in BLOCK_COMMENTS.values()
-}
 
 
 def marks_of(language: str) -> Marks:
@@ -69,11 +66,6 @@ def marks_of(language: str) -> Marks:
 def tokens_of(language: str) -> re.Pattern[str]:
     """What matters in a line outside strings: signs, the beginnings of strings and comments."""
     return _TOKENS[marks_of(language)]
-
-
-def end_of(quote: str) -> re.Pattern[str]:
-    """What matters inside a string that this quote ends, or inside a block comment."""
-    return _ENDS[quote]
 
 
 # What begins a field with code in a string, closed by a brace; Python's depend on the string's first letter.

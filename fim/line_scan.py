@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .line_marks import BLOCK_COMMENTS, end_of, marks_of, tokens_of
+from .line_marks import BLOCK_COMMENTS, marks_of, tokens_of
 
 CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
 OPENER_OF = {closer: opener for opener, closer in CLOSER_OF.items()}
 CLOSERS = frozenset(OPENER_OF)
-QUOTE_SIGNS = frozenset("\"'`")
+QUOTES = frozenset({'"', "'", "`", '"""', "'''"})
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 N_CHARS_WORD = 100  # of a word that are read at most
@@ -48,14 +48,19 @@ def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
     openers, closers = list[str](), list[str]()
     at, tokens = 0, tokens_of(language)
     code_end = 0 if quote in BLOCK_COMMENTS.values() else len(line)
-    while (match := (end_of(quote) if quote else tokens).search(line, at)) is not None:
-        token, at = match.group(), match.end()
+    while True:
         if quote:
-            if token == quote:
-                quote, code_end = "", len(line)
-        elif match.lastgroup == "comment":
+            at = _end_of_string(line, quote, at)
+            if at < 0:
+                break
+            quote, code_end = "", len(line)
+        match = tokens.search(line, at)
+        if match is None:
+            break
+        token, at = match.group(), match.end()
+        if match.lastgroup == "comment":
             return LineScan(match.start(), "".join(openers), "".join(closers), "")
-        elif token in BLOCK_COMMENTS:
+        if token in BLOCK_COMMENTS:
             quote, code_end = BLOCK_COMMENTS[token], match.start()
         elif token in CLOSER_OF:
             openers.append(token)
@@ -64,10 +69,21 @@ def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
                 openers.pop()
             else:
                 closers.append(token)
-        elif token[0] in QUOTE_SIGNS and len(token) in (1, 3) and len(set(token)) == 1:
+        elif token in QUOTES:
             quote = token
     carried = quote if quote in marks_of(language).carried else ""
     return LineScan(code_end, "".join(openers), "".join(closers), quote, carried)
+
+
+def _end_of_string(line: str, quote: str, at: int) -> int:
+    """Where the string, or the block comment, that is open at a place has ended; -1 if it goes on."""
+    end = line.find(quote, at)
+    escape = -1 if quote in BLOCK_COMMENTS.values() else line.find("\\", at, end)
+    while 0 <= escape < end:
+        at = escape + 2
+        end = line.find(quote, at) if end < at else end
+        escape = line.find("\\", at, end) if end >= 0 else -1
+    return end + len(quote) if end >= 0 else -1
 
 
 def in_triple_quotes(text: str) -> bool:
