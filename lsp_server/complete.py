@@ -17,8 +17,7 @@ from ..fim.errors import CheckpointError, EngineError, EngineUnavailable, InputE
 from ..fim.gating import why_not
 from ..fim.printable import one_line, printable
 from .headless import HeadlessClient, server_command
-from .languages import about_language
-from .settings import Settings
+from .languages import KnownLanguages, about_language
 from .source_file import parse_place, position_of, read_document
 from .waiting import Tell, waiting
 
@@ -51,7 +50,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
         print(json.dumps(facts, indent=2))
     else:
         _show(facts, document.line(position[0]), position[1], options)
-    about = about_language(document.language, Settings().languages)
+    about = about_language(document.language, KnownLanguages(facts["languages"]))
     if about is not None:
         _say(about)
     if not facts["text"] and (about is None or options.invoke):
@@ -69,6 +68,7 @@ async def ask_once(
     tell: Tell,
 ) -> dict[str, Any]:
     """What a new server, given the document, answers at position (line, code points) and says about its answer.
+    languages are those that the model completes by itself.
 
     Raises InputError (the server refuses this place), CheckpointError and EngineError.
     """
@@ -78,7 +78,9 @@ async def ask_once(
         await client.initialize(options=settings, status=True)
         client.open(document.uri, document.text, language=document.language)
         await client.complete(document.uri, position, invoked=invoked, timeout_s=600)
-        return checked(await client.explain())
+        facts = checked(await client.explain())
+        status = await client.request("workspace/executeCommand", {"command": "quicksilver.status", "arguments": []})
+        return facts | {"languages": status["languages"]}
 
 
 def checked(facts: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Status:
         self._is_busy = False
         self._latency_ms: float | None = None
         self._model: str | None = None
+        self._languages: tuple[str, ...] | None = None
         self._unknown_language: str | None = None
         self._about_document = ""
         self._counts: Mapping[str, int] = dict(counts)
@@ -71,6 +72,7 @@ class Status:
             "message": self._message(),
             "latency_ms": self._latency_ms,
             "model": self._model,
+            "languages": None if self._languages is None else list(self._languages),
             "unknown_language": self._unknown_language,
             "snoozed_until_ms": until_ms,
             "counts": dict(self._counts),
@@ -99,8 +101,10 @@ class Status:
         self._engine, self._engine_message = "ready", ""
         self._publish()
 
-    def document(self, language: str, about: str | None) -> None:
-        """A document is opened or asked about; about is one line on its language where the model does not know that."""
+    def document(self, language: str, about: str | None, known: tuple[str, ...] | None) -> None:
+        """A document is opened or asked about; about is one line on its language where the model does not know that.
+        known are the model's languages, None before the engine has said which."""
+        self._languages = known
         self._unknown_language, self._about_document = (None, "") if about is None else (language, about)
         self._publish()
 

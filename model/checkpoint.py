@@ -17,6 +17,7 @@ from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import Denoiser
 from .folder_files import excerpt
+from .languages import PYTHON, languages_of
 from .prefixes import PrefixRanker
 from .ranker import Ranker
 from .stored import (
@@ -42,7 +43,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
-    were fitted to it, if they were, and the SHA-256 of the weights that it is the mean of, if it is one."""
+    were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, and the languages
+    that it completes by itself."""
 
     name: str
     config: DenoiserConfig
@@ -52,6 +54,7 @@ class Checkpoint:
     ranker: Ranker | None = None
     prefix_ranker: PrefixRanker | None = None
     averaged_from: tuple[str, ...] = ()
+    languages: tuple[str, ...] = PYTHON
 
     @cached_property
     def model(self) -> Denoiser:
@@ -134,6 +137,7 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         ranker=_fitted(stored, "ranker", Ranker),
         prefix_ranker=_fitted(stored, "prefix_ranker", PrefixRanker),
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
+        languages=languages_of(stored.config),
     )
 
 

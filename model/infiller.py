@@ -26,6 +26,7 @@ from .filling import N_TOKENS_BLOCK, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
+from .languages import languages_fact
 from .layout import layout_of
 from .memory import is_out_of_memory
 from .recent import Recent
@@ -104,7 +105,7 @@ class DenoisingInfiller:
         return N_DRAFT_TOKENS_BODY if is_slow else N_DRAFT_TOKENS
 
     def describe(self) -> Mapping[str, str | int | float]:
-        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
+        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads, languages."""
         return {
             "device": self.device.type,
             "runtime": self.runtime,
@@ -114,6 +115,7 @@ class DenoisingInfiller:
             "context_tokens": self.n_context_max,
             "canvas_tokens": self.config.n_canvas,
             "threads": self.n_threads,
+            "languages": languages_fact(self.checkpoint.languages),
             "torch": torch.__version__,
         }
 

@@ -26,6 +26,7 @@ from ..fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..model.canvas_tokens import check_predicted
 from ..model.config import MAX_LAYERS
 from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
+from ..model.languages import MANY, languages_fact
 from ..model.memory import is_out_of_memory
 from ..model.ranker import probability_of
 from ..model.tokenizer_rules import is_token_id
@@ -174,6 +175,7 @@ class GemmaInfiller:
             "context_tokens": self.n_context,
             "canvas_tokens": self.n_canvas,
             "threads": torch.get_num_threads(),
+            "languages": languages_fact(MANY),
             "torch": torch.__version__,
         }
 

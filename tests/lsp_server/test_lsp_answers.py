@@ -238,7 +238,7 @@ async def test_an_engine_that_died_is_asked_again(editor, records):
 
 
 async def test_an_unavailable_engine_is_told_once_and_rests(editor, records):
-    async with editor("--unavailable") as client:
+    async with editor("--fail-first", "9") as client:
         client.open(URI, "value = \n")
         for _ in range(6):
             assert await client.complete(URI, (0, 8), invoked=False) == []

@@ -24,6 +24,7 @@ from quicksilver.lsp_server.protocol import StrictServer
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
 from quicksilver.lsp_server.trace_view import draw_frame, draw_trace, visible
+from quicksilver.serving.wire import EngineHealth
 
 
 def document(text="value = \n", uri="file:///a.py"):
@@ -143,7 +144,10 @@ class FailingEngine:
     log_file = None
 
     async def ensure_running(self, on_progress=None):
-        return None
+        if self.error is not None:
+            self.n_asked += 1
+            raise self.error
+        return EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts={"languages": "python"})
 
     async def shutdown(self):
         return None
