@@ -9,7 +9,7 @@ from quicksilver.fim.types import Completion, CompletionRequest
 from quicksilver.model.body_tokenizer import BodyTokenizer
 from quicksilver.model.checkpoint import load
 from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.serving.wire import decode_completion, decode_request, encode_completion, encode_request
+from quicksilver.serving.wire import EngineHealth, decode_completion, decode_request, encode_completion, encode_request
 from tiny_body import Wanting, save_body, tiny_body
 
 from .conftest import idle
@@ -27,7 +27,9 @@ class BodyEngine:
         self.seen: list[CompletionRequest] = []
         self.log_file = None
 
-    async def ensure_running(self, on_progress=None) -> None: ...
+    async def ensure_running(self, on_progress=None) -> EngineHealth:
+        facts = {name: str(value) for name, value in self.infiller.describe().items()}
+        return EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts=facts)
 
     async def shutdown(self) -> None: ...
 
