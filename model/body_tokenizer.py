@@ -92,15 +92,16 @@ class BodyTokenizer:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
         self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
         self._boundaries = PieceBoundaries(plain)
-        bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
+        characters = {ord(character): byte for byte, character in byte_characters().items()}
         specials = set(marks.specials)
+        pieces = {piece: i for piece, i in plain.get_vocab(with_added_tokens=False).items() if i not in specials}
+        if strange := set(map(ord, set("".join(pieces)))) - characters.keys():
+            raise KeyError(chr(min(strange)))
         self._bytes = [b""] * vocab_size
-        for piece, i in plain.get_vocab(with_added_tokens=False).items():
-            if i in specials:
-                continue
+        for piece, i in pieces.items():
             if i >= vocab_size:
                 raise ValueError(f"it has a token {i:,}, but the model only {vocab_size:,}")
-            self._bytes[i] = b"".join(bytes_of[c] for c in piece)
+            self._bytes[i] = piece.translate(characters).encode("latin-1")
         if not {bytes([byte]) for byte in range(256)} <= set(self._bytes):
             raise ValueError("some bytes have no token")
         if self.decode(self.encode(_PROBE)) != _PROBE:
