@@ -104,7 +104,8 @@ def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
 def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()) -> None:
     """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
+    for file in (CONFIG, WEIGHTS):  # mapped weights, which an engine may serve, are left as they are
+        (folder / file).unlink(missing_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for key, weight in rounded(weights_of(model)).items():
         if isinstance(weight, Int8Matrix):
