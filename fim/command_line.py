@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 from .embedded_models import EMBEDDED, NAMES, find_model
 from .errors import InputError
 
-ABOUT_MODEL = f"{', '.join(NAMES)}, a checkpoint folder, or a GGUF file (default: {EMBEDDED[0]})"
+_KINDS = f"{', '.join(NAMES)}, a checkpoint folder, or a GGUF file"
+ABOUT_MODEL = f"{_KINDS} (default: {EMBEDDED[0]})"
+ABOUT_SERVED = f"{_KINDS} (default: the best installed one that is fast enough on this machine)"
 
 
 class Parser(argparse.ArgumentParser):

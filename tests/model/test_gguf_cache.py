@@ -80,7 +80,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_the_engine_serves_a_file(tmp_path):
-    from quicksilver.serving.command import load_checkpoint
+    from quicksilver.serving.loading import LoadPlan, load_model
 
     path = TinyGguf().write(tmp_path / "m.gguf")
-    assert load_checkpoint(path, 1, runtime="torch").name == "m"
+    assert load_model(path, 1, plan=LoadPlan(runtime="torch")).name == "m"
