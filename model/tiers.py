@@ -4,6 +4,7 @@ Whatever is wrong with a better one, the next is served, and the reason is a lin
 loads and times a model is passed in.
 """
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,32 +62,46 @@ def choose(
     slow: list[Tier] = []
     error: BaseException = CheckpointError("no model came with this installation: reinstall, or pass --model FOLDER")
     for tier in tiers:
+        is_last = tier is tiers[-1]
         try:
-            speed = known(tier.folder)
-            if speed is not None and not speed.is_fast and tier is not tiers[-1]:
-                slow.append(tier)
-                against.append(_too_slow(tier, speed))
-                continue
-            model = load(tier.folder)
-            speed = timed(tier.folder, model)
+            model, speed = _tried(tier, is_last, load, known, timed)
         except UNUSABLE as failure:
-            error = failure
+            error = failure.with_traceback(None)  # which holds what was loaded
             against.append(f"{tier.name} cannot be used: {excerpt(failure) or type(failure).__name__}")
             logger.warning("%s", against[-1])
-            continue
-        if speed.is_fast or tier is tiers[-1]:
-            return Chosen(model, f"{tier.name}: {'; '.join(against) or _fast(speed)}")
-        slow.append(tier)
-        against.append(_too_slow(tier, speed))
-        del model  # before another one takes memory
+        else:
+            if model is not None:
+                return Chosen(model, f"{tier.name}: {'; '.join(against) or _fast(speed)}")
+            slow.append(tier)
+            against.append(f"{tier.name} takes {speed.key_ms:.0f} ms a key here, more than {MOST_KEY_MS:.0f}")
+        _give_memory_back()
     if not slow:
         raise error
     return Chosen(load(slow[-1].folder), f"{slow[-1].name}: {'; '.join(against)}")
 
 
+def _tried(
+    tier: Tier,
+    is_last: bool,
+    load: Callable[[Path], T],
+    known: Callable[[Path], ModelSpeed | None],
+    timed: Callable[[Path, T], ModelSpeed],
+) -> tuple[T | None, ModelSpeed]:
+    """A tier's model and its speed; None for a model that is too slow, unless it is the last one."""
+    speed = known(tier.folder)
+    if speed is None or speed.is_fast or is_last:
+        model = load(tier.folder)
+        speed = timed(tier.folder, model)
+        if speed.is_fast or is_last:
+            return model, speed
+    return None, speed
+
+
+def _give_memory_back() -> None:
+    """Free a model that is not served: loading freezes what it makes, and a model refers to itself."""
+    gc.unfreeze()
+    gc.collect()
+
+
 def _fast(speed: ModelSpeed) -> str:
     return f"a warm key takes {speed.key_ms:.0f} ms here"
-
-
-def _too_slow(tier: Tier, speed: ModelSpeed) -> str:
-    return f"{tier.name} takes {speed.key_ms:.0f} ms a key here, more than {MOST_KEY_MS:.0f}"
