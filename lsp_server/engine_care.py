@@ -12,6 +12,7 @@ from typing import Protocol
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineUnavailable, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
+from ..serving.wire import CHOICE, EngineHealth
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class ManagedEngine(Engine, Protocol):
     """An engine that can be started ahead of time."""
 
     async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> object:
-        """Return when it can answer; on_progress gets a few words for people.
+        """Return when it can answer, with its `EngineHealth` if it has one; on_progress gets a few words for people.
 
         Raises EngineUnavailable and CheckpointError.
         """
@@ -54,14 +55,18 @@ class EngineCare:
         self._told = False
         self._has_worked = False
 
-    async def start(self, on_progress: Callable[[str], None] | None = None) -> None:
-        """Start the engine now. Raises EngineUnavailable and CheckpointError."""
+    async def start(self, on_progress: Callable[[str], None] | None = None) -> str:
+        """Start the engine now. Returns what it says of its choice of a model, "" for nothing.
+
+        Raises EngineUnavailable and CheckpointError.
+        """
         try:
-            await self._engine.ensure_running(on_progress)
+            health = await self._engine.ensure_running(on_progress)
         except (EngineUnavailable, CheckpointError) as error:
             self._failed(error)
             raise
         self._worked()
+        return str(health.facts.get(CHOICE, "")) if isinstance(health, EngineHealth) else ""
 
     async def stop(self) -> None:
         """End the engine, for all who share it; the next question starts another. Raises EngineUnavailable."""

@@ -41,6 +41,7 @@ class Status:
         self._is_busy = False
         self._latency_ms: float | None = None
         self._model: str | None = None
+        self._choice: str | None = None
         self._unknown_language: str | None = None
         self._about_document = ""
         self._counts: Mapping[str, int] = dict(counts)
@@ -71,6 +72,7 @@ class Status:
             "message": self._message(),
             "latency_ms": self._latency_ms,
             "model": self._model,
+            "choice": self._choice,
             "unknown_language": self._unknown_language,
             "snoozed_until_ms": until_ms,
             "counts": dict(self._counts),
@@ -92,6 +94,11 @@ class Status:
         """The engine is being started (message: how far it is), ready, or failed (message: why)."""
         self._engine, self._engine_message = state, message
         self._publish()
+
+    def serves(self, choice: str) -> None:
+        """The engine is ready; choice says which model it serves and why, "" for nothing."""
+        self._choice = choice or None
+        self.engine("ready")
 
     def answered(self, latency_ms: float, model: str, counts: Mapping[str, int]) -> None:
         """A text was answered."""
@@ -144,7 +151,7 @@ class Status:
         if self._about_document:
             return self._about_document
         if self._latency_ms is None:
-            return self._engine_message or "ready"
+            return self._engine_message or self._choice or "ready"
         return f"{self._model}, last answer in {self._latency_ms:.0f} ms"
 
     def _publish(self) -> None:
