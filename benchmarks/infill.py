@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model.gguf_cache import checkpoint_folder
@@ -189,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)",
     )
-    add_model(made)
+    add_model(made, default=EMBEDDED[0])
     made.add_argument("--family", help="of a published model, where its folder does not say")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
     made.add_argument(

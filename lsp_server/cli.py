@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from ..fim.command_line import ABOUT_SERVED, Parser, add_model
+from ..fim.command_line import Parser, add_model
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
 from ..fim.printable import PrintableFormatter, one_line
 from ..fim.types import PolicyName
@@ -124,7 +124,7 @@ def _add_lsp(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--tcp", metavar="[HOST:]PORT", help="on a port of this machine, for any number of editors (0: a free one)"
     )
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="info", help="of the log on stderr (info)")
-    add_model(parser, about=ABOUT_SERVED)
+    add_model(parser)
     parser.set_defaults(run=_lsp)
 
 
@@ -151,14 +151,14 @@ def _add_complete(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
     parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up after this long, all in all (120)")
-    add_model(parser, about=ABOUT_SERVED)
+    add_model(parser)
     parser.set_defaults(run=_complete)
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("doctor", help="check the installation, part by part")
     parser.add_argument("--timeout-s", type=_seconds, default=120.0, help="give up on the engine after this long (120)")
-    add_model(parser, about=ABOUT_SERVED)
+    add_model(parser)
     parser.set_defaults(run=_doctor)
 
 
@@ -167,7 +167,7 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--examples", type=Path, metavar="FOLDER", help="a folder with holes.toml of its own")
     parser.add_argument("--yes", action="store_true", help="fetch the model coder first, without asking")
     parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
-    add_model(parser, about=ABOUT_SERVED)
+    add_model(parser)
     parser.set_defaults(run=_demo)
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from ..fim.command_line import ABOUT_SERVED, Parser, add_model
+from ..fim.command_line import Parser, add_model
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
 from ..fim.printable import PrintableFormatter
@@ -51,7 +51,7 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
     """Run an engine until it ends; returns the exit code: 0; 2 after one line that says what is wrong with options,
     home or checkpoint; 1 where the model cannot be loaded for another reason.
 
-    load makes the Infiller from a checkpoint folder (None: the built-in one) and a number of threads (None: its own
+    load makes the Infiller from a checkpoint folder (None: of its own choice) and a number of threads (None: its own
     choice).
     """
     try:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
 def parse_options(argv: Sequence[str]) -> ServeOptions:
     """argv as options. Raises InputError; --help prints and raises SystemExit(0)."""
     parser = Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
-    add_model(parser, about=ABOUT_SERVED)
+    add_model(parser)
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
     parser.add_argument(
