@@ -173,13 +173,17 @@ class BodyTokenizer:
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
 
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {self._bytes[i]: i for i in reversed(self.text_ids)}
+
     def spelt(self, data: bytes) -> list[int]:
         """Tokens that spell data, the longest first; data may begin or end inside a character."""
         found: list[int] = []
         while data:
-            fitting = (i for i in self.agreeing_with(data) if data.startswith(self._bytes[i]))
-            found.append(max(fitting, key=lambda i: len(self._bytes[i])))
-            data = data[len(self._bytes[found[-1]]) :]
+            piece = next(data[:n] for n in range(len(data), 0, -1) if data[:n] in self._ids)
+            found.append(self._ids[piece])
+            data = data[len(piece) :]
         return found
 
     @classmethod

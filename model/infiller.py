@@ -19,7 +19,7 @@ from ..fim.types import Completion, CompletionRequest, Hole
 from .answer import CANCELLED, SPENT, Answer
 from .asks import Ask, Context, Reply
 from .candidates import N_DRAFT_TOKENS, N_DRAFT_TOKENS_BODY
-from .canvas_tokens import CanvasTokens, canvas_tokens
+from .canvas_tokens import CanvasTokens, canvas_tokens, vocabulary_facts
 from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoiser import Denoiser
@@ -79,10 +79,10 @@ class DenoisingInfiller:
         self.choice = ""  # why this model is served, for people
         self.recent = Recent()
         self.n_requests = 1
-        marks = self.config.marks_middle
+        marks, facts = self.config.marks_middle, vocabulary_facts(self.tokenizer)
         self._tokens = {
             (multiline, at_line_end): canvas_tokens(
-                self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks
+                self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks, facts=facts
             )
             for multiline in (False, True)
             for at_line_end in (False, True)
