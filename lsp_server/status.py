@@ -103,6 +103,8 @@ class Status:
     def answered(self, latency_ms: float, model: str, counts: Mapping[str, int]) -> None:
         """A text was answered."""
         self._latency_ms, self._model, self._counts = round(latency_ms, 1), model, dict(counts)
+        if self._choice is not None and not self._choice.startswith(f"{model}: "):
+            self._choice = None  # another engine has started since
         self._engine, self._engine_message = "ready", ""
         self._publish()
 

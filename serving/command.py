@@ -90,7 +90,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         "--cache-mb", type=int, metavar="N", help="memory for contexts, in MiB (256, on a GPU more for long contexts)"
     )
     parser.add_argument(
-        "--context-tokens", type=int, metavar="N", help="longest context (default: what is read here within a second)"
+        "--context-tokens", type=int, metavar="N", help="of context and answer (default: what is read here in a second)"
     )
     parser.add_argument(
         "--yarn", action="store_true", help="read contexts four times as long as the model was trained on, on a GPU"

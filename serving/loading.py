@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,13 +75,27 @@ def _best(n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
 
     chosen = choose(
         installed_tiers(),
-        lambda folder: _ours(folder, n_threads, plan),
+        lambda folder: _ours(folder, n_threads, _suited(folder, plan)),
         lambda folder: _known(folder, n_threads, plan),
         lambda folder, infiller: _timed(folder, infiller, n_threads, plan),
     )
     chosen.model.choice = chosen.reason
     logger.info("model %s", chosen.reason)
     return chosen.model
+
+
+def _suited(folder: Path, plan: LoadPlan) -> LoadPlan:
+    """plan without what the folder's model, which nobody named, cannot do: it may stand in for a better one."""
+    from ..model.stored import read_config
+
+    _, shape = read_config(folder)
+    if plan.context_tokens is not None and plan.context_tokens > shape.n_context and not plan.yarn:
+        logger.warning("%s reads at most %d tokens of context", folder.name, shape.n_context)
+        plan = replace(plan, context_tokens=shape.n_context)
+    if plan.yarn and shape.canvases:
+        logger.warning("--yarn is for published code models: %s reads contexts as it was trained to", folder.name)
+        plan = _suited(folder, replace(plan, yarn=False))
+    return plan
 
 
 def _speed_key(folder: Path, n_threads: int | None, plan: LoadPlan) -> str:

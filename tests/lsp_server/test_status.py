@@ -58,6 +58,8 @@ def test_which_model_serves_and_why():
     timers.pass_s(QUIET_S)
     assert told[-1]["message"] == "base, last answer in 31 ms"
     assert told[-1]["choice"] == "base: coder takes 640 ms a key here, more than 250"
+    status.answered(80.0, "coder", {})
+    assert status.describe()["choice"] is None  # of an engine that was stopped since
     status.serves("")
     assert status.describe()["choice"] is None
 

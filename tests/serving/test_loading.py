@@ -125,7 +125,18 @@ def test_contexts_of_a_body_are_as_long_as_is_read_in_a_second_or_as_is_said(mac
         plan = LoadPlan(runtime="torch", context_tokens=500)
         assert load_model(model, 1, plan=plan).describe()["context_tokens"] == 500 - 96
     with pytest.raises(InputError, match="from 64 to 512"):
-        load_model(None, 1, plan=LoadPlan(runtime="torch", context_tokens=513))
+        load_model(coder, 1, plan=LoadPlan(runtime="torch", context_tokens=513))
+
+
+@pytest.mark.parametrize("yarn", [False, True])
+def test_a_model_that_stands_in_for_another_reads_what_it_can(machine, coder, made, caplog, yarn):
+    shutil.rmtree(coder)
+    plan = LoadPlan(runtime="torch", context_tokens=100_000, yarn=yarn)
+    infiller = load_model(None, 1, plan=plan)
+    assert infiller.name == "base" and infiller.describe()["context_tokens"] == 96
+    assert "base reads at most 128 tokens of context" in caplog.text and ("--yarn is for" in caplog.text) == yarn
+    with pytest.raises(InputError):
+        load_model(made / "base", 1, plan=plan)
 
 
 def test_options_that_do_not_suit_are_told():
