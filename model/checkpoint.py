@@ -1,6 +1,7 @@
 """Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
 import hashlib
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -42,7 +43,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
-    were fitted to it, if they were, and the SHA-256 of the weights that it is the mean of, if it is one."""
+    were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, and the mapped
+    file in which its weights lie."""
 
     name: str
     config: DenoiserConfig
@@ -52,6 +54,7 @@ class Checkpoint:
     ranker: Ranker | None = None
     prefix_ranker: PrefixRanker | None = None
     averaged_from: tuple[str, ...] = ()
+    mapped: mmap.mmap | None = None
 
     @cached_property
     def model(self) -> Denoiser:
@@ -59,6 +62,11 @@ class Checkpoint:
         model = Denoiser(self.config)
         model.load_state_dict(_tensors(self.weights), assign=True)
         return model.eval()
+
+    def give_pages_back(self) -> None:
+        """Hold nothing of the weights' file in memory until it is read again: a runtime has packed what it needs."""
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
     @property
     def own_tokenizer(self) -> CodeTokenizer:
@@ -135,6 +143,7 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         ranker=_fitted(stored, "ranker", Ranker),
         prefix_ranker=_fitted(stored, "prefix_ranker", PrefixRanker),
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
+        mapped=stored.mapped,
     )
 
 

@@ -67,6 +67,8 @@ class DenoisingInfiller:
         self.device = torch.device("cpu")
         if runtime == "openvino":
             self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graph)
+            self.run([Context(torch.tensor([[0]]), None)])  # packs the weights, for coder .5 GB; else a person waits
+            checkpoint.give_pages_back()
         else:
             self.n_threads = n_threads or torch.get_num_threads()
             self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)

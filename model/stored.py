@@ -49,7 +49,8 @@ Weights = Mapping[str, Weight]
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file."""
+    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file, and
+    mapped that file, in which the weights lie."""
 
     folder: Path
     config: Mapping
@@ -57,6 +58,7 @@ class StoredCheckpoint:
     weights: Weights
     tokenizer: TextTokenizer
     sha256: str
+    mapped: mmap.mmap
 
 
 def is_ours(folder: Path) -> bool:
@@ -101,7 +103,7 @@ def read(folder: Path) -> StoredCheckpoint:
         weights = _weights(folder, mapped, shape)
     except MemoryError:
         raise CheckpointError(f"there is not enough memory for the checkpoint in {folder}: close something") from None
-    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]), mapped)
 
 
 def _tokenizer(folder: Path, config: Mapping, shape: DenoiserConfig) -> TextTokenizer:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from quicksilver.model.checkpoint import save
 from quicksilver.model.denoiser import Denoiser
 from quicksilver.model.infiller import DenoisingInfiller, load_infiller
 from quicksilver.model.speed import measured, window
+from quicksilver.model.stored import WEIGHTS
 from tiny import tiny_denoiser, tiny_tokenizer
 from tiny_body import body_config, save_body, tiny_body
 
@@ -26,6 +28,17 @@ def body(tmp_path_factory) -> DenoisingInfiller:
     torch.manual_seed(0)
     model = Denoiser(replace(body_config(), n_context=32_768)).eval()
     return load_infiller(save_body(tmp_path_factory.mktemp("body"), model), runtime="torch", n_threads=1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is in memory")
+def test_weights_are_in_memory_once(tmp_path):
+    """OpenVINO packs them its own way; the file's pages are given back."""
+    folder = save_body(tmp_path, Denoiser(replace(body_config(), ffn_width=4096)))
+    infiller = load_infiller(folder, runtime="openvino", n_threads=1)
+    maps = Path("/proc/self/smaps").read_text().split(str(folder / WEIGHTS), 1)[1]
+    resident_kb = int(next(line for line in maps.splitlines() if line.startswith("Rss:")).split()[1])
+    assert 1024 * resident_kb < (folder / WEIGHTS).stat().st_size / 2
+    assert measured(infiller).key_ms > 0
 
 
 def test_a_body_is_measured_and_its_cache_stays_as_it_was(body, monkeypatch):
