@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
@@ -147,7 +148,7 @@ def _state_facts(setup: Setup) -> dict[str, Any] | None:
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = Parser(prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code.")
-    add_model(made)
+    add_model(made, default=EMBEDDED[0])
     made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
     made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
     made.add_argument("--holes", type=int, default=500, help="of each kind (500)")

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..fim.language_ids import language_id
@@ -198,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)",
     )
     made.add_argument("--languages", metavar="IDS", help="only tasks in these, such as python,rust (default: in all)")
-    add_model(made)
+    add_model(made, default=EMBEDDED[0])
     made.add_argument("--family", help="of a published model, where its folder does not say")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
     made.add_argument(

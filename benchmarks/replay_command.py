@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..fim.command_line import add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..training.heldout_list import SUFFIXES
 
@@ -51,7 +52,7 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
     )
     replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    add_model(replay)
+    add_model(replay, default=EMBEDDED[0])
     replay.set_defaults(run=_replay)
 
 

@@ -14,6 +14,7 @@ from .download import FetchFailed, install, is_installed
 from .sources import Hub, Packages, Pip, Source, hub_url
 
 PATIENCE_S = 120.0  # without a byte
+USE = "engines that start from now on serve it where it is fast enough (`quicksilver stop` ends those that run)"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     model = CATALOGUE[options.model]
     if is_installed(model):
-        print(f"{model.name} is here already, in {models_folder() / model.name}: use it with --model {model.name}")
+        print(f"{model.name} is here already, in {models_folder() / model.name}: {USE}")
         return 0
     print(about(model, options.file), flush=True)
     if not options.yes and not agrees():
@@ -36,28 +37,28 @@ def main(argv: Sequence[str]) -> int:
         return 0
     with waiting(f"fetching {model.name}") as say:
         folder = install(model, sources(), options.file, say)
-    print(f"{model.name} is in {folder}: use it with --model {model.name}")
+    print(f"{model.name} is in {folder}: {USE}")
     return 0
 
 
-def for_demo(agreed: bool) -> Path | None:
-    """The folder of `coder` for the demo, fetched first if it may be; None, after one line, where it cannot be had."""
+def for_demo(agreed: bool) -> bool:
+    """Fetch `coder` for the demo, if it may be fetched; whether it was. One line says why it cannot be had."""
     model = CATALOGUE["coder"]
-    folder = models_folder() / model.name
     try:
         if is_installed(model):
-            return folder
+            return False
         if not agreed and not sys.stdin.isatty():
-            _say(f"going on with base: `quicksilver fetch {model.name}` brings one that can write")
-            return None
+            _say(f"going on with the small model: `quicksilver fetch {model.name}` brings one that can write")
+            return False
         print(about(model, None), flush=True)
         if not agreed and not agrees():
-            return None
+            return False
         with waiting(f"fetching {model.name}") as say:
-            return install(model, sources(patience_s=30.0), None, say)
+            install(model, sources(patience_s=30.0), None, say)
+        return True
     except (FetchFailed, CheckpointError) as error:
-        _say(f"going on with base: {error}")
-        return None
+        _say(f"going on with the small model: {error}")
+        return False
 
 
 def sources(patience_s: float = PATIENCE_S) -> list[Source]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from .errors import InputError
 from .user_folders import models_folder
 
-EMBEDDED = ("base", "nano")  # best first; the first is served unless another one is named
-FETCHED = ("coder",)  # what `quicksilver fetch` knows
+EMBEDDED = ("base", "nano")  # best first
+FETCHED = ("coder",)  # what `quicksilver fetch` knows; better than those
 NAMES = (*EMBEDDED, *FETCHED)
 GGUF = ".gguf"
 CHECKPOINTS = Path(__file__).parent.parent / "model" / "checkpoints"
@@ -41,11 +41,6 @@ def _fetched(name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise InputError(f"the model {name} is not on this machine yet: run `quicksilver fetch {name}` first")
     return folder.resolve()
-
-
-def unless_default(folder: Path) -> Path | None:
-    """None for the checkpoint that is served by default: under both names it is one engine."""
-    return None if folder == (CHECKPOINTS / EMBEDDED[0]).resolve() else folder
 
 
 def _no_model(name: str) -> str:

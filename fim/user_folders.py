@@ -30,3 +30,8 @@ def converted_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("quicksilver", appauthor=False) / "converted"
+
+
+def speeds_file() -> Path:
+    """The file of what was measured of models on this machine; it can be measured again."""
+    return models_folder().parent / "speeds.json"

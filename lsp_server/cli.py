@@ -6,6 +6,7 @@ works.
 """
 
 import argparse
+import asyncio
 import io
 import logging
 import os
@@ -142,6 +143,7 @@ def _add_complete(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all facts as JSON, the exact text among them")
     parser.add_argument("--trace", action="store_true", help="show the canvas after every step")
+    parser.add_argument("--verbose", action="store_true", help="say which model answered, and why that one is served")
     parser.add_argument("--budget-ms", type=float, default=2000.0, metavar="MS", help="for the engine's answer (2000)")
     policies = get_args(PolicyName)
     parser.add_argument(
@@ -233,8 +235,13 @@ def _doctor(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from ..fetch.command import for_demo
     from .demo import run_demo
+    from .shared_engine import shared_engine
 
-    return run_demo(options.examples, lambda: options.model or for_demo(options.yes), options.timeout_s)
+    def fetch_first() -> None:
+        if options.model is None and for_demo(options.yes):
+            asyncio.run(shared_engine(None).shutdown())  # one that runs has not chosen among all models
+
+    return run_demo(options.examples, options.model, fetch_first, options.timeout_s)
 
 
 def _seconds(text: str) -> float:

@@ -12,7 +12,7 @@ from typing import Protocol
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineUnavailable, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
-from ..serving.wire import EngineHealth
+from ..serving.wire import CHOICE, EngineHealth
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,11 @@ class EngineCare:
             await self.start()
         return self._languages or ()
 
-    async def start(self, on_progress: Callable[[str], None] | None = None) -> None:
-        """Start the engine now. Raises EngineUnavailable and CheckpointError."""
+    async def start(self, on_progress: Callable[[str], None] | None = None) -> str:
+        """Start the engine now. Returns what it says of its choice of a model, "" for nothing.
+
+        Raises EngineUnavailable and CheckpointError.
+        """
         try:
             health = await self._engine.ensure_running(on_progress)
         except (EngineUnavailable, CheckpointError) as error:
@@ -77,6 +80,7 @@ class EngineCare:
             raise
         self._languages = tuple(str(health.facts.get("languages", "python")).split())
         self._worked()
+        return str(health.facts.get(CHOICE, "")) if isinstance(health, EngineHealth) else ""
 
     async def stop(self) -> None:
         """End the engine, for all who share it; the next question starts another. Raises EngineUnavailable."""

@@ -256,16 +256,16 @@ class CompletionServer(StrictServer):
         try:
             if bar is not None:
                 await bar.begin()
-            await self.care.start(report)
+            choice = await self.care.start(report)
         except (EngineUnavailable, CheckpointError) as error:
             self.engine_failed(str(error))
             if bar is not None:
                 bar.end("the engine could not be started")
         else:
-            log.info("the engine is ready")
+            log.info("the engine is ready%s", f", it serves {choice}" if choice else "")
             if self._looked_at is not None:
                 self.look_at(self._looked_at)
-            self.status.engine("ready")
+            self.status.serves(choice)
             if bar is not None:
                 bar.end("ready")
 

@@ -92,15 +92,16 @@ class BodyTokenizer:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
         self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
         self._boundaries = PieceBoundaries(plain)
-        bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
+        characters = {ord(character): byte for byte, character in byte_characters().items()}
         specials = set(marks.specials)
+        pieces = {piece: i for piece, i in plain.get_vocab(with_added_tokens=False).items() if i not in specials}
+        if strange := set(map(ord, set("".join(pieces)))) - characters.keys():
+            raise KeyError(chr(min(strange)))
         self._bytes = [b""] * vocab_size
-        for piece, i in plain.get_vocab(with_added_tokens=False).items():
-            if i in specials:
-                continue
+        for piece, i in pieces.items():
             if i >= vocab_size:
                 raise ValueError(f"it has a token {i:,}, but the model only {vocab_size:,}")
-            self._bytes[i] = b"".join(bytes_of[c] for c in piece)
+            self._bytes[i] = piece.translate(characters).encode("latin-1")
         if not {bytes([byte]) for byte in range(256)} <= set(self._bytes):
             raise ValueError("some bytes have no token")
         if self.decode(self.encode(_PROBE)) != _PROBE:
@@ -172,13 +173,17 @@ class BodyTokenizer:
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
 
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {self._bytes[i]: i for i in reversed(self.text_ids)}
+
     def spelt(self, data: bytes) -> list[int]:
         """Tokens that spell data, the longest first; data may begin or end inside a character."""
         found: list[int] = []
         while data:
-            fitting = (i for i in self.agreeing_with(data) if data.startswith(self._bytes[i]))
-            found.append(max(fitting, key=lambda i: len(self._bytes[i])))
-            data = data[len(self._bytes[found[-1]]) :]
+            piece = next(data[:n] for n in range(len(data), 0, -1) if data[:n] in self._ids)
+            found.append(self._ids[piece])
+            data = data[len(piece) :]
         return found
 
     @classmethod

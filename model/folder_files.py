@@ -8,6 +8,7 @@ leads to: caches keep weights in one place and link to them. What a file says is
 import hashlib
 import io
 import json
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -83,6 +84,20 @@ def read_file(path: Path, max_bytes: int) -> bytes:
             raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
         except MemoryError:
             raise CheckpointError(f"{path} does not fit in memory: close something") from None
+
+
+def map_file(path: Path, max_bytes: int) -> mmap.mmap:
+    """All of a file as memory of our own that the system reads when it is touched. Raises CheckpointError.
+
+    It counts as writeable, which runtimes want of what they share; the file stays as it is.
+    """
+    with open_file(path, max_bytes) as stream:
+        check_memory(path, 2 * os.fstat(stream.fileno()).st_size)  # what a runtime makes of it, too
+        try:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CheckpointError(f"{path} cannot be read: {excerpt(reason)}") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
-from .blocks import Block, Tail, rotary
+from .blocks import Block, Tail, rotations
 from .copy_head import CopyHead, NoCopies
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
 
@@ -114,7 +114,7 @@ def packed_hidden(model: Denoiser, asks: Sequence[Branches], lines: Sequence[Lai
 
 
 def _tail(model: Denoiser, line: Laid, n_context: int) -> Tail:
-    cos, sin = rotary(n_context + line.depths, model.config.head_size, model.config.rope_theta)
+    cos, sin = rotations(n_context + line.depths, model.config)
     mask = None if line.sees is None else F.pad(line.sees, (n_context, 0), value=True)
     return Tail(cos, sin, mask, line.before)
 

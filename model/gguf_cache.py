@@ -9,7 +9,7 @@ from ..fim.errors import CheckpointError
 from ..fim.printable import printable
 from ..fim.user_folders import converted_folder
 from .folder_files import excerpt, open_file, read_json, sha256_of
-from .stored import CONFIG, MAX_NAME, TOKENIZER, WEIGHTS, embedded_checkpoint
+from .stored import CONFIG, MAX_NAME, TOKENIZER, WEIGHTS
 
 logger = logging.getLogger(__name__)
 
@@ -17,13 +17,11 @@ N_HEAD_BYTES = 2**20  # of a file, by which it is known again, beside its size a
 IMPORT = 1  # the next number if what is made of a file changes
 
 
-def checkpoint_folder(model: Path | None) -> Path:
-    """The folder of model: itself, or the converted copy of a GGUF file; None means the embedded checkpoint.
+def checkpoint_folder(model: Path) -> Path:
+    """The folder of model: itself, or the converted copy of a GGUF file.
 
     Raises CheckpointError. The first time a file of .5 GB takes about 10 s.
     """
-    if model is None:
-        return embedded_checkpoint()
     return converted(model) if is_gguf(model) and not model.is_dir() else model
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
-from .blocks import LayerStates, rotary
+from .blocks import LayerStates, rotations
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import N_ROOM, ContextStates, stack
@@ -91,7 +91,7 @@ class OpenVinoRunner:
         own = mask[:n, n_room : n_room + n]
         own.fill_(0.0) if line.sees is None else own.masked_fill_(line.sees, 0.0)
         more = (0, n_rows - n)
-        cos, sin = rotary(F.pad(n_context + line.depths, more), c.head_size, c.rope_theta)
+        cos, sin = rotations(F.pad(n_context + line.depths, more), c)
         inputs = {
             "tokens": F.pad(line.tokens, more), "cos": cos, "sin": sin, "mask": mask, "keys": keys, "values": values,
             "asked": F.pad(asked, (0, _rounded(len(asked)) - len(asked))),

@@ -58,7 +58,7 @@ RULES: Mapping[str, Rule] = {
     "serving": Rule(
         ours=frozenset({"fim"}),
         never=TORCH | LSP,
-        late={"command.py": frozenset({"model", "published", "torch", "triton"})},
+        late={name: frozenset({"model", "published", "torch", "triton"}) for name in ("command.py", "loading.py")},
     ),
     "lsp_server": Rule(
         ours=CLIENT | {"fim"},

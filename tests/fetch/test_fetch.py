@@ -183,7 +183,7 @@ def test_the_command_says_what_it_would_fetch_and_asks_once(catalogue, model, mo
     assert not catalogue.asked
     answer(monkeypatch, "yes\n")
     assert main(["coder"]) == 0
-    assert "use it with --model coder" in capsys.readouterr().out
+    assert "serve it where it is fast enough" in capsys.readouterr().out
     assert main(["coder"]) == 0
     assert "coder is here already" in capsys.readouterr().out
 
@@ -201,14 +201,15 @@ def test_a_wrong_command_line_is_an_input_error(arguments):
 
 
 def test_the_demo_fetches_or_goes_on_with_one_line(catalogue, monkeypatch, capsys, home):
-    assert for_demo(agreed=False) is None
-    assert "going on with base: `quicksilver fetch coder` brings" in capsys.readouterr().err
+    assert not for_demo(agreed=False)
+    assert "going on with the small model: `quicksilver fetch coder` brings" in capsys.readouterr().err
     catalogue.fails["tiny-part1"] = failing(SourceFailed("no network"))
-    assert for_demo(agreed=True) is None
+    assert not for_demo(agreed=True)
     said = capsys.readouterr().err
-    assert "going on with base: coder could not be fetched" in said and said.count("\n") == 1
-    assert for_demo(agreed=True) == home / "models" / "coder"
-    assert for_demo(agreed=False) == home / "models" / "coder"
+    assert "going on with the small model: coder could not be fetched" in said and said.count("\n") == 1
+    assert for_demo(agreed=True)
+    assert (home / "models" / "coder" / "config.json").is_file()
+    assert not for_demo(agreed=True)  # it was there: engines that run know it already
 
 
 def test_the_parts_in_the_catalogue_make_up_the_file():

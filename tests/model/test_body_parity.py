@@ -5,6 +5,7 @@ RTOL and ATOL hold for log-probabilities in float32. `pytest -s` prints the larg
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -40,14 +41,14 @@ def ids(seed: int, *shape: int) -> torch.Tensor:
 
 
 @cache
-def reference(kind: str) -> torch.nn.Module:
-    """The class of `transformers` with the weights of our tiny body."""
+def reference(kind: str, rope: tuple[tuple[str, object], ...] = (("rope_type", "default"),)) -> torch.nn.Module:
+    """The class of `transformers` with the weights of our tiny body; rope: how it is turned, as items."""
     library, body = importlib.import_module("transformers"), tiny_body(kind)
     c, name = body.config, CLASSES[kind]
     config = getattr(library, f"{name}Config")(
         vocab_size=c.vocab_size, hidden_size=c.width, intermediate_size=c.ffn_width, num_hidden_layers=c.n_layers,
         num_attention_heads=c.n_heads, num_key_value_heads=c.n_kv_heads, head_dim=c.head_size, rms_norm_eps=c.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta}, max_position_embeddings=c.n_context,
+        rope_parameters={"rope_theta": c.rope_theta, **dict(rope)}, max_position_embeddings=c.n_context,
         tie_word_embeddings=c.tied,
     )  # fmt: skip
     model = getattr(library, f"{name}ForCausalLM")(config).eval()
@@ -166,6 +167,24 @@ def test_cached_contexts_are_as_fresh_ones(kind: str, table: dict):
     )
     wanted = expected(kind, torch.cat((tokens, more)).unsqueeze(0))[0, N:]
     check(table, kind, "after cached pages", extended(run, more, states).log_probs, wanted)
+
+
+@pytest.mark.parametrize("scale", [2.0, 4.0])
+@pytest.mark.parametrize("n_trained", [64, 512])
+@KINDS
+@torch.inference_mode()
+def test_a_stretched_context_is_as_theirs(kind: str, n_trained: int, scale: float, table: dict):
+    """YaRN: pairs that turn often, seldom and in between, and tokens far beyond the length trained on."""
+    rope = {"rope_type": "yarn", "factor": scale, "original_max_position_embeddings": n_trained}
+    model, tokens = tiny_body(kind), ids(10, 1, min(700, int(n_trained * scale)))
+    model.config = replace(model.config, rope_scale=scale, n_context=n_trained)
+    hidden, states = model.context(tokens[:, :50])
+    hidden, _ = model.context(tokens[:, 50:], states)
+    got = F.log_softmax(model.vocabulary_logits(hidden), dim=-1)
+    wanted = F.log_softmax(reference(kind, tuple(rope.items()))(tokens).logits, dim=-1)
+    check(table, kind, "stretched", got, wanted[:, 50:])
+    plain = expected(kind, tokens)
+    assert (plain[:, 50:] - got).abs().max() > 100 * ATOL
 
 
 ROWS = [[20, 21, 22], [20, 21, 30, 31], [40], []]

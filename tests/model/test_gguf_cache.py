@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bad_files import refusal
-from quicksilver.fim.embedded_models import CHECKPOINTS, find_model
+from quicksilver.fim.embedded_models import find_model
 from quicksilver.model import gguf_import
 from quicksilver.model.folder_files import read_json
 from quicksilver.model.gguf_cache import checkpoint_folder
@@ -34,7 +34,6 @@ def imports(monkeypatch) -> list[Path]:
 
 def test_a_folder_is_itself_and_no_model_is_the_embedded_one(tmp_path):
     assert checkpoint_folder(tmp_path) == tmp_path
-    assert checkpoint_folder(None) == CHECKPOINTS / "base"
     (tmp_path / "odd.gguf").mkdir()
     assert checkpoint_folder(tmp_path / "odd.gguf") == tmp_path / "odd.gguf"
 
@@ -80,7 +79,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_the_engine_serves_a_file(tmp_path):
-    from quicksilver.serving.command import load_checkpoint
+    from quicksilver.serving.loading import LoadPlan, load_model
 
     path = TinyGguf().write(tmp_path / "m.gguf")
-    assert load_checkpoint(path, 1, runtime="torch").name == "m"
+    assert load_model(path, 1, plan=LoadPlan(runtime="torch")).name == "m"
