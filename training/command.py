@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
-from . import corpus, corpus_steps, lora_step, run_step
+from . import code_corpus, corpus, corpus_steps, lora_step, run_step
 from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     average = steps.add_parser("average", help="average the weights of checkpoints of one shape")
     average.add_argument("checkpoints", type=Path, nargs="+", metavar="FOLDER", help="two checkpoint folders or more")
     average.add_argument("--export", type=Path, required=True, help="checkpoint folder to write")
+    code = steps.add_parser("code", help="collect permissively licensed source in many languages")
+    code.add_argument("--packages", type=Path, default=code_corpus.PACKAGES, help="pinned packages of npm and Debian")
+    code.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     lora_step.add_arguments(steps.add_parser("lora", help="teach a published body our layout, with a LoRA"))
     for step in (made, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
@@ -77,6 +80,7 @@ def main(argv: list[str]) -> int:
         "card": make_card,
         "average": make_average,
         "lora": lora_step.run,
+        "code": code_corpus.make_code,
     }
     try:
         steps[arguments.step](arguments)

@@ -19,8 +19,8 @@ from .lora_pass import hidden_states
 @dataclass(frozen=True, kw_only=True)
 class Marks:
     """nats: loss a target token; end_nats: of the end mark alone. exact: share of whole holes that greedy decoding
-    fills word for word, the end included. ends: share of ends where the end mark is the best token; early: share of holes
-    where it is so before the text is over."""
+    fills word for word, the end included. ends: share of ends where the end mark is the best token; early: share of
+    holes where it is so before the text is over."""
 
     nats: float
     end_nats: float

@@ -34,7 +34,7 @@ class Asked:
             places.append(asked + start)
             targets.append(torch.from_numpy(example.tokens)[asked + 1])
             weights.append(torch.from_numpy(example.weights)[asked])
-            start += len(example.tokens)
+            start += len(example.weights)  # the last token is asked, not read
         return cls(*(torch.cat(each).to(device) for each in (places, targets, weights)))
 
 

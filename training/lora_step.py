@@ -6,9 +6,10 @@ latest.safetensors, loss.csv, heldout.csv and status.txt.
 
 import argparse
 import csv
+import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,21 @@ if TYPE_CHECKING:
 LORA, CURVE, EXAMS, STATUS = "latest.safetensors", "loss.csv", "heldout.csv", "status.txt"
 PAUSE_S = 0.5
 MAX_MINUTES = 100_000
+EXAM_TOKENS = 130  # the windows of held-out holes: a look at them must not cost much of the training
 SMOOTHING = 20  # steps that the loss in the status is the mean of
 
 
 def add_arguments(lora: argparse.ArgumentParser) -> None:
     """The arguments of `lora`."""
     lora.add_argument("--body", type=Path, required=True, metavar="FILE", help="GGUF file or checkpoint folder")
-    lora.add_argument("--data", type=Path, required=True, help="folder with train.jsonl.gz and heldout.jsonl.gz")
+    lora.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="folders with train.jsonl.gz and heldout.jsonl.gz",
+    )
     lora.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where state and LoRA are kept")
     lora.add_argument(
         "--minutes", type=float, required=True, help="of training, all calls together, pauses not counted"
@@ -41,13 +50,14 @@ def add_arguments(lora: argparse.ArgumentParser) -> None:
     lora.add_argument("--pause-file", type=Path, metavar="PATH", help="stand still while this file exists")
     lora.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (cpu)")
     lora.add_argument("--batch-tokens", type=int, default=1_100, help="tokens of a step (1100)")
-    lora.add_argument("--micro-tokens", type=int, default=600, help="tokens of a pass: bounds the memory (600)")
+    lora.add_argument("--micro-tokens", type=int, default=280, help="tokens of a pass: bounds the memory (280)")
+    lora.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="passes side by side, on a CPU")
     lora.add_argument("--rate", type=float, default=4e-4, help="highest learning rate (4e-4)")
     lora.add_argument("--rank", type=int, default=16, help="of the LoRA (16)")
     lora.add_argument("--seed", type=int, default=1, help="of weights and examples (1)")
     lora.add_argument("--save-minutes", type=float, default=5, help="between two states (5)")
     lora.add_argument("--exam-minutes", type=float, default=30, help="between two looks at held-out holes (30)")
-    lora.add_argument("--exam-holes", type=int, default=200, help="held-out holes (200)")
+    lora.add_argument("--exam-holes", type=int, default=100, help="held-out holes (100)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -78,18 +88,26 @@ def _put_together(arguments: argparse.Namespace) -> "tuple[LoraTrainer, list[Lor
         plan = LoraPlan(
             minutes=arguments.minutes, rate=arguments.rate, rank=arguments.rank, seed=arguments.seed,
             batch_tokens=arguments.batch_tokens, micro_tokens=min(arguments.micro_tokens, arguments.batch_tokens),
+            n_threads=arguments.threads if arguments.device == "cpu" else 1,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from error
-    train, held = (corpus.read(arguments.data, split) for split in ("train", "heldout"))
+    train, held = (_documents(arguments.data, split) for split in ("train", "heldout"))
     model, tokenizer = load_body(arguments.body)
     model.to(arguments.device)
     config = LoraExampleConfig()
     learnt = add_lora(model, plan.rank, plan.scale, plan.seed)
     pause = _Pause(arguments.pause_file)
     trainer = LoraTrainer(model, learnt, LoraStream(train, tokenizer, config), plan, pause.wait)
-    holes = held_out(LoraStream(held, tokenizer, config), arguments.exam_holes) if held else []
+    short = replace(config, n_context_median=EXAM_TOKENS)
+    holes = held_out(LoraStream(held, tokenizer, short), arguments.exam_holes) if held else []
     return trainer, holes
+
+
+def _documents(folders: Sequence[Path], split: corpus.Split) -> list[corpus.Document]:
+    """A split of all folders; folders without held-out documents are none the worse."""
+    there = [folder for folder in folders if split == "train" or (folder / f"{split}.jsonl.gz").is_file()]
+    return [document for folder in there for document in corpus.read(folder, split)]
 
 
 class _Pause:
@@ -154,8 +172,6 @@ class _Recorder:
 
 def _train(arguments: argparse.Namespace, trainer: "LoraTrainer", holes: "Sequence[LoraExample]") -> None:
     record = _Recorder(trainer, holes, arguments.out)
-    if not trainer.step:
-        record.examine()
     saved = examined = trainer.seconds
     with interruptible() as interrupted:
         for step in trainer.steps():

@@ -6,6 +6,7 @@ A step's examples depend on the seed and the step's number alone. Knows no files
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ EXAMINATION = 2**31  # the seed of held-out holes: no step has this number
 class LoraPlan:
     """How long and how fast a LoRA is trained. decay_share: of the minutes, at the end, in which the rate falls to 0.
 
-    A step has about batch_tokens tokens, micro_tokens of them in a pass. What is written is an average of the weights,
-    in which a step counts for 1 - averaging.
+    A step has about batch_tokens tokens, micro_tokens of them in a pass; n_threads passes run side by side. What is
+    written is an average of the weights, in which a step counts for 1 - averaging.
     """
 
     minutes: float
@@ -39,7 +40,8 @@ class LoraPlan:
     n_warmup: int = 8
     decay_share: float = 0.3
     batch_tokens: int = 1_100
-    micro_tokens: int = 600
+    micro_tokens: int = 300
+    n_threads: int = 1
     averaging: float = 0.97
     gradient_norm: float = 1.0
     seed: int = 1
@@ -68,7 +70,7 @@ class LoraStep:
 
 
 class LoraTrainer:
-    """The LoRA, its optimizer and its average. wait is called before each pass, and may take its time."""
+    """The LoRA, its optimizer and its average. wait is called before each step, and may take its time."""
 
     def __init__(
         self,
@@ -83,6 +85,9 @@ class LoraTrainer:
         self._optimizer = torch.optim.AdamW(lora.values(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self._average = {name: torch.zeros_like(weight) for name, weight in lora.items()}
         self.step, self.n_tokens, self.seconds = 0, 0, 0.0
+        # Threads that share nothing within a step but the frozen weights: two threads for each matrix product, which
+        # wait for each other a thousand times a step, are half as fast where other programs want the cores too.
+        self._threads = ThreadPoolExecutor(plan.n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
     @property
     def share_done(self) -> float:
@@ -127,15 +132,13 @@ class LoraTrainer:
         examples = self.batch(self.step)
         total = sum(float(example.weights.sum()) for example in examples)
         rate = self.plan.rate * self.plan.factor(self.step, self.share_done)
-        sums = torch.zeros(4)
-        for part in split(examples, self.plan.micro_tokens):
-            self._wait()
-            start = self._clock()
-            sums += self._pass(part, total)
-            self.seconds += self._clock() - start
+        self._wait()
         start = self._clock()
-        self._update(rate)
+        parts = split(examples, self.plan.micro_tokens)
+        found = [*self._threads.map(lambda part: self._pass(part, total), parts)]
+        self._update(rate, [gradients for gradients, _ in found])
         self.seconds += self._clock() - start
+        sums = torch.stack([each for _, each in found]).sum(0)
         self.step += 1
         self.n_tokens += sum(len(example.tokens) for example in examples)
         nats, n, end_nats, n_ends = sums.tolist()
@@ -144,19 +147,22 @@ class LoraTrainer:
             nats=nats / n if n else math.nan, end_nats=end_nats / n_ends if n_ends else math.nan,
         )  # fmt: skip
 
-    def _pass(self, examples: Sequence[LoraExample], total: float) -> Tensor:
-        """Add up gradients; returns summed losses and counts: of target tokens but for ends, then of ends [4]."""
+    def _pass(self, examples: Sequence[LoraExample], total: float) -> tuple[Sequence[Tensor], Tensor]:
+        """Gradients; and summed losses and counts: of target tokens but for ends, then of ends [4]."""
         device = self.model.embedding.weight.device
         rows = [torch.from_numpy(example.tokens[:-1]).to(device) for example in examples]
         asked = Asked.of(examples, device)
         found = losses(self.model, hidden_states(self.model, rows), asked)
-        ((found * asked.weights).sum() / total).backward()
+        gradients = torch.autograd.grad((found * asked.weights).sum() / total, [*self.lora.values()])
         found = found.detach()
         is_end = asked.targets == self.stream.tokenizer.marks.end
         is_text = (asked.weights >= 1) & ~is_end
-        return torch.stack([(found * is_text).sum(), is_text.sum(), (found * is_end).sum(), is_end.sum()]).cpu()
+        sums = torch.stack([(found * is_text).sum(), is_text.sum(), (found * is_end).sum(), is_end.sum()]).cpu()
+        return gradients, sums
 
-    def _update(self, rate: float) -> None:
+    def _update(self, rate: float, gradients: Sequence[Sequence[Tensor]]) -> None:
+        for weight, own in zip(self.lora.values(), zip(*gradients, strict=True), strict=True):
+            weight.grad = torch.stack(own).sum(0)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         nn.utils.clip_grad_norm_(self.lora.values(), self.plan.gradient_norm)
