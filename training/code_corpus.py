@@ -31,18 +31,12 @@ N_CHARS_PER_PACKAGE = 500_000  # of one language: more packages are worth more t
 def make_code(arguments: argparse.Namespace) -> None:
     """Fetch, filter and write; print what went in."""
     archives = arguments.folder / "archives"
-    archives.mkdir(parents=True, exist_ok=True)
     pins = read_pins(arguments.packages)
     both = sorted({pin.name for pin in pins} & HELD_OUT)
     if both:
         raise InputError(f"{both[0]} is held out: take it off {arguments.packages}")
-    found = {}
     with counted("fetching packages", len(pins)) as advance:
-        for pin in pins:
-            path = fetch(pin, archives)
-            if path is not None:
-                found[pin] = path
-            advance(1)
+        found = fetch(pins, archives, advance)
     missing = [f"{pin.registry} {pin.name}" for pin in pins if pin not in found]
     collection = Collection()
     folder = arguments.folder / "code"

@@ -4,13 +4,15 @@ Nothing is installed or run. A package whose own metadata name no permissive lic
 each file that its list of licences does not give a permissive one.
 """
 
+import glob
 import io
 import json
 import lzma
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import Parser
 from fnmatch import fnmatchcase
@@ -29,6 +31,9 @@ _SPDX = {"expat": "MIT", "apache-2": "Apache-2.0", "bsd-3": "BSD-3-Clause", "bsd
 _SPDX |= {"boost-1.0": "BSL-1.0", "public-domain": "CC0-1.0", "bsd-3-clauses": "BSD-3-Clause"}
 
 
+N_AT_ONCE = 12
+
+
 @dataclass(frozen=True)
 class Pin:
     """A package of a registry: npm or deb."""
@@ -42,6 +47,13 @@ class Pin:
         """A name for its archive that tells registry, name and version."""
         plain = re.sub(r"[^A-Za-z0-9.+_-]", "_", f"{self.name}_{self.version}")
         return f"{self.registry}_{plain}.{'tgz' if self.registry == 'npm' else 'deb'}"
+
+    @property
+    def served_as(self) -> str:
+        """What the name of the archive that its registry gives begins with."""
+        if self.registry == "deb":
+            return f"{self.name}_"
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}."
 
 
 def read_pins(path: Path) -> list[Pin]:
@@ -61,25 +73,40 @@ def read_pins(path: Path) -> list[Pin]:
     return found
 
 
-def fetch(pin: Pin, folder: Path) -> Path | None:
-    """The package's archive in folder, downloaded unless it is there; None where its registry does not give it."""
-    path = folder / pin.file_name
-    if path.is_file():
-        return path
-    fetching = folder / f".fetching-{pin.file_name}"
-    fetching.mkdir(parents=True, exist_ok=True)
-    command = ["npm", "pack", "--silent", "--ignore-scripts", f"{pin.name}@{pin.version}"]
-    if pin.registry == "deb":
-        command = ["apt-get", "download", "-qq", f"{pin.name}={pin.version}"]
-    try:
-        subprocess.run(command, cwd=fetching, capture_output=True, check=False)
-    except OSError as error:
-        raise InputError(f"{command[0]} cannot be run ({error.strerror}): install it, or shorten the list") from error
-    found = [each for each in fetching.iterdir() if each.suffix in (".tgz", ".deb")]
-    for each in found:
-        each.replace(path)
-    fetching.rmdir()
-    return path if found else None
+def fetch(pins: Sequence[Pin], folder: Path, advance: Callable[[int], None]) -> dict[Pin, Path]:
+    """The archives in folder, downloaded unless they are there; without those that their registry does not give.
+
+    Many at a time: each call of npm or apt-get takes a second of a core, whatever it fetches.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for registry in ("npm", "deb"):
+        missing = [pin for pin in pins if pin.registry == registry and not (folder / pin.file_name).is_file()]
+        for i in range(0, len(missing), N_AT_ONCE):
+            _download(missing[i : i + N_AT_ONCE], folder)
+            advance(len(missing[i : i + N_AT_ONCE]))
+    return {pin: folder / pin.file_name for pin in pins if (folder / pin.file_name).is_file()}
+
+
+def _download(pins: Sequence[Pin], folder: Path) -> None:
+    """Fetch packages of one registry; where one of them makes the call fail, each by itself."""
+    if pins[0].registry == "npm":
+        command = ["npm", "pack", "--silent", "--ignore-scripts", *(f"{pin.name}@{pin.version}" for pin in pins)]
+    else:
+        command = ["apt-get", "download", "-qq", *(f"{pin.name}={pin.version}" for pin in pins)]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as fetching:
+        try:
+            result = subprocess.run(command, cwd=fetching, capture_output=True, check=False)
+        except OSError as error:
+            raise InputError(
+                f"{command[0]} cannot be run ({error.strerror}): install it, or shorten the list"
+            ) from error
+        for pin in pins:
+            for path in Path(fetching).glob(glob.escape(pin.served_as) + "*"):
+                path.replace(folder / pin.file_name)
+    if result.returncode and len(pins) > 1:
+        for pin in pins:
+            if not (folder / pin.file_name).is_file():
+                _download([pin], folder)
 
 
 def origins(found: Mapping[Pin, Path]) -> Iterator[Origin]:

@@ -39,15 +39,15 @@ class LoraExampleConfig:
     snippet_share: float = 0.12
     no_suffix_share: float = 0.1
     few_lines_share: float = 0.1
-    n_context_median: int = 190
-    n_context_spread: float = 0.5
-    n_context_min: int = 96
+    n_context_median: int = 140
+    n_context_spread: float = 0.55
+    n_context_min: int = 64
     n_context_max: int = 768
     n_middle_min: int = 32
     n_middle_max: int = 96
     end_weight: float = 2.5
     prefix_weight: float = 0.1
-    n_prefix: int = 32
+    n_prefix: int = 16
     python_share: float = 0.5
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LORA, CURVE, EXAMS, STATUS = "latest.safetensors", "loss.csv", "heldout.csv", "status.txt"
 PAUSE_S = 0.5
 MAX_MINUTES = 100_000
-EXAM_TOKENS = 130  # the windows of held-out holes: a look at them must not cost much of the training
+EXAM_TOKENS = 120  # of the windows of held-out holes: a look at them must not cost much of the training
 SMOOTHING = 20  # steps that the loss in the status is the mean of
 
 

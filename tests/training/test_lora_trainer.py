@@ -18,7 +18,7 @@ from tiny_lora import PLAN, tiny_body, tiny_stream, tiny_trainer
 
 
 def test_the_first_step_starts_from_the_body_and_only_the_lora_learns(tmp_path: Path):
-    model, tokenizer = tiny_body(tmp_path)
+    model, _ = tiny_body(tmp_path)
     tokens = torch.arange(40) % 200
     before = hidden_states(model, [tokens])
     lora = add_lora(model, 4, 2.0, seed=1)
