@@ -72,14 +72,13 @@ class Collection:
         kept: Counter[str] = Counter()
         for path in sorted(package.files, key=lambda path: hashlib.sha256(path.encode()).digest()):
             raw = package.files[path]
-            language, reason = language_of(path, raw), reason_to_drop(path, raw)
-            if reason is None and kept[language or ""] > N_CHARS_PER_PACKAGE:
+            language, reason = language_of(path, raw) or "", reason_to_drop(path, raw)
+            if reason is None and kept[language] > N_CHARS_PER_PACKAGE:
                 reason = "over the cap of its package"
-            if reason is None:
-                text, _ = scrub(normalised(raw))
-                reason = self._reason_in_company(f"{package.name}/{path}", text)
-            if reason is not None or language is None:
-                self.drops[reason or ""] += 1
+            text = "" if reason else scrub(normalised(raw))[0]
+            reason = reason or self._reason_in_company(f"{package.name}/{path}", text)
+            if reason is not None:
+                self.drops[reason] += 1
                 continue
             kept[language] += len(text)
             yield Document(package.name, path, text)

@@ -191,6 +191,8 @@ def _is_meant(path: str, patterns: list[str]) -> bool:
 
 
 def _spdx(licence: str) -> str:
-    words = re.findall(r"[()]|[^\s(),|]+|\|", licence)
+    """A licence as SPDX writes it, from how Debian's lists do."""
     operators = {"or": "OR", "and": "AND", "|": "OR", "and/or": "OR"}
-    return " ".join(operators.get(word.lower()) or _SPDX.get(word.lower(), word) for word in words)
+    names = operators | _SPDX
+    words: list[str] = re.findall(r"[()]|[^\s(),|]+|\|", licence)
+    return " ".join(names.get(word.lower(), word) for word in words)
