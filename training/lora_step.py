@@ -7,10 +7,11 @@ latest.safetensors, loss.csv, heldout.csv and status.txt.
 import argparse
 import csv
 import os
-import time
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import monotonic, strftime
 from typing import TYPE_CHECKING
 
 from ..fim.errors import InputError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LORA, CURVE, EXAMS, STATUS = "latest.safetensors", "loss.csv", "heldout.csv", "status.txt"
 PAUSE_S = 0.5
 MAX_MINUTES = 100_000
+MAX_COUNT = 1_000_000
 EXAM_TOKENS = 120  # of the windows of held-out holes: a look at them must not cost much of the training
 SMOOTHING = 20  # steps that the loss in the status is the mean of
 
@@ -65,16 +67,19 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("minutes", "save_minutes", "exam_minutes"):
         if not 0 < getattr(arguments, name) <= MAX_MINUTES:
             raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_MINUTES:,}")
-    with alone_in(arguments.out, True):
-        trainer, holes = _put_together(arguments)
+    for name, least in (("rank", 1), ("threads", 1), ("exam_holes", 0), ("seed", 0)):
+        if not least <= getattr(arguments, name) <= MAX_COUNT:
+            raise InputError(f"--{name.replace('_', '-')} must be from {least} to {MAX_COUNT:,}")
+    with alone_in(arguments.out, True), interruptible() as interrupted:
+        trainer, holes = _put_together(arguments, _Pause(arguments.pause_file, interrupted))
         has_state = trainer.resume(arguments.out) if arguments.resume else (arguments.out / STATE).is_file()
         if has_state and not arguments.resume:
             raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
         print(f"{trainer.step} steps, {trainer.n_tokens:,} tokens so far", flush=True)
-        _train(arguments, trainer, holes)
+        _train(arguments, trainer, holes, interrupted)
 
 
-def _put_together(arguments: argparse.Namespace) -> "tuple[LoraTrainer, list[LoraExample]]":
+def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[LoraTrainer, list[LoraExample]]":
     import torch
 
     from .lora_body import load_body
@@ -97,8 +102,7 @@ def _put_together(arguments: argparse.Namespace) -> "tuple[LoraTrainer, list[Lor
     model.to(arguments.device)
     config = LoraExampleConfig()
     learnt = add_lora(model, plan.rank, plan.scale, plan.seed)
-    pause = _Pause(arguments.pause_file)
-    trainer = LoraTrainer(model, learnt, LoraStream(train, tokenizer, config), plan, pause.wait)
+    trainer = LoraTrainer(model, learnt, LoraStream(train, tokenizer, config), plan, pause.wait, monotonic)
     short = replace(config, n_context_median=EXAM_TOKENS)
     holes = held_out(LoraStream(held, tokenizer, short), arguments.exam_holes) if held else []
     return trainer, holes
@@ -111,15 +115,15 @@ def _documents(folders: Sequence[Path], split: corpus.Split) -> list[corpus.Docu
 
 
 class _Pause:
-    """Waits while a file exists."""
+    """Waits while a file exists, unless the run is to end."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, interrupted: threading.Event) -> None:
+        self._path, self._interrupted = path, interrupted
 
     def wait(self) -> None:
         """Return once the file is gone."""
-        while self._path is not None and self._path.exists():
-            time.sleep(PAUSE_S)
+        while self._path is not None and self._path.exists() and not self._interrupted.wait(PAUSE_S):
+            pass
 
 
 class _Recorder:
@@ -163,27 +167,31 @@ class _Recorder:
         loss = sum(self._losses) / len(self._losses) if self._losses else float("nan")
         speed = trainer.n_tokens / trainer.seconds if trainer.seconds else 0.0
         line = (
-            f"{time.strftime('%H:%M:%S')} step {trainer.step}, {trainer.n_tokens:,} tokens, {speed:.0f} tokens/s, "
+            f"{strftime('%H:%M:%S')} step {trainer.step}, {trainer.n_tokens:,} tokens, {speed:.0f} tokens/s, "
             f"{trainer.share_done:.0%} done; training loss {loss:.3f}; held-out: {self._exam}\n"
         )
         write_whole(self._folder / STATUS, line)
         print(line, end="", flush=True)
 
 
-def _train(arguments: argparse.Namespace, trainer: "LoraTrainer", holes: "Sequence[LoraExample]") -> None:
+def _train(
+    arguments: argparse.Namespace,
+    trainer: "LoraTrainer",
+    holes: "Sequence[LoraExample]",
+    interrupted: threading.Event,
+) -> None:
     record = _Recorder(trainer, holes, arguments.out)
     saved = examined = trainer.seconds
-    with interruptible() as interrupted:
-        for step in trainer.steps():
-            record.add(asdict(step))
-            if interrupted.is_set():
-                break
-            if trainer.seconds - examined >= 60 * arguments.exam_minutes:
-                record.examine()
-                examined = trainer.seconds
-            if trainer.seconds - saved >= 60 * arguments.save_minutes:
-                record.write()
-                saved = trainer.seconds
+    for step in trainer.steps():
+        record.add(asdict(step))
+        if interrupted.is_set():
+            break
+        if trainer.seconds - examined >= 60 * arguments.exam_minutes:
+            record.examine()
+            examined = trainer.seconds
+        if trainer.seconds - saved >= 60 * arguments.save_minutes:
+            record.write()
+            saved = trainer.seconds
     if not interrupted.is_set():
         record.examine()
     record.write()

@@ -6,7 +6,7 @@ A step's examples depend on the seed and the step's number alone. Knows no files
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..fim.errors import InputError
 from ..model.denoiser import Denoiser
 from .lora_examples import LoraExample, LoraStream
 from .lora_pass import Asked, hidden_states, losses
@@ -87,6 +86,8 @@ class LoraTrainer:
         self.step, self.n_tokens, self.seconds = 0, 0, 0.0
         # Threads that share nothing within a step but the frozen weights: two threads for each matrix product, which
         # wait for each other a thousand times a step, are half as fast where other programs want the cores too.
+        self._drawing = ThreadPoolExecutor(1)
+        self._drawn: tuple[int, Future[list[LoraExample]]] | None = None
         self._threads = ThreadPoolExecutor(plan.n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
     @property
@@ -105,6 +106,13 @@ class LoraTrainer:
         examples: list[LoraExample] = []
         while sum(len(example.tokens) for example in examples) < self.plan.batch_tokens:
             examples.append(self.stream.example(rng))
+        return examples
+
+    def _next_batch(self) -> list[LoraExample]:
+        """This step's examples; the next step's are drawn meanwhile: a GPU would wait longer for them than it takes."""
+        step, drawn = self._drawn or (None, None)
+        examples = drawn.result() if drawn and step == self.step else self.batch(self.step)
+        self._drawn = self.step + 1, self._drawing.submit(self.batch, self.step + 1)
         return examples
 
     def averages(self) -> dict[str, Tensor]:
@@ -129,7 +137,7 @@ class LoraTrainer:
             weight.copy_(tensors[name])
 
     def _step(self) -> LoraStep:
-        examples = self.batch(self.step)
+        examples = self._next_batch()
         total = sum(float(example.weights.sum()) for example in examples)
         rate = self.plan.rate * self.plan.factor(self.step, self.share_done)
         self._wait()
@@ -217,7 +225,5 @@ def split(examples: Sequence[LoraExample], n_tokens: int) -> list[list[LoraExamp
 
 def held_out(stream: LoraStream, n: int) -> list[LoraExample]:
     """The same n examples at every call."""
-    if n < 0:
-        raise InputError(f"the number of held-out holes must be 0 or more, not {n}")
     rng = np.random.default_rng((EXAMINATION, 0))
     return [stream.example(rng) for _ in range(n)]
