@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
-from . import corpus, corpus_steps, heldout, run_step
+from . import code_corpus, corpus, corpus_steps, heldout, lora_step, run_step
 from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
@@ -62,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
     average = steps.add_parser("average", help="average the weights of checkpoints of one shape")
     average.add_argument("checkpoints", type=Path, nargs="+", metavar="FOLDER", help="two checkpoint folders or more")
     average.add_argument("--export", type=Path, required=True, help="checkpoint folder to write")
+    code = steps.add_parser("code", help="collect permissively licensed source in many languages")
+    code.add_argument("--packages", type=Path, default=code_corpus.PACKAGES, help="pinned packages of npm and Debian")
+    code.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
+    lora_step.add_arguments(steps.add_parser("lora", help="teach a published body our layout, with a LoRA"))
     for step in (made, held_out, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
@@ -73,12 +77,19 @@ def main(argv: list[str]) -> int:
     """Run one step of the pipeline. Raises InputError with one line for the person."""
     arguments = parser().parse_args(argv)
     steps = {"corpus": corpus_steps.make_corpus, "tokenizer": make_tokenizer, "shards": make_shards, "run": run}
-    steps |= {"curves": draw_curves, "ranker": fit_ranker, "card": make_card, "average": make_average}
-    steps |= {"heldout": heldout.make_heldout}
+    steps |= {
+        "curves": draw_curves,
+        "ranker": fit_ranker,
+        "card": make_card,
+        "average": make_average,
+        "heldout": heldout.make_heldout,
+        "lora": lora_step.run,
+        "code": code_corpus.make_code,
+    }
     try:
         steps[arguments.step](arguments)
     except OSError as error:  # a full disk, a folder that cannot be written
-        raise InputError(f"{error.strerror or error}: {error.filename or arguments.folder}") from error
+        raise InputError(f"{error.strerror or error}: {error.filename or 'a file'}") from error
     return 0
 
 

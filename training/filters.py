@@ -71,7 +71,7 @@ def reason_in_any_language(text: str) -> str | None:
     lines = text.split("\n")
     if max(map(len, lines)) > N_LINE_CHARS_MAX or len(text) / len(lines) > N_LINE_CHARS_MEAN_MAX:
         return "long lines (minified or data)"
-    if _GENERATED.search("\n".join(lines[:8])):
+    if is_generated(text):
         return "generated"
     if _is_data(text, lines):
         return "data table"
@@ -97,6 +97,11 @@ def _reason_in_text(text: str) -> str | None:
     if _is_commentary(text):
         return "only comments (licence or documentation)"
     return "not Python 3" if _is_foreign(text) else None
+
+
+def is_generated(text: str) -> bool:
+    """Whether the first lines say that a program wrote the file."""
+    return bool(_GENERATED.search("\n".join(text.split("\n", 8)[:8])))
 
 
 def _is_data(text: str, lines: list[str]) -> bool:

@@ -1,0 +1,51 @@
+"""The body that a LoRA is trained for, read from a GGUF file or a checkpoint folder: frozen, in bfloat16."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..fim.errors import InputError
+from ..model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from ..model.config import DenoiserConfig
+from ..model.denoiser import Denoiser
+from ..model.gguf_body import read_body
+from ..model.gguf_file import read_gguf
+from ..model.gguf_tokenizer import read_tokenizer
+from ..model.stored import as_float, read
+
+
+def load_body(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[Denoiser, BodyTokenizer]:
+    """A body and its tokenizer. Raises CheckpointError for a damaged one, InputError for a model of our own."""
+    if path.is_dir():
+        stored = read(path)
+        if not isinstance(stored.tokenizer, BodyTokenizer):
+            raise InputError(f"{path} is a model that was trained here: a LoRA needs a published body")
+        tensors = {name: torch.from_numpy(as_float(weight)).to(dtype) for name, weight in stored.weights.items()}
+        return _denoiser(stored.shape, tensors), stored.tokenizer
+    file = read_gguf(path)
+    body = read_body(file)
+    found, marks = read_tokenizer(file, body.config.vocab_size)
+    tokenizer = BodyTokenizer(
+        plain_tokenizer(found), Marks.of(asdict(marks), body.config.vocab_size), body.config.vocab_size
+    )
+    tensors = {}
+    for name, parts in body.weights.items():
+        is_vector = len(body.config.weight_shapes()[name]) == 1
+
+        def rows(parts: tuple = parts, is_vector: bool = is_vector) -> Iterator[Tensor]:
+            for part in parts:
+                for chunk in file.read(part.tensor, part.order):
+                    yield torch.tensor(chunk[0] if is_vector else chunk, dtype=dtype)
+
+        tensors[name] = torch.cat([*rows()])
+    return _denoiser(body.config, tensors), tokenizer
+
+
+def _denoiser(config: DenoiserConfig, tensors: Mapping[str, Tensor]) -> Denoiser:
+    with torch.device("meta"):
+        model = Denoiser(config)
+    model.load_state_dict(dict(tensors), assign=True)
+    return model.eval()
