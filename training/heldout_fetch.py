@@ -17,6 +17,7 @@ from ..fim.printable import one_line
 from .heldout_list import HeldOutPackage
 
 N_ARCHIVE_BYTES_MAX = 100_000_000
+LINK = re.compile(r"https?://\S+")
 TIMEOUT_S = 120
 N_TOLD_CHARS = 120  # of pip's last line, in a message
 
@@ -52,11 +53,12 @@ def find_link(package: HeldOutPackage) -> str:
         raise InputError(f"pip cannot be asked for {package.name} ({error}): install pip and try again") from error
     # pip names every file of a package that it sees, also those that it would not install here.
     told = result.stdout + result.stderr
-    link = re.search(rf"https?://\S+/{re.escape(package.archive)}(?=[#\s])", told)
-    if link is None:
+    links = (link.partition("#")[0] for link in LINK.findall(told))
+    found = next((link for link in links if link.endswith(f"/{package.archive}")), None)
+    if found is None:
         last = one_line(told.strip().rpartition("\n")[2])[:N_TOLD_CHARS]
         raise InputError(f"pip knows no {package.archive} (it ends with: {last}): check pip, its index and the network")
-    return link.group()
+    return found
 
 
 def _download(url: str) -> bytes:
