@@ -25,6 +25,10 @@ from .licences import is_permissive
 from .sources import N_FILE_BYTES_MAX, Origin, Package, Refused
 
 _PIN = re.compile(r"(npm|deb) ((?:@[a-z0-9._-]+/)?[A-Za-z0-9+._-]+)==(\S+)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9.+_-]")
+_COPYRIGHT = re.compile(r"usr/share/doc/[^/]+/copyright")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_WORD = re.compile(r"[()]|[^\s(),|]+|\|")
 _AR_HEADER = 60  # bytes before each member of a .deb
 # How Debian's lists of licences write what SPDX calls otherwise.
 _SPDX = {"expat": "MIT", "apache-2": "Apache-2.0", "bsd-3": "BSD-3-Clause", "bsd-2": "BSD-2-Clause", "bsl-1": "BSL-1.0"}
@@ -45,7 +49,7 @@ class Pin:
     @property
     def file_name(self) -> str:
         """A name for its archive that tells registry, name and version."""
-        plain = re.sub(r"[^A-Za-z0-9.+_-]", "_", f"{self.name}_{self.version}")
+        plain = _UNSAFE.sub("_", f"{self.name}_{self.version}")
         return f"{self.registry}_{plain}.{'tgz' if self.registry == 'npm' else 'deb'}"
 
     @property
@@ -166,9 +170,9 @@ def _npm_licence(files: Mapping[str, bytes]) -> str | None:
 
 def _debian_licence(files: Mapping[str, bytes]) -> tuple[str | None, dict[str, bytes]]:
     """The package's licence, and those of its files that have a permissive one."""
-    text = next((files[path] for path in files if re.fullmatch(r"usr/share/doc/[^/]+/copyright", path)), b"")
+    text = next((files[path] for path in files if _COPYRIGHT.fullmatch(path)), b"")
     rules = []
-    for paragraph in re.split(r"\n\s*\n", text.decode("utf-8", "replace").replace("\r", "")):
+    for paragraph in _BLANK_LINE.split(text.decode("utf-8", "replace").replace("\r", "")):
         fields = Parser().parsestr(paragraph.strip() + "\n\n")
         if fields["Files"] and fields["License"]:
             rules.append((fields["Files"].split(), _spdx(fields["License"].splitlines()[0])))
@@ -194,5 +198,5 @@ def _spdx(licence: str) -> str:
     """A licence as SPDX writes it, from how Debian's lists do."""
     operators = {"or": "OR", "and": "AND", "|": "OR", "and/or": "OR"}
     names = operators | _SPDX
-    words: list[str] = re.findall(r"[()]|[^\s(),|]+|\|", licence)
+    words: list[str] = _WORD.findall(licence)
     return " ".join(names.get(word.lower(), word) for word in words)
