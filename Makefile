@@ -11,13 +11,17 @@ INSTALL := $(PIP) install -c constraints.txt setuptools && $(PIP) install -c con
 PINS := pyproject.toml constraints.txt
 TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11
 
+# Python keeps what it compiles, whatever the shell says: every worker and every process of a test would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
-.PHONY: help venv demo check test test-editors editors lint style types fast clean
+.PHONY: help venv demo check test test-editors test-coder editors lint style types fast clean
 
 help:
 	@echo 'make demo          create .venv, install, and complete holes cut from real files'
 	@echo 'make check         before each commit: ruff, pyright and the fast tests, side by side'
 	@echo 'make test          all tests but those in real editors'
+	@echo 'make test-coder    test with the real model coder (QUICKSILVER_CODER_GGUF=its file, as quicksilver fetch brings it)'
 	@echo 'make lint          ruff (format and lint) and pyright'
 	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
 	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
@@ -52,7 +56,7 @@ $(VENV)/.installed-dev: $(PINS) | $(BIN)/pip
 venv: $(VENV)/.installed-dev
 
 demo: $(VENV)/.installed-base
-	@$(BIN)/quicksilver demo
+	@$(BIN)/quicksilver demo --yes
 
 # One worker a core; a file's tests stay together, since they share what is slow to make. Files keep their order, slow ones
 # first (tests/conftest.py); xdist's own order starts files of many tests first, and slow files have few.
@@ -60,6 +64,11 @@ PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 # pytest's own script, not `python -m pytest`: that one would put this folder, with its `kernels`, on sys.path.
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)
+
+# Tests that need the published file: conversion, tokens, parity with transformers. Some GB of memory, a few minutes.
+test-coder: $(VENV)/.installed-dev
+	@test -r '$(QUICKSILVER_CODER_GGUF)' || { echo 'set QUICKSILVER_CODER_GGUF to the path of qwen2.5-coder-0.5b-instruct-q4_k_m.gguf'; exit 1; }
+	QUICKSILVER_CODER_GGUF='$(abspath $(QUICKSILVER_CODER_GGUF))' $(BIN)/pytest -m coder -rs $(PYTEST_ARGS)
 
 # Real editors. What fails is run once more: on a busy machine a screen may come too late. SCREENSHOTS names a folder for pictures of what a person sees.
 EDITORS ?= .editors
@@ -85,7 +94,7 @@ style: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
-# Tests of what never loads a model, and of the pages, without those that start processes; a second core checks types meanwhile.
+# Tests of what never loads a model, and of the pages, without most of those that start processes. Types are checked meanwhile.
 fast: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile $(PYTEST_ARGS)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from .replay_command import add_replay_arguments
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     latency.add_argument("--starts", type=int, default=5, help="how often the server is started (5)")
     latency.add_argument("--cold", type=int, default=2, help="how often the engine is started (2)")
     latency.add_argument("--file", type=Path, help="a Python file to type in (default: one of examples/)")
-    add_model(latency)
+    add_model(latency, default=EMBEDDED[0])
     latency.add_argument("--shape", choices=("nano", "base"), help="random weights of this size instead of a model")
     latency.add_argument("--steps", type=int, default=64, help="most forwards of an answer (64)")
     latency.add_argument("--tokens", type=int, help="most tokens of an answer (default: the engine's choice)")
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     throughput.add_argument("--editors", default="1,2,4,8,16,32,64", help="how many at once, a run each")
     throughput.add_argument("--seconds", type=float, default=15.0, help="of each run (15)")
     throughput.add_argument("--folder", type=Path, help="Python files to walk through (default: examples/)")
-    add_model(throughput)
+    add_model(throughput, default=EMBEDDED[0])
     throughput.set_defaults(run=_throughput)
     peers = benchmarks.add_parser("peers", help="against autoregressive models of the same shape, random weights")
     peers.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")

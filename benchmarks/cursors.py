@@ -18,14 +18,15 @@ from typing import Any, Literal, get_args
 
 from rich.markup import escape
 
+from ..fim.command_line import Parser, add_model
 from ..fim.document import Document
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import EngineUnavailable, InputError
 from ..fim.files import write_whole
 from ..lsp_server.complete import checked, model_options
 from ..lsp_server.demo import EXAMPLES
 from ..lsp_server.headless import HeadlessClient, server_command
 from ..lsp_server.source_file import language_of
-from .command import Parser
 from .tables import print_table
 
 FORMAT = "quicksilver-cursors-1"
@@ -73,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the evaluation. Returns the exit code; raises InputError, CheckpointError, EngineError."""
     parser = Parser(prog="quicksilver eval cursors", description="Small files with a cursor, through the real server.")
     parser.add_argument("file", type=Path, nargs="?", default=EXAMPLES / "cursors.toml", help="(examples/cursors.toml)")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a checkpoint folder (default: the built-in one)")
+    add_model(parser, default=EMBEDDED[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     options = parser.parse_args(argv)
     cursors = read_cursors(options.file)

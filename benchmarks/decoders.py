@@ -18,6 +18,9 @@ from typing import Any, Literal, Protocol
 import torch
 
 from ..fim.budget import Budget
+from ..fim.checks import Checks
+from ..fim.showing import wholes
+from ..fim.syntax import parsed
 from ..fim.types import Completion, CompletionRequest, Hole, PolicyName
 from ..model.asks import never
 from ..model.blocks import LayerStates
@@ -33,6 +36,8 @@ from ..model.row import Row
 from ..model.verification import opening
 from . import floors
 from .holes import Task
+
+N_DRAFTS, N_ALTERNATIVES = 6, 12  # as the language server asks on request
 
 UNLIMITED = 10_000  # evaluations; more than any answer has tokens
 STEP_CAPS = (1, 2, 4, 8)
@@ -137,6 +142,22 @@ def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) ->
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
         return Answer(completion.text, completion.steps, completion.confidence, ms, completion.n_tokens)
+
+    return decode
+
+
+def invoked(infiller: DenoisingInfiller) -> Decoder:
+    """What an editor inserts on request: the engine's candidates as the language server trims and chooses them."""
+
+    def decode(task: Task) -> Answer:
+        request = replace(request_of(task, drafts=N_DRAFTS), n_alternatives=N_ALTERNATIVES)
+        completion = infiller.complete(request, never)
+        checks = Checks(request.hole, parsed(task.prefix + task.suffix, task.language))
+        found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
+        shown = [each for each in found if not checks.breaks_syntax(each.text)] or found
+        ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
+        text, sure = (shown[0].text, shown[0].probability) if shown else ("", 0.0)
+        return Answer(text, completion.steps, sure, ms, completion.n_tokens)
 
     return decode
 
@@ -254,6 +275,7 @@ CATALOGUE: tuple[NamedDecoder, ...] = (
     _floor("pass", "pass", floors.pass_statement, floors.pass_statement),
     _floor("previous-line", "previous line", floors.previous_line, floors.previous_line),
     _floor("longest-match", "longest match in the file", floors.longest_match, floors.longest_match_lines),
+    NamedDecoder(name="invoked", label="as an editor inserts it", family="denoiser", make=invoked),
     NamedDecoder(name="causal", label="causal head, left to right", family="causal", make=causal),
     *(_denoiser(policy) for policy in ("one", "threshold", "entropy", "top-k", "all", "verified")),
     *(_denoiser("threshold", cap) for cap in STEP_CAPS),

@@ -31,11 +31,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..fim.files import write_whole
 from ..model import checkpoint
+from ..model.gguf_cache import checkpoint_folder
 from ..model.runtimes import Runtime, fastest_runtime
-from ..model.stored import embedded_checkpoint
 from ..training import corpus
 from ..training.corpus import Split
 from .answer_log import AnswerLog, code_digest, maker
@@ -147,7 +148,7 @@ def _state_facts(setup: Setup) -> dict[str, Any] | None:
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = Parser(prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code.")
-    add_model(made)
+    add_model(made, default=EMBEDDED[0])
     made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
     made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
     made.add_argument("--holes", type=int, default=500, help="of each kind (500)")
@@ -169,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for."""
-    folder = arguments.model or embedded_checkpoint()
+    folder = checkpoint_folder(arguments.model)
     decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
     kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
     chosen = arguments.weights or ("both" if arguments.state else "int8")

@@ -29,10 +29,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..fim.command_line import Parser, add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
 from ..fim.files import write_whole
+from ..fim.language_ids import language_id
+from ..model.gguf_cache import checkpoint_folder
 from ..model.runtimes import Runtime, fastest_runtime
-from ..model.stored import embedded_checkpoint, is_ours
+from ..model.stored import is_ours
 from ..published.diffusion_gemma import is_diffusion_gemma
 from .answer_log import AnswerLog, code_digest, maker
 from .decoders import CATALOGUE, NamedDecoder
@@ -63,6 +66,7 @@ class Plan:
     setup: Setup
     files: tuple[Path, ...]
     format_name: str | None
+    languages: tuple[str, ...] | None
     gives_break: bool
     decoders: tuple[NamedDecoder, ...]
     n_drawn: int | None
@@ -82,8 +86,14 @@ class Plan:
 def tasks_of(plan: Plan) -> list[InfillTask]:
     """The tasks to solve, benchmark by benchmark; of each at most as many as the plan wants. Raises InputError."""
     benchmarks: dict[str, list[InfillTask]] = {}
-    for task in read_all(plan.files, plan.format_name, gives_break=plan.gives_break):
-        benchmarks.setdefault(task.benchmark, []).append(task)
+    found = read_all(plan.files, plan.format_name, gives_break=plan.gives_break)
+    there = dict.fromkeys(task.hole.language for task in found)
+    for language in plan.languages or ():
+        if language not in there:
+            raise InputError(f"--languages: no task is in {language}; these files have {', '.join(there)}")
+    for task in found:
+        if plan.languages is None or task.hole.language in plan.languages:
+            benchmarks.setdefault(task.benchmark, []).append(task)
     if plan.n_drawn is not None:
         for name, tasks in benchmarks.items():
             if len(tasks) > plan.n_drawn:
@@ -149,7 +159,7 @@ def result_of(
         "model": dict(model),
         "files": [{"name": path.name, "sha256": _sha256(path)} for path in plan.files],
         "line_break": "given" if plan.gives_break else "asked",
-        "has_whole_lines": any(task.benchmark in ("single-line", "multi-line") for task in tasks),
+        "has_whole_lines": any(task.benchmark.startswith(("single-line", "multi-line")) for task in tasks),
         "drawn": plan.n_drawn,
         "seed": plan.seed,
         "limits": asdict(plan.limits),
@@ -188,7 +198,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)",
     )
-    add_model(made)
+    made.add_argument("--languages", metavar="IDS", help="only tasks in these, such as python,rust (default: in all)")
+    add_model(made, default=EMBEDDED[0])
     made.add_argument("--family", help="of a published model, where its folder does not say")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
     made.add_argument(
@@ -221,7 +232,7 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that a command line asks for. Raises InputError."""
-    folder = arguments.model or embedded_checkpoint()
+    folder = checkpoint_folder(arguments.model)
     is_own = is_ours(folder)
     named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
     theirs = RENOISING_DECODERS if is_diffusion_gemma(folder) else PUBLISHED_DECODERS
@@ -242,6 +253,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     )
     return Plan(
         setup=setup, files=tuple(arguments.files), format_name=arguments.format,
+        languages=tuple(map(language_id, arguments.languages.split(","))) if arguments.languages else None,
         gives_break=arguments.line_break == "given",
         decoders=decoders, n_drawn=arguments.tasks, seed=arguments.seed, limits=limits,
         n_workers=arguments.workers if arguments.workers is not None else (n_cores if is_own else 1),

@@ -6,6 +6,7 @@ its exit status and by a secret that nothing but its end gives away. Knows no ta
 """
 
 import contextlib
+import json
 import os
 import secrets
 import select
@@ -15,18 +16,29 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
 from .infill_sandbox import ENVIRONMENT, ISOLATED, bubblewrap, in_bubblewrap, own_folder
+from .infill_toolchains import ENDING, Toolchain, toolchain_of
 
 Outcome = Literal["passed", "failed", "timeout", "memory", "crashed"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "timeout", "memory", "crashed")
-JAIL = Path(__file__).with_name("infill_jail.py")
+JAIL, BUILD = (Path(__file__).with_name(f"infill_{name}.py") for name in ("jail", "build"))
 OUTPUT_BYTES = 4_000_000
 REPORT_BYTES = 4096
+EMPTY_PROGRAMS = {
+    "javascript": f'console.log("{ENDING}");',
+    "typescript": f'const ending: string = "{ENDING}";\nconsole.log(ending);',
+    "rust": f'fn main() {{ println!("{ENDING}"); }}',
+    "cpp": f'#include <iostream>\nint main() {{ std::cout << "{ENDING}\\n"; }}',
+    "go": f'package main\n\nimport "fmt"\n\nfunc main() {{ fmt.Println("{ENDING}") }}',
+    "java": f'class Main {{ public static void main(String[] a) {{ System.out.println("{ENDING}"); }} }}',
+}
 # A process may be stopped at its start for want of processors; its clock starts when it says that it is ready.
 START_S = 20.0
+COMPILED_S = START_S + 60.0  # with the compiler's time, see infill_build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +63,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Python source that must come to its end without an exception; with runs, print the right thing in each."""
+    """Source that must come to its end without an error; with runs (Python only), print the right thing in each."""
 
     source: str
     runs: tuple[Run, ...] = ()
+    language: str = "python"
+
+    @property
+    def toolchain(self) -> Toolchain | None:
+        """What compiles and runs it; None for Python, and where nothing does."""
+        return toolchain_of(self.language)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,29 +91,30 @@ class Verdict:
 def execute(program: Program, limits: Limits) -> Verdict:
     """Run a program, as often as it has runs; the first that does not pass is the verdict. Raises OSError."""
     start_s = time.monotonic()
-    verdict = _execute_once(program.source, None, limits) if not program.runs else Verdict(outcome="failed")
+    verdict = _execute_once(program, None, limits) if not program.runs else Verdict(outcome="failed")
     for run in program.runs:
-        verdict = _execute_once(program.source, run, limits)
+        verdict = _execute_once(program, run, limits)
         if verdict.outcome != "passed":
             break
     ms = 1000 * (time.monotonic() - start_s)
     return Verdict(outcome=verdict.outcome, detail=verdict.detail, protection=verdict.protection, ms=round(ms, 1))
 
 
-def _execute_once(source: str, run: Run | None, limits: Limits) -> Verdict:
+def _execute_once(program: Program, run: Run | None, limits: Limits) -> Verdict:
     secret = secrets.token_bytes(32)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(own_folder())
         code, given, printed = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
-        for stream, text in ((code, source), (given, run.input if run else "")):
+        for stream, text in ((code, program.source), (given, run.input if run else "")):
             stream.write(text.encode("utf-8", "surrogatepass"))
             stream.seek(0)
         (gate, key), (report, pen) = _pipe(stack), _pipe(stack)
-        process = _start(folder, (code, gate, pen), given, printed, run is not None, limits)
+        toolchain = program.toolchain
+        process = _start(folder, (code, gate, pen), given, printed, toolchain, run is not None, limits)
         try:
             gate.close()
             pen.close()
-            protection = _ready(report)
+            protection = _ready(report, START_S if toolchain is None else COMPILED_S)
             is_late = not _ended(process, key, secret if protection else b"", limits.seconds)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -117,24 +136,32 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _start(
-    folder: str, passed: tuple[IO[bytes], ...], given: IO[bytes], printed: IO[bytes], may_exit: bool, limits: Limits
+    folder: str,
+    passed: tuple[IO[bytes], ...],
+    given: IO[bytes],
+    printed: IO[bytes],
+    toolchain: Toolchain | None,
+    may_exit: bool,
+    limits: Limits,
 ) -> subprocess.Popen[bytes]:
     descriptors = [stream.fileno() for stream in passed]
     values = (*descriptors, int(may_exit), limits.memory_mb << 20, OUTPUT_BYTES, limits.seconds)
+    script = [str(JAIL if toolchain is None else BUILD), *map(str, values)]
+    more = [] if toolchain is None else [json.dumps(toolchain.facts())]
     sandbox = bubblewrap()
     around = in_bubblewrap(sandbox, folder) if sandbox else []
     return subprocess.Popen(
-        [*around, sys.executable, *ISOLATED, str(JAIL), *map(str, values)],
+        [*around, sys.executable, *ISOLATED, *script, *more],
         stdin=given, stdout=printed, stderr=subprocess.DEVNULL, pass_fds=descriptors, cwd=folder,
         env={**ENVIRONMENT, "HOME": folder, "TMPDIR": folder}, start_new_session=True,
     )  # fmt: skip
 
 
-def _ready(report: IO[bytes]) -> str:
+def _ready(report: IO[bytes], patience_s: float) -> str:
     """What holds the program back, as the process says before it has the program; "" where it does not get so far."""
     waiting = select.poll()
     waiting.register(report, select.POLLIN)
-    told = report.read(REPORT_BYTES).decode().strip() if waiting.poll(1000 * START_S) else ""
+    told = report.read(REPORT_BYTES).decode().strip() if waiting.poll(1000 * patience_s) else ""
     return f"bubblewrap, {told}" if told and bubblewrap() else told
 
 
@@ -191,3 +218,16 @@ def _same_output(text: str, wanted: str) -> bool:
     """Whether two outputs agree, blanks at the ends of lines and of the whole aside."""
     one, other = ([line.rstrip() for line in each.strip().splitlines()] for each in (text, wanted))
     return one == other
+
+
+@cache
+def runs_here(language: str) -> bool:
+    """Whether programs of a language can be run: always those of Python; others where a toolchain is installed and an
+    empty program comes to its end behind a filter and a layer that keeps files elsewhere from being written."""
+    if language == "python":
+        return True
+    if language not in EMPTY_PROGRAMS or toolchain_of(language) is None:
+        return False
+    verdict = execute(Program(source=EMPTY_PROGRAMS[language], language=language), Limits(seconds=20.0))
+    layers = set(verdict.protection.split(", "))
+    return verdict.outcome == "passed" and "seccomp" in layers and not layers.isdisjoint({"bubblewrap", "Landlock"})

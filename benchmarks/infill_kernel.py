@@ -123,8 +123,9 @@ def restrict_files(libc: ctypes.CDLL, folder: str) -> bool:
     return not any(done)
 
 
-def filter_of(machine: str, own_process: int) -> list[Instruction]:
-    """The seccomp filter's instructions, for a machine that `COLUMNS` has."""
+def filter_of(machine: str, own_process: int, *, may_begin: bool = False) -> list[Instruction]:
+    """The seccomp filter's instructions, for a machine that `COLUMNS` has. may_begin: the process is yet to become a
+    program (execve), and that one may become another, but not start one."""
     column = COLUMNS[machine]
 
     def refuse(test: int, operand: int, answer: int) -> list[Instruction]:
@@ -138,8 +139,8 @@ def filter_of(machine: str, own_process: int) -> list[Instruction]:
 
     made = [(LOAD, 0, 0, ARCH_AT), (EQUAL, 1, 0, AUDIT_ARCH[machine]), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER_AT)]
     made += refuse(AT_LEAST, X32_BIT, EPERM) + refuse(AT_LEAST, FIRST_YOUNG, ENOSYS)
-    for numbers in REFUSED.values():
-        if (number := numbers[column]) is not None:
+    for name, numbers in REFUSED.items():
+        if (number := numbers[column]) is not None and not (may_begin and name == "execve"):
             made += refuse(EQUAL, number, EPERM)
     made += allow_only(CLONE[column], 0, HAS_BITS, (CLONE_THREAD,))
     made += allow_only(FCNTL[column], 1, EQUAL, FCNTL_COMMANDS)
@@ -150,12 +151,14 @@ def filter_of(machine: str, own_process: int) -> list[Instruction]:
     return [*made, (RETURN, 0, 0, ALLOW)]
 
 
-def filter_system_calls(libc: ctypes.CDLL) -> bool:
+def filter_system_calls(libc: ctypes.CDLL, *, may_begin: bool = False) -> bool:
     """Install the filter. False where this kernel or machine has none."""
     machine = os.uname().machine
     if machine not in COLUMNS:
         return False
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in filter_of(machine, os.getpid()))
+    code = b"".join(
+        struct.pack("HBBI", *instruction) for instruction in filter_of(machine, os.getpid(), may_begin=may_begin)
+    )
     buffer = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(buffer)))
     return libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_void_p(ctypes.addressof(program)), 0, 0) == 0

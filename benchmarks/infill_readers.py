@@ -4,13 +4,14 @@ Owns which fields mean what. A line that cannot be read is an InputError with fi
 silence. Formats, and where their fields are described:
 
 * humaneval-infilling (Bavarian et al. 2022, github.com/openai/human-eval-infilling): task_id
-  ("SingleLineInfilling/HumanEval/0/L0"), prompt, suffix, canonical_solution, test, entry_point.
+  ("SingleLineInfilling/HumanEval/0/L0"), prompt, suffix, canonical_solution, test, entry_point; and, of ours, language:
+  then test is a program's end, which prints {{ending}} last, and entry_point is not called.
 * santacoder (Allal et al. 2023, bigcode/santacoder-fim-task): prompt, suffix, canonical_solution, language; not run.
 * safim (Gong et al. 2024, gonglinyuan/safim): prompt with a "TODO: Your code here" comment, eval_prompt with
   {{completion}}, ground_truth, lang, unit_tests [{input, output}]; run where it is Python and has tests.
 * humaneval (Chen et al. 2021), humaneval-x (Zheng et al. 2023), mbpp (Austin et al. 2021): left to right, no suffix.
 
-Only Python is run; of other languages the exact match counts. Knows no decoder.
+Where a language cannot be run (`infill_execution.runs_here`) the exact match counts. Knows no decoder.
 """
 
 import gzip
@@ -24,7 +25,7 @@ from typing import Any
 
 from ..fim.errors import InputError
 from .holes import Kind, Task
-from .infill_execution import Run
+from .infill_execution import Run, runs_here
 from .infill_tasks import (
     Check,
     InfillTask,
@@ -88,13 +89,17 @@ def humaneval_infilling(line: Line) -> InfillTask:
     parts = name.split("/")
     benchmark = INFILLING.get(parts[0], "infilling")
     base = "/".join(parts[1:-1]) if benchmark != "infilling" and len(parts) > 2 else name
-    line_break = ""
+    language, line_break = line.language(), ""
     if benchmark in ("single-line", "multi-line"):
         kind: Kind = "whole-line" if benchmark == "single-line" else "multi-line"
-        hole, line_break = hole_of_lines(base, prompt, suffix, truth, kind, gives_break=line.gives_break)
+        hole, line_break = hole_of_lines(
+            base, prompt, suffix, truth, kind, gives_break=line.gives_break, language=language
+        )
     else:
-        hole = Task(base, "", prompt, suffix, truth, "random-span")
-    check = Check(before=prompt, after=f"{suffix}\n{test}\ncheck({entry_point})\n")
+        hole = Task(base, "", prompt, suffix, truth, "random-span", language)
+    call = f"check({entry_point})\n" if language == "python" else ""
+    check = Check(before=prompt, after=f"{suffix}\n{test}\n{call}") if runs_here(language) else None
+    benchmark = benchmark if language == "python" else f"{benchmark}-{language}"
     return InfillTask(name=name, benchmark=benchmark, base=base, hole=hole, check=check, line_break=line_break)
 
 

@@ -74,7 +74,8 @@ class InfillTask:
         """What is run with text in the hole; None where nothing is."""
         if self.check is None:
             return None
-        return Program(source=self.check.before + text + self.line_break + self.check.after, runs=self.check.runs)
+        source = self.check.before + text + self.line_break + self.check.after
+        return Program(source=source, runs=self.check.runs, language=self.hole.language)
 
 
 def hole_of_lines(

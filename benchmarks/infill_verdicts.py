@@ -53,8 +53,10 @@ class VerdictLog(ResultLog[KeptVerdict]):
 
 
 def name_of(program: Program, limits: Limits) -> str:
-    """Names a run by all that its end depends on: source, input and output, limits, Python."""
-    parts = [program.source, [asdict(run) for run in program.runs], asdict(limits), platform.python_version()]
+    """Names a run by all that its end depends on: source, input and output, limits, what runs it."""
+    toolchain = program.toolchain
+    version = platform.python_version() if toolchain is None else toolchain.version
+    parts = [program.source, [asdict(run) for run in program.runs], asdict(limits), version]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 

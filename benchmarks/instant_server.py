@@ -15,6 +15,7 @@ from ..fim.types import Completion, CompletionRequest, Hole
 from ..lsp_server.cli import log_to_stderr
 from ..lsp_server.server import CompletionServer
 from ..lsp_server.stdio import serve_stdio
+from ..serving.wire import EngineHealth
 
 MODULE = "quicksilver.benchmarks.instant_server"
 
@@ -31,8 +32,9 @@ class InstantEngine:
     def __init__(self, word: Callable[[Hole], str]) -> None:
         self._word = word
 
-    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> None:
+    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> EngineHealth:
         """It always runs."""
+        return EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts={"languages": "python"})
 
     async def shutdown(self) -> None:
         """Nothing runs."""

@@ -51,7 +51,7 @@ N_CONTEXTS = 5  # requests of each
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyPlan:
-    """How much is measured; source None is a file of examples/, model None the built-in checkpoint.
+    """How much is measured; source None is a file of examples/, model None whichever the engine chooses.
 
     shape: random weights of that size instead of a checkpoint; they never end a line, so max_tokens should say how long
     answers are (None: the engine's choice). max_steps: most forwards of an answer.

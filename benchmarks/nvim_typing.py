@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from ..fim.errors import EngineUnavailable, InputError
+from ..fim.user_folders import HOME_VARIABLE
 from ..lsp_server.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
-from ..serving.home import HOME_VARIABLE
 from . import replay_scores as scores
 from .ghost_record import GhostRecord, GhostScreen, Look
 from .machine import machine

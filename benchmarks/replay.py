@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from .replay_offers import OfferSource, ServerOffers
 from .replay_report import report
 from .replay_run import BlockReplay, BlockRun, DiscreteClock, WallClock
 from .replay_typist import Policy, Reader, Typist
+from .typed_languages import copied_suffixes
 
 MAX_FILE_BYTES = 1_000_000
 FLOOR_MS = 5.0
@@ -52,10 +54,11 @@ class Variant:
 class ReplayPlan:
     """What is replayed: n_blocks blocks in each of n_files files under paths, by one person per seed.
 
-    types_programs: the beginnings of the files instead, each into an empty file.
+    types_programs: the beginnings of the files instead, each into an empty file. language: an LSP language id.
     """
 
     paths: tuple[Path, ...]
+    language: str = "python"
     n_files: int = 40
     n_blocks: int = 2
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -72,11 +75,11 @@ def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) ->
     """Replay, print the tables, write the report. Raises InputError, EngineError and CheckpointError."""
     with tempfile.TemporaryDirectory(prefix="quicksilver-replay-") as scratch:
         environ = {**os.environ, HOME_VARIABLE: str(Path(scratch) / "home")}
-        copies = copied(plan.paths, Path(scratch) / "workspaces")
+        copies = copied(plan.paths, Path(scratch) / "workspaces", plan.language)
         if plan.types_programs:
-            blocks = find_programs(copies, plan.n_files, 1)
+            blocks = find_programs(copies, plan.n_files, 1, plan.language)
         else:
-            blocks = find_blocks(copies, plan.n_files, plan.n_blocks, 1)
+            blocks = find_blocks(copies, plan.n_files, plan.n_blocks, 1, plan.language)
         memory = (plan.memory or Path(scratch)) / "answers.jsonl"
         memory.parent.mkdir(parents=True, exist_ok=True)
         runs, facts = asyncio.run(_replayed(plan, blocks, memory, environ))
@@ -84,8 +87,8 @@ def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) ->
     return 0
 
 
-def copied(paths: Sequence[Path], target: Path) -> list[Path]:
-    """Copies of Python files and folders of them, where nothing else is. Raises InputError for what is not there."""
+def copied(paths: Sequence[Path], target: Path, language: str = "python") -> list[Path]:
+    """Copies of source files and folders of them, where nothing else is. Raises InputError for what is not there."""
     copies: list[Path] = []
     for i, path in enumerate(paths):
         if not path.exists():
@@ -96,17 +99,17 @@ def copied(paths: Sequence[Path], target: Path) -> list[Path]:
         if source.is_file():
             shutil.copyfile(source, copy)
         else:
-            shutil.copytree(source, copy, ignore=_unwanted)
+            shutil.copytree(source, copy, ignore=partial(_unwanted, copied_suffixes(language)))
         copies.append(copy)
     return copies
 
 
-def _unwanted(folder: str, names: list[str]) -> list[str]:
-    """What of a folder is not copied: all but folders and Python files of sensible size, and nothing that is a link."""
+def _unwanted(suffixes: Sequence[str], folder: str, names: list[str]) -> list[str]:
+    """What of a folder is not copied: links, and all but folders and source files of sensible size."""
     unwanted = []
     for name in names:
         path = Path(folder) / name
-        is_source = path.is_file() and path.suffix in (".py", ".pyi") and path.stat().st_size <= MAX_FILE_BYTES
+        is_source = path.is_file() and path.suffix in suffixes and path.stat().st_size <= MAX_FILE_BYTES
         if path.is_symlink() or name in SKIPPED_FOLDERS or not (path.is_dir() or is_source):
             unwanted.append(name)
     return unwanted

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..fim.command_line import add_model
+from ..fim.embedded_models import EMBEDDED
 from ..fim.errors import InputError
+from ..training.heldout_list import SUFFIXES
 
 if TYPE_CHECKING:
     from .replay import Variant
@@ -19,7 +21,13 @@ READERS = ("eager", "patient")
 def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     """The arguments of `replay`, and what runs it."""
     replay.add_argument(
-        "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="Python files, or folders of packages"
+        "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="source files, or folders of packages"
+    )
+    replay.add_argument(
+        "--language",
+        choices=tuple(SUFFIXES),
+        metavar="NAME",
+        help=f"what is typed: {', '.join(SUFFIXES)} (default: that of the files; python for folders)",
     )
     replay.add_argument("--files", type=int, default=40, help="how many files, drawn evenly from the packages (40)")
     replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
@@ -44,12 +52,13 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
     )
     replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    add_model(replay)
+    add_model(replay, default=EMBEDDED[0])
     replay.set_defaults(run=_replay)
 
 
 def _replay(options: argparse.Namespace) -> int:
     from .replay import ReplayPlan, run_replay
+    from .typed_languages import language_of
 
     limits = (("--files", options.files, 10_000), ("--blocks", options.blocks, 100), ("--seeds", options.seeds, 100))
     for name, value, most in limits:
@@ -63,6 +72,7 @@ def _replay(options: argparse.Namespace) -> int:
         drawing_folder(options.report)
     plan = ReplayPlan(
         paths=tuple(options.paths),
+        language=language_of(options.paths, options.language),
         n_files=options.files,
         n_blocks=options.blocks,
         seeds=tuple(range(1, options.seeds + 1)),

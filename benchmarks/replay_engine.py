@@ -28,7 +28,7 @@ from ..lsp_server.settling import SettleClock
 from ..lsp_server.stdio import serve_stdio
 from ..serving.client import EngineClient
 from ..serving.home import find_home
-from ..serving.wire import decode_completion, encode_completion, encode_request
+from ..serving.wire import EngineHealth, decode_completion, encode_completion, encode_request
 
 KEY, LATE = "replay/key", "replay/late"
 WAIT = "wait"  # among an answer's timings: how long it was waited for, in ms
@@ -98,8 +98,8 @@ class RememberingEngine:
     def __init__(self, engine: ManagedEngine, memory: Memory, time: KeyTime, fixed_ms: float | None) -> None:
         self._engine, self._memory, self._time, self._fixed_ms = engine, memory, time, fixed_ms
 
-    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> object:
-        """Return when the engine can answer. Raises EngineUnavailable and CheckpointError."""
+    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> EngineHealth:
+        """What the engine says of itself, when it can answer. Raises EngineUnavailable and CheckpointError."""
         return await self._engine.ensure_running(on_progress)
 
     async def shutdown(self) -> None:

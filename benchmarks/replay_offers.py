@@ -109,7 +109,7 @@ class ServerOffers:
         self._block, self._version, self._inserted = block, 1, ""
         self._uri = (block.root / block.path).as_uri()
         self._client.notify(WATCHED, {"changes": [{"uri": self._uri, "type": 2}]})
-        self._client.open(self._uri, block.prefix + block.suffix)
+        self._client.open(self._uri, block.prefix + block.suffix, language=block.language)
         await self._workspace_settled()
         return await self._ask(gap_ms)
 

@@ -38,8 +38,8 @@ LEGEND = """\
 Characters, keys, time: saved against typing all of it, per cent. wrong: characters on show that were not to be written,
 per 1,000 that were. shown: texts visible for 250 ms at least; kept: accepted at least in part; exact: right to the end.
 Flicker: a text gone within 150 ms that was neither typed nor accepted. unseen: share of forwards whose answer nobody
-saw. The last four: shown texts, per cent, with which the file does not parse, brackets or indentation are wrong, or the
-line below comes twice."""
+saw. The last four: shown texts, per cent, with which the file does not parse, brackets (told in Python only) or
+indentation are wrong, or the line below comes twice."""
 
 
 def report(
@@ -60,6 +60,7 @@ def report(
         "engine": dict(engine),
         "plan": {
             "files": len({(block.root, block.path) for block in blocks}),
+            "language": plan.language,
             "packages": sorted({block.root.name for block in blocks}),
             "blocks": [block.name for block in blocks],
             "seeds": list(plan.seeds),
@@ -74,8 +75,9 @@ def report(
         "reliability": {name: scores.reliability(each) for name, each in runs.items()},
         "risk_coverage": {name: thinned(scores.risk_coverage(each)) for name, each in runs.items()},
     }
-    show(rows, result["against"], base)
-    show_reliability(base, result["reliability"][base])
+    show(rows, result["against"], base, plan.language)
+    if result["reliability"][base]:
+        show_reliability(base, result["reliability"][base])
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if folder is not None:
@@ -103,12 +105,13 @@ def thinned(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[fl
     return [[round(x, 4), round(y, 4)] for x, y in points[::step]]
 
 
-def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str) -> None:
+def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str, language: str) -> None:
     """Print everything to stdout."""
     console = open_console()
     console.width = max(console.width, WIDTH)
     first = next(iter(rows.values()))
-    console.print(_table(f"quicksilver bench replay: {first['blocks']} blocks typed", HEADINGS, _kept_rows(rows)))
+    title = f"quicksilver bench replay: {first['blocks']} blocks of {language} typed"
+    console.print(_table(title, HEADINGS, _kept_rows(rows)))
     console.print(_table("what came up on the screen", TEXT_HEADINGS, _text_rows(rows)))
     console.print(_table("what it cost, what was wrong", COST_HEADINGS, _cost_rows(rows)))
     if against:

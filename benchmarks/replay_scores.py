@@ -14,12 +14,12 @@ import numpy as np
 
 from ..fim.line_scan import scan_line
 from .machine import percentile
-from .replay_blocks import Block, width_of
+from .replay_blocks import Block
 from .replay_offers import Late, Reply
 from .replay_run import BlockRun, Shown
 from .replay_typist import FLICKER_MS
 from .scores import similarity
-from .syntax import parses
+from .typed_languages import has_tabs, indent_step, parses, width_of
 
 SHOWN_MS, SEEN_MS = 250.0, 750.0
 PROMISES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.01)
@@ -196,11 +196,16 @@ def _fits(block: Block, at: int, text: str) -> bool:
     rest = block.target[at:].split("\n")
     n_lines = text.count("\n") + 1
     after = "".join("\n" + line for line in rest[n_lines:])
-    return parses(block.prefix + block.target[:at] + text + after + block.suffix)
+    return parses(block.prefix + block.target[:at] + text + after + block.suffix, block.language)
 
 
-def _unbalances(block: Block, each: Shown) -> bool:
-    """Whether the cursor's line, with a text of one line, has more open ends than what was to stand there."""
+def _unbalances(block: Block, each: Shown) -> bool | None:
+    """Whether the cursor's line, with a text of one line, has more open ends than what was to stand there.
+
+    None where it cannot be told: single lines are read in Python only.
+    """
+    if block.language != "python":
+        return None
     if "\n" in each.text:
         return False
     left = (block.prefix + block.target[: each.at]).rsplit("\n", 1)[-1]
@@ -209,10 +214,19 @@ def _unbalances(block: Block, each: Shown) -> bool:
 
 
 def _indents_oddly(block: Block, text: str) -> bool:
-    """Whether a line after the first is indented by no multiple of the file's step, or with tabs (which it lacks)."""
-    step = min((n for line in block.text.split("\n") if line.strip() and (n := width_of(line))), default=4)
-    indents = [line[: width_of(line)] for line in text.split("\n")[1:] if line.strip()]
-    return any("\t" in indent or len(indent) % step for indent in indents)
+    """Whether a line after the first is indented by no multiple of the file's step, or not with what the file uses."""
+    step, stranger = _indent_style(block.text, block.language)
+    lines = [line for line in text.split("\n")[1:] if line.strip() and not line.lstrip().startswith("*")]
+    indents = [line[: width_of(line)] for line in lines]
+    return any(stranger in indent or len(indent) % step for indent in indents)
+
+
+@lru_cache(maxsize=64)
+def _indent_style(text: str, language: str) -> tuple[int, str]:
+    """The characters of one level, and the character that the file's indentation lacks."""
+    if language != "python":
+        return indent_step(text), " " if has_tabs(text) else "\t"
+    return min((n for line in text.split("\n") if line.strip() and (n := width_of(line))), default=4), "\t"
 
 
 def _duplicates(block: Block, each: Shown) -> bool:
@@ -222,8 +236,8 @@ def _duplicates(block: Block, each: Shown) -> bool:
     return len(lines) > 1 and len(below) > 2 and lines[-1] == below
 
 
-def _share(values: Iterable[bool]) -> float | None:
-    known = list(values)
+def _share(values: Iterable[bool | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return round(sum(known) / len(known), 4) if known else None
 
 

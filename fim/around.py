@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .blocks import BlockOpener, block_opener, lines_above
-from .line_scan import LINE_BREAK, OPENER_OF, in_triple_quotes, scan_line, word_before
+from .line_marks import BLOCK_COMMENTS, BRACES_OF_ENTRIES, FIELDS
+from .line_scan import LINE_BREAK, OPENER_OF, LineScan, in_triple_quotes, scan_line, word_before
 from .literals import LiteralKind, literal_at
 from .syntax import Syntax
 from .types import Hole
@@ -23,6 +24,15 @@ N_LINES_OPEN = 100  # above the cursor, in which an open bracket is looked for
 def nowhere(_word: str) -> bool:
     """No other file is known."""
     return False
+
+
+class Brackets(NamedTuple):
+    """What lines do with brackets: those they leave open, outermost first; how many of their closing ones close
+    nothing; and how many open ones were passed over because a closing one is for a bracket further out."""
+
+    openers: str
+    n_surplus: int
+    n_skipped: int
 
 
 @dataclass(frozen=True)
@@ -57,18 +67,16 @@ class Around:
     def literal(self) -> LiteralKind | None:
         """The comment or string that the cursor stands in; None in code, and in a field of an f-string.
 
-        Without a tree only Python is read.
+        Without a tree the cursor's line is read, and in Python the triple quotes above.
         """
         kind = literal_at(self.syntax, len(self.hole.prefix)) if self.syntax is not None else self._literal_by_line()
-        return None if kind == "string" and _in_field(self.left) else kind
+        return None if kind == "string" and _in_field(self.left, self.hole.language) else kind
 
     def _literal_by_line(self) -> LiteralKind | None:
-        if self.hole.language != "python":
-            return None
-        if in_triple_quotes(self.hole.prefix):
+        if self.hole.language == "python" and in_triple_quotes(self.hole.prefix):
             return "docstring"
-        scan = scan_line(self.left)
-        if scan.quote:
+        scan = self.scan(self.left)
+        if scan.quote and scan.quote not in BLOCK_COMMENTS.values():
             return "string"
         return "comment" if scan.code_end < len(self.left) else None
 
@@ -80,13 +88,21 @@ class Around:
     @cached_property
     def open_brackets(self) -> str:
         """The brackets that the lines above leave open, outermost first."""
-        return count_brackets(lines_above(self.hole.prefix)[-N_LINES_OPEN - 1 : -1]).openers
+        return self.count_brackets(lines_above(self.hole.prefix)[-N_LINES_OPEN - 1 : -1]).openers
 
     @cached_property
     def in_expression(self) -> bool:
         """Whether a bracket is open around the cursor within which there are no statements."""
-        innermost = count_brackets([self.left], self.open_brackets).openers[-1:]
-        return innermost in ("(", "[") or (innermost == "{" and self.hole.language in ("python", "json"))
+        innermost = self.count_brackets([self.left], self.open_brackets).openers[-1:]
+        return innermost in ("(", "[") or (innermost == "{" and self.hole.language in BRACES_OF_ENTRIES)
+
+    def count_brackets(self, lines: list[str], openers: str = "") -> Brackets:
+        """The brackets of lines of the document's language, where openers were open before."""
+        return count_brackets(lines, openers, self.hole.language)
+
+    def scan(self, line: str) -> LineScan:
+        """One line of the document's language."""
+        return scan_line(line, "", self.hole.language)
 
     def below(self, n: int) -> list[str]:
         """The first n lines below the cursor's, blank ones before the code left out, without trailing blanks."""
@@ -101,8 +117,11 @@ class Around:
         return found
 
 
-def _in_field(left: str) -> bool:
-    """Whether the f-string that a line leaves open has a field open at its end."""
+def _in_field(left: str, language: str) -> bool:
+    """Whether the string that a line leaves open has a field with code open at its end."""
+    if language in FIELDS:
+        _, sign, inside = left.rpartition(FIELDS[language])
+        return bool(sign) and "}" not in inside
     begins = list(_F_STRING.finditer(left))
     if not begins:
         return False
@@ -121,21 +140,12 @@ def line_rest(suffix: str) -> str:
     return suffix if match is None else suffix[: match.start()]
 
 
-class Brackets(NamedTuple):
-    """What lines do with brackets: those they leave open, outermost first; how many of their closing ones close
-    nothing; and how many open ones were passed over because a closing one is for a bracket further out."""
-
-    openers: str
-    n_surplus: int
-    n_skipped: int
-
-
-def count_brackets(lines: list[str], openers: str = "") -> Brackets:
+def count_brackets(lines: list[str], openers: str = "", language: str = "python") -> Brackets:
     """The brackets of lines, where openers were open before."""
     n_surplus, n_skipped, quote = 0, 0, ""
     for line in lines:
-        scan = scan_line(line, quote)
-        quote = scan.quote if len(scan.quote) == 3 else ""
+        scan = scan_line(line, quote, language)
+        quote = scan.carried
         for closer in scan.closers:
             at = openers.rfind(OPENER_OF[closer])
             n_surplus += at < 0

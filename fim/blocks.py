@@ -8,10 +8,11 @@ completions.
 import re
 from dataclasses import dataclass
 
-from .line_scan import CLOSER_OF, LINE_BREAK, in_triple_quotes, scan_line
+from .block_words import closer_by_line, opening_tag
+from .line_scan import CLOSER_OF, LINE_BREAK, in_triple_quotes, is_word_character, scan_line
 from .literals import literal_at
 from .syntax import Syntax
-from .syntax_kinds import BLOCK_WORDS, CLOSER_OF_TOKEN
+from .syntax_kinds import BRACKETS
 
 TAB_WIDTH = 8  # as Python's own tokenizer counts
 MAX_CHARS_ABOVE = 16_000  # a docstring or an argument list longer than this is not looked through
@@ -19,7 +20,6 @@ MAX_CHARS_ABOVE = 16_000  # a docstring or an argument list longer than this is 
 _BLOCK_KEYWORD = re.compile(
     r"\s*(?:async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b",
 )
-_LABEL = re.compile(r"\s*(?:case\b|default\s*:)")
 _DOCSTRING_START = re.compile(r"\s*[rRuU]?(\"\"\"|''')")
 _SHORT_DOCSTRING = re.compile(r"\s*[rRuU]?('[^'\\]+'|\"[^\"\\]+\")\s*$")
 _NEXT_CODE = re.compile(r"(?:\r\n|\n|\r)([ \t\f]*)(?=\S)")
@@ -27,10 +27,17 @@ _NEXT_CODE = re.compile(r"(?:\r\n|\n|\r)([ \t\f]*)(?=\S)")
 
 @dataclass(frozen=True)
 class BlockOpener:
-    """The line that opens a block: its indentation in columns, and the bracket that ends the block ("" for a colon)."""
+    """The line that opens a block: its indentation in columns, and the bracket, word or tag that ends the block ("" for
+    a colon)."""
 
     indent: int
     closer: str
+
+    def is_closed_by(self, line: str) -> bool:
+        """Whether a line begins with what ends the block."""
+        line = line.lstrip()
+        is_longer_word = self.closer[-1:].isalpha() and is_word_character(line[len(self.closer) :][:1])
+        return bool(self.closer) and line.startswith(self.closer) and not is_longer_word
 
 
 def indent_of(line: str) -> int:
@@ -64,33 +71,43 @@ def block_opener(prefix: str, language: str, syntax: Syntax | None = None) -> Bl
     python = language == "python"
     if syntax is not None and not python:
         return _opener_by_token(syntax, len(prefix))
-    opener = _opener_above(lines_above(prefix), python)
+    opener = _opener_above(lines_above(prefix), language)
     return None if opener is None or (python and syntax is None and in_triple_quotes(prefix)) else opener
 
 
 def _opener_by_token(syntax: Syntax, offset: int) -> BlockOpener | None:
-    """The block that the last token left of offset opens: a bracket, a word like `then`, or a label's colon."""
+    """The block that the last token left of offset opens: a bracket, a word like `then`, a label's colon, a tag."""
     found = syntax.token_before(offset)
     if found is None:
         return None
     token, start = found
-    line = lines_above(syntax.text[max(0, start - MAX_CHARS_ABOVE) : start + len(token)])[-1]
-    if token in CLOSER_OF_TOKEN:
-        return BlockOpener(indent_of(line), CLOSER_OF_TOKEN[token])
-    is_opener = token in BLOCK_WORDS.get(syntax.language, ()) or (token == ":" and _LABEL.match(line))
-    return BlockOpener(indent_of(line), "") if is_opener else None
+    leaf = syntax.leaf_at(syntax.byte_at(start))
+    if leaf is not None and leaf.type == "raw_text":  # a script or a style sheet in a page
+        return _opener_above(lines_above(syntax.text[:offset]), "javascript")
+    above = lines_above(syntax.text[max(0, start - MAX_CHARS_ABOVE) : start + len(token)])
+    if token in BRACKETS:
+        return BlockOpener(indent_of(above[-1]), BRACKETS[token])
+    tag = opening_tag(syntax, start + len(token)) if token == ">" else None
+    if tag is not None:
+        closer, begins = tag
+        return BlockOpener(indent_of(lines_above(syntax.text[max(0, begins - MAX_CHARS_ABOVE) : begins])[-1]), closer)
+    between = syntax.text[start + len(token) : offset]
+    here = [*above, *[""] * bool(LINE_BREAK.search(between))]
+    closer = closer_by_line(syntax.language, here)
+    return None if closer is None else BlockOpener(indent_of(above[-1]), closer)
 
 
-def _opener_above(lines: list[str], python: bool) -> BlockOpener | None:
+def _opener_above(lines: list[str], language: str) -> BlockOpener | None:
+    python = language == "python"
     if lines[-1].strip():
-        in_comment = scan_line(lines[-1]).code_end < len(lines[-1])
-        return None if in_comment else _opener_at(lines, len(lines) - 1, python)
+        in_comment = scan_line(lines[-1], "", language).code_end < len(lines[-1])
+        return None if in_comment else _opener_at(lines, len(lines) - 1, language)
     at = _skip_blank(lines, len(lines) - 1, python)
-    opener = _opener_at(lines, at, python)
+    opener = _opener_at(lines, at, language)
     if opener is None and python:
         start = _docstring_start(lines, at)
         if start is not None:
-            opener = _opener_at(lines, _skip_blank(lines, start - 1, python), python)
+            opener = _opener_at(lines, _skip_blank(lines, start - 1, python), language)
     return opener
 
 
@@ -104,17 +121,17 @@ def _skip_blank(lines: list[str], at: int, python: bool) -> int:
     return at
 
 
-def _opener_at(lines: list[str], at: int, python: bool) -> BlockOpener | None:
+def _opener_at(lines: list[str], at: int, language: str) -> BlockOpener | None:
     if at < 0:
         return None
-    scan = scan_line(lines[at])
+    scan = scan_line(lines[at], "", language)
     code = lines[at][: scan.code_end].rstrip()
     if scan.quote or not code:
         return None
     if scan.openers:
         closer = CLOSER_OF.get(code[-1], "")
         return BlockOpener(indent_of(lines[at]), closer) if closer else None
-    if not python or code[-1] != ":":
+    if language != "python" or code[-1] != ":":
         return None
     start = _statement_start(lines, at)
     return BlockOpener(indent_of(lines[start]), "") if _BLOCK_KEYWORD.match(lines[start]) else None

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .embedded_models import EMBEDDED, find_model
+from .embedded_models import NAMES, find_model
 from .errors import InputError
 
-ABOUT_MODEL = f"{', '.join(EMBEDDED)}, or a checkpoint folder (default: {EMBEDDED[0]})"
+_KINDS = f"{', '.join(NAMES)}, a checkpoint folder, or a GGUF file"
+ABOUT_MODEL = f"{_KINDS} (default: the best installed one that is fast enough on this machine)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,9 +52,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f": did you mean {guess[0]}?" if guess else ""
 
 
-def add_model(parser: argparse.ArgumentParser, *, about: str = ABOUT_MODEL, required: bool = False) -> None:
-    """Add `--model`: the name of an embedded checkpoint, or a folder."""
-    parser.add_argument("--model", type=_model, metavar="MODEL", required=required, help=about)
+def add_model(
+    parser: argparse.ArgumentParser, *, about: str = ABOUT_MODEL, default: str | None = None, required: bool = False
+) -> None:
+    """Add `--model`: the name of a checkpoint of ours, a folder, or a GGUF file.
+
+    Without a default the engine chooses; what compares models has one, so that it means the same everywhere.
+    """
+    about = about if default is None else f"{_KINDS} (default: {default})"
+    parser.add_argument("--model", type=_model, metavar="MODEL", default=default, required=required, help=about)
 
 
 def _model(text: str) -> Path:

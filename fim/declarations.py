@@ -16,7 +16,7 @@ MAX_CHARS = 400_000  # of a file that is parsed
 N_CHARS_LINE = 200
 N_MEMBERS_MAX = 12
 MAX_NESTING = 20  # of namespaces, and of conditions around Python's declarations
-_LINE_COMMENT = {"python": "#", "shellscript": "#"}
+_LINE_COMMENT = {"python": "#", "shellscript": "#", "ruby": "#"}
 # Nodes at the top of a file (or of a namespace) that declare something, for languages other than Python.
 _DECLARES = frozenset({
     "function_declaration", "generator_function_declaration", "class_declaration", "abstract_class_declaration",
@@ -24,7 +24,8 @@ _DECLARES = frozenset({
     "variable_declaration", "method_declaration", "type_declaration", "const_declaration", "function_item",
     "struct_item", "enum_item", "trait_item", "impl_item", "type_item", "const_item", "record_declaration",
     "function_definition", "struct_specifier", "class_specifier", "enum_specifier", "type_definition",
-    "declaration", "preproc_def", "preproc_function_def", "trait_declaration",
+    "declaration", "preproc_def", "preproc_function_def", "trait_declaration", "property_declaration", "method",
+    "singleton_method", "class", "module", "struct_declaration", "object_declaration",
 })  # fmt: skip
 _WRAPPERS = frozenset({
     "export_statement", "namespace_definition", "declaration_list", "linkage_specification", "preproc_ifdef",

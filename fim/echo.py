@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from .around import Around
 from .blocks import indent_of, lines_above
-from .line_scan import LINE_BREAK, is_word_character, scan_line
+from .line_scan import LINE_BREAK, is_word_character
 from .repeats import MIN_REPEATED_CHARS
 
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100  # in which a file may show that it repeats lines
@@ -29,7 +29,8 @@ def drop_line_above(around: Around, text: str) -> str:
     if found is None:
         return text
     lines, above = found
-    if not _says_enough(lines[0]) or not (_is_same(lines[0], _nearest(above)) or _are_same(lines, above)):
+    is_again = _is_same(around, lines[0], _nearest(above)) or _are_same(around, lines, above)
+    if not _says_enough(around, lines[0]) or not is_again:
         return text
     return text if around.in_expression or _has_equal_lines(around) else ""
 
@@ -51,7 +52,7 @@ def drop_neighbour(around: Around, text: str) -> str:
         return text
     before = [each for each in above[:header] if not each.lstrip().startswith(("@", "#"))]
     last = _nearest(before)
-    if not _is_same(line, last) or _LEAVES.match(line) or not _says_enough(line):
+    if not _is_same(around, line, last) or _LEAVES.match(line) or not _says_enough(around, line):
         return text
     n_times = sum(each.strip() == line.strip() for each in (*above, *_lines_below(around)))
     return "" if n_times < 2 else text
@@ -72,25 +73,25 @@ def _nearest(lines: list[str]) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def _is_same(line: str, other: str) -> bool:
-    return indent_of(line) == indent_of(other) and _core(line) == _core(other)
+def _is_same(around: Around, line: str, other: str) -> bool:
+    return indent_of(line) == indent_of(other) and _core(around, line) == _core(around, other)
 
 
-def _are_same(lines: list[str], above: list[str]) -> bool:
+def _are_same(around: Around, lines: list[str], above: list[str]) -> bool:
     """Whether two lines or more are the nearest ones above, in the same order."""
-    ours = [_core(line) for line in lines if line.strip()]
-    theirs = [_core(line) for line in above if line.strip()][-len(ours) :]
+    ours = [_core(around, line) for line in lines if line.strip()]
+    theirs = [_core(around, line) for line in above if line.strip()][-len(ours) :]
     return len(ours) > 1 and ours == theirs
 
 
-def _core(line: str) -> str:
+def _core(around: Around, line: str) -> str:
     """A line without its comment, the blanks around it, and a comma or semicolon at its end."""
-    code = line[: scan_line(line).code_end].strip()
+    code = line[: around.scan(line).code_end].strip()
     return (code or line.strip()).rstrip(",; \t")
 
 
-def _says_enough(line: str) -> bool:
-    core = _core(line)
+def _says_enough(around: Around, line: str) -> bool:
+    core = _core(around, line)
     has_word = any(map(is_word_character, core)) and any(map(str.isalpha, core))
     return has_word and len("".join(core.split())) >= MIN_REPEATED_CHARS and not _BARE_WORD.fullmatch(core)
 
@@ -99,7 +100,7 @@ def _has_equal_lines(around: Around) -> bool:
     """Whether two lines in a row, above or below the cursor's, are equal and say something."""
     for lines in (lines_above(around.hole.prefix)[-N_LINES_ABOVE - 1 : -1], list(_lines_below(around))):
         solid = [line for line in lines if line.strip()]
-        if any(_is_same(a, b) and _says_enough(a) for a, b in pairwise(solid)):
+        if any(_is_same(around, a, b) and _says_enough(around, a) for a, b in pairwise(solid)):
             return True
     return False
 

@@ -3,8 +3,8 @@
 Owns these rules; each takes text away and never adds any. It does not know in which order rules run.
 """
 
-from .around import Around, count_brackets
-from .line_scan import CLOSER_OF, CLOSERS, scan_line, word_after, word_before
+from .around import Around
+from .line_scan import CLOSER_OF, CLOSERS, word_after, word_before
 from .repeats import MAX_LINE_CONTEXT, MIN_REPEATED_CHARS
 
 MAX_BRACKETS = 100  # of an answer, from its end, at which it may be cut
@@ -45,17 +45,17 @@ def cut_at_unmatched_bracket(around: Around, text: str) -> str:
         return text
     rest = around.right[:MAX_LINE_CONTEXT]
     below = [] if rest.strip() else around.below(1)
-    if not scan_line(below[0] if below else rest).closers:
+    if not around.scan(below[0] if below else rest).closers:
         return text
     left = around.left[-MAX_LINE_CONTEXT:]
-    open_now = count_brackets([left], around.open_brackets).openers
+    open_now = around.count_brackets([left], around.open_brackets).openers
 
     def n_unmatched(kept: str) -> int:
-        found = count_brackets((left + kept + rest).split("\n"), around.open_brackets)
+        found = around.count_brackets((left + kept + rest).split("\n"), around.open_brackets)
         if not below:
             return found.n_surplus + found.n_skipped + len(found.openers)
         still_open = found.openers[: _n_equal(open_now, found.openers)]
-        return found.n_surplus + count_brackets(below, still_open).n_surplus
+        return found.n_surplus + around.count_brackets(below, still_open).n_surplus
 
     n_now = n_unmatched("")
     if n_unmatched(text) <= n_now:

@@ -1,41 +1,55 @@
-"""The checkpoints that come with the package: their names, their folders, and the one that a person names."""
+"""The checkpoints that come with the package, those that can be fetched, and the one that a person names."""
 
 from pathlib import Path
 
 from .errors import InputError
+from .user_folders import models_folder
 
-EMBEDDED = ("base", "nano")  # best first; the first is served unless another one is named
+EMBEDDED = ("base", "nano")  # best first
+FETCHED = ("coder",)  # what `quicksilver fetch` knows; better than those
+NAMES = (*EMBEDDED, *FETCHED)
+GGUF = ".gguf"
 CHECKPOINTS = Path(__file__).parent.parent / "model" / "checkpoints"
 _MAX_SHOWN = 200  # characters of a name in a message
 
 
 def find_model(name: str) -> Path:
-    """The checkpoint folder that a person names: `base`, `nano`, or a folder. Raises InputError when there is none.
+    """The checkpoint folder or GGUF file that a person names: `base`, `nano`, `coder`, or a path.
 
-    A bare name that is both means the embedded checkpoint: `./nano` is the folder.
+    Raises InputError when there is none. A bare name that is both means our checkpoint: `./nano` is the folder.
     """
     if name in EMBEDDED:
         return (CHECKPOINTS / name).resolve()
+    if name in FETCHED:
+        return _fetched(name)
     try:
-        folder = Path(name).expanduser()
-        if name and folder.is_dir():
-            return folder.resolve()
+        path = Path(name).expanduser()
+        if name and (path.is_dir() or (is_gguf(path) and path.is_file())):
+            return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown user's home, a NUL character
         raise InputError(_no_model(name)) from error
     raise InputError(_no_model(name))
 
 
-def unless_default(folder: Path) -> Path | None:
-    """None for the checkpoint that is served by default: under both names it is one engine."""
-    return None if folder == (CHECKPOINTS / EMBEDDED[0]).resolve() else folder
+def is_gguf(path: Path) -> bool:
+    """Whether a path is named like a GGUF file."""
+    return path.suffix.lower() == GGUF
+
+
+def _fetched(name: str) -> Path:
+    folder = models_folder() / name
+    if not (folder / "config.json").is_file():
+        raise InputError(f"the model {name} is not on this machine yet: run `quicksilver fetch {name}` first")
+    return folder.resolve()
 
 
 def _no_model(name: str) -> str:
     shown = name[:_MAX_SHOWN]
     if "/" in name or "\\" in name:
-        return f"there is no checkpoint folder {shown}"
+        return f"there is no checkpoint folder or GGUF file {shown}"
     from difflib import get_close_matches  # only for who needs it: it delays the language server
 
-    guess = get_close_matches(name, EMBEDDED, n=1)
-    advice = f"did you mean {guess[0]}?" if guess else f"name one of {', '.join(EMBEDDED)}, or a checkpoint folder"
+    guess = get_close_matches(name, NAMES, n=1)
+    others = f"name one of {', '.join(NAMES)}, a checkpoint folder, or a GGUF file"
+    advice = f"did you mean {guess[0]}?" if guess else others
     return f"there is no model {shown}: {advice}"

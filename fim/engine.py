@@ -43,7 +43,8 @@ class Infiller(Protocol[JobT]):
         ...
 
     def describe(self) -> Mapping[str, str | int | float]:
-        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
+        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads, languages (LSP ids
+        with blanks between, those that the model completes by itself)."""
         ...
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> JobT:

@@ -20,7 +20,6 @@ from .typing_rhythm import Rhythm
 
 MAX_DOCUMENT_CHARS = 5_000_000
 MAX_LINE_CHARS = 10_000
-KNOWN_LANGUAGES: Collection[str] = frozenset({"python"})
 
 SECRET_NAMES = (
     ".env*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.p8", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.gpg",
@@ -59,7 +58,7 @@ class Place:
     document: Document
     offset: int
     line: int
-    known_languages: Collection[str]
+    known_languages: Collection[str] | None
     syntax: Syntax | None
     rhythm: Rhythm | None
 
@@ -87,14 +86,15 @@ def why_not(
     offset: int,
     *,
     invoked: bool = False,
-    known_languages: Collection[str] = KNOWN_LANGUAGES,
+    known_languages: Collection[str] | None = None,
     syntax: Syntax | None = None,
     rhythm: Rhythm | None = None,
     off: Collection[str] = (),
 ) -> str | None:
     """A one-line reason to offer nothing at offset, or None when a completion is welcome.
 
-    invoked: a person asked for it, so only the rules on the document as a whole hold (SAFETY_RULES).
+    invoked: a person asked for it, so only the rules on the document as a whole hold (SAFETY_RULES). known_languages
+    are those with automatic suggestions, None for all.
     syntax is the document's, rhythm that of its latest edits; a rule that needs one stays silent without it. off names
     the rules among GATING_RULES that do not count. Raises InputError outside the text.
     """
@@ -162,8 +162,8 @@ def _long_line(place: Place) -> str | None:
 
 
 def _language(place: Place) -> str | None:
-    language = place.document.language
-    return None if language in place.known_languages else f"the model does not know the language {language!r}"
+    language, known = place.document.language, place.known_languages
+    return None if known is None or language in known else f"the model does not know the language {language!r}"
 
 
 def _word_right(place: Place) -> str | None:

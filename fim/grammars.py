@@ -22,6 +22,14 @@ GRAMMARS = {
     "cpp": ("tree_sitter_cpp", "language"),
     "php": ("tree_sitter_php", "language_php"),
     "shellscript": ("tree_sitter_bash", "language"),
+    "csharp": ("tree_sitter_c_sharp", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+    "kotlin": ("tree_sitter_kotlin", "language"),
+    "html": ("tree_sitter_html", "language"),
+    "css": ("tree_sitter_css", "language"),
+    "json": ("tree_sitter_json", "language"),
+    "jsonc": ("tree_sitter_json", "language"),
+    "yaml": ("tree_sitter_yaml", "language"),
 }
 
 

@@ -75,7 +75,7 @@ def _opens_empty_block(cut: Cut) -> bool:
     if opener is None:
         return False
     below = indent_after(cut.suffix)
-    is_closed = bool(opener.closer) and cut.suffix.lstrip().startswith(opener.closer)
+    is_closed = opener.is_closed_by(cut.suffix)
     return below is None or below <= opener.indent or is_closed
 
 

@@ -12,6 +12,7 @@ from math import gcd
 from .around import Around
 from .block_end import lines_in_strings
 from .blocks import indent_of, lines_above
+from .line_marks import FREELY_INDENTED
 from .line_scan import LINE_BREAK
 
 N_LINES_READ = 200  # on either side of the cursor
@@ -36,7 +37,7 @@ def with_document_indent(around: Around, text: str) -> str:
         return text
     lines = text.split("\n")
     first = 1 if around.left.strip() else 0
-    in_string = lines_in_strings(lines)
+    in_string = lines_in_strings(lines, around.hole.language)
     wanted = [i for i in range(first, len(lines)) if not in_string[i] and lines[i].strip()]
     unit_from, unit_to = "\t", unit
     if is_silent and not any("\t" in _indent(lines[i]) for i in wanted):
@@ -83,7 +84,8 @@ def drop_odd_indent(around: Around, text: str) -> str:
     If the line above has opened a block, text may complete the block's first level.
     """
     added = _indent(text)
-    if not added or around.left.strip() or around.in_expression or around.literal is not None:
+    is_free = around.in_expression or around.literal is not None or around.hole.language in FREELY_INDENTED
+    if not added or around.left.strip() or is_free:
         return text
     above = [line for line in lines_above(around.hole.prefix)[:-1] if line.strip()]
     unit = indent_unit(replace(around, hole=replace(around.hole, prefix=around.hole.prefix.removesuffix(around.left))))

@@ -1,20 +1,18 @@
 """Begun words: which of them an answer may complete, and which it may leave as they are.
 
-Owns what words are known: those of the document, of other files, of Python. It does not know models or how sure one is.
+Owns what words are known: those of the document, of other files, of the language. It does not know models or how sure
+one is.
 """
 
-import builtins
 import keyword
 import re
 
 from .around import Around
+from .keywords import words_of
 from .line_scan import is_word_character, word_after
 
 N_CHARS_READ = 200_000  # of the document, on either side of the cursor
 
-PYTHON_WORDS = frozenset(
-    {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "__name__", "__main__", "__file__", "__all__", "self", "cls"}
-)
 _DUNDER = re.compile(r"__[a-z]+__")
 # Where a name may be new: what is defined, imported, assigned to, looped over, or given by name.
 _MAKES_NAMES = re.compile(
@@ -61,12 +59,14 @@ def completes_known_word(around: Around, text: str) -> bool:
 
 
 def knows(around: Around, word: str) -> bool:
-    """Whether a word stands in the document, but for the cursor's own, in another file or in Python itself."""
+    """Whether a word stands in the document, but for the cursor's own, in another file or in the language itself."""
     is_member = around.left[: len(around.left) - len(around.begun)].endswith(".")
     is_python = around.hole.language == "python"
     if is_python and is_member and keyword.iskeyword(word):
         return False  # wherever it stands: no attribute is called so
-    if (is_python and not is_member and word in PYTHON_WORDS) or (_DUNDER.fullmatch(word) and hasattr(object, word)):
+    if not is_member and word in words_of(around.hole.language):
+        return True
+    if is_python and _DUNDER.fullmatch(word) and hasattr(object, word):
         return True
     before = around.hole.prefix[: len(around.hole.prefix) - len(around.begun)]
     return (

@@ -1,21 +1,24 @@
 """What one line of source code leaves open: brackets, strings, and where its comment begins.
 
-Owns a small reading of Python-like lines: strings with backslash escapes, triple quotes, # comments, brackets, words.
-It does not know grammars, statements or the lines around; `blocks.py` and `trim.py` put lines together.
+Owns a small reading of lines: strings with backslash escapes, comments, brackets, words. How a language writes them is
+in `line_marks.py`. It does not know grammars, statements or the lines around; `blocks.py` and `trim.py` put lines
+together.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .line_marks import BLOCK_COMMENTS, marks_of, tokens_of
+
 CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
 OPENER_OF = {closer: opener for opener, closer in CLOSER_OF.items()}
 CLOSERS = frozenset(OPENER_OF)
+QUOTES = frozenset({'"', "'", "`", '"""', "'''"})
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 N_CHARS_WORD = 100  # of a word that are read at most
 
-_TOKEN = re.compile(r"\\.|\"\"\"|'''|[\"'#()\[\]{}]")
 _TRIPLE_QUOTES = re.compile(r"\"\"\"|'''")
 
 
@@ -24,14 +27,15 @@ class LineScan:
     """The state at the end of a line.
 
     code_end is the column where the comment begins, or the length of the line. openers are the brackets that the line
-    leaves open, outermost first; closers those that it closes without having opened them. quote is the string that is
-    still open at the end ("" for none).
+    leaves open, outermost first; closers those that it closes without having opened them. quote ends the string that is
+    still open at the end, or the block comment ("" for none); carried is the same if it goes on on the next line.
     """
 
     code_end: int
     openers: str
     closers: str
     quote: str
+    carried: str = ""
 
     @property
     def n_open_ends(self) -> int:
@@ -39,17 +43,25 @@ class LineScan:
         return len(self.openers) + len(self.closers) + bool(self.quote)
 
 
-def scan_line(line: str, quote: str = "") -> LineScan:
-    """Reads one line (no line break in it); quote is the triple quote that is open at its start, "" for none."""
-    openers: list[str] = []
-    closers: list[str] = []
-    for match in _TOKEN.finditer(line):
-        token = match.group()
+def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
+    """Reads one line (no line break in it); quote is what the line above carried on, "" for nothing."""
+    openers, closers = list[str](), list[str]()
+    at, tokens = 0, tokens_of(language)
+    code_end = 0 if quote in BLOCK_COMMENTS.values() else len(line)
+    while True:
         if quote:
-            if token in (quote, 3 * quote):  # ''' in a '…' string ends it; the other two are an empty string
-                quote = ""
-        elif token == "#":
+            at = _end_of_string(line, quote, at)
+            if at < 0:
+                break
+            quote, code_end = "", len(line)
+        match = tokens.search(line, at)
+        if match is None:
+            break
+        token, at = match.group(), match.end()
+        if match.lastgroup == "comment":
             return LineScan(match.start(), "".join(openers), "".join(closers), "")
+        if token in BLOCK_COMMENTS:
+            quote, code_end = BLOCK_COMMENTS[token], match.start()
         elif token in CLOSER_OF:
             openers.append(token)
         elif token in CLOSERS:
@@ -57,9 +69,21 @@ def scan_line(line: str, quote: str = "") -> LineScan:
                 openers.pop()
             else:
                 closers.append(token)
-        elif not token.startswith("\\"):
+        elif token in QUOTES:
             quote = token
-    return LineScan(len(line), "".join(openers), "".join(closers), quote)
+    carried = quote if quote in marks_of(language).carried else ""
+    return LineScan(code_end, "".join(openers), "".join(closers), quote, carried)
+
+
+def _end_of_string(line: str, quote: str, at: int) -> int:
+    """Where the string, or the block comment, that is open at a place has ended; -1 if it goes on."""
+    end = line.find(quote, at)
+    escape = -1 if quote in BLOCK_COMMENTS.values() else line.find("\\", at, end)
+    while 0 <= escape < end:
+        at = escape + 2
+        end = line.find(quote, at) if end < at else end
+        escape = line.find("\\", at, end) if end >= 0 else -1
+    return end + len(quote) if end >= 0 else -1
 
 
 def in_triple_quotes(text: str) -> bool:
@@ -75,8 +99,7 @@ def in_triple_quotes(text: str) -> bool:
 def _reads_as_open(text: str) -> bool:
     quote = ""
     for line in LINE_BREAK.split(text):
-        quote = scan_line(line, quote).quote
-        quote = quote if len(quote) == 3 else ""
+        quote = scan_line(line, quote).carried
     return bool(quote)
 
 

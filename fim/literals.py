@@ -56,7 +56,7 @@ def _kind(syntax: Syntax, around: Sequence[Node], byte: int) -> LiteralKind | No
     node = around[0]
     if node.type in COMMENTS:
         text = syntax.data[node.start_byte : node.end_byte]
-        is_closed = text.endswith((b"*/", b"-->", b"\n"))
+        is_closed = text.endswith((b"*/", b"-->", b"=end", b"\n"))
         return "comment" if byte < node.end_byte or not is_closed else None
     if node.type in STRING_CONTENTS and enclosing(around, STRINGS) is None:
         return "string"
@@ -81,8 +81,9 @@ def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
         return "string"
     if syntax.language in NO_BLOCK_COMMENTS:
         return None
-    at = text.rfind("/*", 0, offset)
-    return "comment" if at > text.rfind("*/", 0, offset) and not _is_read(syntax, at) else None
+    begin, end = ("<!--", "-->") if syntax.language == "html" else ("/*", "*/")
+    at = text.rfind(begin, 0, offset)
+    return "comment" if at > text.rfind(end, 0, offset) and not _is_read(syntax, at) else None
 
 
 def _is_read(syntax: Syntax, offset: int) -> bool:

@@ -5,6 +5,8 @@ of the document: as it stands, and with the cursor's line blank. It does not kno
 """
 
 from .around import count_brackets, line_left, line_rest
+from .block_words import closer_by_line, opening_tag
+from .line_marks import CLOSING_WORDS, SEMICOLONS
 from .line_scan import CLOSER_OF, LINE_BREAK
 from .syntax import Syntax
 from .types import Hole
@@ -13,18 +15,18 @@ from .types import Hole
 def new_errors(syntax: Syntax, hole: Hole, text: str, n_before: int | None = None) -> int:
     """How many errors and missing tokens the document has more with text in the hole than before; negative for fewer.
 
-    syntax is that of the document as it stands. Brackets that the cursor's line and text leave open, with nothing right
-    of the cursor, may be closed later: they are no errors. n_before spares the reading of the document without text
-    (`errors_before`) to whoever compares several texts. A document that cannot be parsed has no errors.
+    syntax is that of the document as it stands. Brackets and blocks that the cursor's line and text leave open, with
+    nothing right of the cursor, may be closed later, and a semicolon may follow: they are no errors. n_before spares
+    the reading of the document without text (`errors_before`) to whoever compares several texts. A document that cannot
+    be parsed has no errors.
     """
     n_before = errors_before(syntax, hole) if n_before is None else n_before
     filled = syntax.with_edit(*hole.replaced, text)
     if filled is None:
         return 0
     n_filled = filled.n_errors
-    closers = _closers(hole, text) if n_filled > n_before else ""
-    if closers:
-        end = hole.replaced[0] + len(text)
+    end = hole.replaced[0] + len(text)
+    for closers in _endings(hole, text, filled) if n_filled > n_before else ():
         closed = filled.with_edit(end, end, closers)
         n_filled = n_filled if closed is None else min(n_filled, closed.n_errors)
     return n_filled - n_before
@@ -41,9 +43,18 @@ def errors_before(syntax: Syntax, hole: Hole) -> int:
     return n if blank is None else min(n, blank.n_errors)
 
 
-def _closers(hole: Hole, text: str) -> str:
-    """What closes the brackets that the cursor's line and text leave open; "" with text right of the cursor."""
+def _endings(hole: Hole, text: str, filled: Syntax) -> list[str]:
+    """What may end the line that text makes, later: its closing brackets and its semicolon, the word or tag that closes
+    the block that it opens, the entry behind its comma; none with text right of the cursor."""
     if line_rest(hole.suffix).strip():
-        return ""
-    openers = count_brackets(LINE_BREAK.split(line_left(hole.prefix) + text)).openers
-    return "".join(CLOSER_OF[opener] for opener in reversed(openers))
+        return []
+    if hole.language in ("json", "jsonc") and text.rstrip().endswith(","):
+        return ['"": 0', "0"]
+    openers = count_brackets(LINE_BREAK.split(line_left(hole.prefix) + text), "", hole.language).openers
+    closers = "".join(CLOSER_OF[opener] for opener in reversed(openers))
+    tag = opening_tag(filled, hole.replaced[0] + len(text))
+    word = None
+    if hole.language in CLOSING_WORDS:
+        word = closer_by_line(hole.language, [line_left(hole.prefix) + text + closers, ""])
+    more = [";"] * (hole.language in SEMICOLONS) + ([f"{tag[0]}>"] if tag else []) + ([f"\n{word}"] if word else [])
+    return [closers + ending for ending in ("", *more)]

@@ -72,9 +72,9 @@ def _open_quote(around: Around) -> str:
     if len(before) > MAX_PREFIX_CHARS:
         return ""
     quote = ""
-    if in_triple_quotes(before):
+    if around.hole.language == "python" and in_triple_quotes(before):
         quote = '"""' if before.rfind('"""') > before.rfind("'''") else "'''"
-    return scan_line(around.left, quote).quote
+    return scan_line(around.left, quote, around.hole.language).quote
 
 
 def _is_closed(around: Around, quote: str) -> bool:

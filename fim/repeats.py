@@ -4,7 +4,8 @@ Owns these rules; each takes text away and never adds any. It does not know in w
 """
 
 from .around import Around
-from .line_scan import CLOSERS, is_word_character, scan_line
+from .line_marks import CLOSING_WORDS
+from .line_scan import CLOSERS, is_word_character
 
 MIN_REPEATED_CHARS = 3  # a repeat with words in it must have so many non-blank characters ("a", "i)" prove nothing)
 MAX_LINE_CONTEXT = 1_000  # characters of the cursor's line, left and right, that the overlap rule reads
@@ -31,7 +32,8 @@ def drop_repeated_lines(around: Around, text: str) -> str:
         takes_first = n == len(wholes)
         if takes_first and around.left.strip():
             continue
-        if wholes[-n:] == below[:n] and _proves_repeat("\n".join(below[:n])):
+        is_closer = below[n - 1].strip() in CLOSING_WORDS.get(around.hole.language, ())
+        if wholes[-n:] == below[:n] and (is_closer or _proves_repeat("\n".join(below[:n]))):
             return "\n".join(lines[: len(lines) - n])
     return text
 
@@ -48,12 +50,12 @@ def drop_repeated_rest(around: Around, text: str) -> str:
         return text
     head, line_break, last = text.rpartition("\n")
     left = "" if line_break else around.left[-MAX_LINE_CONTEXT:]
-    n_open_now = scan_line(left + last + right).n_open_ends
+    n_open_now = around.scan(left + last + right).n_open_ends
     for n in range(min(len(last), len(right)), 0, -1):
         if not last.endswith(right[:n]) or not _may_drop(last, right, n):
             continue
         kept = last[: len(last) - n]
-        if scan_line(left + kept + right).n_open_ends <= n_open_now:
+        if around.scan(left + kept + right).n_open_ends <= n_open_now:
             return head + line_break + kept
     return text
 

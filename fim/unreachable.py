@@ -7,14 +7,16 @@ import re
 
 from .around import Around
 from .blocks import indent_of
-from .line_scan import scan_line
+from .line_marks import NO_STATEMENTS
 
 N_LINES_BELOW = 20  # comments below the cursor that are passed over
 
 _JUMP = re.compile(r"(return|raise|throw|continue|break)(?!\w)")
 _WORD = re.compile(rf"\b{_JUMP.pattern}")
 _CONDITION = re.compile(r"\s(?:if|unless)\b")  # Ruby and Perl write it behind the statement
-_LABEL = re.compile(r"[)\]}]|\w+\s*:$|(?:case|default|elif|else|except|finally|catch)\b")
+_LABEL = re.compile(
+    r"[)\]}]|;;|\w+\s*:$|(?:case|default|elif|elsif|else|except|finally|catch|rescue|ensure|when|end|fi|done|esac)\b"
+)
 
 
 def cut_at_jump(around: Around, text: str) -> str:
@@ -22,7 +24,7 @@ def cut_at_jump(around: Around, text: str) -> str:
 
     Keeps the statement if the person has typed the word, in brackets, strings and comments, and above a label.
     """
-    if around.right.strip() or not _WORD.search(around.begun + text):
+    if around.hole.language in NO_STATEMENTS or around.right.strip() or not _WORD.search(around.begun + text):
         return text
     if around.literal is not None or around.in_expression:
         return text
@@ -33,7 +35,7 @@ def cut_at_jump(around: Around, text: str) -> str:
         if not jump or (i == 0 and around.left.strip().startswith(jump)):
             continue
         later = next((lines[k] for k in solid[n + 1 :] if indent_of(lines[k]) <= indent_of(lines[i])), None)
-        is_whole = not scan_line(lines[i]).openers
+        is_whole = not around.scan(lines[i]).openers
         if later is None and is_whole and _goes_on(around, indent_of(lines[i])):
             return text[: max(0, len("\n".join(lines[:i])) - len(around.left))]
         if (

@@ -18,15 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from .gating import is_data, is_secret
 from .ignore_rules import IGNORE_FILES, IgnoreRules
+from .language_ids import CODE_SUFFIXES
 from .regular_file import OPEN_FLAGS, read_opened
 
-LANGUAGE_BY_SUFFIX = {
-    ".py": "python", ".pyi": "python", ".pyw": "python", ".js": "javascript", ".mjs": "javascript",
-    ".cjs": "javascript", ".jsx": "javascriptreact", ".ts": "typescript", ".mts": "typescript", ".cts": "typescript",
-    ".tsx": "typescriptreact", ".go": "go", ".rs": "rust", ".java": "java", ".c": "c", ".h": "c", ".cc": "cpp",
-    ".cpp": "cpp", ".cxx": "cpp", ".hh": "cpp", ".hpp": "cpp", ".php": "php", ".sh": "shellscript",
-    ".bash": "shellscript",
-}  # fmt: skip
 # Beside these, every folder and file whose name starts with a dot, and folders with a pyvenv.cfg.
 SKIPPED_FOLDERS = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "venv", "build", "dist", "target", "out"}
@@ -69,7 +63,7 @@ class SourceFile:
     @property
     def language(self) -> str | None:
         """The LSP language id by the name's ending, None for a file that is not read."""
-        return LANGUAGE_BY_SUFFIX.get(PurePosixPath(self.path).suffix.lower())
+        return CODE_SUFFIXES.get(PurePosixPath(self.path).suffix.lower())
 
 
 @dataclass(frozen=True)

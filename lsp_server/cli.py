@@ -6,6 +6,7 @@ works.
 """
 
 import argparse
+import asyncio
 import io
 import logging
 import os
@@ -28,6 +29,7 @@ EXIT_CODES = (
     " the command line is wrong; 3 the model does not know the file's language (complete); 130 interrupted."
 )
 _PASSED_ON = {
+    "fetch": "bring a published model to this machine",
     "serve": "run the engine process in the foreground",
     "stop": "stop the engines of this user",
     "train": "prepare data and train a checkpoint",
@@ -79,6 +81,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _pass_on(command: str, arguments: list[str]) -> int:
     """Commands that read their own command line."""
+    if command == "fetch":
+        from ..fetch.command import main as fetch
+
+        return fetch(arguments)
     if command == "serve":
         from ..serving.command import main as serve
 
@@ -137,6 +143,7 @@ def _add_complete(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all facts as JSON, the exact text among them")
     parser.add_argument("--trace", action="store_true", help="show the canvas after every step")
+    parser.add_argument("--verbose", action="store_true", help="say which model answered, and why that one is served")
     parser.add_argument("--budget-ms", type=float, default=2000.0, metavar="MS", help="for the engine's answer (2000)")
     policies = get_args(PolicyName)
     parser.add_argument(
@@ -158,6 +165,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
 def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("demo", help="watch it fill holes cut from real files")
     parser.add_argument("--examples", type=Path, metavar="FOLDER", help="a folder with holes.toml of its own")
+    parser.add_argument("--yes", action="store_true", help="fetch the model coder first, without asking")
     parser.add_argument("--timeout-s", type=_seconds, default=300.0, help="give up after this long, all in all (300)")
     add_model(parser)
     parser.set_defaults(run=_demo)
@@ -225,9 +233,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from ..fetch.command import for_demo
     from .demo import run_demo
+    from .shared_engine import shared_engine
 
-    return run_demo(options.examples, options.model, options.timeout_s)
+    def fetch_first() -> None:
+        if options.model is None and for_demo(options.yes):
+            asyncio.run(shared_engine(None).shutdown())  # one that runs has not chosen among all models
+
+    return run_demo(options.examples, options.model, fetch_first, options.timeout_s)
 
 
 def _seconds(text: str) -> float:

@@ -16,9 +16,10 @@ from ..fim.document import Document
 from ..fim.errors import CheckpointError, EngineError, EngineUnavailable, InputError
 from ..fim.gating import why_not
 from ..fim.printable import one_line, printable
+from ..serving.wire import CHOICE
 from .headless import HeadlessClient, server_command
-from .languages import about_language
-from .settings import Settings
+from .languages import KnownLanguages, about_language
+from .shared_engine import shared_engine
 from .source_file import parse_place, position_of, read_document
 from .waiting import Tell, waiting
 
@@ -47,11 +48,14 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     with waiting("starting the language server") as tell:
         work = ask_once(document, position, settings, model, invoked=options.invoke, tell=tell)
         facts = asyncio.run(_within(options.timeout_s, work))
+        choice = asyncio.run(engine_choice(model)) if options.verbose else ""
     if options.json:
         print(json.dumps(facts, indent=2))
     else:
         _show(facts, document.line(position[0]), position[1], options)
-    about = about_language(document.language, Settings().languages)
+    if choice:
+        _say(choice)
+    about = about_language(document.language, KnownLanguages(facts["languages"]))
     if about is not None:
         _say(about)
     if not facts["text"] and (about is None or options.invoke):
@@ -69,6 +73,7 @@ async def ask_once(
     tell: Tell,
 ) -> dict[str, Any]:
     """What a new server, given the document, answers at position (line, code points) and says about its answer.
+    languages are those that the model completes by itself.
 
     Raises InputError (the server refuses this place), CheckpointError and EngineError.
     """
@@ -78,7 +83,9 @@ async def ask_once(
         await client.initialize(options=settings, status=True)
         client.open(document.uri, document.text, language=document.language)
         await client.complete(document.uri, position, invoked=invoked, timeout_s=600)
-        return checked(await client.explain())
+        facts = checked(await client.explain())
+        status = await client.request("workspace/executeCommand", {"command": "quicksilver.status", "arguments": []})
+        return facts | {"languages": status["languages"]}
 
 
 def checked(facts: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +117,11 @@ def server_settings(budget_ms: float, *, policy: str | None = None, max_tokens: 
 def for_stdout(text: str) -> str:
     """A completion as it is for a pipe or a file; for a terminal, which would act on control characters, escaped."""
     return printable(text, keep_newlines=True) if sys.stdout.isatty() else text
+
+
+async def engine_choice(model: Path | None) -> str:
+    """What the engine that has answered says of its model. Raises EngineUnavailable."""
+    return str((await shared_engine(model).health()).facts.get(CHOICE, ""))
 
 
 async def _within(timeout_s: float, work: Any) -> dict[str, Any]:  # noqa: ANN401

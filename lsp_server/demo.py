@@ -5,7 +5,7 @@ Owns what is asked, and in what order. Whether an answer is what was cut out is 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 
 from ..fim.errors import EngineUnavailable
-from .complete import checked, model_options
+from .complete import checked, engine_choice, model_options
 from .console import open_console
 from .demo_holes import DemoHole, load_holes, typed_further
-from .demo_view import show_ending, show_opening, show_steps, show_summary, show_trial
+from .demo_view import show_choice, show_ending, show_opening, show_steps, show_summary, show_trial
 from .headless import HeadlessClient, server_command
 from .waiting import waiting
 
@@ -37,9 +37,13 @@ class Trial:
     request: dict[str, Any]
 
 
-def run_demo(examples: Path | None, model: Path | None, timeout_s: float) -> int:
-    """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError."""
+def run_demo(examples: Path | None, model: Path | None, prepare: Callable[[], None], timeout_s: float) -> int:
+    """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError.
+
+    prepare is called once the examples are known to be good; it may take its time.
+    """
     holes = load_holes(EXAMPLES if examples is None else examples)
+    prepare()
     console = open_console()
     show_opening(console)
     try:
@@ -58,6 +62,7 @@ async def _demonstrate(holes: Sequence[DemoHole], model: Path | None, console: C
             await client.initialize(options=_BUDGETS_MS, status=True)
             trials = [await attempt(client, holes[0])]
         client.on_status = lambda message: None
+        show_choice(console, await engine_choice(model))
         show_trial(console, trials[0], 1, len(holes))
         for number, hole in enumerate(holes[1:], 2):
             if time.monotonic() > until_s:

@@ -16,6 +16,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from ..fim.printable import printable
 from .complete import percent
 from .trace_view import draw_frame, first_line, legend, visible
 
@@ -40,6 +41,12 @@ real files, and the language server is asked for it as an editor asks:
 def show_opening(console: Console) -> None:
     """Say what is about to be seen."""
     console.print(Text(_OPENING))
+
+
+def show_choice(console: Console, choice: str) -> None:
+    """Which model serves, and why."""
+    if choice:
+        console.print(Text(f"Model {printable(choice)}", style="dim"))
 
 
 def show_trial(console: Console, trial: Trial, number: int, n_holes: int) -> None:

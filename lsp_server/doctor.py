@@ -15,10 +15,11 @@ from pathlib import Path
 from ..fim.document import Document
 from ..fim.errors import QuicksilverError
 from ..fim.hole import find_hole
+from ..fim.model_speeds import known_speeds, retry_slow_models
 from ..fim.printable import one_line, printable
 from ..fim.types import CompletionRequest
 from ..serving.home import find_home
-from ..serving.wire import EngineHealth
+from ..serving.wire import CHOICE, EngineHealth
 from .shared_engine import shared_engine
 from .waiting import waiting
 
@@ -62,6 +63,8 @@ def check_installation(package_version: str) -> Iterator[Finding]:
 
 async def check_engine(model: Path | None) -> AsyncIterator[Finding]:
     """Start the engine, read what it says about itself, and time a completion. Raises QuicksilverError."""
+    if model is None:
+        retry_slow_models()  # if the engine starts now, or else when it does so next
     engine = shared_engine(model)
     started_s = time.perf_counter()
     with waiting("starting the engine") as tell:
@@ -77,6 +80,9 @@ async def check_engine(model: Path | None) -> AsyncIterator[Finding]:
     completion = await engine.complete(request)
     answered_ms = (time.perf_counter() - asked_s) * 1000
     engine_ms = completion.timings_ms.get("engine", answered_ms)
+    yield _memory(health.pid)
+    for finding in _measured():
+        yield finding
     fact = f"{completion.text!r} in {answered_ms:.0f} ms (engine {engine_ms:.0f} ms, {completion.steps} steps)"
     yield Finding(name="completion", ok=completion.steps > 0, fact=fact)
 
@@ -88,8 +94,35 @@ def _engine_facts(health: EngineHealth) -> Iterator[Finding]:
     checksum = next((facts.pop(name) for name in ("hash", "checkpoint_hash", "sha256") if name in facts), None)
     named = f"{health.model}, hash {checksum}" if checksum else str(health.model)
     yield Finding(name="checkpoint", ok=bool(health.model), fact=named)
+    choice = facts.pop(CHOICE, None)
+    if choice is not None:
+        yield Finding(name="served", ok=True, fact=str(choice))
     if facts:
         yield Finding(name="model", ok=True, fact=", ".join(f"{name} {value}" for name, value in facts.items()))
+
+
+def _memory(pid: int) -> Finding:
+    """What the engine's process holds in memory."""
+    import psutil
+
+    try:
+        n_bytes = psutil.Process(pid).memory_info().rss
+    except psutil.Error as error:
+        return Finding(name="memory", ok=True, fact=f"of the engine: not known ({type(error).__name__})")
+    return Finding(name="memory", ok=True, fact=f"the engine holds {n_bytes / 1e6:,.0f} MB")
+
+
+def _measured() -> Iterator[Finding]:
+    """What was measured of each model on this machine."""
+    latest = {speed.model: speed for speed in sorted(known_speeds().values(), key=lambda speed: speed.measured_s)}
+    for speed in latest.values():
+        fact = (
+            f"{speed.model}: {speed.key_ms:.0f} ms a warm key, {1000 / max(speed.token_ms, 0.001):,.0f} tokens read a"
+        )
+        fact += f" second on the {speed.device}, {speed.resident_mb:,.0f} MB of memory"
+        if not speed.is_fast:
+            fact += "; measured again when the engine starts next (`quicksilver stop` ends the running one)"
+        yield Finding(name="measured", ok=True, fact=fact)
 
 
 async def _gather(model: Path | None, timeout_s: float) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineUnavailable, QuicksilverError
 from ..fim.types import Completion, CompletionRequest
+from ..serving.wire import CHOICE, EngineHealth
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +23,8 @@ _LONGEST_PAUSE_S = 30.0
 class ManagedEngine(Engine, Protocol):
     """An engine that can be started ahead of time."""
 
-    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> object:
-        """Return when it can answer; on_progress gets a few words for people.
+    async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> EngineHealth:
+        """What it says of itself, when it can answer; on_progress gets a few words for people.
 
         Raises EngineUnavailable and CheckpointError.
         """
@@ -53,19 +54,37 @@ class EngineCare:
         self._last_reason = ""
         self._told = False
         self._has_worked = False
+        self._languages: tuple[str, ...] | None = None
 
-    async def start(self, on_progress: Callable[[str], None] | None = None) -> None:
-        """Start the engine now. Raises EngineUnavailable and CheckpointError."""
+    @property
+    def languages(self) -> tuple[str, ...] | None:
+        """LSP ids of the languages that the model completes by itself; None before the engine has said so."""
+        return self._languages
+
+    async def learn_languages(self) -> tuple[str, ...]:
+        """The same, from an engine that is started if need be. Raises EngineUnavailable and CheckpointError."""
+        if self._languages is None:
+            self._raise_if_resting()
+            await self.start()
+        return self._languages or ()
+
+    async def start(self, on_progress: Callable[[str], None] | None = None) -> str:
+        """Start the engine now. Returns what it says of its choice of a model, "" for nothing.
+
+        Raises EngineUnavailable and CheckpointError.
+        """
         try:
-            await self._engine.ensure_running(on_progress)
+            health = await self._engine.ensure_running(on_progress)
         except (EngineUnavailable, CheckpointError) as error:
             self._failed(error)
             raise
+        self._languages = tuple(str(health.facts.get("languages", "python")).split())
         self._worked()
+        return str(health.facts.get(CHOICE, "")) if isinstance(health, EngineHealth) else ""
 
     async def stop(self) -> None:
         """End the engine, for all who share it; the next question starts another. Raises EngineUnavailable."""
-        self._has_worked = False
+        self._has_worked, self._languages = False, None
         await self._engine.shutdown()
 
     @property
@@ -88,8 +107,8 @@ class EngineCare:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask the engine; while it rests, raises EngineUnavailable at once."""
-        if self._clock_s() < self._rests_until_s:
-            raise EngineUnavailable(self._last_reason)
+        self._raise_if_resting()
+        await self.learn_languages()
         try:
             completion = await self._engine.complete(request)
         except (EngineUnavailable, CheckpointError) as error:
@@ -106,6 +125,10 @@ class EngineCare:
         """True once per series of failures: the person has not been told yet."""
         told, self._told = self._told, True
         return not told
+
+    def _raise_if_resting(self) -> None:
+        if self._clock_s() < self._rests_until_s:
+            raise EngineUnavailable(self._last_reason)
 
     def _worked(self) -> None:
         self._n_failures, self._rests_until_s, self._told = 0, 0.0, False

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ..fim.chunks import Chunk
 from ..fim.document import Document
 from ..fim.gating import is_data, is_secret
-from ..fim.grammars import GRAMMARS
 from ..fim.imports import find_imports
+from ..fim.language_ids import CODE_LANGUAGES
 from ..fim.library import Library
 from ..fim.line_breaks import with_lf
 from ..fim.recent_chunks import RecentChunks
@@ -112,7 +112,7 @@ class Indexer:
         not in it.
         """
         uri, text = document.uri, document.text
-        if not uri.startswith(_SCHEMES) or is_secret(uri) or is_data(uri) or document.language not in GRAMMARS:
+        if not uri.startswith(_SCHEMES) or is_secret(uri) or is_data(uri) or document.language not in CODE_LANGUAGES:
             return False
         if len(text) > MAX_SHOWN_CHARS or "\0" in text or "PRIVATE KEY-----" in text:
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..fim.around import nowhere
@@ -44,6 +44,10 @@ N_LENGTHS, N_MENDS = 4, 2  # for who asked by hand: more candidates, of which mo
 MAX_REMEMBERED_CHARS = 300_000
 
 
+async def every_language() -> None:
+    """No engine is there to ask: no language is left out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What is known around a question besides its document.
@@ -52,7 +56,7 @@ class Surroundings:
     answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
     of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
     other files, most useful last; offers finds drafts there. stands_elsewhere says of a word whether another file that
-    is open or related has it.
+    is open or related has it. model_languages asks the engine which languages the model completes by itself.
     """
 
     syntax: Syntax | None = None
@@ -63,6 +67,7 @@ class Surroundings:
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
     stands_elsewhere: Callable[[str], bool] = nowhere
+    model_languages: Callable[[], Awaitable[Collection[str] | None]] = every_language
 
     def has_word(self, word: str) -> bool:
         """Whether a snippet or another file has that word."""
@@ -83,12 +88,9 @@ async def complete_inline(
     document = ask.document
     if document is None:
         return nothing(ask, "closed", "the editor has not opened this document")
-    reason = why_not(
-        document, ask.offset, invoked=ask.invoked, known_languages=settings.languages, syntax=around.syntax,
-        rhythm=around.rhythm, off=(*settings.without, "prose") if settings.prose else settings.without,
-    )  # fmt: skip
-    if reason is not None:
-        return nothing(ask, "gated", reason)
+    unwanted = await _unwanted(ask, document, settings, around)
+    if unwanted is not None:
+        return unwanted
     if settings.reuse and not ask.invoked:
         for known in (around.last, around.held):
             left = left_of(known, ask)
@@ -102,6 +104,23 @@ async def complete_inline(
     if _is_worth_keeping(answer, document) and not ask.invoked:
         around.remembered.keep(about, answer)
     return answer
+
+
+async def _unwanted(ask: Ask, document: Document, settings: Settings, around: Surroundings) -> Answer | None:
+    """The empty answer where no suggestion is wanted, or the engine cannot say what languages there are."""
+    reason, known = why_not(document, ask.offset, invoked=True), settings.languages
+    if reason is None and not ask.invoked:
+        try:
+            known = await around.model_languages() if known is None else known
+        except CheckpointError as error:
+            return nothing(ask, "checkpoint", str(error))
+        except EngineError as error:
+            return nothing(ask, "engine", str(error))
+        reason = why_not(
+            document, ask.offset, known_languages=known, syntax=around.syntax, rhythm=around.rhythm,
+            off=(*settings.without, "prose") if settings.prose else settings.without,
+        )  # fmt: skip
+    return None if reason is None else nothing(ask, "gated", reason)
 
 
 def _is_worth_keeping(answer: Answer, document: Document) -> bool:
@@ -192,7 +211,7 @@ async def warm_context(
     """Have the context of a question that may come read now, so that its answer need not wait for that."""
     if not settings.enabled:
         return
-    if why_not(document, offset, invoked=True, known_languages=settings.languages) is None:
+    if why_not(document, offset, invoked=True) is None:
         hole = find_hole(document, offset, around.syntax, settings.without)
         request = _request(hole, document.uri, False, settings, around)
         await warm(replace(request, warms=True))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..fim.document import Document, TextChange
 from ..fim.errors import InputError
+from ..fim.language_ids import language_id
 from ..fim.positions import Position
 from .notebooks import Cell, NotebookChange
 
@@ -227,7 +228,7 @@ def _document(value: object, name: str) -> Document:
     item = _mapping(value, name)
     uri, language, text = (_string(item.get(part), f"{name}.{part}") for part in ("uri", "languageId", "text"))
     version = _integer(item.get("version", 0), f"{name}.version")
-    return Document(uri=uri, version=version, language=language, text=text)
+    return Document(uri=uri, version=version, language=language_id(language), text=text)
 
 
 def _cell(value: object) -> Cell:

@@ -23,7 +23,7 @@ from . import params as read
 from .answers import Answer, Answers, Ask, SelectedItem
 from .engine_care import EngineCare, ManagedEngine
 from .inline_completion import Surroundings, complete_inline, nothing
-from .languages import LanguageNotes, about_language
+from .languages import KnownLanguages, LanguageNotes, about_language
 from .notebooks import Notebooks
 from .on_show import last_shown
 from .outcomes import Outcomes
@@ -66,6 +66,7 @@ class CompletionServer(StrictServer):
         )
         self.shows_progress = self.shows_status = False
         self.language_notes = LanguageNotes()
+        self._looked_at: Document | None = None  # the document that was opened or asked about last
         self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
         self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
@@ -108,13 +109,22 @@ class CompletionServer(StrictServer):
                 answer = await self._answer(ask, session)
         answer = replace(answer, first_line=ask.first_line)
         self._note(answer)
-        if (line := self.language_notes.note(ask, answer, self.settings.languages)) is not None:
+        if (line := self.language_notes.note(ask, answer, self.known_languages)) is not None:
             self.tell(types.MessageType.Info, line)
+        if self._looked_at is not None:
+            self.look_at(self._looked_at)  # again: by now the engine may have said what it knows
         return answer
 
     def look_at(self, document: Document) -> None:
         """Have the status say so if the model does not know this document's language."""
-        self.status.document(document.language, about_language(document.language, self.settings.languages))
+        self._looked_at = document
+        about = about_language(document.language, self.known_languages)
+        self.status.document(document.language, about, self.care.languages)
+
+    @property
+    def known_languages(self) -> KnownLanguages:
+        """The languages of the model and of the settings."""
+        return KnownLanguages(self.care.languages, self.settings.languages)
 
     async def _answer(self, ask: Ask, session: Session) -> Answer:
         session.asked = ask.document
@@ -164,6 +174,7 @@ class CompletionServer(StrictServer):
             snippets=self.project.snippets_for(session.document, offset, off=without),
             offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),
             stands_elsewhere=lambda word: self.project.has_word(word, session.document),
+            model_languages=self.care.learn_languages,
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -245,14 +256,16 @@ class CompletionServer(StrictServer):
         try:
             if bar is not None:
                 await bar.begin()
-            await self.care.start(report)
+            choice = await self.care.start(report)
         except (EngineUnavailable, CheckpointError) as error:
             self.engine_failed(str(error))
             if bar is not None:
                 bar.end("the engine could not be started")
         else:
-            log.info("the engine is ready")
-            self.status.engine("ready")
+            log.info("the engine is ready%s", f", it serves {choice}" if choice else "")
+            if self._looked_at is not None:
+                self.look_at(self._looked_at)
+            self.status.serves(choice)
             if bar is not None:
                 bar.end("ready")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
+from ..fim.language_ids import language_id
 from ..fim.rules import RULES
 from ..fim.types import PolicyName
 
@@ -30,7 +31,7 @@ class Settings:
     budget_ms: float = 300.0
     invoked_budget_ms: float = 2000.0
     min_confidence: float = MIN_CONFIDENCE
-    languages: tuple[str, ...] = ("python",)
+    languages: tuple[str, ...] | None = None
     prose: bool = True
     workspace: bool = True
     exclude: tuple[str, ...] = ()
@@ -127,7 +128,7 @@ def _whole_number(least: int, most: int) -> Callable[[object], int]:
 def _languages(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
         raise ValueError("a list of language ids")
-    return tuple(value)
+    return tuple(dict.fromkeys(map(language_id, value)))
 
 
 def _globs(value: object) -> tuple[str, ...]:
@@ -163,7 +164,11 @@ SETTINGS: Mapping[str, Setting] = {
         "An automatic suggestion is shown only if it is right with at least this probability: a lower one shows more, 0"
         " everything. Suggestions on request are always shown.",
     ),
-    "languages": Setting(_languages, "LSP language ids with automatic suggestions; others get them on request only."),
+    "languages": Setting(
+        _languages,
+        "LSP language ids with automatic suggestions; others get them on request only. null: those that the model was"
+        " taught.",
+    ),
     "prose": Setting(_boolean, "Make automatic suggestions in comments and docstrings too."),
     "workspace": Setting(
         _boolean,

@@ -10,5 +10,5 @@ from ..serving.home import find_home
 
 
 def shared_engine(model: Path | None) -> EngineClient:
-    """A client of the engine for a checkpoint folder (None: the built-in one); nothing is started yet."""
+    """A client of the engine for a checkpoint folder (None: for the best one here); nothing is started yet."""
     return EngineClient(find_home(model))

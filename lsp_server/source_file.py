@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..fim.document import Document
 from ..fim.errors import InputError
-from ..fim.workspace_files import LANGUAGE_BY_SUFFIX
+from ..fim.language_ids import CODE_SUFFIXES, TEXT_SUFFIXES
 
 _MAX_BYTES = 64 * 1024 * 1024
 
@@ -53,7 +53,8 @@ def read_document(path: Path) -> Document:
 def language_of(path: Path) -> str:
     """The LSP language id of a file, by its name's ending."""
     suffix = path.suffix.lower()
-    return LANGUAGE_BY_SUFFIX.get(suffix, suffix.lstrip(".") or "plaintext")
+    known = CODE_SUFFIXES.get(suffix) or TEXT_SUFFIXES.get(suffix)
+    return known or suffix.lstrip(".") or "plaintext"
 
 
 def position_of(document: Document, place: Place) -> tuple[int, int]:

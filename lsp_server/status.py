@@ -41,6 +41,8 @@ class Status:
         self._is_busy = False
         self._latency_ms: float | None = None
         self._model: str | None = None
+        self._languages: tuple[str, ...] | None = None
+        self._choice: str | None = None
         self._unknown_language: str | None = None
         self._about_document = ""
         self._counts: Mapping[str, int] = dict(counts)
@@ -71,6 +73,8 @@ class Status:
             "message": self._message(),
             "latency_ms": self._latency_ms,
             "model": self._model,
+            "languages": None if self._languages is None else list(self._languages),
+            "choice": self._choice,
             "unknown_language": self._unknown_language,
             "snoozed_until_ms": until_ms,
             "counts": dict(self._counts),
@@ -93,14 +97,23 @@ class Status:
         self._engine, self._engine_message = state, message
         self._publish()
 
+    def serves(self, choice: str) -> None:
+        """The engine is ready; choice says which model it serves and why, "" for nothing."""
+        self._choice = choice or None
+        self.engine("ready")
+
     def answered(self, latency_ms: float, model: str, counts: Mapping[str, int]) -> None:
         """A text was answered."""
         self._latency_ms, self._model, self._counts = round(latency_ms, 1), model, dict(counts)
+        if self._choice is not None and not self._choice.startswith(f"{model}: "):
+            self._choice = None  # another engine has started since
         self._engine, self._engine_message = "ready", ""
         self._publish()
 
-    def document(self, language: str, about: str | None) -> None:
-        """A document is opened or asked about; about is one line on its language where the model does not know that."""
+    def document(self, language: str, about: str | None, known: tuple[str, ...] | None) -> None:
+        """A document is opened or asked about; about is one line on its language where the model does not know that.
+        known are the model's languages, None before the engine has said which."""
+        self._languages = known
         self._unknown_language, self._about_document = (None, "") if about is None else (language, about)
         self._publish()
 
@@ -144,7 +157,7 @@ class Status:
         if self._about_document:
             return self._about_document
         if self._latency_ms is None:
-            return self._engine_message or "ready"
+            return self._engine_message or self._choice or "ready"
         return f"{self._model}, last answer in {self._latency_ms:.0f} ms"
 
     def _publish(self) -> None:

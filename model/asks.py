@@ -85,12 +85,29 @@ class Context:
     past: ContextStates | None
 
 
+@dataclass(frozen=True)
+class Extend:
+    """Tokens that follow one another and a context (states of batch 1), read causally. Answered by `Extended`."""
+
+    tokens: tuple[int, ...]
+    states: ContextStates
+
+
+@dataclass(frozen=True)
+class Extended:
+    """What a causal reading of N tokens gives: log-probabilities [N, V] of what follows each, without copies, and the
+    states of these tokens alone."""
+
+    log_probs: Tensor
+    states: ContextStates
+
+
 Branches = Rows | Tree
-Ask = Rows | Tree | Fill | Context
-Reply = Tensor | ContextStates | Denoised
+Ask = Rows | Tree | Fill | Context | Extend
+Reply = Tensor | ContextStates | Denoised | Extended
 T = TypeVar("T")
 Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
-BranchWork = Generator[Rows | Tree | Fill, Any, T]
+BranchWork = Generator[Rows | Tree | Fill | Extend, Any, T]
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class Laid:
         return Laid(self.tokens.to(device), self.depths.to(device), self.before.to(device), sees, self.is_canvas)
 
 
-def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context]:
+def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context | Extend]:
     """The asks, for a runner that answers no `Fill`. Raises TypeError where there is one."""
     answered = [ask for ask in asks if not isinstance(ask, Fill)]
     if len(answered) < len(asks):

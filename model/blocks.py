@@ -5,6 +5,7 @@ learnt multiple of the previous token's); published bodies may have neither, and
 (`DenoiserConfig`). Letters as in `denoiser`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .config import DenoiserConfig
 
+N_TURNS_KEPT, N_TURNS_SLOWED = 32, 1  # YaRN's own bounds, which Qwen's published settings keep
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [B, K, S, E] -> [B, H, N, E]
 
 
@@ -30,11 +32,49 @@ class LayerStates:
     raw: Tensor
 
 
-def rotary(positions: Tensor, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary(positions: Tensor, head_size: int, theta: float, stretch: "Stretch | None" = None) -> tuple[Tensor, Tensor]:
     """Cosines and sines [..., E/2] of rotary embeddings for integer positions [...] (Su et al. 2021)."""
     exponents = torch.arange(0, head_size, 2, device=positions.device, dtype=torch.float32) / head_size
-    angles = positions.float().unsqueeze(-1) * theta**-exponents
-    return angles.cos(), angles.sin()
+    frequencies = theta**-exponents
+    if stretch is None:
+        angles = positions.float().unsqueeze(-1) * frequencies
+        return angles.cos(), angles.sin()
+    angles = positions.float().unsqueeze(-1) * (frequencies * stretch.shares(head_size, theta, positions.device))
+    return angles.cos() * stretch.temperature, angles.sin() * stretch.temperature
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rotary embeddings for contexts scale times as long as the n_context tokens trained on (Peng et al. 2023, "YaRN").
+
+    Pairs that turn often within n_context stay as they are, those that turn less than once are slowed down scale times.
+    """
+
+    scale: float
+    n_context: int
+
+    @property
+    def temperature(self) -> float:
+        """What queries and keys are multiplied by: attention over more tokens has to be as sharp as before."""
+        return 0.1 * math.log(self.scale) + 1
+
+    def shares(self, head_size: int, theta: float, device: torch.device) -> Tensor:
+        """What share [E/2] of its frequency each pair keeps."""
+        first = max(math.floor(self._pair(N_TURNS_KEPT, head_size, theta)), 0)
+        last = min(math.ceil(self._pair(N_TURNS_SLOWED, head_size, theta)), head_size - 1)
+        pairs = torch.arange(head_size // 2, device=device, dtype=torch.float32)
+        slowed = ((pairs - first) / max(last - first, 0.001)).clamp(0, 1)
+        return slowed / self.scale + (1 - slowed)
+
+    def _pair(self, n_turns: float, head_size: int, theta: float) -> float:
+        """The pair that turns n_turns times within n_context tokens, as a real number."""
+        return head_size * math.log(self.n_context / (n_turns * 2 * math.pi)) / (2 * math.log(theta))
+
+
+def rotations(positions: Tensor, config: DenoiserConfig) -> tuple[Tensor, Tensor]:
+    """`rotary` as a model has it."""
+    stretch = Stretch(config.rope_scale, config.n_context) if config.rope_scale > 1 else None
+    return rotary(positions, config.head_size, config.rope_theta, stretch)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

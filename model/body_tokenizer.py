@@ -16,12 +16,12 @@ from tokenizers import Tokenizer
 
 from ..fim.errors import CheckpointError
 from .folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
+from .piece_boundaries import PieceBoundaries
 from .tokenizer import LONE_SURROGATE, Special, byte_characters, panics_as_errors
 from .tokenizer_rules import harmless, is_token_id
 
 MAX_SPECIALS = 10_000
-MAX_HEALED = 48  # bytes of a piece that is healed; a longer one stays as it is
-_PROBE = "x):\n    y"
+_PROBE = "x):\n    y's  é\t😀\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Marks:
 
     end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
     repository before a repository's name, where the model has such marks. specials are all ids that are no text.
+    suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
     """
 
     prefix: int
@@ -40,6 +41,7 @@ class Marks:
     specials: tuple[int, ...]
     file: int | None = None
     repository: int | None = None
+    suffix_first: bool = False
 
     @classmethod
     def of(cls, value: object, vocab_size: int) -> "Marks":
@@ -57,16 +59,23 @@ class Marks:
         file, repository = (
             None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
         )
-        both = (mark for mark in (file, repository) if mark is not None)
+        suffix_first, ends = value.get("suffix_first", False), ids("ends")
+        if not isinstance(suffix_first, bool):
+            raise TypeError("suffix_first of marks must be true or false")
+        both = [mark for mark in (file, repository) if mark is not None]
+        infilling = {one["prefix"], one["suffix"], one["middle"]}
+        if len(infilling) < 3 or infilling & {one["end"], *ends, *both}:
+            raise ValueError("two marks have the same id")
         return cls(
             prefix=one["prefix"],
             suffix=one["suffix"],
             middle=one["middle"],
             end=one["end"],
-            ends=ids("ends"),
-            specials=tuple(sorted({*ids("specials"), *one.values(), *both})),
+            ends=ends,
+            specials=tuple(sorted({*ids("specials"), *one.values(), *ends, *both})),
             file=file,
             repository=repository,
+            suffix_first=suffix_first,
         )
 
 
@@ -82,15 +91,21 @@ class BodyTokenizer:
     def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
         self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
-        bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
+        self._boundaries = PieceBoundaries(plain)
+        characters = {ord(character): byte for byte, character in byte_characters().items()}
         specials = set(marks.specials)
+        pieces = {piece: i for piece, i in plain.get_vocab(with_added_tokens=False).items() if i not in specials}
+        if strange := set(map(ord, set("".join(pieces)))) - characters.keys():
+            raise KeyError(chr(min(strange)))
         self._bytes = [b""] * vocab_size
-        for piece, i in plain.get_vocab(with_added_tokens=False).items():
-            if i in specials:
-                continue
+        for piece, i in pieces.items():
             if i >= vocab_size:
                 raise ValueError(f"it has a token {i:,}, but the model only {vocab_size:,}")
-            self._bytes[i] = b"".join(bytes_of[c] for c in piece)
+            self._bytes[i] = piece.translate(characters).encode("latin-1")
+        if not {bytes([byte]) for byte in range(256)} <= set(self._bytes):
+            raise ValueError("some bytes have no token")
+        if self.decode(self.encode(_PROBE)) != _PROBE:
+            raise ValueError("text does not come back as it went in")
 
     @property
     def text_ids(self) -> list[int]:
@@ -126,40 +141,15 @@ class BodyTokenizer:
         return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
 
     def last_boundary(self, text: str) -> int:
-        """The offset behind or before the last line break, where a new piece surely begins; 0 without one."""
-        at = text.rfind("\n")
-        if at < 0 or self._cuts is None:
-            return 0
-        if self._cuts == "behind":
-            return at + 1
-        while at > 0 and text[at - 1].isspace():
-            at -= 1
-        return at
-
-    @cached_property
-    def _cuts(self) -> str | None:
-        """Whether a piece begins behind each line break, before it, or neither is sure."""
-        ends = {end for _, (_, end) in self._pieces(_PROBE)}
-        return "behind" if _PROBE.index("\n") + 1 in ends else "before" if _PROBE.index("\n") in ends else None
-
-    def _pieces(self, text: str) -> list[tuple[str, tuple[int, int]]]:
-        assert self._plain.pre_tokenizer is not None
-        return self._plain.pre_tokenizer.pre_tokenize_str(text)
+        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
+        return self._boundaries.last_boundary(text)
 
     def open_piece(self, text: str) -> str:
-        """The end of text that the next character may change the tokens of: its last piece.
+        """The end of text that what follows may change the tokens of.
 
-        A word in the making, blanks, a bracket that may be closed at once, a line break that others may follow. Where
-        it is dropped and the answer begins with it again, the model sees only tokens as it was taught them.
+        Where it is dropped and the answer begins with it again, the model sees only tokens as it was taught them.
         """
-        start = self.last_boundary(text)
-        if start == len(text):
-            start = self.last_boundary(text[:-1])
-        pieces = self._pieces(text[start:])
-        if not pieces:
-            return ""
-        piece = text[start + pieces[-1][1][0] :]
-        return piece if len(piece.encode("utf-8", "replace")) <= MAX_HEALED else ""
+        return self._boundaries.open_end(text)
 
     @cached_property
     def _sorted(self) -> tuple[list[bytes], list[int]]:
@@ -182,6 +172,19 @@ class BodyTokenizer:
         shorter = (rest[:n] for n in range(1, len(rest)))
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
+
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {self._bytes[i]: i for i in reversed(self.text_ids)}
+
+    def spelt(self, data: bytes) -> list[int]:
+        """Tokens that spell data, the longest first; data may begin or end inside a character."""
+        found: list[int] = []
+        while data:
+            piece = next(data[:n] for n in range(len(data), 0, -1) if data[:n] in self._ids)
+            found.append(self._ids[piece])
+            data = data[len(piece) :]
+        return found
 
     @classmethod
     def load(cls, path: Path, marks: Marks, vocab_size: int) -> "BodyTokenizer":

@@ -18,7 +18,7 @@ from ..kernels.canvas_attention import canvas_attention
 from ..kernels.commit import commit as commit_sure
 from ..kernels.mixture_head import mixture_head
 from ..kernels.norm_rope import norm_rope
-from .blocks import Block, Norm, rotary
+from .blocks import Block, Norm, rotations
 from .canvas_tokens import CanvasTokens
 from .copy_head import Matches
 from .denoise import commit, ends_text, first_stops
@@ -152,7 +152,7 @@ class CanvasLoop:
         """Last hidden states [B, L, D]."""
         c, b, held = self.model.config, self.n_rows, self.buffers
         lengths, table = held.lengths[:b], held.page_table[:b]
-        cos, sin = rotary(lengths.unsqueeze(1) + self._place, c.head_size, c.rope_theta)  # [B, L, E / 2]
+        cos, sin = rotations(lengths.unsqueeze(1) + self._place, c)  # [B, L, E / 2]
         x = self.model.branch_inputs(self.canvas, self._is_causal)
         for i, block in enumerate(self.model.blocks):
             assert isinstance(block, Block)

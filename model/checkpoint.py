@@ -1,6 +1,7 @@
 """Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
 import hashlib
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import Denoiser
 from .folder_files import excerpt
+from .languages import PYTHON, languages_of
 from .prefixes import PrefixRanker
 from .ranker import Ranker
 from .stored import (
@@ -42,7 +44,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
-    were fitted to it, if they were, and the SHA-256 of the weights that it is the mean of, if it is one."""
+    were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, the languages that
+    it completes by itself, and the mapped file in which its weights lie."""
 
     name: str
     config: DenoiserConfig
@@ -52,6 +55,8 @@ class Checkpoint:
     ranker: Ranker | None = None
     prefix_ranker: PrefixRanker | None = None
     averaged_from: tuple[str, ...] = ()
+    languages: tuple[str, ...] = PYTHON
+    mapped: mmap.mmap | None = None
 
     @cached_property
     def model(self) -> Denoiser:
@@ -59,6 +64,11 @@ class Checkpoint:
         model = Denoiser(self.config)
         model.load_state_dict(_tensors(self.weights), assign=True)
         return model.eval()
+
+    def give_pages_back(self) -> None:
+        """Hold nothing of the weights' file in memory until it is read again: a runtime has packed what it needs."""
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
     @property
     def own_tokenizer(self) -> CodeTokenizer:
@@ -104,7 +114,8 @@ def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
 def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()) -> None:
     """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
+    for file in (CONFIG, WEIGHTS):  # mapped weights, which an engine may serve, are left as they are
+        (folder / file).unlink(missing_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for key, weight in rounded(weights_of(model)).items():
         if isinstance(weight, Int8Matrix):
@@ -134,6 +145,8 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         ranker=_fitted(stored, "ranker", Ranker),
         prefix_ranker=_fitted(stored, "prefix_ranker", PrefixRanker),
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
+        languages=languages_of(stored.config),
+        mapped=stored.mapped,
     )
 
 

@@ -10,7 +10,7 @@ N_MATCH_CLASSES = len(MATCH_BOUNDS) + 1
 N_MATCH_GAPS = 8  # masked tokens between a match and the position asked; more count as one less than this
 MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
 MAX_LAYERS = 1_000
-REALS = frozenset({"rope_theta", "norm_eps"})
+REALS = frozenset({"rope_theta", "norm_eps", "rope_scale"})
 FLAGS = ("marks_middle", "copies_matches", "qk_norm", "qkv_bias", "token_shift", "copies", "canvases", "tied")
 
 
@@ -39,7 +39,8 @@ class DenoiserConfig:
     Published bodies lack parts that our own models have, and have others: qk_norm, queries and keys are normalised per
     head; qkv_bias, queries, keys and values have biases; token_shift, they take a share of the previous token's;
     copies, there is a copy head (else copy_size is 0); canvases, it was taught to fill masks; tied, the output head is
-    the embedding.
+    the embedding. rope_scale above 1 stretches rotary embeddings (YaRN): contexts may be that many times as long as
+    n_context.
     """
 
     vocab_size: int
@@ -53,6 +54,7 @@ class DenoiserConfig:
     n_context: int
     n_canvas: int
     rope_theta: float = 10_000.0
+    rope_scale: float = 1.0
     norm_eps: float = 1e-6
     marks_middle: bool = False
     copies_matches: bool = False
@@ -70,8 +72,15 @@ class DenoiserConfig:
             raise ValueError("a model without a copy head has copy_size 0 and no copies_matches")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key heads evenly")
+        if self.rope_scale < 1:
+            raise ValueError(f"rope_scale must be at least 1, not {self.rope_scale}")
         if self.head_size % 2:
             raise ValueError(f"rotary embeddings need an even head_size, not {self.head_size}")
+
+    @property
+    def n_context_scaled(self) -> int:
+        """The longest context that the model can read, in tokens."""
+        return int(self.n_context * self.rope_scale)
 
     @property
     def qkv_width(self) -> int:

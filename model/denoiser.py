@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .blocks import PLAIN, Block, BlockPasses, LayerStates, Norm, Place, rotary
+from .blocks import PLAIN, Block, BlockPasses, LayerStates, Norm, Place, rotations
 from .config import DenoiserConfig
 from .copy_head import CopyHead, Matches, NoCopies
 from .matches import context_matches
@@ -136,7 +136,7 @@ class Denoiser(nn.Module):
         n_past = 0 if past is None else past.n_tokens
         n = tokens.shape[1]
         positions = torch.arange(n_past, n_past + n, device=tokens.device)
-        cos, sin = rotary(positions, self.config.head_size, self.config.rope_theta)
+        cos, sin = rotations(positions, self.config)
         mask = passes.context_mask(n, tokens.device) if past is None else None
         if past is not None and n > 1:
             mask = positions.unsqueeze(1) >= torch.arange(n_past + n, device=tokens.device)  # [N, T]
@@ -177,7 +177,7 @@ class Denoiser(nn.Module):
             anchors = torch.full((b, m), n_context - 1, device=device)
         mask = None if is_whole else passes.branch_mask(anchors, is_causal, n_context, n)
         positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, L]
-        cos, sin = rotary(positions.view(b, 1, m * n), self.config.head_size, self.config.rope_theta)
+        cos, sin = rotations(positions.view(b, 1, m * n), self.config)
         x = self.branch_inputs(canvases.view(b, m * n), is_causal.repeat_interleave(n, dim=1))
         place = Place(cos, sin, mask, anchors, n)
         for block, layer in zip(self.blocks, states.layers, strict=True):

@@ -1,46 +1,40 @@
 """One request on its way: drafts are verified, canvases denoised, and the best candidate becomes the answer.
 
 Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
-(`line_start`); the context is run (or found in the cache); drafts
-from the file are verified in one causal pass, and a sure one is the answer at once; else canvases are denoised, one of
-open length and, on request, some of the likeliest lengths beside it; what comes out is verified too, and the ranker
+(`line_start`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
+sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
 decides. Knows tensors and texts; knows no sockets and no editor.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-
-import torch
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ..fim.budget import Budget, no_ceiling
 from ..fim.line_breaks import with_lf
 from ..fim.types import CompletionRequest, FinishReason
 from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer, indented
-from .asks import BranchWork, Denoised, Fill, Rows, Work
-from .candidates import Candidate, drafts_for, merged, with_cuts
+from .asks import BranchWork, Work
+from .body_tokenizer import BodyTokenizer
+from .candidates import N_DRAFT_TOKENS, Candidate, drafts_for, merged, with_cuts
 from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
-from .decodings import DECODINGS, DEFAULT_POLICY, Decoding
-from .denoise import denoise, grown, ignore, predict, would_be_late
+from .denoise import would_be_late
 from .denoiser import ContextStates
+from .effort import Effort
+from .healing import healing_of
 from .line_start import NONE, Indentation, indentation, with_prefix
 from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
+from .recent import Recent
 from .row import Row
 from .tokenizer import TextTokenizer
 from .tracing import Tracer
-from .verification import Verified, verify
+from .verification import Verified, verify, written
+from .writing import Writing
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
-CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
-MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 SURE = 0.8  # a draft this likely is shown without denoising
-KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
 @dataclass
@@ -58,29 +52,31 @@ class Filling:
     is_cancelled: Callable[[], bool]
     ceiling: Callable[[], int | None] = no_ceiling
     fills_whole: bool = False  # whether what runs the model answers `Fill`
-    n_forwards: int = 0
+    n_draft_tokens: int = N_DRAFT_TOKENS
+    recent: Recent = field(default_factory=Recent)
     n_cached: int = 0
-    timings_ms: dict[str, float] = field(default_factory=lambda: {"prefill": 0.0, "denoise": 0.0, "verify": 0.0})
 
     def __post_init__(self) -> None:
-        self.tracer = Tracer(self.tokenizer, self.tokens)
+        self.healing = healing_of(self.tokenizer, with_lf(self.request.hole.prefix))
+        self.tracer = Tracer(self.tokenizer, self.tokens, self.healing)
         self._verify_s = 0.0
-        self.budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
+        budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
+        self.effort = Effort(budget, self.is_cancelled, self.ceiling)
         n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         self.n_open = min(n_open, N_TOKENS_BLOCK)
         self.context = self.context_of(self.request)
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether candidates compete, so that the causal head must judge them."""
-        return self.request.drafts > 0 or self.request.lengths > 1
+        self.writing = Writing(
+            config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
+            healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
+            recent=self.recent,
+        )  # fmt: skip
 
     def answer(self) -> Work[Answer]:
         """The work, to its end."""
         if self.is_cancelled():
             return CANCELLED
         begins = yield from self._indentation()
-        with self._clock("prefill"):
+        with self.effort.clock("prefill"):
             states, n_cached = yield from self.cache.states(self.context)
         self.n_cached = n_cached if begins.n_cached is None else begins.n_cached
         if self.request.warms:
@@ -90,7 +86,9 @@ class Filling:
 
     def _indentation(self) -> Work[Indentation]:
         """What the line begins with where nothing stands on it yet; from then on that counts as typed."""
-        with self._clock("prefill"):
+        if isinstance(self.tokenizer, BodyTokenizer):  # the line break is healed
+            return NONE
+        with self.effort.clock("prefill"):
             begins = yield from indentation(self.request, self.context_of, self.cache, self.tokens, self.tokenizer)
         if begins is not NONE:
             self.tracer.indent = begins.text
@@ -118,131 +116,26 @@ class Filling:
         request = self.request
         if not request.drafts:
             return []
-        fitting = drafts_for(request, self.n_open, self.tokenizer)
+        fitting = drafts_for(request, self.n_open, self.healing, self.n_draft_tokens)
         if not fitting or not self._may_verify(states):
             return []
         verified = yield from self._verify(states, fitting)
-        return judge(*with_cuts(fitting, verified, self.tokens, self.tokenizer), self.ranker)
+        return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
     def denoised(self, states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
-        """What canvases turn into: the one of masks and open length first, then those of set length and mended drafts.
-
-        Only the first goes on when it is full.
-        """
-        longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
-        n_canvas = min(self.n_open, longest)
-        if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
-            n_canvas = min(self.n_open, self.config.n_canvas)
-        canvases = torch.full((1, n_canvas), self.tokens.mask)
-        is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
-        if is_more and not self.request.hole.multiline and self.budget.max_evaluations > self.n_forwards + 1:
-            canvases = yield from self._canvases(states, canvases, judged)
-        rows = [Row("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
-        rows = yield from self._filled(states, canvases, rows)
-        n_left = self.n_open - n_canvas
-        while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
-            n_canvas = min(n_left, longest)
-            if self.is_cancelled():
-                rows[0].finish_reason = "cancelled"
-                break
-            with self._clock("prefill"):
-                longer, _ = yield from self.cache.states([*self.context, *rows[0].tokens])
-            rows[:1] = yield from self._filled(longer, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
-            n_left -= n_canvas
-        for row in rows:
-            row.cut()
-        return rows
-
-    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
-        """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
-
-        One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
-        """
-        n = canvas.shape[1]
-        drafts = [j.candidate.tokens for j in judged if len(j.candidate.tokens) < n][: self.request.mends]
-        rows = canvas.repeat(1 + len(drafts), 1)
-        for row, draft in zip(rows[1:], drafts, strict=True):
-            row[: len(draft)] = torch.tensor(draft)
-            row[len(draft) :] = self.tokens.end
-        with self._clock("denoise"):
-            log_probs = self.tokens.allowed((yield Rows(rows, states)))
-        self.n_forwards += 1
-        likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
-        mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
-        doubtful = [row for row in mended if bool((row == self.tokens.mask).any())]
-        return torch.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
-
-    def _of_length(self, canvas: Tensor, log_probs: Tensor) -> list[Tensor]:
-        """Copies of canvas [L] that end after the likeliest numbers of tokens, by the end's marginals in log_probs."""
-        ends = log_probs.masked_fill(~self.tokens.stops, float("-inf")).logsumexp(dim=-1).exp()  # [L]
-        goes_on = torch.cat((torch.ones(1), (1 - ends).cumprod(dim=-1)[:-1]))
-        first_end = (ends * goes_on)[1:]  # an empty answer needs no canvas
-        rows = []
-        for index in first_end.topk(min(self.request.lengths - 1, len(first_end))).indices.tolist():
-            row = canvas.clone()
-            row[index + 1 :] = self.tokens.end
-            rows.append(row)
-        return rows
-
-    def _filled(self, states: ContextStates, canvas: Tensor, rows: list[Row]) -> BranchWork[list[Row]]:
-        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to."""
-        if self.budget.spent(self.n_forwards):
-            return [replace(row, finish_reason="budget") for row in rows]
-        decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
-        n_left = self.budget.max_evaluations - self.n_forwards
-        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline
-        n_steps = min(n_left, STEPS_LINE) if is_short else n_left
-        rest = Budget(deadline_s=self.budget.deadline_s, max_evaluations=n_steps, ceiling=self.ceiling)
-        with self._clock("denoise"):
-            if self.fills_whole and decoding.threshold is not None and not self.request.trace:
-                most = min(canvas.shape[1], n_steps, self.ceiling() or n_steps)
-                result = yield Fill(
-                    canvas, states, self.tokens, decoding.threshold, most, self.is_cancelled, rest.deadline_s
-                )
-                assert isinstance(result, Denoised)
-            else:
-                result = yield from self._stepwise(states, canvas, decoding, rest, rows)
-        self.n_forwards += result.steps
-        if result.steps == n_steps < n_left and not self.budget.expired():  # as many as it was meant to take
-            result = replace(result, ended="filled")
-        return [self._with(row, result, i) for i, row in enumerate(rows)]
-
-    def _stepwise(
-        self, states: ContextStates, canvas: Tensor, decoding: Decoding, rest: Budget, rows: list[Row]
-    ) -> BranchWork[Denoised]:
-        on_step = ignore
-        if self.request.trace:
-            on_step = self.tracer.watching(rows[0].tokens, self.n_forwards, self.timings_ms["denoise"])
-        return (
-            yield from denoise(
-                states, canvas, self.tokens, decoding.policy, rest, self.is_cancelled, on_step,
-                decoding.predict if len(canvas) == 1 else predict, rows,
-            )
-        )  # fmt: skip
-
-    def _with(self, row: Row, result: Denoised, i: int) -> Row:
-        """The row and what its canvas came to, left of the first mask or end."""
-        canvas, log_probs = result.canvas[i], result.log_probs[i]
-        n_before = len(row.tokens)
-        row = grown(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
-        at = len(row.tokens) - n_before
-        if at < len(canvas) and canvas[at] == self.tokens.end:
-            row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there
-        if result.ended != "filled":
-            row.finish_reason = result.ended
-        elif bool(self.tokens.stops[canvas].any()):
-            row.finish_reason = "stop"
-        return row
+        """What the model itself writes, the row of open length first."""
+        return self.writing.rows(self.context, states, judged)
 
     def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
-        if free.finish_reason == "cancelled" or not (self.is_verified and self._may_verify(states)):
+        may_verify = not self.config.canvases or self._may_verify(states)
+        if free.finish_reason == "cancelled" or not (self.writing.is_verified and may_verify):
             sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._from(judged, "stop")
-            self._trace(free.tokens)
-            text = self.tokenizer.decode(free.tokens)
+            self._trace(self.kept(free))
+            text = self.text_of(free)
             return Answer(
                 text=text,
                 n_tokens=len(free.tokens),
@@ -253,7 +146,7 @@ class Filling:
             )
         judged = yield from self._judge(states, judged, rows)
         best = judged[0].candidate.text
-        row = next((row for row in rows if self._text_of(row) == best), Row(finish_reason="stop"))
+        row = next((row for row in rows if self.text_of(row) == best), Row(finish_reason="stop"))
         return self._from(judged, row.finish_reason)
 
     def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[list[Judged]]:
@@ -264,8 +157,8 @@ class Filling:
                 *(j.candidate for j in judged),
                 *(
                     Candidate(
-                        text=self._text_of(row),
-                        tokens=tuple(self._kept(row)),
+                        text=self.text_of(row),
+                        tokens=tuple(self.kept(row)),
                         n_canvases=1,
                         canvas_log_prob=row.log_prob,
                     )
@@ -273,48 +166,46 @@ class Filling:
                 ),
             ]
         )
+        if not self.config.canvases:  # the causal head wrote the rows
+            for row in rows:
+                verified.setdefault(self.text_of(row), written(row, self.kept(row), self.tokens))
         new = [candidate for candidate in found if candidate.text not in verified]
         if new:
             verified |= {c.text: v for c, v in zip(new, (yield from self._verify(states, new)), strict=True)}
-        found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.tokenizer)
+        found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.healing)
         return judge(found, scores, self.ranker)
 
-    def _kept(self, row: Row) -> list[int]:
-        """The row's tokens up to the first one that ends the text."""
-        at = next((i for i, token in enumerate(row.tokens) if bool(self.tokens.stops[token])), len(row.tokens))
-        return row.tokens[:at]
+    def kept(self, row: Row) -> list[int]:
+        """The row's tokens up to the first one that ends the text, and what that says before a line break."""
+        for i, token in enumerate(row.tokens):
+            if i >= row.n_opening and bool(self.tokens.stops[token]):
+                return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
+        return row.tokens
 
-    def _text_of(self, row: Row) -> str:
-        return self.tokenizer.decode(self._kept(row))
+    def text_of(self, row: Row) -> str:
+        """The text that a row comes to."""
+        return self.healing.text_of(self.kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:
         """Whether there is something to verify against, and time for it, as far as the last time tells."""
-        is_late = self.budget.spent(self.n_forwards) or would_be_late(self.budget, self._verify_s)
+        is_late = self.effort.is_spent() or would_be_late(self.effort.budget, self._verify_s)
         return not (states.n_tokens < 2 or is_late or self.is_cancelled())
 
     def _verify(self, states: ContextStates, candidates: list[Candidate]) -> BranchWork[list[Verified]]:
-        before_ms = self.timings_ms["verify"]
-        with self._clock("verify"):
-            self.n_forwards += 1
-            verified = yield from verify(states, [c.tokens for c in candidates], self.tokens)
-        self._verify_s = (self.timings_ms["verify"] - before_ms) / 1000
+        before_ms = self.effort.timings_ms["verify"]
+        with self.effort.clock("verify"):
+            self.effort.n_forwards += 1
+            verified = yield from verify(states, [c.tokens for c in candidates], self.tokens, self.healing)
+        self._verify_s = (self.effort.timings_ms["verify"] - before_ms) / 1000
         return verified
 
     def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
         self._trace(judged[0].candidate.tokens)
-        judged = with_prefixes(judged, self.prefix_ranker, self.tokenizer, CursorFacts.of(self.request.hole))
+        judged = with_prefixes(judged, self.prefix_ranker, self.healing, CursorFacts.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:
         """Let the trace end with what was chosen."""
         if self.request.trace:
-            elapsed_ms = self.timings_ms["denoise"] + self.timings_ms["verify"]
-            self.tracer.choose(chosen, self.n_forwards, elapsed_ms)
-
-    @contextmanager
-    def _clock(self, name: str) -> Iterator[None]:
-        start_s = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings_ms[name] += 1000 * (time.monotonic() - start_s)
+            elapsed_ms = self.effort.timings_ms["denoise"] + self.effort.timings_ms["verify"]
+            self.tracer.choose(chosen, self.effort.n_forwards, elapsed_ms)

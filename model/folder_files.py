@@ -5,8 +5,10 @@ is read, so that a pipe, a device or a sparse file of terabytes costs neither ti
 leads to: caches keep weights in one place and link to them. What a file says is quoted only through `excerpt`.
 """
 
+import hashlib
 import io
 import json
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -82,6 +84,29 @@ def read_file(path: Path, max_bytes: int) -> bytes:
             raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
         except MemoryError:
             raise CheckpointError(f"{path} does not fit in memory: close something") from None
+
+
+def map_file(path: Path, max_bytes: int) -> mmap.mmap:
+    """All of a file as memory of our own that the system reads when it is touched. Raises CheckpointError.
+
+    It counts as writeable, which runtimes want of what they share; the file stays as it is.
+    """
+    with open_file(path, max_bytes) as stream:
+        check_memory(path, 2 * os.fstat(stream.fileno()).st_size)  # what a runtime makes of it, too
+        try:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CheckpointError(f"{path} cannot be read: {excerpt(reason)}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises CheckpointError."""
+    with open_file(path, None) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:

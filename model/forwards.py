@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
-from .blocks import Block, Tail, rotary
+from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
+from .blocks import Block, Tail, rotations
 from .copy_head import CopyHead, NoCopies
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
 
@@ -42,18 +42,29 @@ class ModelRunner:
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
         asks = no_fill(asks)
-        branches = [ask for ask in asks if not isinstance(ask, Context)]
+        branches = [ask for ask in asks if isinstance(ask, Rows | Tree)]
         answers = iter(run_branches(self.model, branches) if branches else [])
         return [
-            self._states(ask)
+            next(answers).to(ask.tokens.device if isinstance(ask, Rows) else "cpu")
+            if isinstance(ask, Rows | Tree)
+            else self._states(ask)
             if isinstance(ask, Context)
-            else next(answers).to(ask.tokens.device if isinstance(ask, Rows) else "cpu")
+            else self._extended(ask)
             for ask in asks
         ]
+
+    def _extended(self, ask: Extend) -> Extended:
+        hidden, states = self.model.context(_line(ask).to(self.model.embedding.weight.device), ask.states)
+        log_probs = F.log_softmax(self.model.vocabulary_logits(hidden[0]).float(), dim=-1)
+        return Extended(log_probs.cpu(), newest(states, len(ask.tokens)))
 
     def _states(self, ask: Context) -> ContextStates:
         _, states = self.model.context(ask.tokens.to(self.model.embedding.weight.device), ask.past)
         return newest(states, ask.tokens.shape[1])
+
+
+def _line(ask: Extend) -> Tensor:
+    return torch.tensor([ask.tokens])
 
 
 def drive(run: Runner, work: Work[T]) -> T:
@@ -103,7 +114,7 @@ def packed_hidden(model: Denoiser, asks: Sequence[Branches], lines: Sequence[Lai
 
 
 def _tail(model: Denoiser, line: Laid, n_context: int) -> Tail:
-    cos, sin = rotary(n_context + line.depths, model.config.head_size, model.config.rope_theta)
+    cos, sin = rotations(n_context + line.depths, model.config)
     mask = None if line.sees is None else F.pad(line.sees, (n_context, 0), value=True)
     return Tail(cos, sin, mask, line.before)
 

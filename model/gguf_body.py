@@ -3,7 +3,7 @@
 Architectures llama, qwen2 and qwen3. It reads no numbers but for a comparison of embedding and head.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,8 +110,7 @@ def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
 
 def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[str, tuple[Part, ...]]:
     """Where each weight stands. Raises CheckpointError for a tensor that is missing or has another shape."""
-    width, ffn, head_size, vocab = config.width, config.ffn_width, config.head_size, config.vocab_size
-    q, kv = config.n_heads * head_size, config.n_kv_heads * head_size
+    width, vocab = config.width, config.vocab_size
     is_paired = architecture == "llama"
 
     def part(name: str, *size: int, heads: int = 0) -> Part:
@@ -119,29 +118,7 @@ def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[
         if tensor is None or tensor.shape != size:
             found = "is missing" if tensor is None else f"has the shape {tensor.shape}, not {size}"
             raise file.refused(f"its tensor {name} {found}: copy or download it again")
-        return Part(tensor, _unpaired(heads, head_size) if heads and is_paired else None)
-
-    def block(i: int) -> Iterator[tuple[str, tuple[Part, ...]]]:
-        at = f"blk.{i}."
-        yield "attention_norm.weight", (part(f"{at}attn_norm.weight", width),)
-        yield (
-            "attention.qkv.weight",
-            (
-                part(f"{at}attn_q.weight", q, width, heads=config.n_heads),
-                part(f"{at}attn_k.weight", kv, width, heads=config.n_kv_heads),
-                part(f"{at}attn_v.weight", kv, width),
-            ),
-        )
-        if config.qkv_bias:
-            sizes = {"q": q, "k": kv, "v": kv}
-            yield "attention.qkv.bias", tuple(part(f"{at}attn_{x}.bias", n) for x, n in sizes.items())
-        if config.qk_norm:
-            for x in ("q", "k"):
-                yield f"attention.{x}_norm.weight", (part(f"{at}attn_{x}_norm.weight", head_size),)
-        yield "attention.out.weight", (part(f"{at}attn_output.weight", width, q),)
-        yield "ffn_norm.weight", (part(f"{at}ffn_norm.weight", width),)
-        yield "ffn.gate_up.weight", tuple(part(f"{at}ffn_{x}.weight", ffn, width) for x in ("gate", "up"))
-        yield "ffn.down.weight", (part(f"{at}ffn_down.weight", width, ffn),)
+        return Part(tensor, _unpaired(heads, config.head_size) if heads and is_paired else None)
 
     same = [name for name in (EMBEDDING, HEAD) if name in file.tensors] if config.tied else [EMBEDDING]
     finest = max(same, key=lambda name: file.tensors[name].row_bytes)
@@ -149,8 +126,34 @@ def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[
     if not config.tied:
         found["head.weight"] = (part(HEAD, vocab, width),)
     for i in range(config.n_layers):
-        found |= {f"blocks.{i}.{name}": parts for name, parts in block(i)}
+        found |= {f"blocks.{i}.{name}": parts for name, parts in _block(part, i, config)}
     return found
+
+
+def _block(part: Callable[..., Part], i: int, config: DenoiserConfig) -> Iterator[tuple[str, tuple[Part, ...]]]:
+    """The names of one block's weights, and where they stand."""
+    width, ffn, head_size = config.width, config.ffn_width, config.head_size
+    q, kv = config.n_heads * head_size, config.n_kv_heads * head_size
+    at = f"blk.{i}."
+    yield "attention_norm.weight", (part(f"{at}attn_norm.weight", width),)
+    yield (
+        "attention.qkv.weight",
+        (
+            part(f"{at}attn_q.weight", q, width, heads=config.n_heads),
+            part(f"{at}attn_k.weight", kv, width, heads=config.n_kv_heads),
+            part(f"{at}attn_v.weight", kv, width),
+        ),
+    )
+    if config.qkv_bias:
+        sizes = {"q": q, "k": kv, "v": kv}
+        yield "attention.qkv.bias", tuple(part(f"{at}attn_{x}.bias", n) for x, n in sizes.items())
+    if config.qk_norm:
+        for x in ("q", "k"):
+            yield f"attention.{x}_norm.weight", (part(f"{at}attn_{x}_norm.weight", head_size),)
+    yield "attention.out.weight", (part(f"{at}attn_output.weight", width, q),)
+    yield "ffn_norm.weight", (part(f"{at}ffn_norm.weight", width),)
+    yield "ffn.gate_up.weight", tuple(part(f"{at}ffn_{x}.weight", ffn, width) for x in ("gate", "up"))
+    yield "ffn.down.weight", (part(f"{at}ffn_down.weight", width, ffn),)
 
 
 def _unpaired(n_heads: int, head_size: int) -> np.ndarray:

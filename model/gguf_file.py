@@ -223,17 +223,17 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, start: int, n_bytes: i
     """A tensor, if it lies in a file of n_bytes and can be read. Raises ValueError."""
     known = {each.value: each for each in GGMLQuantizationType}
     quantisation = known.get(kind)
-    if quantisation not in QUANTISATIONS:
+    if quantisation is None or quantisation not in QUANTISATIONS:
         called = quantisation.name if quantisation else f"number {kind}"
         readable = ", ".join(sorted(each.name for each in QUANTISATIONS))
         raise ValueError(f"{name!r} is quantised as {called}: take a file in one of {readable}")
+    n_columns = shape[-1]
     if len(shape) > 2 or not all(shape):
         raise ValueError(f"{name!r} has the shape {shape}, and only vectors and matrices are read")
     n_in_block, block_bytes = GGML_QUANT_SIZES[quantisation]
-    if shape[-1] % n_in_block:
-        raise ValueError(f"{name!r} has rows of {shape[-1]:,} numbers, which are no blocks of {n_in_block}")
-    row_bytes = shape[-1] // n_in_block * block_bytes
-    n_rows = shape[0] if len(shape) == 2 else 1
-    if start + n_rows * row_bytes > n_bytes:
+    if n_columns % n_in_block:
+        raise ValueError(f"{name!r} has rows of {n_columns:,} numbers, which are no blocks of {n_in_block}")
+    tensor = GgufTensor(shape, quantisation, start, n_columns // n_in_block * block_bytes)
+    if start + tensor.n_rows * tensor.row_bytes > n_bytes:
         raise ValueError(f"it ends before {name!r} does: it is not whole, copy or download it again")
-    return GgufTensor(shape, quantisation, start, row_bytes)
+    return tensor

@@ -5,14 +5,13 @@ Rows are read, changed by a LoRA, rounded and written a few at a time. Qwen2.5-C
 """
 
 import errno
-import hashlib
 import json
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,16 @@ from filelock import FileLock
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
+from .body_tokenizer import Marks
+from .folder_files import sha256_of
 from .gguf_body import Body, read_body
 from .gguf_file import GgufFile, read_gguf
-from .gguf_tokenizer import Marks, read_tokenizer
+from .gguf_tokenizer import read_tokenizer
 from .lora import Lora, read_lora
 from .safetensors_header import Tensor
 from .safetensors_writer import SafetensorsWriter
-from .stored import SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantised, write_config
+from .stored import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantised, write_config
 
-FORMAT = "quicksilver-denoiser-2"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 Tell = Callable[[float], None]  # what share is done
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,7 +53,9 @@ def import_gguf(
     tokenizer, marks = read_tokenizer(file, body.config.vocab_size)
     shapes = body.config.weight_shapes()
     change = None if lora is None else read_lora(lora, shapes)
-    source = source if lora is None else {**source, "lora_sha256": sha256_of(lora)}
+    if change is not None and lora is not None:
+        marks = replace(marks, suffix_first=change.suffix_first)
+        source = {**source, "lora_sha256": sha256_of(lora)}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock"):
@@ -70,15 +72,9 @@ def import_gguf(
         raise _not_written(folder, shapes, error) from error
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _config(part: Path, name: str, body: Body, marks: Marks, source: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": BODY_FORMAT,
         "name": name,
         "denoiser": asdict(body.config),
         "marks": asdict(marks),

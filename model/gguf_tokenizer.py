@@ -4,23 +4,19 @@ Byte-level BPE alone. Text encodes to ordinary tokens only: special ones are lef
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .body_tokenizer import MAX_SPECIALS, Marks
 from .gguf_file import GgufFile
+from .published_pieces import GPT2_PIECES, LLAMA3_PIECES, QWEN_PIECES
 from .tokenizer import byte_characters
 
 NORMAL = 1  # the type of an ordinary token; others are unknown, control, user-defined, unused and byte
 MAX_TOKEN = 1_024  # characters; the longest in use are 128 blanks
 NEVER_IN_TEXT = frozenset({0xC0, 0xC1, *range(0xF5, 0x100)})  # bytes that UTF-8 does not use
 
-GPT2_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-QWEN_PIECES = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-LLAMA3_PIECES = QWEN_PIECES.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # How text is cut before merging, by the name in tokenizer.ggml.pre: pieces are cut by each pattern in turn.
 PIECES: Mapping[str, tuple[str, ...]] = {
     "qwen2": (QWEN_PIECES,),
@@ -41,20 +37,6 @@ REPOSITORY = ("<|repo_name|>", "<repo_name>", "<reponame>")
 END = ("<|endoftext|>", "<|end_of_text|>")
 ENDS = (*END, *FILE, *REPOSITORY, "<|fim_pad|>", "<fim_pad>", "<fim-pad>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>")
 _KEY = "tokenizer.ggml."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Marks:
-    """Ids of tokens with a meaning. ends: further tokens after which a text is over. specials: all that are no text."""
-
-    prefix: int
-    suffix: int
-    middle: int
-    end: int
-    ends: list[int]
-    file: int | None
-    repository: int | None
-    specials: list[int]
 
 
 def read_tokenizer(file: GgufFile, n_ids: int) -> tuple[dict[str, Any], Marks]:
@@ -102,8 +84,10 @@ def _marks(file: GgufFile, tokens: Sequence[str], types: np.ndarray) -> Marks:
     ends = sorted({i for i in (*by_key, *(ids.get(text) for text in ENDS)) if i is not None} - {end})
     named = {prefix, suffix, middle, end, *ends}
     specials = sorted(named | set(np.flatnonzero(types != NORMAL).tolist()))
+    if len(specials) > MAX_SPECIALS:
+        raise file.refused(f"{len(specials):,} of its tokens are no text: take another file")
     return Marks(
-        prefix=prefix, suffix=suffix, middle=middle, end=end, ends=ends, specials=specials,
+        prefix=prefix, suffix=suffix, middle=middle, end=end, ends=tuple(ends), specials=tuple(specials),
         file=find("fim_sep", FILE), repository=find("fim_rep", REPOSITORY),
     )  # fmt: skip
 

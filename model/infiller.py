@@ -7,6 +7,7 @@ no sockets and no editor.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from ..fim.errors import EngineError, InputError
 from ..fim.types import Completion, CompletionRequest, Hole
 from .answer import CANCELLED, SPENT, Answer
 from .asks import Ask, Context, Reply
-from .canvas_tokens import CanvasTokens, canvas_tokens
+from .candidates import N_DRAFT_TOKENS, N_DRAFT_TOKENS_BODY
+from .canvas_tokens import CanvasTokens, canvas_tokens, vocabulary_facts
 from .checkpoint import Checkpoint, load
 from .context_cache import MAX_BYTES, ContextCache
 from .denoiser import Denoiser
@@ -25,8 +27,10 @@ from .filling import N_TOKENS_BLOCK, Filling
 from .forwards import ModelRunner
 from .gpu_runner import GpuRunner
 from .head_start import HeadStartWork
+from .languages import languages_fact
 from .layout import layout_of
 from .memory import is_out_of_memory
+from .recent import Recent
 from .runtimes import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
 from .stored import embedded_checkpoint
 
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
+MIN_WINDOW = 64  # tokens
+N_WINDOWS_CACHED = 2
 MOST_ON_CPU = 1024  # tokens of context and answer: base reads 1,024 in .3 s on two cores, and a person waits for it
 N_THREADS = torch.get_num_threads()  # of a process that was told nothing else; runtimes change PyTorch's own number
 
@@ -49,10 +55,10 @@ class DenoisingInfiller:
         dtype: torch.dtype = torch.float32,
         runtime: Runtime = "torch",
         n_threads: int | None = None,
-        cache_bytes: int = MAX_BYTES,
+        cache_bytes: int | None = None,
         graph: "CompiledGraph | None" = None,
     ) -> None:
-        """graph: that of the checkpoint, where the runtime openvino has compiled it already."""
+        """cache_bytes None: enough. graph: that of the checkpoint, where the runtime openvino has compiled it."""
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.dtype = dtype
@@ -62,16 +68,24 @@ class DenoisingInfiller:
         self.device = torch.device("cpu")
         if runtime == "openvino":
             self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graph)
+            self.run([Context(torch.tensor([[0]]), None)])  # packs the weights, for coder .5 GB; else a person waits
+            checkpoint.give_pages_back()
         else:
             self.n_threads = n_threads or torch.get_num_threads()
             self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
             self.device = checkpoint.model.embedding.weight.device
-        self.cache = ContextCache(cache_bytes)
+        self._cache_bytes = cache_bytes
+        self.cache = ContextCache(MAX_BYTES if cache_bytes is None else cache_bytes)
+        self.n_window = self.config.n_context_scaled
+        if self.device.type == "cpu":
+            self.n_window = min(self.n_window, MOST_ON_CPU)
+        self.choice = ""  # why this model is served, for people
+        self.recent = Recent()
         self.n_requests = 1
-        marks = self.config.marks_middle
+        marks, facts = self.config.marks_middle, vocabulary_facts(self.tokenizer)
         self._tokens = {
             (multiline, at_line_end): canvas_tokens(
-                self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks
+                self.tokenizer, multiline=multiline, at_line_end=at_line_end, marks_middle=marks, facts=facts
             )
             for multiline in (False, True)
             for at_line_end in (False, True)
@@ -90,12 +104,30 @@ class DenoisingInfiller:
     @property
     def n_context_max(self) -> int:
         """The longest context of a request; the rest of the trained length is room for the answer's blocks."""
-        on_cpu = self.device.type == "cpu"
-        n_context = min(self.config.n_context, MOST_ON_CPU) if on_cpu else self.config.n_context
-        return n_context - min(N_TOKENS_BLOCK, n_context // 4)
+        return self.n_window - min(N_TOKENS_BLOCK, self.n_window // 4)
+
+    def read_at_most(self, n_window: int) -> None:
+        """Have requests hold at most n_window tokens of context and answer. Forgets cached contexts.
+
+        Raises InputError for more than the model can read, or too few.
+        """
+        most = self.config.n_context_scaled
+        if not MIN_WINDOW <= n_window <= most:
+            raise InputError(f"{self.name} reads from {MIN_WINDOW} to {most} tokens of context, not {n_window}")
+        self.n_window = n_window
+        if self._cache_bytes is None:
+            c, n_bytes = self.config, torch.empty((), dtype=self.dtype).element_size()
+            window_bytes = n_window * 2 * c.n_layers * c.n_kv_heads * c.head_size * n_bytes
+            self.cache = ContextCache(max(MAX_BYTES, N_WINDOWS_CACHED * window_bytes))
+
+    @property
+    def n_draft_tokens(self) -> int:
+        """Tokens of all drafts that are verified for a request."""
+        is_slow = self.device.type == "cpu" and not self.config.canvases
+        return N_DRAFT_TOKENS_BODY if is_slow else N_DRAFT_TOKENS
 
     def describe(self) -> Mapping[str, str | int | float]:
-        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads."""
+        """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads, languages."""
         return {
             "device": self.device.type,
             "runtime": self.runtime,
@@ -105,7 +137,9 @@ class DenoisingInfiller:
             "context_tokens": self.n_context_max,
             "canvas_tokens": self.config.n_canvas,
             "threads": self.n_threads,
+            "languages": languages_fact(self.checkpoint.languages),
             "torch": torch.__version__,
+            **({"choice": self.choice} if self.choice else {}),
         }
 
     def tokens_for(self, hole: Hole) -> CanvasTokens:
@@ -119,6 +153,7 @@ class DenoisingInfiller:
             self.run.rehearse(self.tokens_for(hole))
         self.complete(CompletionRequest(hole=hole, path="", drafts=1, budget_ms=None), lambda: False)
         self.cache.clear()
+        self.recent.clear()
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""
@@ -192,6 +227,8 @@ class DenoisingInfiller:
             is_cancelled,
             lambda: step_ceiling(self.n_requests),
             isinstance(self.run, GpuRunner),
+            self.n_draft_tokens,
+            self.recent,
         )
 
 
@@ -223,8 +260,8 @@ class FillingJob:
         filling = self.filling
         if filling.is_cancelled():
             return CANCELLED
-        has_begun = filling.n_forwards > 0  # then there is a text already, which is the answer
-        return SPENT if filling.budget.expired() and not (has_begun or filling.request.warms) else None
+        has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
+        return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
     def _completion(self, answer: Answer) -> Completion:
         filling, request = self.filling, self.filling.request
@@ -233,12 +270,12 @@ class FillingJob:
             range=request.hole.replaced,
             confidence=answer.confidence,
             finish_reason=answer.finish_reason,
-            steps=filling.n_forwards,
+            steps=filling.effort.n_forwards,
             n_tokens=answer.n_tokens,
             model=self.model,
             source=answer.source,
             prefixes=answer.prefixes,
-            timings_ms=filling.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
+            timings_ms=filling.effort.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
             n_context=len(filling.context),
             n_cached=filling.n_cached,
             alternatives=answer.alternatives,
@@ -253,12 +290,14 @@ def load_infiller(
     device: torch.device | None = None,
     runtime: Runtime | None = None,
     dtype: torch.dtype | None = None,
-    cache_bytes: int = MAX_BYTES,
+    cache_bytes: int | None = None,
     head_start: HeadStartWork | None = None,
+    rope_scale: float = 1.0,
 ) -> DenoisingInfiller:
     """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
 
-    head_start: what is done of it already, waited for where it is of use. A GPU without room for the model is left
+    head_start: what is done of it already, waited for where it is of use. rope_scale: how much longer contexts a body
+    reads on a GPU than it was trained on (`DenoiserConfig`). A GPU without room for the model is left
     alone, and the CPU taken, unless device names it. Raises CheckpointError, or InputError for bad threads, a device
     that is not there or has no room, or a runtime that is not installed or is not for that device.
     """
@@ -270,6 +309,8 @@ def load_infiller(
         raise InputError(CPU_ONLY)
     begun = head_start.result() if head_start and wanted == cpu else None
     loaded = load(begun.stored if begun else checkpoint or embedded_checkpoint())
+    if rope_scale != 1:
+        loaded = _stretched(loaded, rope_scale, wanted)
     place = wanted if wanted == cpu else _moved(loaded.model, wanted, is_asked_for=device is not None)
 
     def made(runtime: Runtime) -> DenoisingInfiller:
@@ -291,6 +332,13 @@ def load_infiller(
             logger.warning("kernels do not run on this GPU (%s: %s): PyTorch alone does", type(error).__name__, error)
             infiller.run = ModelRunner(infiller.model)
     return infiller
+
+
+def _stretched(loaded: Checkpoint, rope_scale: float, device: torch.device) -> Checkpoint:
+    """The checkpoint for contexts that many times as long. Raises InputError where that makes no sense."""
+    if loaded.config.canvases or device.type == "cpu":
+        raise InputError("contexts can be stretched for published code models on a GPU only: leave --yarn out")
+    return replace(loaded, config=replace(loaded.config, rope_scale=rope_scale))
 
 
 def _moved(model: torch.nn.Module, wanted: torch.device, *, is_asked_for: bool) -> torch.device:

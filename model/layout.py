@@ -1,7 +1,8 @@
 """How a hole becomes context tokens: most stable first, so that cached states outlive keystrokes.
 
 Our own models: ``[BOS][language][PATH] path [SNIPPET] snippet … [SUFFIX] suffix [PREFIX] prefix | canvas``. Published
-bodies, in their own marks: ``[repository][file] snippet … [file] path [prefix][suffix] suffix [middle] prefix``.
+bodies, in their own marks: ``[repository][file] snippet … [file] path [prefix][suffix] suffix [middle] prefix |``, or
+in the order prefix, suffix, middle.
 
 Windows move in coarse jumps: while the user types, only the end of the context changes. Knows tokens, not tensors.
 """
@@ -104,7 +105,11 @@ class OwnLayout(ContextLayout):
 
 
 class BodyLayout(ContextLayout):
-    """The layout of a published body: suffix first, in the marks that it was taught infilling with."""
+    """The layout of a published body, in the marks that it was taught infilling with.
+
+    Most were taught prefix, suffix, middle; then every key changes what stands before the suffix, and the suffix is
+    read anew. A body that was taught suffix first (`Marks.suffix_first`) reads only what was typed.
+    """
 
     def __init__(self, tokenizer: BodyTokenizer) -> None:
         super().__init__(tokenizer)
@@ -124,6 +129,8 @@ class BodyLayout(ContextLayout):
     def join(self, head: Sequence[int], suffix: Sequence[int], prefix: Sequence[int]) -> list[int]:
         """Head, suffix and prefix as one context; what follows is the middle."""
         marks = self.tokenizer.marks
+        if not marks.suffix_first:
+            return [*head, marks.prefix, *prefix, marks.suffix, *suffix, marks.middle]
         return [*head, marks.prefix, marks.suffix, *suffix, marks.middle, *prefix]
 
     @cached_property

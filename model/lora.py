@@ -1,6 +1,7 @@
 """A LoRA: for some matrices a product of two thin ones that is added to them. Read from safetensors, without PyTorch.
 
-Keys are a weight's name and `.a` [r, in] or `.b` [out, r]; the file's metadata have the number `scale`.
+Keys are a weight's name and `.a` [r, in] or `.b` [out, r]. The file's metadata have the number `scale`, and perhaps
+`suffix_first`, true or false: whether the LoRA teaches to read the suffix before the prefix.
 """
 
 import io
@@ -20,6 +21,7 @@ from .safetensors_header import header_of
 
 MAX_BYTES = 2**30
 READABLE = ("F32", "F16")
+FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Lora:
 
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]
     scale: float
+    suffix_first: bool
 
     def change(self, name: str, first: int, n_rows: int) -> np.ndarray | None:
         """What is added to rows of a weight; None for nothing."""
@@ -47,9 +50,10 @@ def read_lora(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora:
     try:
         arrays = load(content)
         with safe_open(path, framework="numpy") as stream:
-            scale = float((stream.metadata() or {})["scale"])
+            metadata = stream.metadata() or {}
+        scale, suffix_first = float(metadata["scale"]), FLAGS[metadata.get("suffix_first", "false")]
     except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise _does_not_fit(path, f"its scale or its tensors cannot be read ({error})") from error
+        raise _does_not_fit(path, f"its tensors or its metadata cannot be read ({error})") from error
     names = {key[:-2] for key in arrays}
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in names:
@@ -61,7 +65,7 @@ def read_lora(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora:
         pairs[name] = (a.astype(np.float32), b.astype(np.float32))
     if not pairs or not math.isfinite(scale):
         raise _does_not_fit(path, "it changes nothing, or its scale is no number")
-    return Lora(pairs, scale)
+    return Lora(pairs, scale, suffix_first)
 
 
 def _does_not_fit(path: Path, reason: str) -> CheckpointError:

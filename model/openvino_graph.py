@@ -144,7 +144,7 @@ class _Builder:
         """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
         weight = self.weights[name]
         values, scales = weight if isinstance(weight, Int8Matrix) else quantised(weight)
-        as_float = ops.convert(ops.constant(values), np.float32)
+        as_float = ops.convert(ops.constant(values, shared_memory=True), np.float32)
         return ops.multiply(as_float, ops.constant(scales[:, None]))
 
     def _floats(self, name: str) -> ov.Node:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Laid, Reply, laid, no_fill
-from .blocks import LayerStates, rotary
+from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
+from .blocks import LayerStates, rotations
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import N_ROOM, ContextStates, stack
@@ -39,8 +39,18 @@ class OpenVinoRunner:
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One reply an ask, in their order."""
-        return [self._states(ask) if isinstance(ask, Context) else self._log_probs(ask) for ask in no_fill(asks)]
+        """One reply an ask, in their order; a body's last one holds until the next call."""
+        asks = no_fill(asks)
+        return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
+
+    def _reply(self, ask: Branches | Context | Extend, *, is_last: bool) -> Reply:
+        if isinstance(ask, Context):
+            return self._read(ask.tokens, ask.past, asks_all=False).states
+        must_copy = not (is_last or self.config.copies)  # the next ask's log-probabilities come to the same memory
+        if isinstance(ask, Extend):
+            read = self._read(torch.tensor([ask.tokens]), ask.states, asks_all=True)
+            return Extended(read.log_probs.clone(), read.states) if must_copy else read
+        return self._log_probs(ask).clone() if must_copy else self._log_probs(ask)
 
     def _log_probs(self, ask: Branches) -> Tensor:
         line = laid(ask)
@@ -48,18 +58,19 @@ class OpenVinoRunner:
         hidden, plain, *_ = self._infer(line, ask.states, torch.arange(n))
         return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
 
-    def _states(self, ask: Context) -> ContextStates:
-        n = ask.tokens.shape[1]
+    def _read(self, tokens: Tensor, past: ContextStates | None, *, asks_all: bool) -> Extended:
+        """A causal reading of tokens [1, N] after past; the distributions after all of them, or after the last one."""
+        n = tokens.shape[1]
         place = torch.arange(n)
-        line = Laid(ask.tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
-        hidden, _, keys, values, *raws = self._infer(line, ask.past, place[-1:])
+        line = Laid(tokens[0], place, place, torch.ones(n, n, dtype=torch.bool).tril_(), is_canvas=False)
+        hidden, log_probs, keys, values, *raws = self._infer(line, past, place if asks_all else place[-1:])
         copy_keys = self.copy_head.keys(hidden[:n].unsqueeze(0))
         raw = raws[0][:, :n].to(self.dtype) if raws else keys.new_zeros(self.config.n_layers, n, 0)
         layers = [
             LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raw[i : i + 1])
             for i in range(self.config.n_layers)
         ]
-        return ContextStates(layers, copy_keys, ask.tokens)
+        return Extended(log_probs[: n if asks_all else 1], ContextStates(layers, copy_keys, tokens))
 
     def _infer(self, line: Laid, states: ContextStates | None, asked: Tensor) -> list[Tensor]:
         """The outputs for the tokens of line after states, with room behind; asked [R] are those to predict after.
@@ -80,7 +91,7 @@ class OpenVinoRunner:
         own = mask[:n, n_room : n_room + n]
         own.fill_(0.0) if line.sees is None else own.masked_fill_(line.sees, 0.0)
         more = (0, n_rows - n)
-        cos, sin = rotary(F.pad(n_context + line.depths, more), c.head_size, c.rope_theta)
+        cos, sin = rotations(F.pad(n_context + line.depths, more), c)
         inputs = {
             "tokens": F.pad(line.tokens, more), "cos": cos, "sin": sin, "mask": mask, "keys": keys, "values": values,
             "asked": F.pad(asked, (0, _rounded(len(asked)) - len(asked))),
@@ -89,7 +100,10 @@ class OpenVinoRunner:
         }  # fmt: skip
         wanted = {i: _shared(inputs[name]) for i, name in enumerate(self._inputs)}
         self._request.infer(wanted, share_inputs=True)
-        return [_tensor(output) for output in self._request.output_tensors]
+        hidden, log_probs, *others = self._request.output_tensors
+        # A body's log-probabilities are read where the runtime has put them, and are gone with the next call.
+        plain = _tensor(log_probs) if c.copies else torch.from_numpy(log_probs.data)
+        return [_tensor(hidden), plain, *map(_tensor, others)]
 
     def _raws(self, states: ContextStates | None) -> Tensor:
         """The context's last q, k and v before shift, [L, W]."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .common_prefix import common_prefix
 from .denoiser import ContextStates, room_for, states_of
 from .memory import is_out_of_memory
 
@@ -241,13 +242,3 @@ def joined(past: ContextStates | None, new: ContextStates) -> ContextStates:
     raws = torch.cat([torch.cat([layer.raw[:, -N_RAW:] for layer in part.layers]) for part in parts], dim=1)
     copy_keys = torch.cat([part.copy_keys for part in parts], dim=1)
     return states_of((keys, values), raws[:, -N_RAW:], copy_keys, tokens)
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """The number of leading items that two sequences share."""
-    n = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        n += 1
-    return n

@@ -6,14 +6,15 @@ writes; whoever shows the text can then cut it where that falls too low (`fim.sh
 own probability of the tokens takes its place.
 """
 
+import codecs
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..fim.line_scan import is_word_character
 from ..fim.types import Hole
+from .healing import Healing
 from .ranker import Judged, check_weights, logistic, probability_of
-from .tokenizer import TextTokenizer
 
 Prefixes = tuple[tuple[int, float], ...]
 """(characters, probability that they are right), shorter ones first."""
@@ -30,14 +31,15 @@ class Place:
     n_chars: int
 
 
-def places(judged: Judged, tokenizer: TextTokenizer) -> list[Place]:
+def places(judged: Judged, healing: Healing) -> list[Place]:
     """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
     text, tokens = judged.candidate.text, judged.candidate.tokens
     found: list[Place] = []
-    data = b""
+    decoder, data, n_whole = codecs.getincrementaldecoder("utf-8")("replace"), b"", 0  # characters
     for i, token in enumerate(tokens, 1):
-        data += tokenizer.bytes_of(token)
-        n = len(text) if i == len(tokens) else len(data.decode("utf-8", "ignore"))
+        n_before, data = len(healing.own(data)), data + healing.tokenizer.bytes_of(token)
+        n_whole += len(decoder.decode(healing.own(data)[n_before:]))
+        n = len(text) if i == len(tokens) else n_whole
         cuts_word = is_word_character(text[n - 1 : n]) and is_word_character(text[n : n + 1])
         if text[:n].strip() and not cuts_word and not (found and found[-1].n_chars == n):
             found.append(Place(i, n))
@@ -127,21 +129,21 @@ FEATURES = (
 
 
 def with_prefixes(
-    judged: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: TextTokenizer, cursor: CursorFacts
+    judged: Sequence[Judged], ranker: PrefixRanker | None, healing: Healing, cursor: CursorFacts
 ) -> list[Judged]:
     """The same candidates with the probabilities of their prefixes.
 
     A longer prefix never counts as likelier than a shorter one.
     """
     return [
-        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, tokenizer, cursor)))) for each in judged
+        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, healing, cursor)))) for each in judged
     ]
 
 
 def _probable(
-    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, tokenizer: TextTokenizer, cursor: CursorFacts
+    judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, healing: Healing, cursor: CursorFacts
 ) -> Iterator[tuple[int, float]]:
-    for place in places(judged, tokenizer):
+    for place in places(judged, healing):
         if ranker is None:
             yield place.n_chars, probability_of(float(judged.verified.log_probs[: place.n_tokens].sum()))
         else:

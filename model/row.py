@@ -24,6 +24,7 @@ class Row:
     answer could end before token i without any single place having said so. A row that ends by itself has a given end.
 
     log_prob is that of all tokens, and of the end, where one was committed or cut at; finish_reason tells why it ended.
+    The first n_opening tokens cover what is healed: none of them ends the text.
     """
 
     ends_by: EndsBy = "likeliest"
@@ -33,6 +34,7 @@ class Row:
     gives_way: list[bool] = field(default_factory=list)
     finish_reason: FinishReason = "length"
     log_prob: float = 0.0
+    n_opening: int = 0
 
     def add(
         self,

@@ -5,6 +5,7 @@ The library checks the same, but takes headers of 100 MB, which cost 2 GB and a 
 
 import json
 import math
+import mmap
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -24,10 +25,11 @@ BITS = {
 
 
 class Tensor(NamedTuple):
-    """A tensor's type, as the file calls it, and its shape."""
+    """A tensor's type, as the file calls it, its shape, and the place of its first byte in the file."""
 
     dtype: str
     shape: tuple[int, ...]
+    place: int = 0
 
     @property
     def n_numbers(self) -> int:
@@ -44,7 +46,7 @@ def read_header(path: Path) -> Header:
         return header_of(path, stream)
 
 
-def header_of(path: Path, stream: BinaryIO) -> Header:
+def header_of(path: Path, stream: BinaryIO | mmap.mmap) -> Header:
     """The header of what stream holds from its place to its end; path is for messages. Raises CheckpointError."""
     try:
         n_header = int.from_bytes(stream.read(8), "little")
@@ -52,13 +54,14 @@ def header_of(path: Path, stream: BinaryIO) -> Header:
             raise ValueError(f"a header of {n_header:,} bytes")
         fields = json.loads(stream.read(n_header).decode("utf-8"))
         place = stream.tell()
-        return _tensors(fields, stream.seek(0, 2) - place)
+        stream.seek(0, 2)  # a map says only since Python 3.13 where that is
+        return _tensors(fields, place, stream.tell() - place)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{printable(str(path))} is damaged ({excerpt(error)}): copy it again") from error
 
 
-def _tensors(fields: object, n_bytes: int) -> Header:
-    """The tensors of a header whose data have n_bytes. Raises ValueError, TypeError or KeyError."""
+def _tensors(fields: object, first: int, n_bytes: int) -> Header:
+    """The tensors of a header whose data have n_bytes from place first on. Raises ValueError, TypeError or KeyError."""
     if not isinstance(fields, dict):
         raise TypeError("its header is no object")
     fields.pop("__metadata__", None)
@@ -70,7 +73,7 @@ def _tensors(fields: object, n_bytes: int) -> Header:
         shape, (begin, end) = field["shape"], field["data_offsets"]
         if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
             raise ValueError(f"{name!r} has no shape")
-        found[name] = Tensor(str(field["dtype"]), tuple(shape))
+        found[name] = Tensor(str(field["dtype"]), tuple(shape), first + begin)
         if (end - begin) * 8 != found[name].n_numbers * BITS[found[name].dtype]:
             raise ValueError(f"{name!r} has not the bytes that its shape needs")
         places.append((begin, end))

@@ -6,9 +6,9 @@ runtime can begin to compile the weights while PyTorch is still being imported.
 """
 
 import hashlib
-import io
 import json
 import math
+import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,21 +16,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from ..fim.embedded_models import CHECKPOINTS, EMBEDDED
 from ..fim.errors import CheckpointError
 from .body_tokenizer import BodyTokenizer, Marks
 from .config import DenoiserConfig
-from .folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
-from .safetensors_header import MAX_HEADER_BYTES, header_of
+from .folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, map_file, read_file, read_json
+from .safetensors_header import MAX_HEADER_BYTES, Tensor, header_of
 from .tokenizer import CodeTokenizer, TextTokenizer
 
 FORMAT, BODY_FORMAT = "quicksilver-denoiser-1", "quicksilver-denoiser-2"  # ours, and published bodies with marks
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
 SCALE_SUFFIX = ".scale"
-READABLE = ("I8", "F32", "F16")
+READABLE = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 MAX_NAME = 100
 
 
@@ -51,7 +49,8 @@ Weights = Mapping[str, Weight]
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file."""
+    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file, and
+    mapped that file, in which the weights lie."""
 
     folder: Path
     config: Mapping
@@ -59,6 +58,7 @@ class StoredCheckpoint:
     weights: Weights
     tokenizer: TextTokenizer
     sha256: str
+    mapped: mmap.mmap
 
 
 def is_ours(folder: Path) -> bool:
@@ -94,14 +94,16 @@ def read(folder: Path) -> StoredCheckpoint:
     """Read a folder and check its hashes. Raises CheckpointError with one line that says what to do."""
     config, shape = read_config(folder)
     try:
-        contents = {file: _content(folder, file, config, shape) for file in (TOKENIZER, WEIGHTS)}
+        _check_hash(folder, TOKENIZER, config, read_file(folder / TOKENIZER, MAX_TOKENIZER_BYTES))
+        mapped = map_file(folder / WEIGHTS, _most_bytes(shape))
+        _check_hash(folder, WEIGHTS, config, mapped)
         tokenizer = _tokenizer(folder, config, shape)
         if tokenizer.vocab_size != shape.vocab_size:
             raise CheckpointError(f"the tokenizer in {folder} has {tokenizer.vocab_size} ids, not {shape.vocab_size}")
-        weights = _weights(folder, contents[WEIGHTS], shape)
+        weights = _weights(folder, mapped, shape)
     except MemoryError:
         raise CheckpointError(f"there is not enough memory for the checkpoint in {folder}: close something") from None
-    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]))
+    return StoredCheckpoint(folder, config, shape, weights, tokenizer, str(config["sha256"][WEIGHTS]), mapped)
 
 
 def _tokenizer(folder: Path, config: Mapping, shape: DenoiserConfig) -> TextTokenizer:
@@ -114,34 +116,37 @@ def _tokenizer(folder: Path, config: Mapping, shape: DenoiserConfig) -> TextToke
     return BodyTokenizer.load(folder / TOKENIZER, marks, shape.vocab_size)
 
 
-def _content(folder: Path, file: str, config: Mapping, shape: DenoiserConfig) -> bytes:
-    path, most = folder / file, MAX_TOKENIZER_BYTES
-    if file == WEIGHTS:  # at most four bytes a number, and a scale a row
-        most = MAX_HEADER_BYTES + sum(
-            4 * math.prod(size) + 4 * sum(size[:1]) for size in shape.weight_shapes().values()
-        )
-    content = read_file(path, most)
+def _most_bytes(shape: DenoiserConfig) -> int:
+    """Of a weights file: at most four bytes a number, and a scale a row."""
+    sizes = shape.weight_shapes().values()
+    return MAX_HEADER_BYTES + sum(4 * math.prod(size) + 4 * sum(size[:1]) for size in sizes)
+
+
+def _check_hash(folder: Path, file: str, config: Mapping, content: bytes | mmap.mmap) -> None:
     if hashlib.sha256(content).hexdigest() != config["sha256"][file]:
-        raise CheckpointError(f"{path} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
-    return content
+        raise CheckpointError(f"{folder / file} does not match its SHA-256 in {CONFIG}: it is damaged, copy it again")
 
 
-def _weights(folder: Path, content: bytes, shape: DenoiserConfig) -> Weights:
-    header = header_of(folder / WEIGHTS, io.BytesIO(content))
+def _weights(folder: Path, mapped: mmap.mmap, shape: DenoiserConfig) -> Weights:
+    """The weights as views of the mapped file."""
+    header = header_of(folder / WEIGHTS, mapped)
     strange = [name for name, tensor in header.items() if tensor.dtype not in READABLE]
     if strange:
         raise _does_not_fit(folder, f"{strange[0]} is {header[strange[0]].dtype}, not one of {', '.join(READABLE)}")
-    try:
-        arrays = load(content)
-        weights: dict[str, Weight] = {
-            key: Int8Matrix(array, arrays[key + SCALE_SUFFIX]) if key + SCALE_SUFFIX in arrays else array
-            for key, array in arrays.items()
-            if not key.endswith(SCALE_SUFFIX)
-        }
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise _does_not_fit(folder, error) from error
+    arrays = {name: _view(mapped, tensor) for name, tensor in header.items()}
+    weights: dict[str, Weight] = {
+        key: Int8Matrix(array, arrays[key + SCALE_SUFFIX]) if key + SCALE_SUFFIX in arrays else array
+        for key, array in arrays.items()
+        if not key.endswith(SCALE_SUFFIX)
+    }
     _check_shapes(folder, shape, weights)
     return weights
+
+
+def _view(mapped: mmap.mmap, tensor: Tensor) -> np.ndarray:
+    """A tensor where it lies in the file; a copy where that place does not suit its type."""
+    array = np.frombuffer(mapped, READABLE[tensor.dtype], tensor.n_numbers, tensor.place).reshape(tensor.shape)
+    return np.require(array, requirements="A")
 
 
 def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None:

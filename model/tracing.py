@@ -3,53 +3,64 @@
 Knows tokens and their texts; knows no model.
 """
 
+import codecs
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..fim.types import TraceCell, TraceFrame
+from ..fim.types import CellState, TraceCell, TraceFrame
 from .canvas_tokens import CanvasTokens
 from .denoise import Step
+from .healing import Healing
 from .tokenizer import TextTokenizer
 
 
 @dataclass
 class Tracer:
-    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer."""
+    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer; healing:
+    what a canvas's tokens begin with and does not."""
 
     tokenizer: TextTokenizer
     tokens: CanvasTokens
+    healing: Healing
     indent: str = ""
     frames: list[TraceFrame] = field(default_factory=list)
 
     def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[Step], None]:
         """An on_step for the canvas that follows the tokens before, begun after so many forwards and milliseconds."""
-        kept = self._kept(before)
 
         def record(step: Step) -> None:
-            cells = list(kept)
+            tokens = [*before]
+            states: list[CellState] = ["kept"] * len(before)
             for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
                 if token == self.tokens.end:
                     break
-                state = "masked" if token == self.tokens.mask else "new" if is_new else "kept"
-                cells.append(TraceCell(text=self._piece(token), state=state))
+                tokens.append(token)
+                states.append("masked" if token == self.tokens.mask else "new" if is_new else "kept")
+            cells = self._cells(tokens, states)
             self.frames.append(
-                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=tuple(cells))
+                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=cells)
             )
 
         return record
 
     def choose(self, tokens: Sequence[int], n_forwards: int, elapsed_ms: float) -> None:
         """Add a frame with what was chosen, unless the last one shows it already."""
-        cells = self._kept(tokens)
+        states: list[CellState] = ["kept"] * len(tokens)
+        cells = self._cells(tokens, states)
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
 
-    def _kept(self, tokens: Sequence[int]) -> tuple[TraceCell, ...]:
-        indent = (TraceCell(text=self.indent, state="kept"),) if self.indent else ()
-        return indent + tuple(TraceCell(text=self._piece(token), state="kept") for token in tokens)
-
-    def _piece(self, token: int) -> str:
-        return self.tokenizer.bytes_of(token).decode("utf-8", errors="replace")
+    def _cells(self, tokens: Sequence[int], states: Sequence[CellState]) -> tuple[TraceCell, ...]:
+        """A cell for each token that shows text or is masked; a character of several tokens is in the last one's."""
+        cells = [TraceCell(text=self.indent, state="kept")] if self.indent else []
+        decoder, data = codecs.getincrementaldecoder("utf-8")("replace"), b""
+        for i, (token, state) in enumerate(zip(tokens, states, strict=True)):
+            n_before, data = len(self.healing.own(data)), data + self.tokenizer.bytes_of(token)
+            is_last = [*tokens[i + 1 : i + 2], self.tokens.mask][0] == self.tokens.mask
+            piece = decoder.decode(self.healing.own(data)[n_before:], is_last)
+            if piece or state == "masked":
+                cells.append(TraceCell(text=piece, state=state))
+        return tuple(cells)
 
 
 def _text(cells: Sequence[TraceCell]) -> str:

@@ -5,6 +5,7 @@ A candidate is a text for the hole, as tokens. Its log-probability and that of i
 tensors; it does not know where candidates come from.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import BranchWork, tree_of
+from .asks import BranchWork, Tree, tree_of
 from .canvas_tokens import CanvasTokens
+from .common_prefix import common_prefix
 from .denoise import Prediction, entropy, predict, stop_log_probs
 from .denoiser import ContextStates, truncated
+from .healing import Healing
 from .policies import Scores
+from .row import Row
 
 
 @dataclass(frozen=True)
@@ -56,22 +60,88 @@ class Verified:
 
 
 def verify(
-    states: ContextStates, candidates: Sequence[Sequence[int]], tokens: CanvasTokens
+    states: ContextStates,
+    candidates: Sequence[Sequence[int]],
+    tokens: CanvasTokens,
+    healing: Healing | None = None,
 ) -> BranchWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
-    Empty candidates are allowed. Raises ValueError without a candidate or for a context of a single token.
+    Candidates begin with what is healed, and their scores are given that. A candidate that ends with tokens that may be
+    joined with a line break (`CanvasTokens.joined`) has both probabilities. Empty candidates are allowed. Raises
+    ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:
         raise ValueError("verification needs a candidate and a context of at least two tokens")
     before, first = opening(states, tokens)
     tree, paths = tree_of(first, candidates, before)
     log_probs = tokens.allowed((yield tree))  # [S, V]
-    ends, best = stop_log_probs(log_probs, tokens), log_probs.argmax(dim=-1)
-    return [
+    if healing is not None and healing.text:
+        log_probs, ends = _healed(log_probs, tree, tokens, healing)
+    else:
+        ends = stop_log_probs(log_probs, tokens)
+    best = log_probs.argmax(dim=-1)
+    verified = [
         Verified(list(candidate), log_probs[path[:-1], list(candidate)], ends[path], best[path])
         for candidate, path in zip(candidates, paths, strict=True)
     ]
+    if not tokens.joined:
+        return verified
+    return [_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
+
+
+def written(row: Row, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
+    """The scores of a row that the causal head itself wrote, whose text is that of kept: no forward is needed.
+
+    kept are the row's tokens up to the first that ends the text, and what that says before a line break. Where the row
+    was cut short, nothing is known of an end, and it counts as even odds.
+    """
+    n = common_prefix(kept, row.tokens)
+    log_probs, ends = row.log_probs[:n], row.end_log_probs[:n]
+    if n < len(kept):  # the next one says these tokens and a line break
+        n_said = len(kept) - n
+        log_probs = [*log_probs, row.log_probs[n], *[0.0] * (n_said - 1)]
+        ends = [*ends, row.end_log_probs[n], *[-math.inf] * (n_said - 1), 0.0]
+    elif n < len(row.end_log_probs):
+        ends = [*ends, row.end_log_probs[n]]
+    elif row.finish_reason == "stop":
+        ends = [*ends, row.log_prob - sum(log_probs)]
+    else:
+        ends = [*ends, math.log(0.5)]
+    best = torch.tensor([*kept, tokens.end])
+    return Verified(list(kept), torch.tensor(log_probs), torch.tensor(ends).clamp_max(0.0), best)
+
+
+def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[Tensor, Tensor]:
+    """log_probs [S, V] where what is healed is not complete yet narrowed to what agrees with it; and those of a stop
+    [S], of which there is none before that."""
+    log_probs, ends = log_probs.clone(), stop_log_probs(log_probs, tokens)
+    data: list[bytes] = []
+    for i, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
+        data.append(data[parent] + healing.tokenizer.bytes_of(token) if parent >= 0 else b"")
+        rest = healing.rest(data[i])
+        if rest and healing.data.startswith(data[i]):
+            log_probs[i] = healing.narrowed(log_probs[i], rest)
+            ends[i] = float("-inf")
+    return log_probs, ends
+
+
+def _joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
+    """The same, where the body may say tokens and a line break as one: its probability counts for the text of these
+    tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
+    alone = F.pad(verified.log_probs.cumsum(0), (1, 0))  # [N + 1], of the first tokens one by one
+    texts, ends, best = alone.clone(), alone + verified.end_log_probs, verified.best.clone()
+    for i, token in enumerate(verified.tokens):
+        for said, stops in tokens.joined.get(token, ()):
+            end = i + len(said)
+            if tuple(verified.tokens[i:end]) != said:
+                continue
+            joined = alone[i] + before[i, stops].logsumexp(dim=-1)
+            texts[i + 1 : end + 1] = torch.logaddexp(texts[i + 1 : end + 1], joined)
+            ends[end] = torch.logaddexp(ends[end], joined)
+            if bool((stops == best[i]).any()):
+                best[i:end] = torch.tensor(said)
+    return Verified(verified.tokens, texts.diff(), (ends - texts).clamp_max(0.0), best)
 
 
 def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:

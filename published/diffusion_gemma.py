@@ -26,6 +26,7 @@ from ..fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..model.canvas_tokens import check_predicted
 from ..model.config import MAX_LAYERS
 from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
+from ..model.languages import MANY, languages_fact
 from ..model.memory import is_out_of_memory
 from ..model.ranker import probability_of
 from ..model.tokenizer_rules import is_token_id
@@ -174,6 +175,7 @@ class GemmaInfiller:
             "context_tokens": self.n_context,
             "canvas_tokens": self.n_canvas,
             "threads": torch.get_num_threads(),
+            "languages": languages_fact(MANY),
             "torch": torch.__version__,
         }
 
@@ -255,7 +257,7 @@ class GemmaInfiller:
 
     def _generate(self, prompt: tuple[int, ...], states: Any, watch: _Watch, max_steps: int) -> FinishReason:  # noqa: ANN401
         """Let the model write after prompt, of whose beginning these are the states, as watch has it."""
-        from transformers import LogitsProcessorList
+        from transformers.generation.logits_process import LogitsProcessorList
 
         steps = {"max_denoising_steps": max_steps} if max_steps < self._most_steps() else {}
         try:
@@ -275,7 +277,7 @@ class GemmaInfiller:
     @torch.inference_mode()
     def _read(self, prompt: tuple[int, ...]) -> tuple[int, Any]:
         """The states of the settled part of prompt, of which so many were known already; kept for the next request."""
-        from transformers import DynamicCache
+        from transformers.cache_utils import DynamicCache
 
         tokens = prompt[: max(0, len(prompt) - N_UNSETTLED) // N_SETTLED * N_SETTLED]
         known, states = self._kept
@@ -331,7 +333,7 @@ def load_gemma(
 ) -> GemmaInfiller:
     """Load a folder. Raises CheckpointError, or InputError without `transformers` or for a device that is of no use."""
     try:
-        from transformers import DiffusionGemmaForBlockDiffusion
+        from transformers.models.diffusion_gemma import DiffusionGemmaForBlockDiffusion
         from transformers.utils import logging as their_logging
     except ImportError as error:
         raise InputError(NEEDS) from error
@@ -382,7 +384,7 @@ def _check_files(folder: Path) -> None:
 
 def _model(folder: Path, dtype: torch.dtype, n_numbers: int) -> Any:  # noqa: ANN401 (a class of transformers)
     """The model, if its config.json asks for about the n_numbers that the files hold."""
-    from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion
+    from transformers.models.diffusion_gemma import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion
 
     try:
         with torch.device("meta"):

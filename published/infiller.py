@@ -20,6 +20,7 @@ from ..model.asks import Denoised
 from ..model.canvas_tokens import CanvasTokens
 from ..model.decodings import DECODINGS, DEFAULT_POLICY
 from ..model.denoise import denoise, unchanged
+from ..model.languages import MANY, languages_fact
 from ..model.memory import is_out_of_memory
 from ..model.ranker import probability_of
 from ..model.row import Row
@@ -83,6 +84,7 @@ class PublishedInfiller:
             "context_cache": self.cache if published.family.sight == "blocks" or self.cache == "dual" else "none",
             "context_tokens": published.shape.n_context,
             "threads": torch.get_num_threads(),
+            "languages": languages_fact(MANY),
             "torch": torch.__version__,
         }
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..fim.errors import CheckpointError
 from ..model.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
+from ..model.published_pieces import QWEN_PIECES
 from ..model.tokenizer import LONE_SURROGATE, panics_as_errors
 from ..model.tokenizer_rules import harmless, token_id
 
@@ -24,9 +25,6 @@ FILE, CONFIG, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.j
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # as they are, in GPT-2's alphabet of bytes, and as SentencePiece's byte
 PROBE = "def f(x):\n\treturn 'é' + x  # 1,234\n" + " " * 80
-QWEN_PIECES = (  # how Qwen2 cuts text before merging; its tokenizer.json would say so
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,15 @@ when the model is loaded, in the worker's thread, so that the socket answers lon
 
 import argparse
 import asyncio
-import gc
 import logging
 import logging.handlers
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 from ..fim.command_line import Parser, add_model
 from ..fim.engine import Infiller
@@ -24,17 +22,12 @@ from ..fim.errors import InputError, QuicksilverError
 from ..fim.printable import PrintableFormatter
 from .ending import end_process
 from .home import EngineHome, find_home
+from .loading import CacheKind, DeviceName, DtypeName, LoadPlan, RuntimeName, WeightFormat, load_model
 from .wire import one_line
 
 logger = logging.getLogger(__name__)
 
 LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
-DeviceName = Literal["cpu", "cuda"]
-RuntimeName = Literal["torch", "openvino"]
-DtypeName = Literal["float32", "bfloat16"]
-WeightFormat = Literal["int8", "fp8"]
-CacheKind = Literal["exact", "dual", "none"]
-CACHE_MB = 256
 
 _LOG_BYTES = 1_000_000
 _ERROR_PREFIX = "quicksilver serve: "
@@ -47,13 +40,7 @@ class ServeOptions:
     model: Path | None
     port: int | None
     threads: int | None
-    device: DeviceName | None
-    runtime: RuntimeName | None
-    dtype: DtypeName | None
-    cache_mb: int
-    family: str | None
-    weights: WeightFormat | None
-    context_cache: CacheKind | None
+    plan: LoadPlan
     idle_s: float | None
     detached: bool
     replace: bool
@@ -64,7 +51,7 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
     """Run an engine until it ends; returns the exit code: 0; 2 after one line that says what is wrong with options,
     home or checkpoint; 1 where the model cannot be loaded for another reason.
 
-    load makes the Infiller from a checkpoint folder (None: the built-in one) and a number of threads (None: its own
+    load makes the Infiller from a checkpoint folder (None: of its own choice) and a number of threads (None: its own
     choice).
     """
     try:
@@ -73,117 +60,13 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         home.prepare()
         if options.replace:
             asyncio.run(end_process(home.info_file))
-        real = partial(
-            load_checkpoint,
-            device=options.device,
-            runtime=options.runtime,
-            dtype=options.dtype,
-            cache_mb=options.cache_mb,
-            family=options.family,
-            weights=options.weights,
-            context_cache=options.context_cache,
-        )
-        return _serve(options, home, load or real)
+        return _serve(options, home, load or partial(load_model, plan=options.plan))
     except QuicksilverError as error:
         message = str(error)
     except OSError as error:  # a full disk, a log that cannot be written
         message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     print(_ERROR_PREFIX + one_line(message), file=sys.stderr)
     return 2
-
-
-def load_checkpoint(
-    checkpoint: Path | None,
-    n_threads: int | None,
-    *,
-    device: DeviceName | None = None,
-    runtime: RuntimeName | None = None,
-    dtype: DtypeName | None = None,
-    cache_mb: int = CACHE_MB,
-    family: str | None = None,
-    weights: WeightFormat | None = None,
-    context_cache: CacheKind | None = None,
-) -> Infiller[Any]:
-    """The real model. Imports torch. Raises CheckpointError, or InputError for a runtime that is not installed.
-
-    family, weights and context_cache are for published checkpoints.
-    """
-    from ..model.head_start import HeadStartWork, has_openvino
-    from ..model.stored import embedded_checkpoint, is_ours
-
-    folder = checkpoint or embedded_checkpoint()
-    if not is_ours(folder):
-        if runtime == "openvino":
-            raise InputError("published models run with PyTorch: leave --runtime out")
-        return _load_published(folder, n_threads, device, dtype, family, weights, context_cache)
-    if family or weights or context_cache:
-        raise InputError("--family, --weights and --context-cache are for published models: leave them out")
-    with _no_collections():
-        head_start = None
-        if device != "cuda" and runtime != "torch" and has_openvino():
-            head_start = HeadStartWork(folder, dtype, n_threads)
-        import torch
-
-        from ..model.infiller import load_infiller
-
-        return load_infiller(
-            folder,
-            n_threads=n_threads,
-            device=None if device is None else torch.device(device),
-            runtime=runtime,
-            dtype=None if dtype is None else getattr(torch, dtype),
-            cache_bytes=cache_mb * 2**20,
-            head_start=head_start,
-        )
-
-
-def _load_published(
-    folder: Path,
-    n_threads: int | None,
-    device: DeviceName | None,
-    dtype: DtypeName | None,
-    family: str | None,
-    weights: WeightFormat | None,
-    context_cache: CacheKind | None,
-) -> Infiller[Any]:
-    with _no_collections():
-        import torch
-
-        from ..published.diffusion_gemma import is_diffusion_gemma, load_gemma
-        from ..published.infiller import load_published
-
-        if is_diffusion_gemma(folder):
-            if family or weights or context_cache:
-                raise InputError("DiffusionGemma runs as it is: leave --family, --weights and --context-cache out")
-            return load_gemma(
-                folder,
-                n_threads=n_threads,
-                device=None if device is None else torch.device(device),
-                dtype=None if dtype is None else getattr(torch, dtype),
-            )
-        return load_published(
-            folder,
-            n_threads=n_threads,
-            device=None if device is None else torch.device(device),
-            dtype=None if dtype is None else getattr(torch, dtype),
-            weights=weights,
-            family=family,
-            cache=context_cache or "exact",
-        )
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
-
-    Importing PyTorch takes .83 s instead of .94, and later collections need not look at what it made.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
@@ -204,7 +87,13 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         help="number format of what is computed (default: bfloat16 where the machine is fast at it)",
     )
     parser.add_argument(
-        "--cache-mb", type=int, default=CACHE_MB, metavar="N", help=f"memory for contexts, in MiB ({CACHE_MB})"
+        "--cache-mb", type=int, metavar="N", help="memory for contexts, in MiB (256, on a GPU more for long contexts)"
+    )
+    parser.add_argument(
+        "--context-tokens", type=int, metavar="N", help="of context and answer (default: what is read here in a second)"
+    )
+    parser.add_argument(
+        "--yarn", action="store_true", help="read contexts four times as long as the model was trained on, on a GPU"
     )
     parser.add_argument("--list-models", action=_ListModels, nargs=0, help="say which published models can be served")
     parser.add_argument("--family", help="of a published model, where its folder does not say")
@@ -229,21 +118,27 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
         raise InputError(f"--threads must be at least 1, not {found.threads}")
     if not (math.isfinite(found.idle_minutes) and found.idle_minutes >= 0):
         raise InputError(f"--idle-minutes must be a number, 0 or more, not {found.idle_minutes}")
-    if not 0 <= found.cache_mb <= 2**20:
+    if found.cache_mb is not None and not 0 <= found.cache_mb <= 2**20:
         raise InputError(f"--cache-mb must be from 0 to {2**20}, not {found.cache_mb}")
+    if found.context_tokens is not None and not 1 <= found.context_tokens <= 2**20:
+        raise InputError(f"--context-tokens must be from 1 to {2**20}, not {found.context_tokens}")
     if found.runtime == "openvino" and found.device == "cuda":
         raise InputError("the runtime openvino is for the CPU: choose --runtime torch, or --device cpu")
     return ServeOptions(
         model=found.model,
         port=found.port,
         threads=found.threads,
-        device=found.device,
-        runtime=found.runtime,
-        dtype=found.dtype,
-        cache_mb=found.cache_mb,
-        family=found.family,
-        weights=found.weights,
-        context_cache=found.context_cache,
+        plan=LoadPlan(
+            device=found.device,
+            runtime=found.runtime,
+            dtype=found.dtype,
+            cache_mb=found.cache_mb,
+            context_tokens=found.context_tokens,
+            yarn=found.yarn,
+            family=found.family,
+            weights=found.weights,
+            context_cache=found.context_cache,
+        ),
         idle_s=found.idle_minutes * 60.0 or None,
         detached=found.detached,
         replace=found.replace,
@@ -284,7 +179,7 @@ def _start_logging(options: ServeOptions, home: EngineHome) -> None:
     file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logger.info("starting version %s, model %s", home.version, home.model or "built in")
+    logger.info("starting version %s, model %s", home.version, home.model or "the best that is fast enough")
     if not options.detached:
         screen = logging.StreamHandler(sys.stderr)
         screen.setFormatter(PrintableFormatter(_ERROR_PREFIX + "%(message)s"))

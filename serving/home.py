@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fim.embedded_models import unless_default
 from ..fim.errors import EngineUnavailable
+from ..fim.user_folders import HOME_VARIABLE, home_override
 from .liveness import is_same
 from .peer import EngineNotOurs, check_folder
 
-HOME_VARIABLE = "QUICKSILVER_HOME"
 TRANSPORT_VARIABLE = "QUICKSILVER_TRANSPORT"  # "tcp" where UNIX sockets do not work (some network file systems)
 DISTRIBUTION = "quicksilver-lsp"
 PROTOCOL = 2  # of wire and info file: the next number if they change, because a checkout keeps its package version
@@ -103,12 +102,12 @@ def package_version() -> str:
 
 
 def find_home(model: Path | None = None, environ: Mapping[str, str] = os.environ) -> EngineHome:
-    """The home of the engine that serves model (a checkpoint folder; None means the built-in one).
+    """The home of the engine that serves model (a checkpoint folder; None: whichever is best on this machine).
 
     Nothing is created. Raises EngineUnavailable when the system offers no private folder.
     """
-    override = Path(environ[HOME_VARIABLE]).expanduser().absolute() if environ.get(HOME_VARIABLE) else None
-    resolved = None if model is None else unless_default(model.expanduser().resolve())
+    override = home_override(environ)
+    resolved = None if model is None else model.expanduser().resolve()
     version = package_version()
     key = "engine-" + _short_hash(f"{version}\0{resolved or ''}\0{PROTOCOL}")
     folder, log_folder = (override / "run", override / "run") if override is not None else _user_folders()

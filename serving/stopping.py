@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..fim.command_line import Parser, add_model
-from ..fim.embedded_models import EMBEDDED
+from ..fim.embedded_models import NAMES
 from .ending import end_process
 from .home import EngineInfo, find_home
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> int:
     Raises InputError for a bad option and EngineUnavailable for an engine that cannot be ended.
     """
     parser = Parser(prog="quicksilver stop", description="Stop the engines of this user.")
-    add_model(parser, about=f"only the one of {', '.join(EMBEDDED)}, or a checkpoint folder (default: all)")
+    add_model(parser, about=f"only the one of {', '.join(NAMES)}, a folder or a GGUF file (default: all)")
     options = parser.parse_args(list(argv))
     home = find_home(options.model)
     files = [home.info_file] if options.model is not None else sorted(home.folder.glob("engine-*.json"))

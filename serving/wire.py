@@ -53,6 +53,9 @@ STOPPING_CODE = "stopping"
 # The error code of a 503 for weights that cannot be used: a person has to mend the checkpoint.
 CHECKPOINT_CODE = "checkpoint"
 
+# The fact about an engine that says, for people, which model it serves and why.
+CHOICE = "choice"
+
 EngineStatus = Literal["loading", "ready", "refused", "failed", "stopping"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported anywhere
 
-for folder in ("model", "published"):
+for folder in ("fetch", "model", "published"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

@@ -46,6 +46,7 @@ class Rule:
 
 RULES: Mapping[str, Rule] = {
     "fim": Rule(never=TORCH | LSP | NETWORK),
+    "fetch": Rule(ours=frozenset({"fim", "model", "lsp_server.waiting"}), never=TORCH | LSP),
     "kernels": Rule(never=frozenset({"transformers"}) | LSP | NETWORK),
     "model": Rule(ours=frozenset({"fim", "kernels"}), never=LSP | NETWORK),
     "published": Rule(
@@ -57,18 +58,18 @@ RULES: Mapping[str, Rule] = {
     "serving": Rule(
         ours=frozenset({"fim"}),
         never=TORCH | LSP,
-        late={"command.py": frozenset({"model", "published", "torch", "triton"})},
+        late={name: frozenset({"model", "published", "torch", "triton"}) for name in ("command.py", "loading.py")},
     ),
     "lsp_server": Rule(
         ours=CLIENT | {"fim"},
         never=TORCH,
-        late={"cli.py": frozenset({"training", "benchmarks", "serving.command", "serving.stopping"})},
+        late={"cli.py": frozenset({"fetch", "training", "benchmarks", "serving.command", "serving.stopping"})},
     ),
     "arena": Rule(ours=CLIENT | {"fim"}, never=TORCH),
     "editors": Rule(never=TORCH | LSP),
     "benchmarks": Rule(ours=None),
 }
-TORCH_FREE = ("fim", "serving", "lsp_server", "arena")
+TORCH_FREE = ("fetch", "fim", "serving", "lsp_server", "arena")
 
 
 @dataclass(frozen=True, kw_only=True)

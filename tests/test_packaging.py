@@ -53,7 +53,7 @@ def expected_files() -> set[str]:
         if folder == "model":
             files += [path for path in (ROOT / folder).glob("checkpoints/*/*") if path.is_file()]
         if folder == "training":
-            files += (ROOT / folder).glob("*.txt")
+            files += [*(ROOT / folder).glob("*.txt"), *(ROOT / folder).glob("*.toml")]
         found |= {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in files}
     return found
 

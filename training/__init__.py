@@ -1,1 +1,1 @@
-"""Corpus, losses and the trainer. Knows no editor and no socket."""
+"""Corpus, losses and the trainer. Knows no editor."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
-from . import code_corpus, corpus, corpus_steps, lora_step, run_step
+from . import code_corpus, corpus, corpus_steps, heldout, lora_step, run_step
 from .progress import counted, progress
 
 PACKAGES = Path(__file__).parent / "packages.txt"
@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
         help="drop training documents that share 13 words in a row with these tasks (text, JSONL, either with .gz)",
     )  # fmt: skip
     made.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="packages read at a time")
+    held_out = steps.add_parser("heldout", help="fetch the held-out packages of 2026, sources by language")
+    held_out.add_argument("--out", type=Path, required=True, help="folder to write, outside the checkout")
+    held_out.add_argument("--packages", type=Path, default=PACKAGES, help="what is trained on: must name none of them")
     tokenizer = steps.add_parser("tokenizer", help="learn the byte-level BPE")
     tokenizer.add_argument("--compare", metavar="N,N", help="only compare vocabularies of these sizes: writes nothing")
     shards = steps.add_parser("shards", help="pack the corpus as tokens, to train on another machine")
@@ -63,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     code.add_argument("--packages", type=Path, default=code_corpus.PACKAGES, help="pinned packages of npm and Debian")
     code.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     lora_step.add_arguments(steps.add_parser("lora", help="teach a published body our layout, with a LoRA"))
-    for step in (made, tokenizer, shards, run, curves, ranker, card, average):
+    for step in (made, held_out, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     for step in (tokenizer, shards, run, card):
         step.add_argument("--size", choices=("nano", "base"), default="nano", help="of the model (nano)")
@@ -79,6 +82,7 @@ def main(argv: list[str]) -> int:
         "ranker": fit_ranker,
         "card": make_card,
         "average": make_average,
+        "heldout": heldout.make_heldout,
         "lora": lora_step.run,
         "code": code_corpus.make_code,
     }

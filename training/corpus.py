@@ -25,6 +25,7 @@ import numpy as np
 
 from ..fim.errors import InputError
 from .examination import Candidate, Examined, examine
+from .heldout_list import held_out_names
 from .interrupts import held_back
 from .near_duplicates import NearDuplicates
 from .sources import Origin, Package, Refused, canonical
@@ -88,7 +89,7 @@ class Report:
 def split_of(name: str) -> Split:
     """The split of a package. Fixed by name, so that it never changes; whatever is not listed is for training."""
     name = canonical(name)
-    return "heldout" if name in HELD_OUT else "valid" if name in VALID else "train"
+    return "heldout" if name in HELD_OUT or name in held_out_names() else "valid" if name in VALID else "train"
 
 
 def in_order(origins: Iterable[Origin]) -> list[Origin]:

@@ -66,6 +66,18 @@ def reason_to_drop(path: str, raw: bytes) -> str | None:
     return _reason_in_text(text)
 
 
+def reason_in_any_language(text: str) -> str | None:
+    """Why a text is no code that people wrote, whatever its language, or None."""
+    lines = text.split("\n")
+    if max(map(len, lines)) > N_LINE_CHARS_MAX or len(text) / len(lines) > N_LINE_CHARS_MEAN_MAX:
+        return "long lines (minified or data)"
+    if is_generated(text):
+        return "generated"
+    if _is_data(text, lines):
+        return "data table"
+    return "repetitive" if _is_repetitive(lines) else None
+
+
 def _reason_in_path(path: PurePosixPath) -> str | None:
     folders = set(path.parts[:-1])
     if folders & SKIPPED_FOLDERS:
@@ -79,15 +91,9 @@ def _reason_in_path(path: PurePosixPath) -> str | None:
 
 
 def _reason_in_text(text: str) -> str | None:
-    lines = text.split("\n")
-    if max(map(len, lines)) > N_LINE_CHARS_MAX or len(text) / len(lines) > N_LINE_CHARS_MEAN_MAX:
-        return "long lines (minified or data)"
-    if is_generated(text):
-        return "generated"
-    if _is_data(text, lines):
-        return "data table"
-    if _is_repetitive(lines):
-        return "repetitive"
+    reason = reason_in_any_language(text)
+    if reason is not None:
+        return reason
     if _is_commentary(text):
         return "only comments (licence or documentation)"
     return "not Python 3" if _is_foreign(text) else None

@@ -19,6 +19,7 @@ from ..fim.hole import find_hole
 from ..fim.syntax import parsed
 from ..fim.types import CompletionRequest
 from ..model.asks import never
+from ..model.filling import Filling
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
 from ..model.prefixes import CursorFacts, PrefixRanker, features, places
@@ -72,21 +73,20 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
 
 def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]:
     """The places of all candidates of one hole, as the infiller's own ranker judges them."""
-    drafts, everything = drive(infiller.run, infiller.filling(of.request, never).candidates())
+    filling = infiller.filling(of.request, never)
+    drafts, everything = drive(infiller.run, filling.candidates())
     cursor = CursorFacts.of(of.request.hole)
-    return [*_examples(infiller, drafts, cursor, of.truth), *_examples(infiller, everything, cursor, of.truth)]
+    return [*_examples(filling, drafts, cursor, of.truth), *_examples(filling, everything, cursor, of.truth)]
 
 
-def _examples(
-    infiller: DenoisingInfiller, judged: Sequence[Judged], cursor: CursorFacts, truth: str
-) -> list[PrefixExample]:
+def _examples(filling: Filling, judged: Sequence[Judged], cursor: CursorFacts, truth: str) -> list[PrefixExample]:
     """One example for each distinct text, of the likeliest candidate that begins with it.
 
     Only one text is shown in the end. Counted once for every candidate that agrees, right texts would weigh too much.
     """
     found: dict[str, PrefixExample] = {}
     for each in judged:
-        for place in places(each, infiller.tokenizer):
+        for place in places(each, filling.healing):
             text = each.candidate.text[: place.n_chars]
             if text not in found:
                 found[text] = PrefixExample(features(each, place, judged, cursor), truth.startswith(text))

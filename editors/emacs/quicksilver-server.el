@@ -37,7 +37,8 @@ For instance ((min_confidence . 0.8)).  Lists are written as vectors, false as
   :group 'quicksilver
   :type '(alist :key-type symbol :value-type sexp))
 
-(defcustom quicksilver-modes '(prog-mode)
+(defcustom quicksilver-modes
+  '(prog-mode html-mode html-ts-mode yaml-mode yaml-ts-mode markdown-mode)
   "Major modes whose buffers get the server; modes derived from them count too.
 Which languages are completed without being asked is a setting of the server."
   :group 'quicksilver

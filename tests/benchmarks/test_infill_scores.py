@@ -1,13 +1,17 @@
 """What is counted, over tasks and over problems, and how the report says it."""
 
+import argparse
+from typing import Any
+
 import numpy as np
 import pytest
 from quicksilver.benchmarks import calibration, floors
 from quicksilver.benchmarks.decoders import CATALOGUE, Answer
 from quicksilver.benchmarks.holes import Task
 from quicksilver.benchmarks.infill_contamination import manifest_facts, shared_runs
-from quicksilver.benchmarks.infill_execution import Verdict
-from quicksilver.benchmarks.infill_report import facts
+from quicksilver.benchmarks.infill_execution import Limits, Verdict
+from quicksilver.benchmarks.infill_gold import check_gold
+from quicksilver.benchmarks.infill_report import facts, show
 from quicksilver.benchmarks.infill_scores import Scored, score
 from quicksilver.benchmarks.infill_tasks import InfillTask
 from quicksilver.fim.errors import InputError
@@ -118,3 +122,22 @@ def test_the_report_never_claims_what_was_not_checked():
     said = " ".join(facts({**result, "drawn": 5, "seed": 1, "contamination": {**manifest, "runs": runs}}))
     assert "2 of 8 tasks share 13 words in a row with the corpus (25.0 %); 1 are too short" in said
     assert "kept free of a.jsonl" in said and "does not hold everything" in said and "At most 5 tasks" in said
+
+
+def test_the_report_escapes_what_programs_say(capsys, monkeypatch):
+    hostile = "\x1b]0;owned\x07\u202e\x9b31m"
+    task: Any = argparse.Namespace(benchmark="humaneval", name=hostile)
+    verdict = Verdict(outcome="failed", detail=hostile)
+    monkeypatch.setattr("quicksilver.benchmarks.infill_gold.gold_verdicts", lambda *_: [(task, verdict)])
+    assert check_gold([task], Limits(), 1) == 1
+    printed = capsys.readouterr().out
+    assert r"\x1b]0;owned\x07\u202e\x9b31m" in printed
+    result = {
+        "model": {"name": hostile}, "scores": [], "drawn": None, "protection": [], "has_whole_lines": False,
+        "limits": {}, "line_break": "given",
+        "contamination": {"manifest": None, "overlaps": {}},
+    }  # fmt: skip
+    monkeypatch.setattr("quicksilver.benchmarks.infill_report.facts", lambda _: [hostile])
+    show(result)
+    printed += capsys.readouterr().out
+    assert not set(printed) & set("\x1b\x07\u202e\x9b")

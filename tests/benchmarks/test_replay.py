@@ -96,7 +96,7 @@ def test_blocks_are_the_same_for_a_seed_and_do_not_overlap(tmp_path):
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="there is no file or folder"):
         copied([tmp_path / "nothing"], tmp_path / "target")
-    with pytest.raises(InputError, match="no Python file"):
+    with pytest.raises(InputError, match="no python file"):
         find_blocks([tmp_path], 1, 1, 1)
 
 
@@ -264,7 +264,7 @@ def test_programs_are_beginnings_of_files_without_their_licence(tmp_path):
     [program] = find_programs([tmp_path], 5, 1)
     assert (program.start, program.prefix, program.suffix) == (0, "", "")
     assert program.target.startswith("def area") and program.target.count("\n") <= N_LINES_PROGRAM[1]
-    with pytest.raises(InputError, match="no Python file of at least"):
+    with pytest.raises(InputError, match="no python file of at least"):
         find_programs([package / "short.py"], 1, 1)
 
 

@@ -10,6 +10,7 @@ from quicksilver.benchmarks.replay_engine import KeyTime, Memory, RememberingEng
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.model import __file__ as package_file
+from quicksilver.serving.wire import EngineHealth
 
 pytestmark = pytest.mark.slow
 MODEL = ("--model", str(Path(package_file).parent / "checkpoints" / "nano"))
@@ -92,7 +93,7 @@ class Counting:
         return None
 
     async def ensure_running(self, on_progress=None):
-        return None
+        return EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts={"languages": "python"})
 
     async def complete(self, request):
         self.n_asked += 1

@@ -2,7 +2,7 @@
 
 import pytest
 from quicksilver.fim.command_line import Parser, add_model
-from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED, find_model, unless_default
+from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED, find_model
 from quicksilver.fim.errors import InputError
 
 
@@ -51,10 +51,22 @@ def test_an_embedded_model_goes_by_its_name(name, tmp_path, monkeypatch):
     assert parser().parse_args(["complete", "--model", name]).model == (CHECKPOINTS / name).resolve()
 
 
-def test_the_best_embedded_model_is_the_default_one(tmp_path):
-    assert unless_default(find_model(EMBEDDED[0])) is None
-    assert unless_default(find_model(EMBEDDED[1])) == find_model(EMBEDDED[1])
-    assert unless_default(tmp_path) == tmp_path
+def test_a_fetched_model_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUICKSILVER_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="not on this machine yet: run `quicksilver fetch coder` first"):
+        find_model("coder")
+    folder = tmp_path / "models" / "coder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    assert find_model("coder") == folder
+
+
+def test_a_gguf_file_is_a_model_and_other_files_are_none(tmp_path):
+    (tmp_path / "a.gguf").touch()
+    (tmp_path / "a.bin").touch()
+    assert find_model(str(tmp_path / "a.gguf")) == tmp_path / "a.gguf"
+    with pytest.raises(InputError, match="no checkpoint folder or GGUF file"):
+        find_model(str(tmp_path / "a.bin"))
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "~no-such-user/x", "a\0b", "x" * 5000, "Nano", ""])

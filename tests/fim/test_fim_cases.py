@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from quicksilver.fim.cursor_class import class_at
 from quicksilver.fim.document import Document
-from quicksilver.fim.gating import GATING_RULES, KNOWN_LANGUAGES, why_not
+from quicksilver.fim.gating import GATING_RULES, why_not
 from quicksilver.fim.hole import HOLE_RULES, cut_hole, find_hole
 from quicksilver.fim.portable import portable
 from quicksilver.fim.syntax import Syntax, parsed
@@ -157,7 +157,7 @@ def ask_why_not(case: Case, invoked: bool = False, off: list[str] | None = None)
         document,
         cursor,
         invoked=invoked,
-        known_languages={*KNOWN_LANGUAGES, *([document.language] if case.get("known") else [])},
+        known_languages={"python", *([document.language] if case.get("known") else [])},
         syntax=read_syntax(document),
         rhythm=read_rhythm(case),
         off=off or [],

@@ -31,7 +31,8 @@ def test_long_documents(invoked: bool) -> None:
 def test_known_languages_are_the_callers() -> None:
     document = open_document("x", "lua")
     assert why_not(document, 1, known_languages={"lua"}) is None
-    assert why_not(document, 1) is not None
+    assert why_not(document, 1, known_languages={"python"}) is not None
+    assert why_not(document, 1) is None
 
 
 def test_a_reason_does_not_quote_the_text() -> None:

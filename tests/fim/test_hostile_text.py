@@ -43,15 +43,21 @@ def patterns_of(module: str, path: Path) -> list[tuple[str, re.Pattern]]:
     values = vars(importlib.import_module(module))
     found = [(name, value) for name, value in values.items() if isinstance(value, re.Pattern)]
     for name, value in values.items():
-        if name.startswith("_") and isinstance(value, tuple):
-            rows = [each for row in value for each in (row if isinstance(row, tuple) else (row,))]
+        if name.startswith("_") and isinstance(value, tuple | dict):
+            found_rows = value.values() if isinstance(value, dict) else value
+            rows = [each for row in found_rows for each in (row if isinstance(row, tuple) else (row,))]
             found += [(f"{name}[{n}]", each) for n, each in enumerate(rows) if isinstance(each, re.Pattern)]
     return found
 
 
 def methods_of(name: str, source: str) -> set[str]:
-    """match or fullmatch where a pattern is used at one place of a text only, else finditer, which costs most."""
+    """match or fullmatch where a pattern is used at one place of a text only, else finditer, which costs most.
+
+    A pattern of a dictionary is called `pattern` where it is used.
+    """
+    name = rf"(?:{name}|pattern)" if re.search(rf"^{name} = \{{", source, re.MULTILINE) else name
     called = set(re.findall(rf"\b{name}\.(match|fullmatch|search|finditer|findall|subn?|split)\b", source))
+    called -= {"finditer"} if name.startswith("(") and "match" in called else set()  # keys.py has another pattern, too
     return {method if method in ("match", "fullmatch") else "finditer" for method in called} or {"finditer"}
 
 

@@ -8,6 +8,7 @@ from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.gating import why_not
 from quicksilver.fim.grammars import GRAMMARS
 from quicksilver.fim.hole import find_hole
+from quicksilver.fim.line_marks import CLOSING_WORDS, SEMICOLONS
 from quicksilver.fim.line_scan import CLOSERS
 from quicksilver.fim.parse_errors import new_errors
 from quicksilver.fim.portable import portable
@@ -83,7 +84,7 @@ def test_a_line_with_closing_brackets_is_balanced_no_worse(left: str, closing: s
     hole, syntax = cut(left, closing + below)
 
     def n_unmatched(kept: str) -> int:
-        found = count_brackets((left + kept + Around(hole).right).split("\n"))
+        found = count_brackets((left + kept + Around(hole).right).split("\n"), "", hole.language)
         return len(found.openers) + found.n_surplus + found.n_skipped
 
     assert n_unmatched(trim(hole, text, "\n", syntax)) <= n_unmatched("")
@@ -92,14 +93,15 @@ def test_a_line_with_closing_brackets_is_balanced_no_worse(left: str, closing: s
 @settings(max_examples=300, deadline=None)
 @given(texts, texts, texts, languages)
 def test_a_text_that_breaks_the_document_has_new_errors(left: str, right: str, text: str, language: str) -> None:
-    """Unless it, or the line, leaves a bracket open that may be closed later."""
+    """Unless it, or the line, leaves a bracket or a block open that may be closed later, or wants a semicolon."""
+    assume(language not in SEMICOLONS and language not in CLOSING_WORDS)
     hole, syntax = cut(left, right, language)
     assume(syntax is not None)
     assert syntax is not None
     filled = syntax.with_edit(len(hole.prefix), len(hole.prefix), text)
     assert filled is not None
     around = Around(hole)
-    opens = count_brackets((around.left + text).replace("\r", "\n").split("\n")).openers
+    opens = count_brackets((around.left + text).replace("\r", "\n").split("\n"), "", around.hole.language).openers
     if filled.n_errors > syntax.n_errors and not opens:
         assert new_errors(syntax, hole, text) > 0
 

@@ -19,7 +19,7 @@ class ScriptedInfiller:
         return "scripted"
 
     def describe(self):
-        return {"device": "none", "hash": "0123abcd", "parameters": 0}
+        return {"device": "none", "hash": "0123abcd", "parameters": 0, "choice": "scripted: as scripted"}
 
     def begin(self, request, is_cancelled):
         return SimpleNamespace(completion=self.answer(request), error=None)

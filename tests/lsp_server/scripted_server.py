@@ -17,7 +17,7 @@ from quicksilver.lsp_server.cli import log_to_stderr
 from quicksilver.lsp_server.server import CompletionServer
 from quicksilver.lsp_server.stdio import run_stdio
 from quicksilver.lsp_server.tcp import read_address, run_tcp
-from quicksilver.serving.wire import encode_request
+from quicksilver.serving.wire import EngineHealth, encode_request
 
 
 class ScriptedEngine:
@@ -33,6 +33,8 @@ class ScriptedEngine:
         await asyncio.sleep(self.options.start_ms / 1000)
         if self.options.unavailable:
             raise EngineUnavailable("the engine cannot start: scripted")
+        facts = {"languages": self.options.languages}
+        return EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts=facts)
 
     async def shutdown(self):
         self.n_asked = 0
@@ -115,6 +117,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--text")
     parser.add_argument("--other", action="append", default=[])
     parser.add_argument("--confidence", type=float, default=0.5)
+    parser.add_argument("--languages", default="python")
     parser.add_argument("--record", type=Path)
     parser.add_argument("--tcp")
     return parser.parse_args(arguments)

@@ -9,15 +9,16 @@ from quicksilver.fim import command_line
 from quicksilver.lsp_server.cli import main
 
 COMMANDS = [
-    "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "eval heldout",
-    "eval infill", "train corpus", "train tokenizer", "train shards", "train run", "train curves", "train ranker",
-    "train card", "train average", "bench latency", "bench throughput", "bench peers", "bench scaling",
+    "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "train corpus",
+    "train tokenizer", "train shards", "train run", "train curves", "train ranker", "train card", "train average",
+    "bench latency", "bench throughput", "bench peers", "bench scaling",
     "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench protocol",
     "bench typing", "bench soak", "bench indexing",
 ]  # fmt: skip
+WITH_TORCH = ["eval heldout", "eval infill"]  # slow to load
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(pytest.param(name, marks=pytest.mark.slow) for name in WITH_TORCH)])
 def test_help_names_its_command_and_explains_every_option(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     parsers: list[argparse.ArgumentParser] = []

@@ -1,15 +1,10 @@
 """What commands print of other people's text: a terminal shows it and never acts on it."""
 
-import argparse
 import json
 import logging
 import sys
-from typing import Any
 
 import pytest
-from quicksilver.benchmarks.infill_execution import Limits, Verdict
-from quicksilver.benchmarks.infill_gold import check_gold
-from quicksilver.benchmarks.infill_report import show as show_infill
 from quicksilver.lsp_server import complete, doctor
 from quicksilver.lsp_server.cli import log_to_stderr, main
 from quicksilver.lsp_server.console import open_console
@@ -108,22 +103,6 @@ def test_the_server_log_escapes_what_an_editor_says(capsys):
         root.handlers[:] = before
         root.setLevel(level)
     assert SHOWN in capsys.readouterr().err
-
-
-def test_eval_infill_escapes_what_programs_say(capsys, monkeypatch):
-    task: Any = argparse.Namespace(benchmark="humaneval", name=HOSTILE)
-    verdict = Verdict(outcome="failed", detail=HOSTILE)
-    monkeypatch.setattr("quicksilver.benchmarks.infill_gold.gold_verdicts", lambda *_: [(task, verdict)])
-    assert check_gold([task], Limits(), 1) == 1
-    assert SHOWN in capsys.readouterr().out
-    result = {
-        "model": {"name": HOSTILE}, "scores": [], "drawn": None, "protection": [], "has_whole_lines": False,
-        "limits": {}, "line_break": "given",
-        "contamination": {"manifest": None, "overlaps": {}},
-    }  # fmt: skip
-    monkeypatch.setattr("quicksilver.benchmarks.infill_report.facts", lambda _: [HOSTILE])
-    show_infill(result)
-    assert is_safe(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(("name", "command"), [("stdin", "lsp"), ("stdout", "settings"), ("stderr", "complete")])

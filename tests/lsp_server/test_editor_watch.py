@@ -56,6 +56,7 @@ def test_a_server_that_cannot_finish_ending_is_ended():
     assert ended(start("busy-ending", str(ENDING_MS))) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_busy_server_lives_as_long_as_its_editor():
     process = start("busy", str(ENDING_MS))
     try:
@@ -92,6 +93,7 @@ def test_a_slow_server_may_finish_ending():
     assert ended(process) == 0
 
 
+@pytest.mark.slow
 async def test_a_language_server_in_one_long_call_ends_with_its_editor(piped_editor, records):
     async with piped_editor("--hold-lock") as client:
         client.open("file:///a.py", "x = ")

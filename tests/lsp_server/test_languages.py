@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from quicksilver.fim.document import Document
 from quicksilver.lsp_server.answers import Answer, Ask
-from quicksilver.lsp_server.languages import LanguageNotes, about_language
+from quicksilver.lsp_server.languages import KnownLanguages, LanguageNotes, about_language
 
-KNOWN = ("python",)
+KNOWN = KnownLanguages(("python",))
+MANY = "python javascript go"
 JS, PY = "file:///a.js", "file:///a.py"
 
 
@@ -21,9 +22,20 @@ def asked(language: str, *, invoked: bool, text: str = "", cause: Any = "nothing
 def test_a_known_language_is_never_mentioned():
     notes = LanguageNotes()
     assert about_language("python", KNOWN) is None
-    assert about_language("python", ("javascript",)) is None  # a person has switched it off, and knows
+    assert about_language("python", KnownLanguages(("python",), ("javascript",))) is None  # switched off, and known
     assert notes.note(*asked("python", invoked=True), KNOWN) is None
-    assert notes.note(*asked("javascript", invoked=True), ("python", "javascript")) is None
+    assert notes.note(*asked("javascript", invoked=True), KnownLanguages(("python",), ("python", "javascript"))) is None
+
+
+def test_nothing_is_said_before_the_engine_has_said_what_the_model_knows():
+    assert about_language("javascript", KnownLanguages(None)) is None
+    assert LanguageNotes().note(*asked("javascript", invoked=False, cause="gated"), KnownLanguages(None)) is None
+
+
+def test_a_model_of_many_languages_does_not_know_only_python():
+    about = str(about_language("cobol", KnownLanguages(MANY.split())))
+    assert "does not know cobol" in about and "Python" not in about
+    assert about_language("go", KnownLanguages(MANY.split())) is None
 
 
 def test_a_language_id_is_an_editors_word():
@@ -77,6 +89,44 @@ async def test_a_request_without_an_answer_says_why(editor):
         client.open("file:///id_rsa.js", "let x = \n", language="javascript")
         assert await client.complete("file:///id_rsa.js", (0, 8)) == []
     assert "holds secrets" in messages(client)[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("of_model", "setting", "language", "is_answered"),
+    [
+        ("python", None, "javascript", False),
+        (MANY, None, "javascript", True),
+        (MANY, None, "lua", False),
+        (MANY, ["python"], "javascript", False),  # the person's own choice counts
+        ("python", ["javascript"], "javascript", True),
+        ("python shellscript", None, "sh", True),  # as Neovim calls it
+        ("python shellscript", ["sh"], "shellscript", True),
+        (MANY, ["lua"], "lua", True),
+    ],
+)
+async def test_the_model_says_which_languages_are_completed(editor, of_model, setting, language, is_answered):
+    options = ("--text", "entries", "--confidence", "1", "--languages", of_model)
+    async with editor(*options, options=setting and {"languages": setting}) as client:
+        client.open(JS, "let x = \n", language=language)
+        items = await client.complete(JS, (0, 8), invoked=False)
+    assert [item["insertText"] for item in items] == (["entries"] if is_answered else [])
+
+
+async def test_the_first_question_asks_the_engine_what_the_model_knows(editor):
+    options = {"start_engine": False}
+    async with editor("--text", "foo()", "--confidence", "1", "--languages", MANY, options=options) as client:
+        client.open(JS, "let x = \n", language="javascript")
+        assert (await status_of(client))["languages"] is None
+        assert len(await client.complete(JS, (0, 8), invoked=False)) == 1
+        known = await status_of(client)
+    assert (known["languages"], known["unknown_language"]) == (MANY.split(), None)
+
+
+@pytest.mark.parametrize(("name", "is_answered"), [("a.json", True), ("secrets.json", False), ("a-lock.json", False)])
+async def test_data_that_a_person_writes_is_completed_and_secrets_never(editor, name, is_answered):
+    async with editor("--text", "[1, 2]", "--confidence", "1", "--languages", "json") as client:
+        client.open(f"file:///{name}", '{"a": \n', language="json")
+        assert bool(await client.complete(f"file:///{name}", (0, 6), invoked=False)) is is_answered
 
 
 async def status_of(client) -> dict[str, Any]:

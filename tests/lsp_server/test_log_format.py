@@ -2,6 +2,7 @@
 
 import logging
 
+import pytest
 from quicksilver.fim.printable import PrintableFormatter
 
 FORGED = "file:///a\n2026-01-01 00:00:00,000 ERROR root: forged\r\x1b]0;title\x07\u202e\u2028\x85end"
@@ -20,6 +21,7 @@ def test_a_record_is_not_longer_than_a_person_reads():
     assert len(PrintableFormatter("%(message)s").format(record)) <= PrintableFormatter.MAX_CHARS
 
 
+@pytest.mark.slow
 async def test_the_servers_log_has_this_form(piped_editor):
     async with piped_editor() as client:
         client.insert(FORGED, 2, (0, 0), "x")

@@ -133,6 +133,7 @@ async def test_nothing_is_asked_ahead_for_a_closed_document(editor, records, reo
     assert prefixes(records) == ["value = "]
 
 
+@pytest.mark.slow
 async def test_the_server_ends_at_once_while_it_asks_ahead(piped_editor, records):
     async with piped_editor("--delay-ms", "2000", options=ALL_SHOWN | {"budget_ms": 5000}) as client:
         client.open(URI, "value = \n")

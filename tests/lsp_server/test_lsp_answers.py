@@ -238,7 +238,7 @@ async def test_an_engine_that_died_is_asked_again(editor, records):
 
 
 async def test_an_unavailable_engine_is_told_once_and_rests(editor, records):
-    async with editor("--unavailable") as client:
+    async with editor("--fail-first", "9") as client:
         client.open(URI, "value = \n")
         for _ in range(6):
             assert await client.complete(URI, (0, 8), invoked=False) == []
@@ -279,6 +279,7 @@ async def test_accepting_is_logged_and_the_log_holds_no_source(piped_editor):
     assert "seen_" not in log
 
 
+@pytest.mark.slow
 async def test_a_bug_is_an_error_answer_and_the_log_holds_no_source(piped_editor):
     async with piped_editor("--crash") as client:
         client.open(URI, "hunter2 = \n")
@@ -373,6 +374,7 @@ async def test_a_closed_document_is_not_read_ahead(editor, records):
     assert records.all("warmed") == []
 
 
+@pytest.mark.slow
 async def test_a_bug_while_reading_ahead_is_logged_without_source(piped_editor):
     async with piped_editor("--crash-warm") as client:
         client.open(URI, "hunter2 = \n")

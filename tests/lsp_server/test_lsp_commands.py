@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
+from quicksilver.fim.model_speeds import ModelSpeed, known_speeds, note_speed
 from quicksilver.lsp_server.cli import main
 from quicksilver.lsp_server.demo import EXAMPLES
 from quicksilver.lsp_server.demo_holes import load_holes, typed_further
@@ -206,12 +207,26 @@ def test_complete_gives_up_in_time(environ, tmp_path):
     assert "no answer within 2 s" in result.stderr
 
 
-def test_doctor_finds_all_well(environ, engine):
-    result = quicksilver(environ, "doctor")
+def test_doctor_finds_all_well(environ, engine, monkeypatch):
+    monkeypatch.setenv("QUICKSILVER_HOME", environ["QUICKSILVER_HOME"])
+    slow = ModelSpeed(model="coder", device="cpu", key_ms=640, token_ms=2, resident_mb=951, measured_s=time.time())
+    note_speed("key", slow)
+    result = quicksilver({**environ, "COLUMNS": "500"}, "doctor")
     assert result.returncode == 0, result.stderr
-    for fact in ("python", "torch", "device", "0123abcd", f"process {engine.pid}", "2 steps"):
+    for fact in (
+        "python", "torch", "device", "0123abcd", f"process {engine.pid}", "2 steps", "the engine holds",
+        "scripted: as scripted", "coder: 640 ms a warm key, 500 tokens read a second on the cpu, 951 MB of memory;",
+    ):  # fmt: skip
         assert fact in result.stdout
     assert "FAIL" not in result.stdout
+    assert known_speeds()["key"].is_due(time.time())  # the next engine measures it again
+
+
+def test_complete_says_which_model_answered_and_why(environ, engine, tmp_path):
+    result = quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke", "--verbose")
+    assert result.returncode == 0, result.stderr
+    assert "quicksilver: scripted: as scripted\n" in result.stderr
+    assert "as scripted" not in quicksilver(environ, "complete", f"{source(tmp_path)}:3:9", "--invoke").stderr
 
 
 def test_doctor_says_what_is_broken(environ, tmp_path):

@@ -24,6 +24,7 @@ from quicksilver.lsp_server.protocol import StrictServer
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
 from quicksilver.lsp_server.trace_view import draw_frame, draw_trace, visible
+from quicksilver.serving.wire import EngineHealth
 
 
 def document(text="value = \n", uri="file:///a.py"):
@@ -139,11 +140,15 @@ class FailingEngine:
     def __init__(self):
         self.error: Exception | None = None
         self.n_asked = 0
+        self.health = EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, facts={"languages": "python"})
 
     log_file = None
 
     async def ensure_running(self, on_progress=None):
-        return None
+        if self.error is not None:
+            self.n_asked += 1
+            raise self.error
+        return self.health
 
     async def shutdown(self):
         return None
@@ -161,6 +166,14 @@ class FailingEngine:
             n_tokens=1,
             model="fake",
         )
+
+
+async def test_an_engine_that_starts_says_which_model_it_serves():
+    engine = FailingEngine()
+    assert await EngineCare(engine).start() == ""
+    facts = {"choice": "coder: a warm key takes 115 ms here"}
+    engine.health = EngineHealth(status="ready", version="1", pid=1, uptime_s=1.0, facts=facts)
+    assert await EngineCare(engine).start() == "coder: a warm key takes 115 ms here"
 
 
 async def test_the_second_failure_in_a_row_starts_a_rest_that_doubles():

@@ -86,6 +86,7 @@ async def test_an_impossible_change_closes_the_document_until_it_is_reopened(edi
         assert len(await client.complete(URI, (0, 8))) == 1
 
 
+@pytest.mark.slow
 async def test_garbage_is_answered_with_json_rpc_errors(piped_editor):
     async with piped_editor() as client:
         for body in (
@@ -103,6 +104,7 @@ async def test_garbage_is_answered_with_json_rpc_errors(piped_editor):
     assert codes == [-32700, -32600, -32600, -32600, -32600]
 
 
+@pytest.mark.slow
 async def test_headers_in_any_case_and_bodies_in_pieces(piped_editor):
     async with piped_editor() as client:
         client.open(URI, "value = \n")
@@ -152,6 +154,7 @@ async def test_order_of_life(editor):
         assert error.value.code == -32600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("shutdown and exit", 0), ("exit", 1), ("end of file", 1), ("garbage", 1)])
 async def test_it_ends_at_once_even_while_it_works(piped_editor, how, code):
     async with piped_editor("--delay-ms", "60000", "--start-ms", "60000") as client:
@@ -170,6 +173,7 @@ async def test_it_ends_at_once_even_while_it_works(piped_editor, how, code):
         assert not any("Traceback" in line for line in client.stderr_lines)
 
 
+@pytest.mark.slow
 async def test_a_client_that_stops_reading_and_goes_away(piped_editor):
     async with piped_editor() as client:
         client.process.stdout.feed_eof()
@@ -250,6 +254,7 @@ async def test_an_edit_that_cannot_be_read_closes_the_document(editor, records):
     assert [record["prefix"] for record in records.all("asked")] == ["value = ", "xvalue = "]
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_cannot_keep_the_server_alive():
     """Its pipe is full, so the server stands still in a write; the end of its input ends it all the same."""
     pipe = subprocess.PIPE

@@ -48,6 +48,22 @@ def test_a_start_and_an_answer():
     assert (told[-1]["latency_ms"], told[-1]["model"], told[-1]["counts"]) == (31.3, "nano", {"shown": 1})
 
 
+def test_which_model_serves_and_why():
+    status, timers, told = made()
+    assert status.describe()["choice"] is None
+    status.engine("starting", "loading the model")
+    status.serves("base: coder takes 640 ms a key here, more than 250")
+    assert (told[-1]["state"], told[-1]["message"]) == ("ready", "base: coder takes 640 ms a key here, more than 250")
+    status.answered(31.26, "base", {})
+    timers.pass_s(QUIET_S)
+    assert told[-1]["message"] == "base, last answer in 31 ms"
+    assert told[-1]["choice"] == "base: coder takes 640 ms a key here, more than 250"
+    status.answered(80.0, "coder", {})
+    assert status.describe()["choice"] is None  # of an engine that was stopped since
+    status.serves("")
+    assert status.describe()["choice"] is None
+
+
 def test_only_a_long_question_is_busy():
     status, timers, told = made()
     with status.question():

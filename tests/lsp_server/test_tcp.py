@@ -62,6 +62,7 @@ class Client:
         return result["items"]
 
 
+@pytest.mark.slow
 async def test_two_editors_at_once_and_an_end_that_takes_no_other_with_it():
     async with listening() as (process, port):
         one, two = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(2)]
@@ -130,6 +131,7 @@ def test_whose_a_connection_of_ipv6_is(tmp_path):
     assert not is_ours(PEER, OWN, table)
 
 
+@pytest.mark.slow
 async def test_what_a_web_page_sends_begins_no_session():
     body = encode({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}})
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"

@@ -217,6 +217,7 @@ async def test_odd_folders_are_no_workspace(editor, folders):
             await client.request("quicksilver/nothing", {})
 
 
+@pytest.mark.slow
 async def test_the_server_ends_at_once_while_it_indexes(piped_editor, tmp_path):
     write(tmp_path / "many", {f"p{n % 40}/m{n}.py": code(f"NAME_{n}") * 20 for n in range(1_500)})
     async with piped_editor(root=tmp_path / "many") as client:

@@ -8,6 +8,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model import checkpoint
 from quicksilver.model.denoiser import Denoiser
+from quicksilver.model.stored import Int8Matrix, as_float
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_config, tiny_denoiser, tiny_tokenizer
 
@@ -33,6 +34,37 @@ def test_saving_again_changes_nothing(folder, tmp_path):
     loaded = checkpoint.load(folder)
     checkpoint.save(tmp_path / "again", "tiny", loaded.model, loaded.own_tokenizer)
     assert checkpoint.load(tmp_path / "again").sha256 == loaded.sha256
+
+
+def test_matrices_stay_in_the_file_and_outlive_a_new_save(folder):
+    """An engine that serves a folder keeps its weights when another checkpoint is saved there."""
+    served = checkpoint.load(folder)
+    kept = {key: as_float(weight) for key, weight in served.weights.items()}
+    matrices = [weight for weight in served.weights.values() if isinstance(weight, Int8Matrix)]
+    assert matrices and not any(matrix.values.flags.owndata for matrix in matrices)
+    other = tiny_denoiser(served.tokenizer.vocab_size)
+    for parameter in other.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    checkpoint.save(folder, "other", other, served.own_tokenizer)
+    assert all(np.array_equal(as_float(served.weights[key]), weight) for key, weight in kept.items())
+    assert checkpoint.load(folder).sha256 != served.sha256
+
+
+def test_tensors_at_odd_places_are_read(folder):
+    """A file from anybody may put numbers of four bytes anywhere."""
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    raw = (folder / checkpoint.WEIGHTS).read_bytes()
+    n_header = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + n_header])).encode()
+    header += b" " * (1 + (len(header) + 8) % 2)
+    moved = len(header).to_bytes(8, "little") + header + raw[8 + n_header :]
+    wanted = {key: as_float(weight).copy() for key, weight in checkpoint.load(folder).weights.items()}
+    (folder / checkpoint.WEIGHTS).write_bytes(moved)
+    config["sha256"][checkpoint.WEIGHTS] = hashlib.sha256(moved).hexdigest()
+    (folder / checkpoint.CONFIG).write_text(json.dumps(config))
+    for key, weight in checkpoint.load(folder).weights.items():
+        assert np.array_equal(as_float(weight), wanted[key])
+        assert (weight.scales if isinstance(weight, Int8Matrix) else weight).flags.aligned
 
 
 @pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.TOKENIZER])

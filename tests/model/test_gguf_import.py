@@ -11,10 +11,12 @@ from gguf import GGMLQuantizationType
 from gguf.quants import dequantize, quantize
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.gguf_import import import_gguf, sha256_of
+from quicksilver.model.folder_files import sha256_of
+from quicksilver.model.gguf_import import import_gguf
 from quicksilver.model.gguf_tokenizer import PIECES
 from quicksilver.model.safetensors_header import read_header
-from quicksilver.published.tokenizer_rules import harmless
+from quicksilver.model.stored import read
+from quicksilver.model.tokenizer_rules import harmless
 from safetensors.numpy import load_file, save_file
 from tiny_gguf import SPECIALS, TinyGguf
 from tokenizers import Tokenizer
@@ -119,6 +121,15 @@ def test_the_folder_says_what_it_is(tmp_path):
     assert {tensor.dtype for tensor in header.values()} == {"I8", "F32"}
 
 
+def test_the_folder_can_be_read(tmp_path):
+    tiny = TinyGguf(is_tied=False)
+    stored = read(imported(tiny, tmp_path))
+    text = "def f(x):\n    return x # <|fim_prefix|>\n"
+    assert stored.tokenizer.decode(stored.tokenizer.encode(text)) == text
+    assert len(stored.tokenizer.text_ids) == len(tiny.tokens) - len(SPECIALS)
+    assert stored.shape.n_context == 512
+
+
 def test_marks_and_specials(tmp_path):
     tiny = TinyGguf()
     marks, ids = config_of(imported(tiny, tmp_path))["marks"], {text: i for i, text in enumerate(tiny.tokens)}
@@ -200,8 +211,8 @@ def test_what_we_cannot_run_is_refused_in_one_line_and_leaves_nothing(changes, r
     assert not models.exists() or [each.name for each in models.iterdir()] == [".made.lock"]
 
 
-def lora_file(path: Path, arrays: dict[str, np.ndarray], scale="2.0") -> Path:
-    save_file(arrays, path, metadata={"scale": scale})
+def lora_file(path: Path, arrays: dict[str, np.ndarray], scale="2.0", **metadata: str) -> Path:
+    save_file(arrays, path, metadata={"scale": scale, **metadata})
     return path
 
 
@@ -220,6 +231,9 @@ def test_a_lora_is_added_before_rounding(tmp_path):
     given = np.concatenate([tiny.floats()[f"blk.1.attn_{x}.weight"] for x in "qkv"])
     assert_rounded(weights_of(folder)[name], given + 2.0 * b.astype(np.float32) @ a.astype(np.float32))
     assert config_of(folder)["source"] == SOURCE | {"lora_sha256": sha256_of(path)}
+    assert config_of(folder)["marks"]["suffix_first"] is False
+    lora_file(path, {f"{name}.a": a, f"{name}.b": b}, suffix_first="true")
+    assert config_of(imported(tiny, tmp_path, lora=path))["marks"]["suffix_first"] is True
 
 
 @pytest.mark.parametrize(
@@ -229,7 +243,7 @@ def test_a_lora_is_added_before_rounding(tmp_path):
         ({"norm.weight.a": thin(64, 64)[0], "norm.weight.b": thin(64, 64)[1]}, "1", "norm.weight is no matrix"),
         ({f"{DOWN}.a": thin(64, 96)[0]}, "1", "has not both .a and .b"),
         ({f"{DOWN}.a": thin(64, 96)[0], f"{DOWN}.b": thin(65, 96)[1]}, "1", "(64, 96)"),
-        ({f"{DOWN}.a": thin(64, 96)[0], f"{DOWN}.b": thin(64, 96)[1]}, "x", "scale"),
+        ({f"{DOWN}.a": thin(64, 96)[0], f"{DOWN}.b": thin(64, 96)[1]}, "x", "its metadata cannot be read"),
         ({"a": np.ones((2, 2), np.int32)}, "1", "a is I32, not one of F32, F16"),
     ],
 )  # fmt: skip

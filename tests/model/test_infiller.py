@@ -11,15 +11,15 @@ import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
 from quicksilver.model import checkpoint
-from quicksilver.model import filling as filling_module
 from quicksilver.model import infiller as infiller_module
+from quicksilver.model import writing as writing_module
 from quicksilver.model.asks import Rows
 from quicksilver.model.candidates import Candidate
-from quicksilver.model.filling import STEPS_LINE
 from quicksilver.model.forwards import drive
 from quicksilver.model.infiller import DenoisingInfiller, load_infiller
 from quicksilver.model.ranker import Ranker, features
 from quicksilver.model.verification import Verified
+from quicksilver.model.writing import STEPS_LINE
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -131,7 +131,8 @@ def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypa
 
     def run_until_late(asks):
         if any(isinstance(ask, Rows) for ask in asks):
-            job.filling.budget = dataclasses.replace(job.filling.budget, deadline_s=0.0)
+            effort = job.filling.effort
+            effort.budget = dataclasses.replace(effort.budget, deadline_s=0.0)
         return run(asks)
 
     monkeypatch.setattr(infiller, "run", run_until_late)
@@ -345,7 +346,7 @@ def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch
     """Short ones all; of long ones, each padded to the longest, only the first."""
 
     def n_drafts(n_tokens):
-        monkeypatch.setattr("quicksilver.model.candidates.N_DRAFT_TOKENS", n_tokens)
+        monkeypatch.setattr("quicksilver.model.infiller.N_DRAFT_TOKENS", n_tokens)
         places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
         filling = infiller.filling(request(prefix=places + "size = ", suffix=" * 2\n", multiline=True), lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
@@ -443,15 +444,15 @@ def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog, broken):
 def test_a_line_may_have_all_the_tokens_that_were_asked_for(infiller, n):
     """Canvases of lines are short, and a rest too short for another canvas is no reason to leave it out."""
     sizes = []
-    whole = filling_module.denoise
+    whole = writing_module.denoise
 
     def counting(states, canvas, *more):
         sizes.append(canvas.shape[1])
         return whole(states, canvas, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filling_module, "denoise", counting)
-        patch.setattr(filling_module.Row, "end", lambda row: None)
+        patch.setattr(writing_module, "denoise", counting)
+        patch.setattr(writing_module.Row, "end", lambda row: None)
         patch.setattr(infiller, "config", dataclasses.replace(infiller.config, n_canvas=24))
         endless = {key: dataclasses.replace(v, stops=v.stops & False) for key, v in infiller._tokens.items()}
         patch.setattr(infiller, "_tokens", endless)

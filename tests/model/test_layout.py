@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.common_prefix import common_prefix
 from quicksilver.model.layout import OwnLayout
-from quicksilver.model.pages import common_prefix
 from quicksilver.model.tokenizer import Special
 from tiny import TEXTS, tiny_tokenizer
 

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.model import pages as pages_module
+from quicksilver.model.common_prefix import common_prefix
 from quicksilver.model.denoiser import ContextStates
-from quicksilver.model.pages import N_PAGE, PageStore, common_prefix
+from quicksilver.model.pages import N_PAGE, PageStore
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()

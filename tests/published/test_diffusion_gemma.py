@@ -314,5 +314,5 @@ def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "a pickle" in refusal(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     assert "there is no tokenizer" in refusal(tmp_path)
-    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setitem(sys.modules, "transformers.models.diffusion_gemma", None)
     assert "pip install" in refusal(tmp_path, InputError)

@@ -31,6 +31,7 @@ async def ended(info: EngineInfo) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["socket", "info_file", "folder"])
 async def test_an_engine_that_cannot_be_found_any_more_ends(rig, ask, lost):
     client = rig.client()
@@ -49,6 +50,7 @@ async def test_an_engine_that_cannot_be_found_any_more_ends(rig, ask, lost):
     assert engine_info(rig) == heir
 
 
+@pytest.mark.slow
 async def test_an_engine_whose_token_is_lost_ends(rig, ask):
     rig.environ = {"QUICKSILVER_TRANSPORT": "tcp"}
     await rig.client().ensure_running()
@@ -127,6 +129,7 @@ def test_the_holder_of_the_lock_is_named(home):
         pass
 
 
+@pytest.mark.slow
 async def test_restarting_ends_a_frozen_engine_without_a_socket(rig, ask, monkeypatch):
     monkeypatch.setattr("quicksilver.serving.client.end_process", partial(end_process, patience_s=0.2))
     client = rig.client()
@@ -205,6 +208,7 @@ async def test_stop_ends_one_engine_or_all_and_says_so(rig, ask, tmp_path, monke
     assert await asyncio.to_thread(main, ["stop", "--model", str(tmp_path / "absent")]) == 2
 
 
+@pytest.mark.slow
 async def test_serve_can_take_the_place_of_the_engine_that_runs(rig, ask):
     await rig.client().ensure_running()
     before = engine_info(rig)

@@ -286,10 +286,12 @@ async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model", "/nonexistent/model"], "there is no checkpoint folder /nonexistent/model"),
+        (["--model", "/nonexistent/model"], "there is no checkpoint folder or GGUF file /nonexistent/model"),
         (["--port", "70000"], "--port must be from 0"),
         (["--port", "many"], "argument --port: invalid int value: 'many'"),
         (["--threads", "0"], "--threads must be at least 1"),
+        (["--context-tokens", "0"], "--context-tokens must be from 1"),
+        (["--cache-mb", "-1"], "--cache-mb must be from 0"),
         (["--idle-minutes", "nan"], "--idle-minutes must be a number"),
         (["--frobnicate"], "there is no option --frobnicate"),
     ],

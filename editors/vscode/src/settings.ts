@@ -42,7 +42,41 @@ export function serverSettings(read: (name: string) => unknown): Record<string, 
   return told;
 }
 
-/** The languages in which completions come by themselves; whatever is no list of names counts as none. */
+/** The languages that some model completes by itself: a document in one of them starts the server. */
+export const MODEL_LANGUAGES = [
+  'python',
+  'javascript',
+  'javascriptreact',
+  'typescript',
+  'typescriptreact',
+  'go',
+  'rust',
+  'java',
+  'c',
+  'cpp',
+  'php',
+  'shellscript',
+  'csharp',
+  'ruby',
+  'kotlin',
+  'sql',
+  'html',
+  'css',
+  'scss',
+  'less',
+  'json',
+  'jsonc',
+  'yaml',
+  'markdown',
+];
+
+/**
+ * The languages in which completions may come by themselves. Where the person has named none, the server knows which of
+ * them its model was taught. Whatever is no list of names counts as none.
+ */
 export function automaticLanguages(value: unknown): string[] {
+  if (value === undefined || value === null) {
+    return MODEL_LANGUAGES;
+  }
   return Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string') : [];
 }

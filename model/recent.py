@@ -1,0 +1,53 @@
+"""What a body wrote lately, as guesses of what it will write now: typing seldom changes its mind.
+
+Where a person types what was written before, or takes a part of it, the rest is guessed whole, and one forward tells
+how much of it still holds. Elsewhere what followed the same tokens in the context is guessed. Knows token ids.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+N_ANSWERS = 8
+N_SAME = 3  # tokens that must agree before what followed them is guessed
+N_LOOKED_UP = 4  # tokens that are guessed so: a wrong guess costs 6 ms of 26 on two cores
+
+
+class Recent:
+    """The last answers with their contexts."""
+
+    def __init__(self) -> None:
+        self._texts: deque[list[int]] = deque(maxlen=N_ANSWERS)
+
+    def add(self, context: Sequence[int], tokens: Sequence[int]) -> None:
+        """Remember an answer."""
+        if tokens:
+            self._texts.append([*context, *tokens])
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._texts.clear()
+
+    def guess(self, context: Sequence[int]) -> Callable[[Sequence[int]], Sequence[int]]:
+        """For tokens so far after context, those that may follow."""
+        context = list(context)
+        n = len(context)
+        known = [text[n:] for text in reversed(self._texts) if text[:n] == context]
+
+        def of(so_far: Sequence[int]) -> Sequence[int]:
+            n_so_far, begun = len(so_far), list(so_far)
+            whole = next((text[n_so_far:] for text in known if len(text) > n_so_far and text[:n_so_far] == begun), None)
+            return whole or followers([*context[-N_SAME:], *begun][-N_SAME:], context)
+
+        return of
+
+
+def followers(tokens: Sequence[int], text: Sequence[int]) -> Sequence[int]:
+    """What followed the last place in text where tokens stand, at most N_LOOKED_UP; nothing where they do not."""
+    n, wanted = len(tokens), list(tokens)
+    if n < N_SAME:
+        return ()
+    last = wanted[-1]
+    for end in range(len(text) - 1, n - 1, -1):
+        if text[end - 1] == last and list(text[end - n : end]) == wanted:
+            return text[end : end + N_LOOKED_UP]
+    return ()

@@ -1,0 +1,246 @@
+"""What the model itself writes into a hole: canvases denoised, or a body's own next tokens.
+
+A canvas of open length comes first; on request, some of the likeliest lengths and mended drafts are denoised beside it.
+A body that was taught no canvases goes on token by token. Knows tensors and token ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..fim.budget import Budget
+from ..fim.trim import trim
+from ..fim.types import CompletionRequest
+from .asks import BranchWork, Denoised, Fill, Rows, Work
+from .canvas_tokens import CanvasTokens
+from .config import DenoiserConfig
+from .context_cache import ContextCache
+from .continuation import Continuation, guesses
+from .decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
+from .denoise import Changed, denoise, grown, ignore, predict, unchanged
+from .denoiser import ContextStates
+from .effort import Effort
+from .healing import Healing
+from .policies import threshold
+from .ranker import Judged
+from .recent import Recent
+from .row import Row
+from .tracing import Tracer
+
+CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
+MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
+STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
+KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
+
+
+@dataclass(kw_only=True)
+class Writing:
+    """Writes the rows of one request, of at most n_open tokens each."""
+
+    config: DenoiserConfig
+    cache: ContextCache
+    tokens: CanvasTokens
+    request: CompletionRequest
+    effort: Effort
+    healing: Healing
+    tracer: Tracer
+    n_open: int
+    fills_whole: bool = False  # whether what runs the model answers `Fill`
+    recent: Recent = field(default_factory=Recent)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether candidates compete, so that the causal head must judge them."""
+        return self.request.drafts > 0 or self.request.lengths > 1
+
+    def rows(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
+        """What is written after a context and its states: the row of open length first, then the others."""
+        if self.config.canvases:
+            return (yield from self._denoised(context, states, judged))
+        return [(yield from self._continued(context, states, judged))]
+
+    def _denoised(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
+        """What canvases turn into. Only the first goes on when it is full."""
+        longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
+        n_canvas = min(self.n_open, longest)
+        if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
+            n_canvas = min(self.n_open, self.config.n_canvas)
+        canvases = torch.full((1, n_canvas), self.tokens.mask)
+        is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
+        if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
+            canvases = yield from self._canvases(states, canvases, judged)
+        rows = [Row("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
+        rows = yield from self._filled(states, canvases, rows)
+        n_left = self.n_open - n_canvas
+        while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
+            n_canvas = min(n_left, longest)
+            if self.effort.is_cancelled():
+                rows[0].finish_reason = "cancelled"
+                break
+            with self.effort.clock("prefill"):
+                longer, _ = yield from self.cache.states([*context, *rows[0].tokens])
+            rows[:1] = yield from self._filled(longer, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
+            n_left -= n_canvas
+        for row in rows:
+            row.cut()
+        return rows
+
+    def _continued(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> BranchWork[Row]:
+        """What the body itself goes on with; its drafts tell it what to guess.
+
+        A load does not shorten it as it does canvases: it would end inside a word.
+        """
+        row = Row(self.tokens.ends_by)
+        if self.effort.is_spent() or states.n_tokens < 2:
+            return replace(row, finish_reason="budget")
+        known = guesses([j.candidate.tokens for j in judged], [j.verified.best.tolist() for j in judged])
+        recent = self.recent.guess(context)
+        n_most = self.n_open + len(self.healing.data)
+
+        def guess(tokens: Sequence[int]) -> Sequence[int]:
+            so_far = [*row.tokens, *tokens]
+            return known(so_far) or recent(so_far)
+
+        continuation = Continuation(states, n_most, guess)
+        with self.effort.clock("denoise"):
+            yield from continuation.open(row, self.tokens, self.healing, self.effort)
+        row.n_opening = len(row.tokens)
+        n_canvas = self.n_open - self.healing.is_passed(row.tokens)
+        if row.finish_reason == "stop" or not n_canvas:
+            return row
+        canvas = torch.full((1, n_canvas), self.tokens.mask)
+        decoding = Decoding(threshold(ANY), continuation.predict)
+        (row,) = yield from self._filled(states, canvas, [row], decoding, self._over(row.tokens))
+        self.recent.add(context, row.tokens)
+        row.cut()
+        return row
+
+    def _over(self, opening: Sequence[int]) -> Changed:
+        """Ends a canvas, which follows the tokens opening, at the line break by which the hole's text is over.
+
+        Trimming tells: what it cuts off, such as code outside of the block or the line that follows the hole anyway,
+        need not be written. A body seldom ends by itself.
+        """
+        bytes_of = self.healing.tokenizer.bytes_of
+        if not self.request.hole.multiline:
+            return unchanged
+        mask, end, n_seen = self.tokens.mask, self.tokens.end, 0
+
+        def changed(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            nonlocal n_seen
+            written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
+            while n_seen < len(written) and written[n_seen] != end:
+                n_seen += 1
+                if b"\n" in bytes_of(written[n_seen - 1]) and self._is_over([*opening, *written[:n_seen]]):
+                    after = torch.arange(canvas.shape[1]) >= n_seen
+                    return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
+            return canvas, log_probs, stops
+
+        return changed
+
+    def _is_over(self, tokens: Sequence[int]) -> bool:
+        """Whether trimming cuts lines off the text of tokens, so that it would cut whatever follows too."""
+        text = self.healing.text_of(tokens).rstrip()
+        kept = trim(self.request.hole, text).rstrip()
+        return 0 < len(kept) < len(text)
+
+    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
+        """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
+
+        One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
+        """
+        n = canvas.shape[1]
+        drafts = [j.candidate.tokens for j in judged if len(j.candidate.tokens) < n][: self.request.mends]
+        rows = canvas.repeat(1 + len(drafts), 1)
+        for row, draft in zip(rows[1:], drafts, strict=True):
+            row[: len(draft)] = torch.tensor(draft)
+            row[len(draft) :] = self.tokens.end
+        with self.effort.clock("denoise"):
+            log_probs = self.tokens.allowed((yield Rows(rows, states)))
+        self.effort.n_forwards += 1
+        likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
+        mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
+        doubtful = [row for row in mended if bool((row == self.tokens.mask).any())]
+        return torch.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
+
+    def _of_length(self, canvas: Tensor, log_probs: Tensor) -> list[Tensor]:
+        """Copies of canvas [L] that end after the likeliest numbers of tokens, by the end's marginals in log_probs."""
+        ends = log_probs.masked_fill(~self.tokens.stops, float("-inf")).logsumexp(dim=-1).exp()  # [L]
+        goes_on = torch.cat((torch.ones(1), (1 - ends).cumprod(dim=-1)[:-1]))
+        first_end = (ends * goes_on)[1:]  # an empty answer needs no canvas
+        rows = []
+        for index in first_end.topk(min(self.request.lengths - 1, len(first_end))).indices.tolist():
+            row = canvas.clone()
+            row[index + 1 :] = self.tokens.end
+            rows.append(row)
+        return rows
+
+    def _filled(
+        self,
+        states: ContextStates,
+        canvas: Tensor,
+        rows: list[Row],
+        only: Decoding | None = None,
+        changed: Changed = unchanged,
+    ) -> BranchWork[list[Row]]:
+        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
+        decoding that can fill it, changed what is done to it after each step."""
+        effort = self.effort
+        if effort.is_spent():
+            return [replace(row, finish_reason="budget") for row in rows]
+        decoding = only or DECODINGS[self.request.policy or DEFAULT_POLICY]
+        n_left = effort.n_left
+        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline and not only
+        n_steps = min(n_left, STEPS_LINE) if is_short else n_left
+        rest = Budget(deadline_s=effort.budget.deadline_s, max_evaluations=n_steps)
+        if not only:
+            rest = replace(rest, ceiling=effort.ceiling)
+        with effort.clock("denoise"):
+            if self.fills_whole and decoding.threshold is not None and not self.request.trace:
+                most = min(canvas.shape[1], n_steps, effort.ceiling() or n_steps)
+                result = yield Fill(
+                    canvas, states, self.tokens, decoding.threshold, most, effort.is_cancelled, rest.deadline_s
+                )
+                assert isinstance(result, Denoised)
+            else:
+                result = yield from self._stepwise(states, canvas, decoding, rest, rows, changed)
+        effort.n_forwards += result.steps
+        as_meant = result.steps == n_steps < n_left and not effort.budget.expired()
+        if as_meant or (only and not bool((result.canvas == self.tokens.mask).any())):  # a body's tokens are all sure
+            result = replace(result, ended="filled")
+        return [self._with(row, result, i) for i, row in enumerate(rows)]
+
+    def _stepwise(
+        self,
+        states: ContextStates,
+        canvas: Tensor,
+        decoding: Decoding,
+        rest: Budget,
+        rows: list[Row],
+        changed: Changed,
+    ) -> BranchWork[Denoised]:
+        on_step = ignore
+        if self.request.trace:
+            on_step = self.tracer.watching(rows[0].tokens, self.effort.n_forwards, self.effort.timings_ms["denoise"])
+        return (
+            yield from denoise(
+                states, canvas, self.tokens, decoding.policy, rest, self.effort.is_cancelled, on_step,
+                decoding.predict if len(canvas) == 1 else predict, rows, changed,
+            )
+        )  # fmt: skip
+
+    def _with(self, row: Row, result: Denoised, i: int) -> Row:
+        """The row and what its canvas came to, left of the first mask or end."""
+        canvas, log_probs = result.canvas[i], result.log_probs[i]
+        n_before = len(row.tokens)
+        row = grown(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
+        at = len(row.tokens) - n_before
+        if at < len(canvas) and canvas[at] == self.tokens.end:
+            row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there
+        if result.ended != "filled":
+            row.finish_reason = result.ended
+        elif bool(self.tokens.stops[canvas].any()):
+            row.finish_reason = "stop"
+        return row
