@@ -1,14 +1,14 @@
 """The body that a LoRA is trained for, read from a GGUF file or a checkpoint folder: frozen, in bfloat16."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..fim.errors import InputError
-from ..model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from ..model.body_tokenizer import BodyTokenizer, plain_tokenizer
 from ..model.config import DenoiserConfig
 from ..model.denoiser import Denoiser
 from ..model.gguf_body import Part, read_body
@@ -18,19 +18,21 @@ from ..model.stored import as_float, read
 
 
 def load_body(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[Denoiser, BodyTokenizer]:
-    """A body and its tokenizer. Raises CheckpointError for a damaged one, InputError for a model of our own."""
+    """A body and its tokenizer, whose marks say suffix first: that is what a LoRA teaches.
+
+    Raises CheckpointError for a damaged one, InputError for a model of our own.
+    """
     if path.is_dir():
         stored = read(path)
         if not isinstance(stored.tokenizer, BodyTokenizer):
             raise InputError(f"{path} is a model that was trained here: a LoRA needs a published body")
         tensors = {name: torch.from_numpy(as_float(weight)).to(dtype) for name, weight in stored.weights.items()}
+        stored.tokenizer.marks = replace(stored.tokenizer.marks, suffix_first=True)
         return _denoiser(stored.shape, tensors), stored.tokenizer
     file = read_gguf(path)
     body = read_body(file)
     found, marks = read_tokenizer(file, body.config.vocab_size)
-    tokenizer = BodyTokenizer(
-        plain_tokenizer(found), Marks.of(asdict(marks), body.config.vocab_size), body.config.vocab_size
-    )
+    tokenizer = BodyTokenizer(plain_tokenizer(found), replace(marks, suffix_first=True), body.config.vocab_size)
     shapes = body.config.weight_shapes()
     tensors = {name: _read(file, parts, len(shapes[name]) == 1, dtype) for name, parts in body.weights.items()}
     return _denoiser(body.config, tensors), tokenizer

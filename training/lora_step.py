@@ -159,7 +159,7 @@ class _Recorder:
         recipe = (
             f"rate {plan.rate:g}, steps of {plan.batch_tokens} tokens, averaged over {1 / (1 - plan.averaging):.0f}"
         )
-        facts = {"rank": str(plan.rank), "tokens": str(trainer.n_tokens), "recipe": recipe}
+        facts = {"rank": str(plan.rank), "tokens": str(trainer.n_tokens), "recipe": recipe, "suffix_first": "true"}
         write_lora(self._folder / LORA, trainer.averages(), plan.scale, facts)
         loss = sum(self._losses) / len(self._losses) if self._losses else float("nan")
         speed = trainer.n_tokens / trainer.seconds if trainer.seconds else 0.0

@@ -62,7 +62,7 @@ def test_trains_writes_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[s
     assert {path.name for path in out.iterdir()} == files
     shapes = read_body(read_gguf(folder / "tiny.gguf")).config.weight_shapes()
     lora = read_lora(out / "latest.safetensors", shapes)
-    assert len(lora.pairs) == 8 and lora.scale == 2.0
+    assert len(lora.pairs) == 8 and lora.scale == 2.0 and lora.suffix_first
     with safe_open(out / "latest.safetensors", "numpy") as stream:
         facts = stream.metadata()
     steps = rows(out / "loss.csv")
