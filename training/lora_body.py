@@ -1,6 +1,6 @@
 """The body that a LoRA is trained for, read from a GGUF file or a checkpoint folder: frozen, in bfloat16."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from ..fim.errors import InputError
 from ..model.body_tokenizer import BodyTokenizer, plain_tokenizer
 from ..model.config import DenoiserConfig
 from ..model.denoiser import Denoiser
-from ..model.gguf_body import read_body
-from ..model.gguf_file import read_gguf
+from ..model.gguf_body import Part, read_body
+from ..model.gguf_file import GgufFile, read_gguf
 from ..model.gguf_tokenizer import read_tokenizer
 from ..model.stored import as_float, read
 
@@ -32,19 +32,16 @@ def load_body(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[Denoiser
     file = read_gguf(path)
     body = read_body(file)
     found, marks = read_tokenizer(file, body.config.vocab_size)
-    marks = replace(marks, suffix_first=True)
-    tokenizer = BodyTokenizer(plain_tokenizer(found), marks, body.config.vocab_size)
-    tensors = {}
-    for name, parts in body.weights.items():
-        is_vector = len(body.config.weight_shapes()[name]) == 1
-
-        def rows(parts: tuple = parts, is_vector: bool = is_vector) -> Iterator[Tensor]:
-            for part in parts:
-                for chunk in file.read(part.tensor, part.order):
-                    yield torch.tensor(chunk[0] if is_vector else chunk, dtype=dtype)
-
-        tensors[name] = torch.cat([*rows()])
+    tokenizer = BodyTokenizer(plain_tokenizer(found), replace(marks, suffix_first=True), body.config.vocab_size)
+    shapes = body.config.weight_shapes()
+    tensors = {name: _read(file, parts, len(shapes[name]) == 1, dtype) for name, parts in body.weights.items()}
     return _denoiser(body.config, tensors), tokenizer
+
+
+def _read(file: GgufFile, parts: Sequence[Part], is_vector: bool, dtype: torch.dtype) -> Tensor:
+    """A weight whose parts stand one below the other."""
+    chunks = (chunk for part in parts for chunk in file.read(part.tensor, part.order))
+    return torch.cat([torch.tensor(chunk[0] if is_vector else chunk, dtype=dtype) for chunk in chunks])
 
 
 def _denoiser(config: DenoiserConfig, tensors: Mapping[str, Tensor]) -> Denoiser:

@@ -37,13 +37,9 @@ def add_arguments(lora: argparse.ArgumentParser) -> None:
     """The arguments of `lora`."""
     lora.add_argument("--body", type=Path, required=True, metavar="FILE", help="GGUF file or checkpoint folder")
     lora.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FOLDER",
-        help="folders with train.jsonl.gz and heldout.jsonl.gz",
-    )
+        "--data", type=Path, nargs="+", required=True, metavar="FOLDER",
+        help="folders with train.jsonl.gz and, in one of them, heldout.jsonl.gz",
+    )  # fmt: skip
     lora.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where state and LoRA are kept")
     lora.add_argument(
         "--minutes", type=float, required=True, help="of training, all calls together, pauses not counted"
@@ -132,9 +128,9 @@ class _Recorder:
     def __init__(self, trainer: "LoraTrainer", holes: "Sequence[LoraExample]", folder: Path) -> None:
         self._trainer, self._holes, self._folder = trainer, holes, folder
         self._losses: list[float] = []
-        self._exam = "not yet"
-        for name in (CURVE, EXAMS):
-            _forget_after(folder / name, trainer.step)
+        _forget_after(folder / CURVE, trainer.step)
+        exams = _forget_after(folder / EXAMS, trainer.step)
+        self._exam = _in_words(exams[-1]) if exams else "not yet"
 
     def add(self, step: Mapping[str, float]) -> None:
         """Keep a step's losses."""
@@ -149,8 +145,9 @@ class _Recorder:
             return
         with self._trainer.averaged():
             marks = asdict(examine(self._trainer.model, self._trainer.stream.tokenizer, self._holes))
-        _append(self._folder / EXAMS, {"step": self._trainer.step, "n_tokens": self._trainer.n_tokens, **marks})
-        self._exam = ", ".join(f"{name} {value:.3f}" for name, value in marks.items())
+        row = {"step": self._trainer.step, "n_tokens": self._trainer.n_tokens, **marks}
+        _append(self._folder / EXAMS, row)
+        self._exam = _in_words(row)
         print(f"step {self._trainer.step}, held-out: {self._exam}", flush=True)
 
     def write(self) -> None:
@@ -206,10 +203,16 @@ def _append(path: Path, row: Mapping[str, float]) -> None:
         writer.writerow(row)
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop the rows of steps that were lost with an interruption."""
+def _forget_after(path: Path, step: int) -> list[dict[str, str]]:
+    """Drop the rows of steps that were lost with an interruption; returns the others."""
     if not path.is_file():
-        return
+        return []
     head, *rows = path.read_text(encoding="utf-8").splitlines()
     kept = [row for row in rows if row.partition(",")[0].isdigit() and int(row.partition(",")[0]) <= step]
     write_whole(path, "\n".join([head, *kept]) + "\n")
+    return [*csv.DictReader([head, *kept])]
+
+
+def _in_words(exam: Mapping[str, float | str]) -> str:
+    marks = (f"{name} {float(value):.3f}" for name, value in exam.items() if name not in ("step", "n_tokens"))
+    return f"{', '.join(marks)} at step {exam['step']}"

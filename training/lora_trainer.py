@@ -84,10 +84,10 @@ class LoraTrainer:
         self._optimizer = torch.optim.AdamW(lora.values(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self._average = {name: torch.zeros_like(weight) for name, weight in lora.items()}
         self.step, self.n_tokens, self.seconds = 0, 0, 0.0
-        # Threads that share nothing within a step but the frozen weights: two threads for each matrix product, which
-        # wait for each other a thousand times a step, are half as fast where other programs want the cores too.
         self._drawing = ThreadPoolExecutor(1)
         self._drawn: tuple[int, Future[list[LoraExample]]] | None = None
+        # Whole passes side by side, each on one thread. Two threads for each matrix product would wait for each other a
+        # thousand times a step, which costs most where other programs want the cores too.
         self._threads = ThreadPoolExecutor(plan.n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
     @property
@@ -109,7 +109,7 @@ class LoraTrainer:
         return examples
 
     def _next_batch(self) -> list[LoraExample]:
-        """This step's examples; the next step's are drawn meanwhile: a GPU would wait longer for them than it takes."""
+        """This step's examples; the next step's are drawn meanwhile, for which a GPU would have to wait."""
         step, drawn = self._drawn or (None, None)
         examples = drawn.result() if drawn and step == self.step else self.batch(self.step)
         self._drawn = self.step + 1, self._drawing.submit(self.batch, self.step + 1)

@@ -62,7 +62,7 @@ def test_trains_writes_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[s
     assert {path.name for path in out.iterdir()} == files
     shapes = read_body(read_gguf(folder / "tiny.gguf")).config.weight_shapes()
     lora = read_lora(out / "latest.safetensors", shapes)
-    assert len(lora.pairs) == 8 and lora.scale == 2.0
+    assert len(lora.pairs) == 8 and lora.scale == 2.0 and lora.suffix_first
     with safe_open(out / "latest.safetensors", "numpy") as stream:
         facts = stream.metadata()
     steps = rows(out / "loss.csv")
@@ -76,6 +76,10 @@ def test_trains_writes_and_goes_on(folder: Path, capsys: pytest.CaptureFixture[s
     assert more[:3] == steps and len(more) == 5
     assert [int(row["step"]) for row in more] == [*range(1, len(more) + 1)]
     assert f"{len(steps)} steps" in capsys.readouterr().out
+    looks = rows(out / "heldout.csv")
+    assert [row["step"] for row in looks] == ["3", "5"]
+    train(folder, "--resume", minutes=5 / 60)  # over: another look, no step
+    assert "at step 5" in (out / "status.txt").read_text()
 
 
 def test_steps_that_a_kill_lost_are_not_listed_twice(folder: Path):

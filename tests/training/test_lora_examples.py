@@ -29,6 +29,7 @@ def test_tokens_are_those_of_serving_and_of_the_whole_text(stream: LoraStream, s
         return  # the hole's text changes the tokens left of the cursor
     context = BodyLayout(tokenizer).context(asked, 1_000)
     assert example.tokens[: example.n_context].tolist() == context
+    assert context.index(tokenizer.marks.suffix) == context.index(tokenizer.marks.prefix) + 1, "suffix first"
     assert example.open_piece == tokenizer.open_piece(TEXT[:start])
     target = example.tokens[example.n_context :].tolist()
     assert target[-1] == tokenizer.marks.end and example.is_whole
