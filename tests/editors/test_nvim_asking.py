@@ -32,7 +32,7 @@ def test_asking_in_another_language_starts_the_server_and_answers(project):
     assert len(project.engine_events("asked")) == n_asked
     screen.leave_insert()
     screen.command("Quicksilver status")
-    screen.wait_for("in javascript files only on request")
+    screen.wait_for("the model knows only Python: in javascript")
 
 
 def test_the_suggested_key_types_nothing(project):
