@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fim.embedded_models import CHECKPOINTS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -58,5 +60,6 @@ CODER = Fetchable(
     ),
     parts_version="0.9.0",
     n_installed_bytes=502_000_000,
+    lora=CHECKPOINTS / "coder" / "lora.safetensors",
 )
 CATALOGUE = {CODER.name: CODER}
