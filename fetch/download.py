@@ -98,9 +98,10 @@ def _progress(model: Fetchable, n_bytes: int) -> str:
     return f"downloading {model.name}: {done / 1e6:.0f} of {model.n_bytes / 1e6:.0f} MB"
 
 
-def _check_own(model: Fetchable, file: Path, say: Say) -> None:
-    """Raises CheckpointError where a file that somebody gives is not the model."""
-    say(f"checking {printable(file.name)}")
+def check_size(model: Fetchable, file: Path) -> None:
+    """Raises CheckpointError where a file that somebody gives is missing or has not the model's size."""
+    if not file.exists():
+        raise CheckpointError(f"there is no file {printable(str(file))}: give --file the path of {model.file}")
     with open_file(file, None) as stream:
         n_bytes = stream.seek(0, 2)
     if n_bytes != model.n_bytes:
@@ -108,6 +109,12 @@ def _check_own(model: Fetchable, file: Path, say: Say) -> None:
             f"{printable(str(file))} has {n_bytes:,} bytes, and {model.file} has {model.n_bytes:,}: it is another "
             "file, or not whole"
         )
+
+
+def _check_own(model: Fetchable, file: Path, say: Say) -> None:
+    """Raises CheckpointError where a file that somebody gives is not the model."""
+    check_size(model, file)
+    say(f"checking {printable(file.name)}")
     if sha256_of(file) != model.sha256:
         raise CheckpointError(
             f"{printable(str(file))} is not {model.file}, or damaged: its SHA-256 is not {model.sha256}"

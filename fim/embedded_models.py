@@ -45,11 +45,11 @@ def _fetched(name: str) -> Path:
 
 def _no_model(name: str) -> str:
     shown = name[:_MAX_SHOWN]
-    if "/" in name or "\\" in name:
+    if "/" in name or "\\" in name or name.lower().endswith(GGUF):
         return f"there is no checkpoint folder or GGUF file {shown}"
     from difflib import get_close_matches  # only for who needs it: it delays the language server
 
-    guess = get_close_matches(name, NAMES, n=1)
+    guess = get_close_matches(name.lower(), NAMES, n=1)
     others = f"name one of {', '.join(NAMES)}, a checkpoint folder, or a GGUF file"
     advice = f"did you mean {guess[0]}?" if guess else others
     return f"there is no model {shown}: {advice}"

@@ -6,6 +6,7 @@ one is.
 
 import keyword
 import re
+import unicodedata
 
 from .around import Around
 from .keywords import words_of
@@ -25,7 +26,8 @@ _BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
 def drop_half_word(around: Around, text: str) -> str:
     """Drops text that makes a begun word of prose a word that stands nowhere.
 
-    A string with a blank is prose. The word of another string may be a key or a path, and new.
+    A string with a blank is prose. The word of another string may be a key or a path, and new. What is written without
+    blanks, such as Chinese, has no begun words.
     """
     is_prose = around.literal in ("comment", "docstring") or (around.literal == "string" and _has_blank(around))
     if not is_prose or not _continues(around, text) or knows(around, around.begun + word_after(text)):
@@ -95,4 +97,7 @@ def _has_blank(around: Around) -> bool:
 
 def _continues(around: Around, text: str) -> bool:
     begun = around.begun
-    return bool(begun) and not begun[0].isdecimal() and is_word_character(text[:1])
+    if not begun or begun[0].isdecimal() or not is_word_character(text[:1]):
+        return False
+    is_without_blanks = unicodedata.category(begun[-1]) == "Lo"  # letters without case: Chinese, Japanese, Thai …
+    return around.literal is None or not is_without_blanks

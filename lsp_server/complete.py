@@ -136,7 +136,7 @@ def _show(facts: Mapping[str, Any], line: str, column: int, options: argparse.Na
     if options.trace and facts.get("trace"):
         _show_trace(facts, line, column)
     if facts.get("finish_reason") == "budget":
-        _say("the time was too short: open places took a first guess (see --budget-ms)")
+        _say("the answer was cut short: its time or its steps were used up (see --budget-ms)")
     if facts["text"]:
         print(for_stdout(facts["text"]), flush=True)
         _say(about_answer(facts))

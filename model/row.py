@@ -77,7 +77,16 @@ class Row:
         end = self.end()
         if end is not None:
             n, self.log_prob = end
-            for kept in (self.tokens, self.log_probs, self.end_log_probs, self.gives_way):
-                del kept[n:]
+            self._drop(n)
             self.ends_by = "itself"
             self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason
+
+    def keep(self, n: int) -> None:
+        """Drop what follows the first n tokens, where no end was committed."""
+        if n < len(self.tokens):
+            self.log_prob = sum(self.log_probs[:n])
+            self._drop(n)
+
+    def _drop(self, n: int) -> None:
+        for kept in (self.tokens, self.log_probs, self.end_log_probs, self.gives_way):
+            del kept[n:]

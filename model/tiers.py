@@ -16,6 +16,7 @@ from ..fim.errors import CheckpointError
 from ..fim.model_speeds import MOST_KEY_MS, ModelSpeed
 from ..fim.user_folders import models_folder
 from .folder_files import excerpt
+from .gguf_cache import is_whole
 from .stored import CONFIG
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def choose(
             model, speed = _tried(tier, is_last, load, known, timed)
         except UNUSABLE as failure:
             error = failure.with_traceback(None)  # which holds what was loaded
-            against.append(f"{tier.name} cannot be used: {excerpt(failure) or type(failure).__name__}")
+            against.append(f"{tier.name} cannot be used: {excerpt(failure) or type(failure).__name__}{_remedy(tier)}")
             logger.warning("%s", against[-1])
         else:
             if model is not None:
@@ -101,6 +102,12 @@ def _give_memory_back() -> None:
     """Free a model that is not served: loading freezes what it makes, and a model refers to itself."""
     gc.unfreeze()
     gc.collect()
+
+
+def _remedy(tier: Tier) -> str:
+    """What brings a damaged model back; "" for one that is whole or came with the package."""
+    is_damaged = tier.name in FETCHED and not is_whole(tier.folder)
+    return f"; `quicksilver fetch {tier.name}` brings it anew" if is_damaged else ""
 
 
 def _fast(speed: ModelSpeed) -> str:

@@ -115,7 +115,17 @@ class Writing:
         (row,) = yield from self._filled(states, canvas, [row], decoding, self._over(row.tokens))
         self.recent.add(context, row.tokens)
         row.cut()
+        if self.request.hole.multiline and row.finish_reason in ("budget", "length"):
+            row.keep(self._n_whole(row))
         return row
+
+    def _n_whole(self, row: Row) -> int:
+        """The number of the row's tokens up to its last line break behind text; all of them without one."""
+        bytes_of = self.healing.tokenizer.bytes_of
+        for n in range(len(row.tokens), row.n_opening, -1):
+            if b"\n" in bytes_of(row.tokens[n - 1]) and self.healing.text_of(row.tokens[:n]).strip():
+                return n
+        return len(row.tokens)
 
     def _over(self, opening: Sequence[int]) -> Changed:
         """Ends a canvas, which follows the tokens opening, at the line break by which the hole's text is over.

@@ -142,7 +142,7 @@ def test_another_file_is_refused(change, reason, content, model, tmp_path, home)
 
 
 def test_a_missing_own_file_is_one_line(model, tmp_path):
-    with pytest.raises(CheckpointError, match=r"there is no none\.gguf"):
+    with pytest.raises(CheckpointError, match=r"there is no file .*none\.gguf: give --file"):
         install(model, [Nowhere()], tmp_path / "none.gguf", silent)
 
 
@@ -186,6 +186,23 @@ def test_the_command_says_what_it_would_fetch_and_asks_once(catalogue, model, mo
     assert "serve it where it is fast enough" in capsys.readouterr().out
     assert main(["coder"]) == 0
     assert "coder is here already" in capsys.readouterr().out
+
+
+def test_what_a_wrong_name_may_have_meant():
+    pairs = (("CODER", "did you mean coder"), ("codr", "did you mean coder"), ("none.gguf", "GGUF file none.gguf$"))
+    for name, said in pairs:
+        with pytest.raises(InputError, match=said):
+            find_model(name)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_nobody_is_asked_about_a_file_that_cannot_be_the_model(size, catalogue, tmp_path, capsys):
+    path = tmp_path / "own.gguf"
+    if size is not None:
+        path.write_bytes(b"x" * size)
+    with pytest.raises(CheckpointError, match=r"own\.gguf"):
+        main(["coder", "--file", str(path)])
+    assert not capsys.readouterr().out
 
 
 def test_where_nobody_can_be_asked_yes_is_an_option(catalogue, monkeypatch, capsys):

@@ -297,9 +297,10 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
 
 
 def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[Row, str]:
-    """What the body itself writes, and its text, also where trimming would cut it."""
+    """What the body itself writes, and its text, also where trimming would cut it, and with a line cut short."""
     filling = infiller.filling(request, lambda: False)
     setattr(filling.writing, "_over", lambda opening: unchanged)  # noqa: B010 (a method)
+    setattr(filling.writing, "_n_whole", lambda row: len(row.tokens))  # noqa: B010
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
     judged = drive(infiller.run, filling.judged_drafts(states))
     (row,) = drive(infiller.run, filling.denoised(states, judged))
@@ -317,6 +318,23 @@ def test_a_spent_budget_gives_the_text_so_far(infiller: DenoisingInfiller, n: in
     assert (found.steps, found.finish_reason) == (n, "budget")
     assert found.text and LONG.startswith(found.text)
     assert found.n_tokens >= n
+
+
+@pytest.mark.parametrize(("prefix", "more"), [("for i in x:", "\n    a"), ("else\n    ", "return x\n    y")])
+@pytest.mark.parametrize("cap", ["max_evaluations", "max_tokens"])
+def test_lines_that_are_cut_short_end_with_a_whole_line(infiller: DenoisingInfiller, prefix: str, more: str, cap: str):
+    """Where a line is whole; without one the beginning of the first is better than nothing."""
+    wanted = f"{more} = 10\n    return a + b * 10"
+    texts = []
+    for n in range(1, 16):
+        found = written(infiller, asked(prefix, multiline=True, **{cap: n}), wanted, "\n").completion
+        if found.finish_reason == "stop":
+            break
+        texts.append(found.text)
+    first = wanted[: wanted.index("\n", 1)]
+    longer = [text for text in texts if len(text) > len(first)]
+    assert longer and any(len(text) < len(first) for text in texts)
+    assert all(text.endswith("\n") and text.startswith(first) for text in longer)
 
 
 def test_a_budget_that_is_just_enough_is_not_spent(infiller: DenoisingInfiller):
