@@ -13,7 +13,6 @@ from .common_prefix import common_prefix
 from .tokenizer import LONE_SURROGATE
 
 MAX_HEALED = 48  # bytes of an end that is healed; a longer one is healed in part
-MAX_BLANKS = 256  # of a long row of blanks that is healed: a token or two
 N_CHARS_TRIED = 1_000  # at the end of a line that may be as long as a file
 N_PIECES_TRIED = 5  # at the end of a text, of which something that follows may change the cuts
 # Pairs of characters between which code models cut: any text and a blank, a letter and a line break.
@@ -73,16 +72,14 @@ class PieceBoundaries:
         """The end of text whose cuts something that follows may change.
 
         A word in the making, a bracket that may be closed at once, and blanks with the line breaks before them, which
-        are one piece where a line break follows. Where they are too long, their last pieces alone; of a last piece that
-        is too long nothing, unless it is blank, such as a deep indentation.
+        are one piece where a line break follows. Where they are too long, their last pieces alone.
         """
         start = max(self.last_boundary(text), self._boundary_from(text, len(text) - N_CHARS_TRIED))
         start += self._known(text[start:])
         while len(text[start:].encode("utf-8", "replace")) > MAX_HEALED:
             ends = self.ends(text[start:])
             if len(ends) < 2:
-                piece = text[start:]
-                return "" if piece.strip() else piece[-MAX_BLANKS:]
+                return ""
             start += ends[0]
         return text[start:]
 
