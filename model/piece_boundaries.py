@@ -72,15 +72,14 @@ class PieceBoundaries:
         """The end of text whose cuts something that follows may change.
 
         A word in the making, a bracket that may be closed at once, and blanks with the line breaks before them, which
-        are one piece where a line break follows. Where they are too long, their last pieces alone; of a last piece that
-        is too long, such as a deep indentation, the last blank, which begins the word that follows.
+        are one piece where a line break follows. Where they are too long, their last pieces alone.
         """
         start = max(self.last_boundary(text), self._boundary_from(text, len(text) - N_CHARS_TRIED))
         start += self._known(text[start:])
         while len(text[start:].encode("utf-8", "replace")) > MAX_HEALED:
             ends = self.ends(text[start:])
             if len(ends) < 2:
-                return text[-1] if text[-1].isspace() else ""
+                return ""
             start += ends[0]
         return text[start:]
 

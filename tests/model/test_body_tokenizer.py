@@ -75,8 +75,7 @@ def test_whatever_follows_changes_no_token_before_the_open_piece(pattern: str, t
     piece = tokenizer.open_piece(text)
     assert text.endswith(piece)
     kept = text.removesuffix(piece)
-    n_blanks = len(text) - len(text.rstrip())
-    if len(piece.encode("utf-8", "replace")) > MAX_HEALED // 2 or n_blanks > MAX_HEALED // 2:
+    if len(piece.encode("utf-8", "replace")) > MAX_HEALED // 2:
         return  # perhaps only a part of what is open
     assert pieces(pattern, text + more)[: len(pieces(pattern, kept))] == pieces(pattern, kept)
     assert tokenizer.encode(text + more)[: len(tokenizer.encode(kept))] == tokenizer.encode(kept)
@@ -97,8 +96,7 @@ def test_a_long_line_is_not_cut_as_a_whole_at_each_key(monkeypatch: pytest.Monke
     [
         ("", ""), ("x", "x"), ("a\nret", "ret"), ("x = ret", " ret"), ("f(", "("), ("f(x):\n", "):\n"), ("x\n", "\n"),
         ("f(x):\n    ", "    "), ("x\n    ", "\n    "), ("x\n\n    ", "\n\n    "), ("x = 'a b", " b"), ("x  ", "  "),
-        ("caf" + "é", "café"), ("x\n" + " " * 100, " "), ("x = 1" + " " * 60, " "),
-        ("x\n" + " " * (MAX_HEALED - 1), "\n" + " " * (MAX_HEALED - 1)),
+        ("caf" + "é", "café"), ("x\n" + " " * 100, ""), ("x\n" + " " * (MAX_HEALED - 1), "\n" + " " * (MAX_HEALED - 1)),
         ("x\n" + " " * MAX_HEALED, " " * MAX_HEALED), ("y" * 50, ""),
     ],
 )  # fmt: skip

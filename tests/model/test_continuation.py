@@ -327,7 +327,8 @@ def test_lines_that_are_cut_short_end_with_a_whole_line(infiller: DenoisingInfil
     wanted = f"{more} = 10\n    return a + b * 10"
     texts = []
     for n in range(1, 16):
-        found = written(infiller, asked(prefix, multiline=True, **{cap: n}), wanted, "\n").completion
+        request = replace(asked(prefix, multiline=True), **{cap: n})
+        found = written(infiller, request, wanted, "\n").completion
         if found.finish_reason == "stop":
             break
         texts.append(found.text)
