@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .verification import Verified
 
 N_DRAFT_TOKENS = 256  # that all drafts of a hole may have: they take time to verify
-N_DRAFT_TOKENS_BODY = 40  # on a CPU: 48 take a body of 0.5B 96 ms on two cores, and one more token 1.5
+N_DRAFT_TOKENS_BODY = 23  # on a CPU: with the token before them 24 rows, 67 ms for 0.5B on two cores; 48 rows take 120
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 
 
