@@ -1,4 +1,4 @@
-// A cache whose entries expire, and which drops its oldest entry when it is full.
+// A cache whose entries expire, and which drops its oldest entry when full.
 
 interface Entry<V> {
   value: V;

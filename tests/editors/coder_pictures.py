@@ -22,7 +22,7 @@ PROGRAMS = Path(__file__).parents[2] / "examples" / "pictures"
 ROWS = 18
 OPTIONS = "settings = { budget_ms = 2000 }"
 GHOST = "8a8a8a"
-COLOURS = f"vim.cmd('set background=dark termguicolors nonumber | syntax on | hi QuicksilverGhost guifg=#{GHOST}')"
+COLOURS = f"vim.cmd('set background=dark termguicolors nonumber expandtab shiftwidth=2 | syntax on | hi QuicksilverGhost guifg=#{GHOST}')"
 START_S = 120.0  # of an engine with its model, on a busy machine
 ITSELF_S = 6.0  # after the last key, for a suggestion that nobody asked for
 N_QUIET, N_QUIET_KEY = 100, 5  # reads of nothing: while the surroundings are read ahead, between two keys

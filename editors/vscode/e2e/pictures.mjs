@@ -1,0 +1,74 @@
+// Takes the pictures coder-vscode-*.png of docs/images: ghost text of `coder` in the programs of examples/pictures.
+//
+// `QUICKSILVER_MODEL=MODEL npm run pictures`, MODEL being the folder of the model; QUICKSILVER_SCREENSHOTS names the folder
+// of the pictures. All settings but budgetMs have their defaults; a busy machine needs more time. Where nothing is shown by
+// itself, the key that asks is pressed. A line for each picture says what is shown, and after how long.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CodeServer } from './codeServer.mjs';
+import { missing, QUICKSILVER, REPOSITORY, SCREENSHOTS } from './place.mjs';
+import { launchBrowser, Window } from './window.mjs';
+
+const PROGRAMS = join(REPOSITORY, 'examples', 'pictures');
+const MODEL = process.env.QUICKSILVER_MODEL;
+const SIZE = { width: 860, height: 480 };
+const KEY_MS = 100;
+const ITSELF_MS = 6_000; // after the last key, for a suggestion that nobody asked for
+
+/** Wait for ghost text. Gives the time that it took, undefined when none came. */
+async function ghostWithin(window, ms) {
+  const began = Date.now();
+  while (Date.now() < began + ms) {
+    if ((await window.ghost()) !== '') {
+      return Date.now() - began;
+    }
+    await window.page.waitForTimeout(25);
+  }
+  return undefined;
+}
+
+/** Type at one place, and take a picture of what comes. */
+async function show(browser, server, { name, file, before, typed, gone }) {
+  const parts = readFileSync(join(PROGRAMS, file), 'utf8').split(before + typed + gone);
+  const left = parts[0] + before;
+  const window = await Window.open(browser, server, server.workspace({ [file]: left + parts[1] }), file);
+  try {
+    await window.page.setViewportSize(SIZE);
+    await window.untilStatus(/ready/);
+    await window.goTo(left.split('\n').length, 100);
+    await window.page.waitForTimeout(3_000); // the surroundings are read ahead
+    await window.type(typed, KEY_MS);
+    let how = 'by itself';
+    let ms = await ghostWithin(window, ITSELF_MS);
+    if (ms === undefined) {
+      how = 'on request';
+      await window.press('Alt+\\');
+      ms = await ghostWithin(window, 2 * ITSELF_MS);
+    }
+    console.log(`${name}: ${how}, ${ms} ms after the last key: ${JSON.stringify(await window.ghost())}`);
+    await window.screenshot(name);
+  } finally {
+    await window.close();
+  }
+}
+
+const reason = missing() ?? (MODEL === undefined ? 'QUICKSILVER_MODEL must name the folder of the model' : undefined)
+  ?? (SCREENSHOTS === undefined ? 'QUICKSILVER_SCREENSHOTS must name a folder for the pictures' : undefined);
+if (reason !== undefined) {
+  console.error(reason);
+  process.exit(2);
+}
+const server = await CodeServer.start();
+const browser = await launchBrowser();
+try {
+  server.configure({
+    user: { 'quicksilver.budgetMs': 2_000, 'workbench.activityBar.location': 'hidden' },
+    machine: { 'quicksilver.path': QUICKSILVER, 'quicksilver.model': MODEL },
+  });
+  for (const place of JSON.parse(readFileSync(join(PROGRAMS, 'places.json'), 'utf8'))) {
+    await show(browser, server, place);
+  }
+} finally {
+  await browser.close();
+  await server.stop();
+}
