@@ -16,13 +16,15 @@ from typing import Self
 
 from nvim_screen import ASK, ENTER, NvimScreen, find_nvim
 from pictures import own_engine, take
+from quicksilver.lsp_server.cli import main as quicksilver
 from quicksilver.lsp_server.headless import server_command
 
 PROGRAMS = Path(__file__).parents[2] / "examples" / "pictures"
 ROWS = 18
 OPTIONS = "settings = { budget_ms = 2000 }"
 GHOST = "8a8a8a"
-COLOURS = f"vim.cmd('set background=dark termguicolors nonumber expandtab shiftwidth=2 | syntax on | hi QuicksilverGhost guifg=#{GHOST}')"
+LOOK = "background=dark termguicolors nonumber expandtab shiftwidth=2"
+COLOURS = f"vim.cmd('set {LOOK} | syntax on | hi QuicksilverGhost guifg=#{GHOST}')"
 START_S = 120.0  # of an engine with its model, on a busy machine
 ITSELF_S = 6.0  # after the last key, for a suggestion that nobody asked for
 N_QUIET, N_QUIET_KEY = 100, 5  # reads of nothing: while the surroundings are read ahead, between two keys
@@ -95,6 +97,9 @@ def main(folder: Path) -> None:
     if model is None:
         raise SystemExit("no model: set QUICKSILVER_MODEL to the folder of coder")
     with own_engine():
+        quicksilver(
+            ["complete", "--invoke", "--model", model, f"{PROGRAMS / 'csv_summary.py'}:1:1"]
+        )  # starts the engine
         for place in Place.all():
             show(program, model, place, folder)
 

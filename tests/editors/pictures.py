@@ -14,8 +14,8 @@ from emacs_screen import EmacsScreen
 from nvim_screen import NvimScreen, find_nvim, version_of
 from PIL import Image
 from quicksilver.fim.user_folders import HOME_VARIABLE
+from quicksilver.lsp_server.cli import main as quicksilver
 from quicksilver.lsp_server.headless import server_command
-from quicksilver.serving.stopping import main as stop
 from terminal_screen import TerminalScreen
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "log_analyser.py"
@@ -79,7 +79,7 @@ def own_engine() -> Iterator[None]:
         try:
             yield
         finally:
-            stop([])
+            quicksilver(["stop"])
 
 
 def main(folder: Path) -> None:

@@ -3,7 +3,8 @@
 // `QUICKSILVER_MODEL=MODEL npm run pictures`, MODEL being the folder of the model; QUICKSILVER_SCREENSHOTS names the folder
 // of the pictures. All settings but budgetMs have their defaults; a busy machine needs more time. Where nothing is shown by
 // itself, the key that asks is pressed. A line for each picture says what is shown, and after how long.
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodeServer } from './codeServer.mjs';
 import { missing, QUICKSILVER, REPOSITORY, SCREENSHOTS } from './place.mjs';
@@ -11,9 +12,18 @@ import { launchBrowser, Window } from './window.mjs';
 
 const PROGRAMS = join(REPOSITORY, 'examples', 'pictures');
 const MODEL = process.env.QUICKSILVER_MODEL;
-const SIZE = { width: 860, height: 480 };
+const SIZE = { width: 860, height: 440 };
+// What stands around the text is hidden, and the cursor does not blink.
+const LOOK = { 'workbench.activityBar.location': 'hidden', 'editor.stickyScroll.enabled': false, 'editor.cursorBlinking': 'solid' };
 const KEY_MS = 100;
 const ITSELF_MS = 6_000; // after the last key, for a suggestion that nobody asked for
+
+/** Start the engine that the windows will ask, and wait for its first answer. */
+function warm(server) {
+  const env = { ...process.env, QUICKSILVER_HOME: join(server.root, 'engine') };
+  const place = `${join(PROGRAMS, 'csv_summary.py')}:1:1`;
+  execFileSync(QUICKSILVER, ['complete', '--invoke', '--model', MODEL, place], { env, stdio: 'ignore' });
+}
 
 /** Wait for ghost text. Gives the time that it took, undefined when none came. */
 async function ghostWithin(window, ms) {
@@ -35,6 +45,7 @@ async function show(browser, server, { name, file, before, typed, gone }) {
   try {
     await window.page.setViewportSize(SIZE);
     await window.untilStatus(/ready/);
+    await window.press('Control+B'); // hides the side bar
     await window.goTo(left.split('\n').length, 100);
     await window.page.waitForTimeout(3_000); // the surroundings are read ahead
     await window.type(typed, KEY_MS);
@@ -46,25 +57,35 @@ async function show(browser, server, { name, file, before, typed, gone }) {
       ms = await ghostWithin(window, 2 * ITSELF_MS);
     }
     console.log(`${name}: ${how}, ${ms} ms after the last key: ${JSON.stringify(await window.ghost())}`);
-    await window.screenshot(name);
+    await window.page.waitForTimeout(400); // until what moves in has come to rest
+    await window.page.screenshot({ path: join(SCREENSHOTS, `coder-vscode-${name}.png`) });
   } finally {
     await window.close();
   }
 }
 
-const reason = missing() ?? (MODEL === undefined ? 'QUICKSILVER_MODEL must name the folder of the model' : undefined)
-  ?? (SCREENSHOTS === undefined ? 'QUICKSILVER_SCREENSHOTS must name a folder for the pictures' : undefined);
+/** Why no picture can be taken, in one line, or undefined. */
+function lacking() {
+  if (MODEL === undefined) {
+    return 'QUICKSILVER_MODEL must name the folder of the model';
+  }
+  return SCREENSHOTS === undefined ? 'QUICKSILVER_SCREENSHOTS must name a folder for the pictures' : missing();
+}
+
+const reason = lacking();
 if (reason !== undefined) {
   console.error(reason);
   process.exit(2);
 }
+mkdirSync(SCREENSHOTS, { recursive: true });
 const server = await CodeServer.start();
 const browser = await launchBrowser();
 try {
   server.configure({
-    user: { 'quicksilver.budgetMs': 2_000, 'workbench.activityBar.location': 'hidden' },
+    user: { 'quicksilver.budgetMs': 2_000, ...LOOK },
     machine: { 'quicksilver.path': QUICKSILVER, 'quicksilver.model': MODEL },
   });
+  warm(server);
   for (const place of JSON.parse(readFileSync(join(PROGRAMS, 'places.json'), 'utf8'))) {
     await show(browser, server, place);
   }
