@@ -16,7 +16,8 @@ const SIZE = { width: 860, height: 440 };
 // What stands around the text is hidden, and the cursor does not blink.
 const LOOK = { 'workbench.activityBar.location': 'hidden', 'editor.stickyScroll.enabled': false, 'editor.cursorBlinking': 'solid' };
 const KEY_MS = 100;
-const ITSELF_MS = 6_000; // after the last key, for a suggestion that nobody asked for
+const PATIENCE_MS = 6_000; // after the last key
+const N_REQUESTS = 3; // on a busy machine the time may be up before there is an answer
 
 /** Start the engine that the windows will ask, and wait for its first answer. */
 function warm(server) {
@@ -26,9 +27,9 @@ function warm(server) {
 }
 
 /** Wait for ghost text. Gives the time that it took, undefined when none came. */
-async function ghostWithin(window, ms) {
+async function untilGhost(window) {
   const began = Date.now();
-  while (Date.now() < began + ms) {
+  while (Date.now() < began + PATIENCE_MS) {
     if ((await window.ghost()) !== '') {
       return Date.now() - began;
     }
@@ -50,11 +51,11 @@ async function show(browser, server, { name, file, before, typed, gone }) {
     await window.page.waitForTimeout(3_000); // the surroundings are read ahead
     await window.type(typed, KEY_MS);
     let how = 'by itself';
-    let ms = await ghostWithin(window, ITSELF_MS);
-    if (ms === undefined) {
+    let ms = await untilGhost(window);
+    for (let n = 0; ms === undefined && n < N_REQUESTS; n++) {
       how = 'on request';
       await window.press('Alt+\\');
-      ms = await ghostWithin(window, 2 * ITSELF_MS);
+      ms = await untilGhost(window);
     }
     console.log(`${name}: ${how}, ${ms} ms after the last key: ${JSON.stringify(await window.ghost())}`);
     await window.page.waitForTimeout(400); // until what moves in has come to rest
