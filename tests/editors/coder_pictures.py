@@ -28,7 +28,7 @@ COLOURS = f"vim.cmd('set {LOOK} | syntax on | hi QuicksilverGhost guifg=#{GHOST}
 START_S = 120.0  # of an engine with its model, on a busy machine
 PATIENCE_S = 6.0  # after the last key
 N_REQUESTS = 3  # on a busy machine the time may be up before there is an answer
-N_QUIET, N_QUIET_KEY = 100, 5  # reads of nothing: while the surroundings are read ahead, between two keys
+N_QUIET, N_QUIET_KEY = 500, 5  # reads of nothing: while the surroundings are read ahead, between two keys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ async function show(browser, server, { name, file, before, typed, gone }) {
     await window.untilStatus(/ready/);
     await window.press('Control+B'); // hides the side bar
     await window.goTo(left.split('\n').length, 100);
-    await window.page.waitForTimeout(3_000); // the surroundings are read ahead
+    await window.page.waitForTimeout(10_000); // the surroundings are read ahead
     await window.type(typed, KEY_MS);
     let how = 'by itself';
     let ms = await untilGhost(window);
