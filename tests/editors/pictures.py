@@ -13,6 +13,8 @@ from pathlib import Path
 from emacs_screen import EmacsScreen
 from nvim_screen import NvimScreen, find_nvim, version_of
 from PIL import Image
+from quicksilver.fim.user_folders import HOME_VARIABLE
+from quicksilver.lsp_server.cli import main as quicksilver
 from quicksilver.lsp_server.headless import server_command
 from terminal_screen import TerminalScreen
 
@@ -69,10 +71,20 @@ def emacs(folder: Path) -> None:
             take(screen, folder / "emacs.png")
 
 
+@contextmanager
+def own_engine() -> Iterator[None]:
+    """A home for the engine that the editors start, and the end of that engine."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ[HOME_VARIABLE] = home
+        try:
+            yield
+        finally:
+            quicksilver(["stop"])
+
+
 def main(folder: Path) -> None:
     """All of them."""
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["QUICKSILVER_HOME"] = home
+    with own_engine():
         for variable in ("QUICKSILVER_NVIM_OLD", "QUICKSILVER_NVIM_NEW"):
             if (program := find_nvim(variable)) is not None:
                 nvim(program, folder)
