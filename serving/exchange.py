@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket as sockets
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +127,8 @@ def _hang_up(writer: asyncio.StreamWriter) -> None:
     """
     connection = writer.get_extra_info("socket")
     if connection.family == sockets.AF_INET and os.name == "posix":
-        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
+        with suppress(OSError):  # a connection that the other side has reset is closed already
+            connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
     writer.transport.abort()
 
 
