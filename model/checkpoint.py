@@ -1,6 +1,5 @@
 """Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
-import hashlib
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import Denoiser
-from .folder_files import excerpt
+from .folder_files import excerpt, sha256_of
 from .languages import PYTHON, languages_of
 from .prefixes import PrefixRanker
 from .ranker import Ranker
@@ -128,7 +127,7 @@ def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, ave
         "format": FORMAT,
         "name": name,
         "denoiser": asdict(model.config),
-        "sha256": {file: _sha256(folder / file) for file in (WEIGHTS, TOKENIZER)},
+        "sha256": {file: sha256_of(folder / file) for file in (WEIGHTS, TOKENIZER)},
     }
     write_config(folder, config | ({"averaged_from": list(averaged_from)} if averaged_from else {}))
 
@@ -165,8 +164,3 @@ def _fitted(stored: StoredCheckpoint, name: str, kind: Callable[[Mapping[str, fl
     except ValueError as error:
         path = stored.folder / CONFIG
         raise CheckpointError(f"{path} has a {name} that this version cannot use: {excerpt(error)}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

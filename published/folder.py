@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
-from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
+from ..model.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, read_json, sha256_of
 from ..model.safetensors_header import Header, read_header
 from ..model.tokenizer_rules import is_token_id
 from .backbone import Backbone
@@ -133,7 +133,7 @@ def weight_files(folder: Path) -> Mapping[str, Header]:
 def hash_of(folder: Path, files: Iterable[str]) -> str:
     """The SHA-256 of the SHA-256 of each of the folder's files."""
     with ThreadPoolExecutor(N_HASHED) as pool:
-        digests = pool.map(_sha256, [folder / file for file in sorted(files)])
+        digests = pool.map(sha256_of, [folder / file for file in sorted(files)])
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -275,8 +275,3 @@ def find_specials(
         expand=expand if is_token_id(expand, vocab_size) else None,
         fim=None if None in marks else (marks[0] or 0, marks[1] or 0, marks[2] or 0),
     )
-
-
-def _sha256(path: Path) -> str:
-    with open_file(path, None) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

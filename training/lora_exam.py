@@ -17,7 +17,7 @@ from .lora_pass import hidden_states
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class LoraExam:
     """nats: loss a target token; end_nats: of the end mark alone. exact: share of whole holes that greedy decoding
     fills word for word, the end included. ends: share of ends where the end mark is the best token; early: share of
     holes where it is so before the text is over."""
@@ -30,8 +30,8 @@ class Marks:
 
 
 @torch.inference_mode()
-def examine(model: Denoiser, tokenizer: BodyTokenizer, examples: Sequence[LoraExample]) -> Marks:
-    """The marks of a model for some examples."""
+def examine(model: Denoiser, tokenizer: BodyTokenizer, examples: Sequence[LoraExample]) -> LoraExam:
+    """How a model does on some examples."""
     device = next(model.parameters()).device
     nats, end_nats, exact, ends, early = [], [], [], [], []
     end = tokenizer.marks.end
@@ -48,7 +48,7 @@ def examine(model: Denoiser, tokenizer: BodyTokenizer, examples: Sequence[LoraEx
             end_nats.append(float(found[-1]))
             ends.append(bool(best[-1] == end))
             exact.append(bool((best == target).all()))
-    return Marks(
+    return LoraExam(
         nats=_mean(nats), end_nats=_mean(end_nats), exact=_mean(exact), ends=_mean(ends), early=_mean(early)
     )  # fmt: skip
 
