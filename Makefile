@@ -59,8 +59,9 @@ demo: $(VENV)/.installed-base
 	@$(BIN)/quicksilver demo --yes
 
 # One worker a core; a file's tests stay together, since they share what is slow to make. Files keep their order, slow ones
-# first (tests/conftest.py); xdist's own order starts files of many tests first, and slow files have few.
-PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
+# first (tests/conftest.py); xdist's own order starts files of many tests first, and slow files have few. A lost worker ends
+# the run: with files kept together, xdist 3.8 waits for ever for the tests that the lost worker had.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # pytest's own script, not `python -m pytest`: that one would put this folder, with its `kernels`, on sys.path.
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)
@@ -96,7 +97,7 @@ types: $(VENV)/.installed-dev
 
 # Tests of what never loads a model, and of the pages, without most of those that start processes. Types are checked meanwhile.
 fast: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest tests/fim tests/lsp_server tests/serving tests/test_architecture.py tests/test_pages.py -m 'not slow' -n 2 --dist loadfile --max-worker-restart 0 $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -j2 types style fast
