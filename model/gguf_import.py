@@ -42,11 +42,12 @@ def import_gguf(
     name: str,
     source: Mapping[str, Any],
     lora: Path | None = None,
+    rankers: Mapping[str, Any] | None = None,
     tell: Tell = lambda share: None,
 ) -> None:
     """Make the checkpoint folder of the GGUF file at path; a folder that is there already is replaced.
 
-    source says where the file is from, for config.json. Raises CheckpointError with one line; then all is as it was.
+    source says where the file is from, for config.json; rankers are those that were fitted to the result. Raises CheckpointError with one line; then all is as it was.
     """
     file = read_gguf(path)
     body = read_body(file)
@@ -66,7 +67,7 @@ def import_gguf(
                 part.mkdir()
                 _write_weights(part / WEIGHTS, file, body, shapes, change, tell)
                 (part / TOKENIZER).write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
-                write_config(part, _config(part, name, body, marks, source))
+                write_config(part, _config(part, name, body, marks, source) | dict(rankers or {}))
                 _put_in_place(part, folder, Path(draft) / "old")
     except OSError as error:
         raise _not_written(folder, shapes, error) from error

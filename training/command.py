@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
     curves.add_argument("--png", type=Path, default=Path("curves.png"), help="picture to write")
     ranker = steps.add_parser("ranker", help="fit how a checkpoint's candidates are ranked, on the valid split")
     ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
+    ranker.add_argument(
+        "--data", type=Path, nargs="+", metavar="FOLDER",
+        help="corpora to cut holes in, as many in each; the valid split, else the train split (the corpus of --folder)",
+    )  # fmt: skip
     ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
     ranker.add_argument("--seed", type=int, default=0, help="of the holes that are cut (0)")
     ranker.add_argument(
@@ -52,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep the candidates' ranker and refine the beginnings' one: fewer holes do",
     )
+    ranker.add_argument("--json", type=Path, metavar="FILE", help="write them there too, as `quicksilver fetch` adds them")
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     card.add_argument(
@@ -161,7 +166,7 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
     if arguments.holes < 1 or arguments.seed < 0:
         raise InputError("--holes must be at least 1, --seed 0 or more")
     infiller = load_infiller(arguments.checkpoint)
-    documents = corpus.read(arguments.folder / "corpus", "valid")
+    groups = [_documents(folder) for folder in arguments.data or [arguments.folder / "corpus"]]
     ranker, start = infiller.checkpoint.ranker, infiller.checkpoint.prefix_ranker
     if arguments.refine and (ranker is None or start is None):
         raise InputError("there is nothing to refine: the checkpoint has no rankers; run it without --refine")
@@ -171,17 +176,25 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
         if ranker is None or not arguments.refine:
             start = None
             ranker = fit_to(
-                infiller, documents, n, arguments.seed,
+                infiller, groups, n, arguments.seed,
                 lambda done: report(f"candidates, hole {done} of {n}", done / n / 2),
             )  # fmt: skip
             infiller.checkpoint = replace(infiller.checkpoint, ranker=ranker)
         prefix_ranker = fit_prefixes(
-            infiller, documents, n_then, arguments.seed,
+            infiller, groups, n_then, arguments.seed,
             lambda done: report(f"beginnings, hole {done} of {n_then}", 0.5 + done / n_then / 2), start,
         )  # fmt: skip
     checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
+    if arguments.json is not None:
+        both = {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights)}
+        arguments.json.write_text(json.dumps(both, indent=1) + "\n", encoding="utf-8")
     for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):
         print(f"{arguments.checkpoint}, {name}: " + ", ".join(f"{key} {value:+.2f}" for key, value in weights.items()))
+
+
+def _documents(folder: Path) -> list[corpus.Document]:
+    has_valid = (folder / "valid.jsonl.gz").exists() or not (folder / "train.jsonl.gz").exists()
+    return corpus.read(folder, "valid" if has_valid else "train")
 
 
 def make_average(arguments: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ from ..model.infiller import DenoisingInfiller
 from ..model.prefixes import CursorFacts, PrefixRanker, features, places
 from ..model.ranker import Judged
 from .corpus import Document
-from .ranker import N_OFFERS, OFFER_SHARE, Cut, pools_of, regression
+from .ranker import N_OFFERS, OFFER_SHARE, Cut, Draw, language_of, regression
 
 N_LINES_MAX = 6
 NEW_FILE_SHARE = 0.5
@@ -40,16 +40,14 @@ class PrefixExample:
     is_right: bool
 
 
-def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
-    """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
-    if not documents:
-        raise InputError("there are no documents to fit a prefix ranker on")
+def typing_holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
+    """n holes in documents, lines of a group equally likely, blank ones left out. Raises InputError without documents."""
+    draw = Draw(groups)
     rng = np.random.default_rng((seed, 79))
-    pools = pools_of(documents)
-    sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
+    pool = draw.pool_of()
     made = 0
     while made < n:
-        document = documents[int(rng.choice(len(documents), p=sizes / sizes.sum()))]
+        document = draw.document(rng)
         lines = document.text.split("\n")
         is_new = rng.random() < NEW_FILE_SHARE
         at = int(rng.integers(min(len(lines), N_LINES_NEW) if is_new else len(lines)))
@@ -60,12 +58,12 @@ def typing_holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[C
         last = len(lines) if is_new else min(len(lines), at + int(rng.integers(1, N_LINES_MAX + 1)))
         end = sum(len(line) + 1 for line in lines[:last]) - 1
         text = document.text[:start] + document.text[end:]
-        hole = find_hole(
-            OpenDocument(f"file:///{document.path}", 1, "python", text), start, parsed(text, "python", near=start)
-        )
+        language = language_of(document.path)
+        opened = OpenDocument(f"file:///{document.path}", 1, language, text)
+        hole = find_hole(opened, start, parsed(text, language, near=start))
         name = document.path.rsplit("/", 1)[-1]
         is_offered = rng.random() < OFFER_SHARE
-        found = pools[document.package].find(hole, N_OFFERS, skip=document.path) if is_offered else []
+        found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
         request = CompletionRequest(hole=hole, path=name, budget_ms=None, offers=offered(found))
         yield Cut(request, document.text[start:end])
         made += 1
@@ -95,7 +93,7 @@ def _examples(filling: Filling, judged: Sequence[Judged], cursor: CursorFacts, t
 
 def fit_prefixes(
     infiller: DenoisingInfiller,
-    documents: Sequence[Document],
+    groups: Sequence[Sequence[Document]],
     n_holes: int,
     seed: int,
     on_hole: Callable[[int], None],
@@ -107,7 +105,7 @@ def fit_prefixes(
     right.
     """
     data: list[PrefixExample] = []
-    for i, of in enumerate(typing_holes(documents, n_holes, seed)):
+    for i, of in enumerate(typing_holes(groups, n_holes, seed)):
         data += prefix_examples(infiller, of)
         on_hole(i + 1)
     labels = [example.is_right for example in data]

@@ -1,11 +1,14 @@
 """Fits the ranker of a checkpoint: which of several verified candidates is what the author wrote.
 
 Holes are cut from the validation packages, never from held-out ones; every candidate of every hole is one example.
+Documents come in groups, each of which gives as many holes: a corpus of Python, one of other languages.
 Logistic regression with a little weight decay, by L-BFGS: small, convex, the same result every time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ..fim.draft_pool import DraftPool
 from ..fim.drafts import offered
 from ..fim.errors import InputError
+from ..fim.language_ids import CODE_SUFFIXES, TEXT_SUFFIXES
 from ..fim.types import CompletionRequest, Hole
 from ..model.asks import never
 from ..model.forwards import drive
@@ -46,16 +50,56 @@ class Cut:
     truth: str
 
 
-def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
-    """n holes in documents, lines equally likely, blank ones left out. Raises InputError without documents."""
-    if not documents:
-        raise InputError("there are no documents to fit a ranker on")
+class Draw:
+    """Draws documents: every group is equally likely, and in it every line.
+
+    Raises InputError for a group without documents, or no group.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Document]]) -> None:
+        if not groups or not all(groups):
+            raise InputError("there are no documents to fit a ranker on")
+        self.groups = groups
+        sizes = [np.array([document.text.count("\n") + 1.0 for document in group]) for group in groups]
+        self._shares = [size / size.sum() for size in sizes]
+
+    def document(self, rng: np.random.Generator) -> Document:
+        """The next one."""
+        at = int(rng.integers(len(self.groups))) if len(self.groups) > 1 else 0
+        return self.groups[at][int(rng.choice(len(self.groups[at]), p=self._shares[at]))]
+
+    def pool_of(self) -> Callable[[str], DraftPool]:
+        """Finds the pool of a package's files, which are searched as the other files of a workspace are in use."""
+        packages: dict[str, list[Document]] = {}
+        for group in self.groups:
+            for document in group:
+                packages.setdefault(document.package, []).append(document)
+
+        @cache
+        def pool(package: str) -> DraftPool:
+            made = DraftPool()
+            for document in packages[package]:
+                made.put(document.path, document.text, "workspace")
+            made.refresh()
+            return made
+
+        return pool
+
+
+def language_of(path: str) -> str:
+    """The language id of a file by the end of its name; "plaintext" for an unknown one."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return CODE_SUFFIXES.get(suffix) or TEXT_SUFFIXES.get(suffix, "plaintext")
+
+
+def holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
+    """n holes in documents, lines of a group equally likely, blank ones left out. Raises InputError without documents."""
+    draw = Draw(groups)
     rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
-    pools = pools_of(documents)
-    sizes = np.array([document.text.count("\n") + 1 for document in documents], dtype=np.float64)
+    pool = draw.pool_of()
     made = 0
     while made < n:
-        document = documents[int(rng.choice(len(documents), p=sizes / sizes.sum()))]
+        document = draw.document(rng)
         start, end = cut(rng, document.text, HOLE_MIX, by_line=True)
         truth = document.text[start:end]
         if not truth.strip() or len(truth) > 400:
@@ -64,27 +108,17 @@ def holes(documents: Sequence[Document], n: int, seed: int) -> Iterator[Cut]:
         hole = Hole(
             prefix=document.text[:start],
             suffix=document.text[end:],
-            language="python",
+            language=language_of(document.path),
             replaced=(start, end),
             multiline="\n" in truth or (not at_line_end and rng.random() < 0.5),  # in use nobody knows
         )
         is_offered = offer_rng.random() < OFFER_SHARE
-        found = pools[document.package].find(hole, N_OFFERS, skip=document.path) if is_offered else []
+        found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
         request = CompletionRequest(
             hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS, offers=offered(found)
         )
         yield Cut(request, truth)
         made += 1
-
-
-def pools_of(documents: Sequence[Document]) -> dict[str, DraftPool]:
-    """The files of each package, as the other files of a workspace are searched in use."""
-    pools: dict[str, DraftPool] = {document.package: DraftPool() for document in documents}
-    for document in documents:
-        pools[document.package].put(document.path, document.text, "workspace")
-    for pool in pools.values():
-        pool.refresh()
-    return pools
 
 
 def examples(infiller: DenoisingInfiller, of: Cut) -> list[Example]:
@@ -137,14 +171,14 @@ def regression(
 
 def fit_to(
     infiller: DenoisingInfiller,
-    documents: Sequence[Document],
+    groups: Sequence[Sequence[Document]],
     n_holes: int,
     seed: int,
     on_hole: Callable[[int], None],
 ) -> Ranker:
     """Draw holes, gather their candidates and fit. on_hole hears how many holes are done."""
     data: list[Example] = []
-    for i, of in enumerate(holes(documents, n_holes, seed)):
+    for i, of in enumerate(holes(groups, n_holes, seed)):
         data += examples(infiller, of)
         on_hole(i + 1)
     return fit(data)

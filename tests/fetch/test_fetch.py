@@ -1,6 +1,7 @@
 """Fetching a model: downloads that are killed or wrong, full disks, no network, and what is kept and left."""
 
 import errno
+import json
 import sys
 import zipfile
 from dataclasses import replace
@@ -14,8 +15,14 @@ from quicksilver.fetch.download import FetchFailed, install, is_installed
 from quicksilver.fetch.sources import Packages, SourceFailed
 from quicksilver.fim.embedded_models import find_model
 from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.model import checkpoint
 from quicksilver.model.folder_files import read_json
+from quicksilver.model.prefixes import PrefixRanker
+from quicksilver.model.ranker import Ranker
 from small_sources import Nowhere, Wheels, failing, silent
+
+assert CATALOGUE["coder"].rankers is not None
+CODER_RANKERS = json.loads(CATALOGUE["coder"].rankers.read_text())
 
 
 def left_in(home: Path) -> list[str]:
@@ -234,3 +241,19 @@ def test_the_parts_in_the_catalogue_make_up_the_file():
         assert sum(part.n_bytes for part in each.parts) == each.n_bytes
         assert all(len(digest) == 64 for digest in (each.sha256, *(part.sha256 for part in each.parts)))
         assert each.licence in about(each, None)
+
+
+def test_the_rankers_of_this_version_come_with_a_model_and_to_one_that_is_there(catalogue, model, monkeypatch, tmp_path):
+    rankers = tmp_path / "rankers.json"
+    for bias in (0.25, 0.5):
+        fitted = Ranker(dict.fromkeys(CODER_RANKERS["ranker"], bias)), PrefixRanker(CODER_RANKERS["prefix_ranker"])
+        rankers.write_text(json.dumps({"ranker": fitted[0].weights, "prefix_ranker": fitted[1].weights}))
+        monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, rankers=rankers))
+        assert main(["coder", "--yes"]) == 0
+        loaded = checkpoint.load(find_model("coder"))
+        assert (loaded.ranker, loaded.prefix_ranker) == fitted
+    assert len(catalogue.asked) == len(model.parts)  # fetched once
+
+
+def test_the_committed_rankers_can_be_used():
+    assert Ranker(CODER_RANKERS["ranker"]) and PrefixRanker(CODER_RANKERS["prefix_ranker"])

@@ -21,21 +21,21 @@ def named(of: dict[str, float]) -> dict[str, float]:
 
 
 def test_holes_are_what_was_taken_out():
-    cuts = list(holes(DOCUMENTS, 50, 3))
+    cuts = list(holes([DOCUMENTS], 50, 3))
     assert len(cuts) == 50
     for cut in cuts:
         hole = cut.request.hole
         assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
         assert hole.multiline or "\n" not in cut.truth
     assert {cut.request.hole.multiline for cut in cuts if "\n" not in cut.truth} == {False, True}
-    assert [c.truth for c in holes(DOCUMENTS, 50, 3)] == [c.truth for c in cuts]
+    assert [c.truth for c in holes([DOCUMENTS], 50, 3)] == [c.truth for c in cuts]
     with pytest.raises(InputError, match="no documents"):
-        next(holes([], 1, 0))
+        next(holes([[]], 1, 0))
 
 
 def test_for_some_holes_the_packages_other_files_are_searched_and_no_others():
     other = Document("q", "a.py", "def area(width, height):\n    return width * 42\n")
-    cuts = list(holes([*DOCUMENTS, other], 80, 3))
+    cuts = list(holes([[*DOCUMENTS, other]], 80, 3))
     offers = [offer for cut in cuts for offer in cut.request.offers]
     assert 0 < sum(bool(cut.request.offers) for cut in cuts) < len(cuts)
     assert {offer.source for offer in offers} == {"workspace"}
@@ -61,8 +61,8 @@ def test_the_fit_finds_the_weights_that_made_the_data():
 
 
 def test_typing_holes_begin_inside_a_line_and_end_with_one():
-    cuts = list(typing_holes(DOCUMENTS, 40, 3))
-    assert [c.truth for c in typing_holes(DOCUMENTS, 40, 3)] == [c.truth for c in cuts]
+    cuts = list(typing_holes([DOCUMENTS], 40, 3))
+    assert [c.truth for c in typing_holes([DOCUMENTS], 40, 3)] == [c.truth for c in cuts]
     for cut in cuts:
         hole = cut.request.hole
         assert any(hole.prefix + cut.truth + hole.suffix == d.text for d in DOCUMENTS)
@@ -71,7 +71,7 @@ def test_typing_holes_begin_inside_a_line_and_end_with_one():
     n_new = sum(not cut.request.hole.suffix for cut in cuts)  # nothing below: a new file
     assert 10 <= n_new <= 30
     with pytest.raises(InputError, match="no documents"):
-        next(typing_holes([], 1, 0))
+        next(typing_holes([[]], 1, 0))
 
 
 def test_refining_changes_only_what_the_examples_speak_of():
@@ -93,12 +93,12 @@ def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
     checkpoint.save(tmp_path, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
     assert checkpoint.load(tmp_path).ranker is None
     seen = []
-    ranker = fit_to(load_infiller(tmp_path), DOCUMENTS, 12, 0, seen.append)
+    ranker = fit_to(load_infiller(tmp_path), [DOCUMENTS], 12, 0, seen.append)
     assert seen == list(range(1, 13))
     checkpoint.save_rankers(tmp_path, ranker)
     loaded = checkpoint.load(tmp_path)
     assert (loaded.ranker, loaded.prefix_ranker) == (ranker, None)
-    prefix_ranker = fit_prefixes(load_infiller(tmp_path), DOCUMENTS, 12, 0, seen.append)
+    prefix_ranker = fit_prefixes(load_infiller(tmp_path), [DOCUMENTS], 12, 0, seen.append)
     assert seen == [*range(1, 13), *range(1, 13)]
     checkpoint.save_rankers(tmp_path, ranker, prefix_ranker)
     assert checkpoint.load(tmp_path).prefix_ranker == prefix_ranker
@@ -106,3 +106,13 @@ def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
     (tmp_path / "config.json").write_text(config.replace('"log_before"', '"nonsense"'))
     with pytest.raises(CheckpointError, match="ranker"):
         checkpoint.load(tmp_path)
+
+
+def test_every_group_gives_holes_and_a_file_says_its_language():
+    scripts = [Document("s", f"{i}.ts", "let total = price * amount;\nprint(total);\n") for i in range(2)]
+    for made in (holes([DOCUMENTS, scripts], 60, 3), typing_holes([DOCUMENTS, scripts], 60, 3)):
+        languages = [cut.request.hole.language for cut in made]
+        assert set(languages) == {"python", "typescript"}
+        assert 15 <= languages.count("typescript") <= 45
+    with pytest.raises(InputError, match="no documents"):
+        next(holes([DOCUMENTS, []], 1, 0))
