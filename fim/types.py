@@ -92,6 +92,7 @@ class CompletionRequest:
     lengths: int = 1
     offers: tuple[Offer, ...] = ()
     n_alternatives: int = 0
+    min_probability: float = 0.0
     trace: bool = False
     warms: bool = False
 
@@ -103,6 +104,8 @@ class CompletionRequest:
         for name, at_least in (("drafts", 0), ("mends", 0), ("lengths", 1), ("n_alternatives", 0)):
             if not at_least <= getattr(self, name) <= MAX_CANDIDATES:
                 raise ValueError(f"{name} must be from {at_least} to {MAX_CANDIDATES}, not {getattr(self, name)}")
+        if not 0 <= self.min_probability <= 1:
+            raise ValueError(f"min_probability must be from 0 to 1, not {self.min_probability}")
         if len(self.snippets) > MAX_SNIPPETS:
             raise ValueError(f"there may be at most {MAX_SNIPPETS} snippets, not {len(self.snippets)}")
         longest = max(map(len, self.snippets), default=0)

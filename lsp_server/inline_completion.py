@@ -249,6 +249,7 @@ def _request(hole: Hole, uri: str, invoked: bool, settings: Settings, around: Su
         mends=N_MENDS if invoked and not hole.multiline else 0,
         lengths=N_LENGTHS if invoked and not hole.multiline else 1,
         n_alternatives=0 if "choice" in settings.without else N_ALTERNATIVES,
+        min_probability=0.0 if invoked else settings.min_confidence,
         trace=settings.trace,
     )
 

@@ -22,18 +22,31 @@ from .policies import Scores
 from .row import Row
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
-N_GUESS_MOST = 16  # tokens of a guess: each costs 0.5B 1.5 ms on two cores, a forward of one token 32
+Seen = Callable[[Sequence[int], Tensor], None]  # tokens so far, log-probabilities [V] of what follows them
+N_READ_FEW, N_READ_MOST = 8, 16  # tokens of a forward with a guess: 0.5B takes 37 and 56 ms on two cores, for one 32
+
+
+def ignore(so_far: Sequence[int], log_probs: Tensor) -> None:
+    """A seen for callers that do not watch."""
 
 
 class Continuation:
-    """What follows a context, token by token. states are the whole context's, of batch 1 and at least two tokens."""
+    """What follows a context, token by token. states are the whole context's, of batch 1 and at least two tokens.
 
-    def __init__(self, states: ContextStates, n_most: int, guess: Guess) -> None:
-        self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_GUESS_MOST)
+    seen hears every distribution that a token is chosen by.
+    """
+
+    def __init__(self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore) -> None:
+        self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)
+        self._guess, self._seen = guess, seen
+        self._opening: list[int] = []  # tokens before the canvas
+        self._n_known = 0  # tokens since the context that are in _before, in _unread, or right guesses
         self._unread = [int(states.tokens[0, -1])]
-        self._guess = guess
-        self._n_known = 0  # tokens of the canvas that are read or unread, not masks
-        self._next: Tensor | None = None  # log-probabilities [V] of what follows, where nothing is unread
+        self._n_read = N_READ_FEW
+        self._reply: Extended | None = None  # of the last forward, while what it says is of use
+        self._guessed: list[int] = []
+        self._log_probs = torch.empty(0)  # [1 + guessed, V], of what follows the tokens so far and each guessed one
+        self._n_right = 0  # guessed tokens that were chosen
 
     def open(self, row: Row, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
         """Put the tokens behind row that cover what is healed and, perhaps, begin the answer.
@@ -42,31 +55,68 @@ class Continuation:
         """
         data = b""
         while (rest := healing.rest(data)) and row.finish_reason != "stop":
-            if effort.is_cancelled() or effort.is_spent():
+            if self._needs_forward(row.tokens) and (effort.is_cancelled() or effort.is_spent()):
                 return
-            n = len(row.tokens)
-            guess = healing.likely[n:] if healing.likely[:n] == row.tokens else []
+            log_probs, _, n_forwards = yield from self._ahead(row.tokens, N_READ_MOST, tokens)
+            effort.n_forwards += n_forwards
+            narrowed = healing.narrowed(log_probs[0], rest)
+            self._seen(row.tokens, narrowed)
+            data += self._open_further(row, narrowed, tokens, healing, rest)
+        self._opening = [*row.tokens]
+
+    def predict(self, states: object, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
+        """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where
+        it does not. A `denoise.Predict`."""
+        row = canvas[0].tolist()
+        n = row.index(tokens.mask)
+        so_far = [*self._opening, *row[:n]]
+        log_probs, guessed, n_forwards = yield from self._ahead(so_far, len(row) - n - 1, tokens)
+        guessed = guessed[: next((i for i, token in enumerate(guessed) if bool(tokens.stops[token])), None)]
+        n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guessed)
+        for i in range(n_right + 1):
+            self._seen([*so_far, *guessed[:i]], log_probs[i])
+        return self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
+
+    def _needs_forward(self, so_far: Sequence[int]) -> bool:
+        """Whether nothing is known yet of what follows."""
+        self._take(so_far[self._n_known :])
+        return self._reply is None
+
+    def _ahead(
+        self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens
+    ) -> BranchWork[tuple[Tensor, list[int], int]]:
+        """Log-probabilities [1 + N, V] of what follows so_far and each of N guessed tokens behind it, at most n_room;
+        these tokens; and forwards taken, 0 or 1."""
+        n_forwards = 0
+        if self._needs_forward(so_far):
+            guess = [*self._guess(so_far)][: max(0, min(n_room, self._n_read - len(self._unread)))]
             reply = yield Extend((*self._unread, *guess), self._before.states)
             assert isinstance(reply, Extended)
-            effort.n_forwards += 1
-            log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])  # [1 + guess, V]
-            n_read = len(self._unread)
-            for i, after in enumerate(log_probs):
-                data += self._open_further(row, after, tokens, healing, rest)
-                rest = healing.rest(data)
-                if not rest or guess[i : i + 1] != row.tokens[-1:]:
-                    break
-                n_read += 1
-            self._read(reply, n_read)
-            self._unread = row.tokens[-1:]
+            self._log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])
+            self._reply, self._guessed, self._n_right, n_forwards = reply, guess, 0, 1
+        ahead = slice(self._n_right, self._n_right + n_room)
+        return self._log_probs[self._n_right : ahead.stop + 1], self._guessed[ahead], n_forwards
+
+    def _take(self, new: Sequence[int]) -> None:
+        """Go on with tokens that were chosen."""
+        for token in new:
+            if self._reply is not None and self._guessed[self._n_right : self._n_right + 1] == [token]:
+                self._n_right += 1
+                continue
+            if self._reply is not None:
+                was_right = 0 < self._n_right == len(self._guessed)
+                self._n_read = N_READ_MOST if was_right else N_READ_FEW
+                self._before.add(self._reply.states, len(self._unread) + self._n_right)
+                self._unread, self._reply = [], None
+            self._unread.append(token)
+        self._n_known += len(new)
 
     @staticmethod
     def _open_further(row: Row, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes) -> bytes:
-        """Put the likeliest token that agrees with rest behind row, by log_probs [V], and give its bytes back.
+        """Put the likeliest token behind row, by log_probs [V] of those that agree with rest, and give its bytes back.
 
         Where it ends the text, what stands before the line break is put there.
         """
-        log_probs = healing.narrowed(log_probs, rest)
         stop, token = float(healing.stop_log_prob(log_probs, rest)), int(log_probs.argmax())
         data = healing.tokenizer.bytes_of(token)
         own = data[len(rest) :]
@@ -79,24 +129,6 @@ class Continuation:
         row.log_prob += float(log_probs[token]) if before else stop
         row.finish_reason = "stop"
         return rest + before
-
-    def predict(self, states: object, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
-        """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where
-        it does not. A `denoise.Predict`."""
-        row = canvas[0].tolist()
-        n = row.index(tokens.mask)
-        self._unread += row[self._n_known : n]
-        if not self._unread and self._next is not None:
-            return self._prediction(canvas, n, self._next.unsqueeze(0), 0, tokens, n_forwards=0)
-        guess = [*self._guess(row[:n])][: min(len(row) - n - 1, N_GUESS_MOST)]
-        guess = guess[: next((i for i, token in enumerate(guess) if bool(tokens.stops[token])), None)]
-        reply = yield Extend((*self._unread, *guess), self._before.states)
-        assert isinstance(reply, Extended)
-        log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])  # [1 + guess, V]
-        n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guess)
-        self._read(reply, len(self._unread) + n_right)
-        self._unread, self._n_known, self._next = [], n + n_right, log_probs[n_right]
-        return self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=1)
 
     @staticmethod
     def _prediction(
@@ -113,28 +145,6 @@ class Continuation:
         entropies = torch.full(canvas.shape, float("inf"))
         entropies[0, reached] = entropy(log_probs[: n_right + 1])
         return Prediction(found, Scores(confidence, lambda: entropies), ends, n_forwards)
-
-    def _read(self, reply: Extended, n: int) -> None:
-        self._before.add(reply.states, n)
-
-
-def guesses(drafts: Sequence[Sequence[int]], best: Sequence[Sequence[int]]) -> Guess:
-    """What drafts say of the tokens to come, the first that agrees with those so far; none where none does.
-
-    best [N + 1] of each is what the body would have put at each of its N places: as far as that is the draft's own
-    token the body writes the draft, and at the first difference it writes its own.
-    """
-    paths = []
-    for draft, own in zip(drafts, best, strict=True):
-        n = common_prefix(own, draft)
-        paths.append([*draft[:n], *own[n : n + 1]])
-    paths.sort(key=len, reverse=True)
-
-    def guess(so_far: Sequence[int]) -> Sequence[int]:
-        n = len(so_far)
-        return next((path[n:] for path in paths if len(path) > n and path[:n] == list(so_far)), ())
-
-    return guess
 
 
 class _Growing:

@@ -3,7 +3,8 @@
 Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
 (`line_start`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
 sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
-decides. Knows tensors and texts; knows no sockets and no editor.
+decides. A published body writes first, with drafts as guesses, and those that it did not judge by that are verified
+then. Knows tensors and texts; knows no sockets and no editor.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from .config import DenoiserConfig
 from .context_cache import ContextCache
 from .denoise import would_be_late
 from .denoiser import ContextStates
+from .draft_paths import DraftPaths
 from .effort import Effort
 from .healing import healing_of
 from .line_start import NONE, Indentation, indentation, with_prefix
@@ -31,9 +33,10 @@ from .row import Row
 from .tokenizer import TextTokenizer
 from .tracing import Tracer
 from .verification import Verified, verify, written
-from .writing import Writing
+from .writing import DOUBT, Writing
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
+UNLIKELY = 0.02  # a draft that is no likelier than this is not among a body's alternatives
 SURE = 0.8  # a draft this likely is shown without denoising
 
 
@@ -98,17 +101,23 @@ class Filling:
 
     def _answer(self, states: ContextStates) -> Work[Answer]:
         """The work once the context has been read."""
+        if not self.config.canvases:
+            judged, row = yield from self.continued(states)
+            return (yield from self._chosen(states, judged, [row]))
         judged = yield from self.judged_drafts(states)
         if judged and judged[0].probability >= SURE:
             return self._from(judged, "stop")
-        rows = yield from self.denoised(states, judged)
+        rows = yield from self.writing.denoised(self.context, states, judged)
         return (yield from self._chosen(states, judged, rows))
 
     def candidates(self) -> Work[tuple[list[Judged], list[Judged]]]:
         """Drafts alone, and all candidates, with their probabilities, the likeliest first; for fitting a ranker."""
         states, self.n_cached = yield from self.cache.states(self.context)
+        if not self.config.canvases:
+            judged, row = yield from self.continued(states)
+            return judged, (yield from self._judge(states, judged, [row]))
         judged = yield from self.judged_drafts(states)
-        rows = yield from self.denoised(states, judged)
+        rows = yield from self.writing.denoised(self.context, states, judged)
         return judged, (yield from self._judge(states, judged, rows))
 
     def judged_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
@@ -122,9 +131,37 @@ class Filling:
         verified = yield from self._verify(states, fitting)
         return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
-    def denoised(self, states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
-        """What the model itself writes, the row of open length first."""
-        return self.writing.rows(self.context, states, judged)
+    def continued(self, states: ContextStates) -> BranchWork[tuple[list[Judged], Row]]:
+        """Drafts with their probabilities, the likeliest first, and the row that a body writes beside them.
+
+        Its own writing tells of most drafts how likely they are, or that they are too unlikely to matter.
+        """
+        request = self.request
+        fitting = drafts_for(request, self.n_open, self.healing) if request.drafts else []
+        paths = DraftPaths([draft.tokens for draft in fitting], self.tokens)
+        row = yield from self.writing.continued(self.context, states, paths)
+        if not fitting or row.finish_reason == "cancelled":
+            return [], row
+        kept = self.kept(row)
+        scores = written(row, kept, self.tokens)
+        verified: dict[str, Verified] = {}
+        open_drafts: list[Candidate] = []
+        least, n_tokens = max(UNLIKELY, request.min_probability * DOUBT), 0
+        for draft, most in sorted(zip(fitting, paths.most, strict=True), key=lambda each: -each[1]):
+            n = len(draft.tokens)
+            if draft.text == self.text_of(row):
+                verified[draft.text] = scores
+            elif draft.tokens == tuple(kept[:n]):
+                verified[draft.text] = scores.upto(n)
+            elif probability_of(most) >= least and n_tokens + n <= self.n_draft_tokens:
+                open_drafts.append(draft)
+                n_tokens += n
+        if open_drafts and self._may_verify(states):
+            found = yield from self._verify(states, open_drafts)
+            verified |= {draft.text: each for draft, each in zip(open_drafts, found, strict=True)}
+        known = [draft for draft in fitting if draft.text in verified]
+        found = with_cuts(known, [verified[draft.text] for draft in known], self.tokens, self.healing)
+        return judge(*found, self.ranker), row
 
     def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[Answer]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
@@ -166,7 +203,7 @@ class Filling:
                 ),
             ]
         )
-        if not self.config.canvases:  # the causal head wrote the rows
+        if not self.config.canvases:  # the body wrote the row
             for row in rows:
                 verified.setdefault(self.text_of(row), written(row, self.kept(row), self.tokens))
         new = [candidate for candidate in found if candidate.text not in verified]

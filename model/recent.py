@@ -28,15 +28,14 @@ class Recent:
         self._texts.clear()
 
     def guess(self, context: Sequence[int]) -> Callable[[Sequence[int]], Sequence[int]]:
-        """For tokens so far after context, those that may follow."""
+        """For tokens so far after context, how an answer went on that began so; nothing where none did."""
         context = list(context)
         n = len(context)
         known = [text[n:] for text in reversed(self._texts) if text[:n] == context]
 
         def of(so_far: Sequence[int]) -> Sequence[int]:
             n_so_far, begun = len(so_far), list(so_far)
-            whole = next((text[n_so_far:] for text in known if len(text) > n_so_far and text[:n_so_far] == begun), None)
-            return whole or followers([*context[-N_SAME:], *begun][-N_SAME:], context)
+            return next((text[n_so_far:] for text in known if len(text) > n_so_far and text[:n_so_far] == begun), ())
 
         return of
 

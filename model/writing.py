@@ -17,21 +17,23 @@ from .asks import BranchWork, Denoised, Fill, Rows, Work
 from .canvas_tokens import CanvasTokens
 from .config import DenoiserConfig
 from .context_cache import ContextCache
-from .continuation import Continuation, guesses
+from .continuation import Continuation
 from .decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
 from .denoise import Changed, denoise, grown, ignore, predict, unchanged
 from .denoiser import ContextStates
+from .draft_paths import DraftPaths
 from .effort import Effort
 from .healing import Healing
 from .policies import threshold
-from .ranker import Judged
-from .recent import Recent
+from .ranker import Judged, probability_of
+from .recent import Recent, followers
 from .row import Row
 from .tracing import Tracer
 
 CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
+DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
@@ -55,14 +57,11 @@ class Writing:
         """Whether candidates compete, so that the causal head must judge them."""
         return self.request.drafts > 0 or self.request.lengths > 1
 
-    def rows(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
-        """What is written after a context and its states: the row of open length first, then the others."""
-        if self.config.canvases:
-            return (yield from self._denoised(context, states, judged))
-        return [(yield from self._continued(context, states, judged))]
+    def denoised(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
+        """What canvases after a context and its states turn into: the row of open length first, then the others.
 
-    def _denoised(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
-        """What canvases turn into. Only the first goes on when it is full."""
+        Only the first goes on when it is full.
+        """
         longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
         n_canvas = min(self.n_open, longest)
         if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
@@ -87,23 +86,23 @@ class Writing:
             row.cut()
         return rows
 
-    def _continued(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> BranchWork[Row]:
-        """What the body itself goes on with; its drafts tell it what to guess.
+    def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[Row]:
+        """What a body itself goes on with after a context and its states. What it wrote lately, drafts, and what
+        followed the same tokens in the context are guessed.
 
         A load does not shorten it as it does canvases: it would end inside a word.
         """
         row = Row(self.tokens.ends_by)
         if self.effort.is_spent() or states.n_tokens < 2:
             return replace(row, finish_reason="budget")
-        known = guesses([j.candidate.tokens for j in judged], [j.verified.best.tolist() for j in judged])
-        recent = self.recent.guess(context)
-        n_most = self.n_open + len(self.healing.data)
+        recent, likely = self.recent.guess(context), self.healing.likely
 
-        def guess(tokens: Sequence[int]) -> Sequence[int]:
-            so_far = [*row.tokens, *tokens]
-            return known(so_far) or recent(so_far)
+        def guess(so_far: Sequence[int]) -> Sequence[int]:
+            n = len(so_far)
+            opening = likely[n:] if likely[:n] == so_far else ()
+            return recent(so_far) or paths.guess(so_far) or opening or followers([*context, *so_far], context)
 
-        continuation = Continuation(states, n_most, guess)
+        continuation = Continuation(states, self.n_open + len(self.healing.data), guess, paths.see)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
         row.n_opening = len(row.tokens)
@@ -112,7 +111,10 @@ class Writing:
             return row
         canvas = torch.full((1, n_canvas), self.tokens.mask)
         decoding = Decoding(threshold(ANY), continuation.predict)
-        (row,) = yield from self._filled(states, canvas, [row], decoding, self._over(row.tokens))
+        end = _End(self, row)
+        (row,) = yield from self._filled(states, canvas, [row], decoding, end)
+        if end.is_doubtful:
+            row.finish_reason = "length"
         self.recent.add(context, row.tokens)
         row.cut()
         if self.request.hole.multiline and row.finish_reason in ("budget", "length"):
@@ -126,35 +128,6 @@ class Writing:
             if b"\n" in bytes_of(row.tokens[n - 1]) and self.healing.text_of(row.tokens[:n]).strip():
                 return n
         return len(row.tokens)
-
-    def _over(self, opening: Sequence[int]) -> Changed:
-        """Ends a canvas, which follows the tokens opening, at the line break by which the hole's text is over.
-
-        Trimming tells: what it cuts off, such as code outside of the block or the line that follows the hole anyway,
-        need not be written. A body seldom ends by itself.
-        """
-        bytes_of = self.healing.tokenizer.bytes_of
-        if not self.request.hole.multiline:
-            return unchanged
-        mask, end, n_seen = self.tokens.mask, self.tokens.end, 0
-
-        def changed(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            nonlocal n_seen
-            written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
-            while n_seen < len(written) and written[n_seen] != end:
-                n_seen += 1
-                if b"\n" in bytes_of(written[n_seen - 1]) and self._is_over([*opening, *written[:n_seen]]):
-                    after = torch.arange(canvas.shape[1]) >= n_seen
-                    return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
-            return canvas, log_probs, stops
-
-        return changed
-
-    def _is_over(self, tokens: Sequence[int]) -> bool:
-        """Whether trimming cuts lines off the text of tokens, so that it would cut whatever follows too."""
-        text = self.healing.text_of(tokens).rstrip()
-        kept = trim(self.request.hole, text).rstrip()
-        return 0 < len(kept) < len(text)
 
     def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
@@ -254,3 +227,38 @@ class Writing:
         elif bool(self.tokens.stops[canvas].any()):
             row.finish_reason = "stop"
         return row
+
+
+class _End:
+    """Ends a body's canvas, which stands behind opening, where going on is of no use. A `denoise.Changed`.
+
+    That is at the line break by which the hole's text is over: what trimming would cut off, such as code outside of the
+    block or the line that follows the hole anyway, need not be written, and a body seldom ends by itself. And it is
+    where the text has become much less likely than what is of use to whoever asks; then is_doubtful.
+    """
+
+    def __init__(self, writing: Writing, opening: Row) -> None:
+        self._writing, self._opening, self._n_seen, self.is_doubtful = writing, opening, 0, False
+
+    def __call__(self, canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mask, end = self._writing.tokens.mask, self._writing.tokens.end
+        written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
+        least = self._writing.request.min_probability * DOUBT
+        while self._n_seen < len(written) and written[self._n_seen] != end:
+            self._n_seen += 1
+            n = self._n_seen
+            sure = probability_of(self._opening.log_prob + float(log_probs[0, :n].sum()))
+            self.is_doubtful = sure < least
+            if self.is_doubtful or self._is_over(written[:n]):
+                after = torch.arange(canvas.shape[1]) >= n
+                return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
+        return canvas, log_probs, stops
+
+    def _is_over(self, written: Sequence[int]) -> bool:
+        """Whether written ends with a line break and trimming cuts lines off it, so that it would cut whatever follows."""
+        healing, hole = self._writing.healing, self._writing.request.hole
+        if not (hole.multiline and b"\n" in healing.tokenizer.bytes_of(written[-1])):
+            return False
+        text = healing.text_of([*self._opening.tokens, *written]).rstrip()
+        kept = trim(hole, text).rstrip()
+        return 0 < len(kept) < len(text)

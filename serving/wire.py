@@ -105,6 +105,7 @@ def encode_request(request: CompletionRequest) -> bytes:
             "lengths": request.lengths,
             "offers": [asdict(offer) for offer in request.offers],
             "n_alternatives": request.n_alternatives,
+            "min_probability": request.min_probability,
             "trace": request.trace,
             "warms": request.warms,
         }
@@ -128,6 +129,7 @@ def decode_request(data: bytes) -> CompletionRequest:
             lengths=fields.take("lengths", as_count, 1),
             offers=fields.take("offers", list_of(_as_offer, MAX_OFFERS), ()),
             n_alternatives=fields.take("n_alternatives", as_count, 0),
+            min_probability=fields.take("min_probability", as_number, 0.0),
             trace=fields.take("trace", as_bool, False),
             warms=fields.take("warms", as_bool, False),
         )

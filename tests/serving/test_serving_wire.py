@@ -61,6 +61,7 @@ requests = st.builds(
     policy=st.none() | st.sampled_from(get_args(PolicyName)),
     offers=st.lists(offers, max_size=3).map(tuple),
     n_alternatives=st.integers(0, MAX_CANDIDATES),
+    min_probability=st.floats(0, 1),
     trace=st.booleans(),
     warms=st.booleans(),
 )
@@ -138,9 +139,9 @@ def test_another_wire_has_another_protocol_number():
     keys = [*sorted(sent["hole"]), *sorted(sent.keys() - {"hole"})]
     expected = (
         "in_prose language multiline prefix replaced suffix budget_ms drafts lengths max_evaluations max_tokens mends"
-        " n_alternatives offers path policy snippets trace warms"
+        " min_probability n_alternatives offers path policy snippets trace warms"
     )
-    assert (PROTOCOL, " ".join(keys)) == (2, expected)  # where keys change, raise PROTOCOL too
+    assert (PROTOCOL, " ".join(keys)) == (3, expected)  # where keys change, raise PROTOCOL too
 
 
 def test_infinite_budget_travels_as_none():
@@ -193,6 +194,7 @@ BAD_VALUES = [
     ("offers", [OFFER | {"text": "a" * (MAX_OFFER_CHARS + 1)}], "an offer may have at most 4096 characters, not 4097"),
     ("offers", [OFFER] * (MAX_OFFERS + 1), "request.offers may hold at most 32, not 33"),
     ("n_alternatives", -1, "request.n_alternatives must be a whole number, 0 or more, not -1"),
+    ("min_probability", 1.5, "min_probability must be from 0 to 1, not 1.5"),
     ("n_alternatives", MAX_CANDIDATES + 1, "n_alternatives must be from 0 to 16, not 17"),
     ("trace", "yes", "request.trace must be true or false, not a string"),
     ("budget", 1, "request has an unknown key 'budget'"),
