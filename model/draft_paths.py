@@ -1,7 +1,8 @@
 """Drafts beside what a body writes: guesses of it and, from the distributions that it writes by, how likely they are.
 
 A draft that the body would write is read as a guess, many tokens in one forward. Where the body goes another way, its
-distribution there tells how likely the draft can be at most. So few drafts need a forward of their own. Knows token ids.
+distribution there tells how likely the draft can be at most. So few drafts need a forward of their own. Knows token
+ids.
 """
 
 import math

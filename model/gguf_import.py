@@ -47,7 +47,8 @@ def import_gguf(
 ) -> None:
     """Make the checkpoint folder of the GGUF file at path; a folder that is there already is replaced.
 
-    source says where the file is from, for config.json; rankers are those that were fitted to the result. Raises CheckpointError with one line; then all is as it was.
+    source says where the file is from, for config.json; rankers are those that were fitted to the result. Raises
+    CheckpointError with one line; then all is as it was.
     """
     file = read_gguf(path)
     body = read_body(file)

@@ -255,7 +255,7 @@ class _End:
         return canvas, log_probs, stops
 
     def _is_over(self, written: Sequence[int]) -> bool:
-        """Whether written ends with a line break and trimming cuts lines off it, so that it would cut whatever follows."""
+        """Whether trimming cuts lines off written, which ends with a line break: it would cut whatever follows."""
         healing, hole = self._writing.healing, self._writing.request.hole
         if not (hole.multiline and b"\n" in healing.tokenizer.bytes_of(written[-1])):
             return False

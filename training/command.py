@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep the candidates' ranker and refine the beginnings' one: fewer holes do",
     )
-    ranker.add_argument("--json", type=Path, metavar="FILE", help="write them there too, as `quicksilver fetch` adds them")
+    ranker.add_argument(
+        "--json", type=Path, metavar="FILE", help="write them there too, as `fetch` adds them to a body"
+    )
     card = steps.add_parser("card", help="write MODEL_CARD.md beside a checkpoint")
     card.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     card.add_argument(

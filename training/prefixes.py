@@ -14,7 +14,6 @@ import numpy as np
 
 from ..fim.document import Document as OpenDocument
 from ..fim.drafts import offered
-from ..fim.errors import InputError
 from ..fim.hole import find_hole
 from ..fim.syntax import parsed
 from ..fim.types import CompletionRequest
@@ -41,7 +40,7 @@ class PrefixExample:
 
 
 def typing_holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
-    """n holes in documents, lines of a group equally likely, blank ones left out. Raises InputError without documents."""
+    """n holes in documents, lines of a group equally likely and none blank. Raises InputError without documents."""
     draw = Draw(groups)
     rng = np.random.default_rng((seed, 79))
     pool = draw.pool_of()

@@ -93,7 +93,7 @@ def language_of(path: str) -> str:
 
 
 def holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
-    """n holes in documents, lines of a group equally likely, blank ones left out. Raises InputError without documents."""
+    """n holes in documents, lines of a group equally likely and none blank. Raises InputError without documents."""
     draw = Draw(groups)
     rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
     pool = draw.pool_of()

@@ -243,7 +243,7 @@ def test_the_parts_in_the_catalogue_make_up_the_file():
         assert each.licence in about(each, None)
 
 
-def test_the_rankers_of_this_version_come_with_a_model_and_to_one_that_is_there(catalogue, model, monkeypatch, tmp_path):
+def test_the_rankers_of_this_version_come_with_a_model_and_later_too(catalogue, model, monkeypatch, tmp_path):
     rankers = tmp_path / "rankers.json"
     for bias in (0.25, 0.5):
         fitted = Ranker(dict.fromkeys(CODER_RANKERS["ranker"], bias)), PrefixRanker(CODER_RANKERS["prefix_ranker"])

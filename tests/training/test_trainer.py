@@ -115,7 +115,7 @@ def test_micro_batches_add_up_to_the_batch(tmp_path):
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_lets_the_step_end_and_saves(tmp_path, kind):
-    """The handler that is installed during a step. Real signals are sent to a process of its own: test_trainer_processes.py."""
+    """By the handler that is there during a step; test_trainer_processes sends real signals to another process."""
     run = trainer(tmp_path)
     stop_before(run, 3, lambda: signal.getsignal(kind)(kind, None))
     assert run.run(show=False) == "interrupted"

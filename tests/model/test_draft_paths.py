@@ -1,0 +1,96 @@
+"""Drafts beside what a body writes: what is guessed of it, and how likely each draft can be at most."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.candidates import drafts_for
+from quicksilver.model.canvas_tokens import canvas_tokens
+from quicksilver.model.checkpoint import load
+from quicksilver.model.draft_paths import DraftPaths
+from quicksilver.model.filling import UNLIKELY
+from quicksilver.model.forwards import drive
+from quicksilver.model.infiller import DenoisingInfiller
+from quicksilver.model.verification import verify
+from test_continuation import TEXT, asked
+from tiny_body import save_body, tiny_body, tiny_body_tokenizer
+
+
+def log_probs_of(probabilities: dict[int, float]) -> torch.Tensor:
+    found = torch.full((tiny_body_tokenizer().vocab_size,), -math.inf)
+    for token, probability in probabilities.items():
+        found[token] = math.log(probability)
+    return found
+
+
+def test_the_first_draft_that_begins_so_is_guessed():
+    paths = DraftPaths([[1, 2, 3], [1, 2], [1, 4, 5]], canvas_tokens(tiny_body_tokenizer(), multiline=False))
+    assert [*paths.guess([])] == [1, 2, 3]
+    assert [*paths.guess([1, 2])] == [3]
+    assert [*paths.guess([1, 4])] == [5]
+    assert not paths.guess([1, 2, 3]) and not paths.guess([7])
+
+
+def test_a_draft_is_followed_as_far_as_it_agrees():
+    paths = DraftPaths([[1, 2], [1, 3, 9], [4]], canvas_tokens(tiny_body_tokenizer(), multiline=False))
+    paths.see([], log_probs_of({1: 0.5, 4: 0.25}))
+    paths.see([1], log_probs_of({2: 0.5, 3: 0.125}))
+    paths.see([1, 2], log_probs_of({9: 1.0}))
+    assert [math.exp(most) for most in paths.most] == pytest.approx([0.25, 0.0625, 0.25])
+
+
+def test_a_token_that_says_the_rest_and_a_line_break_counts():
+    tokenizer = tiny_body_tokenizer()
+    tokens = canvas_tokens(tokenizer, multiline=False)
+    colon, stops = next((said[0], stops) for said, stops in tokens.joined[tokenizer.encode(":")[0]] if len(said) == 1)
+    paths = DraftPaths([[colon], [colon, colon]], tokens)
+    paths.see([], log_probs_of({colon: 0.25, int(stops[0]): 0.5}))
+    assert [math.exp(most) for most in paths.most] == pytest.approx([0.75, 0.25])
+
+
+@pytest.fixture(scope="module")
+def infiller(tmp_path_factory) -> DenoisingInfiller:
+    return DenoisingInfiller(load(save_body(tmp_path_factory.mktemp("body"), tiny_body(std=0.3))))
+
+
+@settings(max_examples=40, deadline=None)
+@given(prefix=TEXT, drafts=st.lists(TEXT, min_size=1, max_size=4), multiline=st.booleans())
+def test_no_draft_is_likelier_than_its_bound_and_none_that_may_be_likely_is_missing(
+    infiller: DenoisingInfiller, prefix: str, drafts: list[str], multiline: bool
+):
+    with torch.inference_mode():
+        filling = infiller.filling(asked(prefix, offers=drafts, multiline=multiline, max_tokens=6), lambda: False)
+        states, _ = drive(infiller.run, filling.cache.states(filling.context))
+        fitting = drafts_for(filling.request, filling.n_open, filling.healing)
+        paths = DraftPaths([draft.tokens for draft in fitting], filling.tokens)
+        drive(infiller.run, filling.writing.continued(filling.context, states, paths))
+        judged, _ = drive(infiller.run, infiller.filling(filling.request, lambda: False).continued(states))
+        if not fitting:
+            return
+        verified = drive(
+            infiller.run, verify(states, [each.tokens for each in fitting], filling.tokens, filling.healing)
+        )
+    known = {each.candidate.text for each in judged}
+    for draft, most, scores in zip(fitting, paths.most, verified, strict=True):
+        assert float(scores.log_probs.sum()) <= most + 0.01
+        assert draft.text in known or math.exp(most) < UNLIKELY + 1e-3
+
+
+def test_a_text_that_has_become_too_unlikely_is_written_no_further(infiller: DenoisingInfiller):
+    saved = 0
+    infiller.cache.clear()
+    for i in range(12):
+        hole = Hole(prefix=f"x = {i}\nfor ", suffix="\n", language="python", replaced=(0, 0), multiline=False)
+        whole, cut = (
+            infiller.complete(
+                CompletionRequest(hole=hole, budget_ms=None, drafts=0, min_probability=least), lambda: False
+            )
+            for least in (0.0, 0.9)
+        )
+        assert whole.text.startswith(cut.text)
+        assert cut.text == whole.text or (cut.finish_reason, cut.confidence < 0.9) == ("length", True)
+        saved += whole.steps - cut.steps
+    assert saved > 12
