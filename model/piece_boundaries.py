@@ -72,14 +72,15 @@ class PieceBoundaries:
         """The end of text whose cuts something that follows may change.
 
         A word in the making, a bracket that may be closed at once, and blanks with the line breaks before them, which
-        are one piece where a line break follows. Where they are too long, their last pieces alone.
+        are one piece where a line break follows. Where they are too long, their last pieces alone; of blanks the last
+        one, which a word that follows takes to itself.
         """
         start = max(self.last_boundary(text), self._boundary_from(text, len(text) - N_CHARS_TRIED))
         start += self._known(text[start:])
         while len(text[start:].encode("utf-8", "replace")) > MAX_HEALED:
             ends = self.ends(text[start:])
             if len(ends) < 2:
-                return ""
+                return text[-1:] if text[-1:] in (" ", "\t") else ""
             start += ends[0]
         return text[start:]
 
