@@ -120,7 +120,7 @@ class PrefixRanker:
         return logistic(sum(self.weights[name] * value for name, value in of.items()))
 
 
-FEATURES = (
+FEATURES: tuple[str, ...] = (
     "bias", "log_prob", "likely", "prob", "worst_log_prob", "first_log_prob", "mean_log_prob", "mean_prob", "rank",
     "agreeing", "agreeing_share", "agreeing_count", "log_rivals", "draft", "canvas", "both", "log_before", "before",
     "log_shape", "log_length", "log_tokens", "whole", "whole_rank", "in_word", "in_short_word", "blank_line",

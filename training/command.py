@@ -5,14 +5,19 @@ import json
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
 from . import code_corpus, corpus, corpus_steps, heldout, lora_step, run_step
 from .progress import counted, progress
+
+if TYPE_CHECKING:
+    from ..model.prefixes import PrefixRanker
+    from ..model.ranker import Ranker
 
 PACKAGES = Path(__file__).parent / "packages.txt"
 N_TOKENIZER_CHARS = 40_000_000
@@ -56,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep the candidates' ranker and refine the beginnings' one: fewer holes do",
     )
+    ranker.add_argument(
+        "--calibrate", type=Path, nargs="+", metavar="FILE",
+        help="only make the beginnings' ranker as sure as texts were right in replays (`bench replay --json`)",
+    )  # fmt: skip
     ranker.add_argument(
         "--json", type=Path, metavar="FILE", help="write them there too, as `fetch` adds them to a body"
     )
@@ -160,13 +169,17 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def fit_ranker(arguments: argparse.Namespace) -> None:
     """Fit a checkpoint's ranker on the valid split and put it into the checkpoint's config."""
-    from ..model import checkpoint
     from ..model.infiller import load_infiller
     from .prefixes import fit_prefixes
     from .ranker import fit_to
 
     if arguments.holes < 1 or arguments.seed < 0:
         raise InputError("--holes must be at least 1, --seed 0 or more")
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise InputError(f"--json: there is no folder {arguments.json.parent}")
+    if arguments.calibrate:
+        _write_rankers(arguments, *_calibrated(arguments.checkpoint, arguments.calibrate))
+        return
     infiller = load_infiller(arguments.checkpoint)
     groups = [_documents(folder) for folder in arguments.data or [arguments.folder / "corpus"]]
     ranker, start = infiller.checkpoint.ranker, infiller.checkpoint.prefix_ranker
@@ -186,6 +199,30 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
             infiller, groups, n_then, arguments.seed,
             lambda done: report(f"beginnings, hole {done} of {n_then}", 0.5 + done / n_then / 2), start,
         )  # fmt: skip
+    _write_rankers(arguments, ranker, prefix_ranker)
+
+
+def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixRanker]":
+    from ..model import checkpoint
+    from .prefixes import Shown, calibrated
+
+    loaded = checkpoint.load(folder)
+    if loaded.ranker is None or loaded.prefix_ranker is None:
+        raise InputError("there is nothing to calibrate: the checkpoint has no rankers")
+    shown: list[Shown] = []
+    for path in replays:
+        try:
+            bins = json.loads(path.read_text(encoding="utf-8"))["reliability"]["default"]
+            shown += [Shown(int(b["texts"]), float(b["promised"]), float(b["right"])) for b in bins]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is not what `bench replay --json` writes ({type(error).__name__})") from error
+    return loaded.ranker, calibrated(loaded.prefix_ranker, shown)
+
+
+def _write_rankers(arguments: argparse.Namespace, ranker: "Ranker", prefix_ranker: "PrefixRanker") -> None:
+    """Into the checkpoint's config and, where it is wanted, a file; and in words."""
+    from ..model import checkpoint
+
     checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
     if arguments.json is not None:
         both = {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights)}

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..fim.document import Document as OpenDocument
 from ..fim.drafts import offered
+from ..fim.errors import InputError
 from ..fim.hole import find_hole
 from ..fim.syntax import parsed
 from ..fim.types import CompletionRequest
@@ -21,7 +24,7 @@ from ..model.asks import never
 from ..model.filling import Filling
 from ..model.forwards import drive
 from ..model.infiller import DenoisingInfiller
-from ..model.prefixes import CursorFacts, PrefixRanker, features, places
+from ..model.prefixes import LEAST, CursorFacts, PrefixRanker, features, places
 from ..model.ranker import Judged
 from .corpus import Document
 from .ranker import N_OFFERS, OFFER_SHARE, Cut, Draw, language_of, regression
@@ -29,6 +32,7 @@ from .ranker import N_OFFERS, OFFER_SHARE, Cut, Draw, language_of, regression
 N_LINES_MAX = 6
 NEW_FILE_SHARE = 0.5
 N_LINES_NEW = 150  # of a new file, at most
+CALIBRATION_DECAY = 5.0  # worth as many texts: a few of them change little
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,42 @@ def _examples(filling: Filling, judged: Sequence[Judged], cursor: CursorFacts, t
             if text not in found:
                 found[text] = PrefixExample(features(each, place, judged, cursor), truth.startswith(text))
     return list(found.values())
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Texts that were shown in a replay: how many, the mean probability that was promised, the share that was right."""
+
+    n: int
+    promised: float
+    right: float
+
+
+def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
+    """The ranker with its log-odds stretched and shifted so that what is shown is right as often as promised.
+
+    It is fitted to all places of candidates; of those that are sure enough the one with most to gain is shown, which
+    is more often wrong than they are. Raises InputError without a text.
+    """
+    if not sum(each.n for each in shown):
+        raise InputError("nothing was shown in these replays: there is nothing to calibrate by")
+    x = torch.tensor([each.promised for each in shown], dtype=torch.float64).clamp(LEAST, 1 - LEAST).logit()
+    y = torch.tensor([each.right for each in shown], dtype=torch.float64)
+    n = torch.tensor([float(each.n) for each in shown], dtype=torch.float64)
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)  # slope and shift
+    optimizer = torch.optim.LBFGS([line], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        cost = binary_cross_entropy_with_logits(line[0] * x + line[1], y, weight=n, reduction="sum")
+        value = cost + CALIBRATION_DECAY * ((line[0] - 1).square() + line[1].square())
+        value.backward()
+        return value
+
+    optimizer.step(loss)  # type: ignore[arg-type]
+    slope, shift = line.tolist()
+    weights = {name: round(slope * weight, 4) for name, weight in ranker.weights.items()}
+    return PrefixRanker(weights | {"bias": round(weights["bias"] + shift, 4)})
 
 
 def fit_prefixes(

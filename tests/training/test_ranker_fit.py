@@ -1,10 +1,14 @@
+import json
+
 import numpy as np
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model import checkpoint
 from quicksilver.model.infiller import load_infiller
+from quicksilver.model.prefixes import FEATURES, PrefixRanker
+from quicksilver.training.command import main as train
 from quicksilver.training.corpus import Document
-from quicksilver.training.prefixes import fit_prefixes, typing_holes
+from quicksilver.training.prefixes import Shown, calibrated, fit_prefixes, typing_holes
 from quicksilver.training.ranker import Example, fit, fit_to, holes, regression
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
@@ -116,3 +120,46 @@ def test_every_group_gives_holes_and_a_file_says_its_language():
         assert 15 <= languages.count("typescript") <= 45
     with pytest.raises(InputError, match="no documents"):
         next(holes([DOCUMENTS, []], 1, 0))
+
+
+def log_odds(p):
+    return float(np.log(p / (1 - p)))
+
+
+def test_calibrating_makes_the_promise_what_was_right():
+    ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.0) | {"bias": -0.5, "log_prob": 2.0})
+    shown = [Shown(4000, 0.88, 0.80), Shown(4000, 0.95, 0.93)]
+    found = calibrated(ranker, shown)
+    for each in shown:
+        score = (log_odds(each.promised) + 0.5) / 2
+        features = dict.fromkeys(FEATURES, 0.0) | {"bias": 1.0, "log_prob": score}
+        assert ranker.probability(features) == pytest.approx(each.promised, abs=1e-6)
+        assert found.probability(features) == pytest.approx(each.right, abs=0.01)
+    few = calibrated(ranker, [Shown(2, 0.88, 0.0)])
+    assert few.weights["bias"] == pytest.approx(-0.5, abs=0.3)
+    with pytest.raises(InputError, match="nothing was shown"):
+        calibrated(ranker, [])
+
+
+def test_calibrating_by_replays_from_the_command_line(tmp_path):
+    folder = tmp_path / "c"
+    ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.25))
+    tokenizer = tiny_tokenizer()
+    checkpoint.save(folder, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
+    replay = tmp_path / "replay.json"
+    replay.write_text('{"reliability": {"default": [{"from": 0.85, "texts": 90, "promised": 0.88, "right": 0.7}]}}')
+    command = ["ranker", "--checkpoint", str(folder), "--calibrate", str(replay), "--json", str(tmp_path / "out.json")]
+    with pytest.raises(InputError, match="nothing to calibrate"):
+        train(command)
+    checkpoint.save_rankers(
+        folder, fit_to(load_infiller(folder), [DOCUMENTS], 12, 0, lambda n: None), PrefixRanker(weights)
+    )
+    train(command)
+    found = checkpoint.load(folder).prefix_ranker
+    assert found is not None and found.weights["bias"] < 0.25
+    assert json.loads((tmp_path / "out.json").read_text())["prefix_ranker"] == found.weights
+    replay.write_text("[]")
+    with pytest.raises(InputError, match="is not what"):
+        train(command)
+    with pytest.raises(InputError, match="there is no folder"):
+        train([*command[:-1], str(tmp_path / "none" / "out.json")])
