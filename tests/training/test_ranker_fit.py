@@ -143,7 +143,6 @@ def test_calibrating_makes_the_promise_what_was_right():
 
 def test_calibrating_by_replays_from_the_command_line(tmp_path):
     folder = tmp_path / "c"
-    ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.25))
     tokenizer = tiny_tokenizer()
     checkpoint.save(folder, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
     replay = tmp_path / "replay.json"
@@ -151,9 +150,8 @@ def test_calibrating_by_replays_from_the_command_line(tmp_path):
     command = ["ranker", "--checkpoint", str(folder), "--calibrate", str(replay), "--json", str(tmp_path / "out.json")]
     with pytest.raises(InputError, match="nothing to calibrate"):
         train(command)
-    checkpoint.save_rankers(
-        folder, fit_to(load_infiller(folder), [DOCUMENTS], 12, 0, lambda n: None), PrefixRanker(weights)
-    )
+    ranker = fit_to(load_infiller(folder), [DOCUMENTS], 12, 0, lambda n: None)
+    checkpoint.save_rankers(folder, ranker, PrefixRanker(dict.fromkeys(FEATURES, 0.25)))
     train(command)
     found = checkpoint.load(folder).prefix_ranker
     assert found is not None and found.weights["bias"] < 0.25
