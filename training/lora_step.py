@@ -93,7 +93,7 @@ def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[Lora
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from error
-    train, held = (_documents(arguments.data, split) for split in ("train", "heldout"))
+    train, held = (documents_of(arguments.data, split) for split in ("train", "heldout"))
     model, tokenizer = load_body(arguments.body)
     model.to(arguments.device)
     config = LoraExampleConfig()
@@ -104,7 +104,7 @@ def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[Lora
     return trainer, holes
 
 
-def _documents(folders: Sequence[Path], split: corpus.Split) -> list[corpus.Document]:
+def documents_of(folders: Sequence[Path], split: corpus.Split) -> list[corpus.Document]:
     """A split of all folders; folders without held-out documents are none the worse."""
     there = [folder for folder in folders if split == "train" or (folder / f"{split}.jsonl.gz").is_file()]
     return [document for folder in there for document in corpus.read(folder, split)]
@@ -128,13 +128,13 @@ class _Recorder:
     def __init__(self, trainer: "LoraTrainer", holes: "Sequence[LoraExample]", folder: Path) -> None:
         self._trainer, self._holes, self._folder = trainer, holes, folder
         self._losses: list[float] = []
-        _forget_after(folder / CURVE, trainer.step)
-        exams = _forget_after(folder / EXAMS, trainer.step)
+        forget_after(folder / CURVE, trainer.step)
+        exams = forget_after(folder / EXAMS, trainer.step)
         self._exam = _in_words(exams[-1]) if exams else "not yet"
 
     def add(self, step: Mapping[str, float]) -> None:
         """Keep a step's losses."""
-        _append(self._folder / CURVE, step)
+        append_row(self._folder / CURVE, step)
         self._losses = [*self._losses, step["nats"]][-SMOOTHING:]
 
     def examine(self) -> None:
@@ -146,7 +146,7 @@ class _Recorder:
         with self._trainer.averaged():
             marks = asdict(examine(self._trainer.model, self._trainer.stream.tokenizer, self._holes))
         row = {"step": self._trainer.step, "n_tokens": self._trainer.n_tokens, **marks}
-        _append(self._folder / EXAMS, row)
+        append_row(self._folder / EXAMS, row)
         self._exam = _in_words(row)
         print(f"step {self._trainer.step}, held-out: {self._exam}", flush=True)
 
@@ -194,7 +194,8 @@ def _train(
     record.write()
 
 
-def _append(path: Path, row: Mapping[str, float]) -> None:
+def append_row(path: Path, row: Mapping[str, float]) -> None:
+    """Add a row to a CSV file, which begins with the names."""
     is_new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(row))
@@ -203,7 +204,7 @@ def _append(path: Path, row: Mapping[str, float]) -> None:
         writer.writerow(row)
 
 
-def _forget_after(path: Path, step: int) -> list[dict[str, str]]:
+def forget_after(path: Path, step: int) -> list[dict[str, str]]:
     """Drop the rows of steps that were lost with an interruption; returns the others."""
     if not path.is_file():
         return []

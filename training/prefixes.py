@@ -32,7 +32,7 @@ from .ranker import N_OFFERS, OFFER_SHARE, Cut, Draw, language_of, regression
 N_LINES_MAX = 6
 NEW_FILE_SHARE = 0.5
 N_LINES_NEW = 150  # of a new file, at most
-CALIBRATION_DECAY = 5.0  # worth as many texts: a few of them change little
+CALIBRATION_DECAY = 2.0  # worth as many texts: a few of them change little
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,21 @@ def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
     x = torch.tensor([each.promised for each in shown], dtype=torch.float64).clamp(LEAST, 1 - LEAST).logit()
     y = torch.tensor([each.right for each in shown], dtype=torch.float64)
     n = torch.tensor([float(each.n) for each in shown], dtype=torch.float64)
-    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)  # slope and shift
+    middle = float((n * x).sum() / n.sum())
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)  # slope, and shift at the middle
     optimizer = torch.optim.LBFGS([line], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        cost = binary_cross_entropy_with_logits(line[0] * x + line[1], y, weight=n, reduction="sum")
+        odds = line[0] * (x - middle) + middle + line[1]
+        cost = binary_cross_entropy_with_logits(odds, y, weight=n, reduction="sum")
         value = cost + CALIBRATION_DECAY * ((line[0] - 1).square() + line[1].square())
         value.backward()
         return value
 
     optimizer.step(loss)  # type: ignore[arg-type]
-    slope, shift = line.tolist()
+    slope, at_middle = line.detach().tolist()
+    shift = at_middle + middle * (1 - slope)
     weights = {name: round(slope * weight, 4) for name, weight in ranker.weights.items()}
     return PrefixRanker(weights | {"bias": round(weights["bias"] + shift, 4)})
 

@@ -96,7 +96,8 @@ def test_a_long_line_is_not_cut_as_a_whole_at_each_key(monkeypatch: pytest.Monke
     [
         ("", ""), ("x", "x"), ("a\nret", "ret"), ("x = ret", " ret"), ("f(", "("), ("f(x):\n", "):\n"), ("x\n", "\n"),
         ("f(x):\n    ", "    "), ("x\n    ", "\n    "), ("x\n\n    ", "\n\n    "), ("x = 'a b", " b"), ("x  ", "  "),
-        ("caf" + "é", "café"), ("x\n" + " " * 100, " "), ("x\n" + " " * (MAX_HEALED - 1), "\n" + " " * (MAX_HEALED - 1)),
+        ("caf" + "é", "café"), ("x\n" + " " * 100, " "),
+        ("x\n" + " " * (MAX_HEALED - 1), "\n" + " " * (MAX_HEALED - 1)),
         ("x\n" + " " * MAX_HEALED, " " * MAX_HEALED), ("y" * 50, ""),
     ],
 )  # fmt: skip

@@ -1,0 +1,114 @@
+"""The denoising head of a published body: a few light layers that fill a whole canvas at once.
+
+A body writes token by token. Its last hidden states know more than the next token, so a head reads them: canvas tokens
+see each other, both ways, and by attention the body's states of the newest context tokens. What the head says is a
+guess for the body, which reads it in one forward and keeps what it would have written itself (after Chen et al. 2026,
+"DFlash"). The first place of a canvas is the body's own next token, which is known. Knows tensors only. Letters as in
+`denoiser`; S is the number of words, the tokens that the head can say.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import Block, LayerStates, Norm, Place, branch_mask, rotations
+from .config import DenoiserConfig, check_numbers
+from .denoiser import INIT_STD
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """Shape of a denoising head. width is the body's; n_words how many tokens it can say, n_canvas the longest canvas,
+    n_window how many context tokens it sees."""
+
+    width: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_size: int
+    ffn_width: int
+    n_words: int
+    n_canvas: int = 8
+    n_window: int = 192
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_numbers(asdict(self), ())
+        if self.n_heads % self.n_kv_heads or self.head_size % 2:
+            raise ValueError("query heads must share key heads evenly, and head_size must be even")
+
+    @cached_property
+    def layers(self) -> DenoiserConfig:
+        """The shape of the head's layers."""
+        return DenoiserConfig(
+            vocab_size=self.n_words, n_layers=self.n_layers, width=self.width, n_heads=self.n_heads,
+            n_kv_heads=self.n_kv_heads, head_size=self.head_size, ffn_width=self.ffn_width, n_context=self.n_window,
+            n_canvas=self.n_canvas, rope_theta=self.rope_theta, norm_eps=self.norm_eps, token_shift=False, copies=False,
+        )  # fmt: skip
+
+
+class DenoisingHead(nn.Module):
+    """Hidden states of canvases. Embeddings, in and out, are the body's.
+
+    words [S] are the ids of the tokens that it can say.
+    """
+
+    words: Tensor
+
+    def __init__(self, config: HeadConfig, words: Tensor) -> None:
+        super().__init__()
+        if len(words) != config.n_words:
+            raise ValueError(f"a head of {config.n_words} words needs as many, not {len(words)}")
+        self.config = config
+        width = config.width
+        self.feature_norm = Norm(width, eps=config.norm_eps)
+        self.fuse = nn.Linear(width, width, bias=False)  # the body's states, as the layers read them
+        self.anchor = nn.Linear(width, width, bias=False)  # the newest state, for every place of a canvas
+        self.places = nn.Parameter(torch.zeros(config.n_canvas, width))
+        self.mask = nn.Parameter(torch.empty(width))
+        self.blocks = nn.ModuleList(Block(config.layers) for _ in range(config.n_layers))
+        self.norm = Norm(width, eps=config.norm_eps)
+        self.log_sharpness = nn.Parameter(torch.zeros(()))
+        self.register_buffer("words", words.long())
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Small normal weights; outputs into the residual stream start at zero."""
+        nn.init.normal_(self.mask, std=INIT_STD)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=INIT_STD)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            nn.init.zeros_(block.attention.out.weight)
+            nn.init.zeros_(block.ffn.down.weight)
+
+    def forward(self, features: Tensor, embedded: Tensor, is_mask: Tensor, anchors: Tensor) -> Tensor:
+        """Hidden states [M, L, D] of canvases whose tokens are embedded [M, L, D], or masks where is_mask [M, L].
+
+        Each follows the token at anchors [M] among features [T, D], the body's states, and sees those up to it.
+        """
+        (m, n, width), n_context = embedded.shape, len(features)
+        known = self.feature_norm(features)
+        cos, sin = rotations(torch.arange(n_context, device=features.device), self.config.layers)
+        places = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=features.device)
+        own_cos, own_sin = rotations(places.view(1, m * n), self.config.layers)
+        both_ways = torch.zeros(1, m, dtype=torch.bool, device=features.device)
+        mask = branch_mask(anchors.unsqueeze(0), both_ways, n_context, n)
+        place = Place(own_cos, own_sin, mask, anchors.unsqueeze(0), n)
+        x = torch.where(is_mask.unsqueeze(-1), self.mask, embedded) + self.places[:n]
+        x = (x + self.anchor(known)[anchors].unsqueeze(1)).view(1, m * n, width)
+        context = self.fuse(known).unsqueeze(0)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            raw = block.attention.qkv(block.attention_norm(context))
+            _, keys, values = block.attention.project(raw, None, cos, sin)
+            x = block.branch(x, place, LayerStates(keys, values, raw[..., :0]))
+        return self.norm(x).view(m, n, width)
+
+    def logits(self, hidden: Tensor, spoken: Tensor) -> Tensor:
+        """Logits [..., S] of the words for hidden [..., D]; spoken [S, D] are the words' embeddings."""
+        return (hidden.to(spoken.dtype) @ spoken.T).float() * self.log_sharpness.exp()

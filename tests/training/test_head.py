@@ -1,0 +1,196 @@
+"""Training a denoising head: what the body read, the canvases that are made of it, steps, and the command."""
+
+import csv
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.model.checkpoint import load
+from quicksilver.model.denoising_head import DenoisingHead, HeadConfig
+from quicksilver.model.infiller import DenoisingInfiller
+from quicksilver.training import head_states, head_step
+from quicksilver.training.command import main
+from quicksilver.training.corpus import Document
+from quicksilver.training.head_states import BodyReader
+from quicksilver.training.head_texts import UNKNOWN, BodyText, canvases, load_texts, save_texts
+from quicksilver.training.head_trainer import HeadPlan, HeadTrainer
+from tiny_body import save_body, tiny_body
+from tiny_lora import DOCUMENTS, ticking
+
+CONFIG = HeadConfig(
+    width=16, n_layers=1, n_heads=2, n_kv_heads=1, head_size=8, ffn_width=32, n_words=20, n_canvas=4, n_window=6
+)
+
+
+def text_of(n: int, seed: int, first: int = 3) -> BodyText:
+    """A text that counts up and begins anew; the body says so too, but at every seventh place."""
+    rng = np.random.default_rng(seed)
+    tokens = (np.arange(n) + rng.integers(20)) % 20
+    best = (tokens[first:] + 1 + (np.arange(first, n) % 7 == 0)) % 20
+    hidden = torch.nn.functional.one_hot(torch.from_numpy(tokens), 20).float()[:, :16] * 4
+    return BodyText.of(tokens, best, hidden, first)
+
+
+def test_what_was_read_comes_back_and_a_damaged_file_is_one_line(tmp_path):
+    texts = [text_of(20, 0), text_of(9, 1, first=5)]
+    save_texts(tmp_path / "a.npz", texts)
+    for old, new in zip(texts, load_texts([tmp_path / "a.npz"]), strict=True):
+        assert old.first == new.first
+        for name in ("tokens", "best", "states", "scales"):
+            assert np.array_equal(getattr(old, name), getattr(new, name))
+    assert texts[0].best[:3].tolist() == [UNKNOWN] * 3
+    restored = texts[0].states * texts[0].scales[:, None]
+    assert np.abs(restored).max() == pytest.approx(4, abs=0.02)
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:90])
+    with pytest.raises(InputError, match="holds no states of a body"):
+        list(load_texts([tmp_path / "a.npz"]))
+
+
+def test_canvases_ask_for_the_bodys_own_tokens_at_their_places():
+    text = text_of(40, 2)
+    found = canvases(np.random.default_rng(0), text, 12, CONFIG)
+    assert found is not None and found.tokens.shape == (12, 4)
+    start = len(text.tokens) - len(found.states)
+    for i, anchor in enumerate((found.anchors + start).tolist()):
+        for j in range(4):
+            at = anchor + 1 + j
+            if at >= len(text.tokens):
+                assert found.weights[i, j] == 0
+                continue
+            assert found.tokens[i, j] == text.tokens[at] and found.targets[i, j] == text.best[at - 1]
+            own = all(text.best[k - 1] == text.tokens[k] for k in range(anchor + 2, at))
+            assert bool(found.is_own[i, j]) == own
+            assert bool(found.weights[i, j] > 0) == bool(found.is_mask[i, j])
+    assert not bool(found.is_mask[:, 0].any()) and bool(found.is_mask[:, 1:].any(dim=1).all())
+    whole = canvases(np.random.default_rng(0), text, 12, CONFIG, all_masked=True)
+    assert whole is not None and bool(whole.is_mask[:, 1:].all())
+    assert canvases(np.random.default_rng(0), text_of(9, 1, first=8), 4, CONFIG) is None
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_the_body_reads_a_text_as_the_plain_model_does(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(head_states, "N_ASKED", chunk)
+    infiller = DenoisingInfiller(load(save_body(tmp_path, tiny_body())))
+    tokens = np.array(infiller.tokenizer.encode("def add(a, b):\n    return a + b\n\n\nx = add(1, 2)\n"))
+    body = infiller.checkpoint.model
+    with torch.inference_mode():
+        hidden, _ = body.context(torch.from_numpy(tokens[None]))
+        best = body.vocabulary_logits(hidden[0]).argmax(dim=-1).numpy()
+    found = BodyReader(infiller).read(tokens, 10)
+    assert found.first == 10 and found.best[10:].tolist() == best[10:].tolist()
+    assert np.allclose(found.states * found.scales[:, None], hidden[0].numpy(), atol=float(hidden.abs().max()) / 100)
+
+
+def trainer(texts: Sequence[BodyText], minutes: float = 1.0) -> HeadTrainer:
+    torch.manual_seed(0)
+    embedding = torch.randn(20, 16)
+    plan = HeadPlan(minutes=minutes, n_warmup=2, n_texts=2, n_anchors=8, decay_share=0.5)
+    return HeadTrainer(DenoisingHead(CONFIG, torch.arange(20)), embedding, texts, plan, ticking())
+
+
+def test_a_head_learns_what_comes_next_and_goes_on_exactly(tmp_path):
+    texts, exam = [text_of(30, i) for i in range(8)], [text_of(30, 50)]
+    whole = trainer(texts)
+    before = whole.examine(exam)
+    losses = [*whole.steps()]
+    after = whole.examine(exam)
+    assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
+    assert after.right[0] > before.right[0] + 0.3 and after.kept > before.kept + 0.3
+    assert all(kept <= guessed for kept, guessed in after.sure)
+    part = trainer(texts)
+    for _ in range(25):
+        part._step()
+    part.save(tmp_path)
+    again = trainer(texts)
+    assert again.resume(tmp_path) and again.step == 25
+    assert [*again.steps()] == losses[25:]
+    with pytest.raises(InputError, match="cannot resume"):
+        other = trainer(texts)
+        other.head = DenoisingHead(replace(CONFIG, n_layers=2), torch.arange(20))
+        other.resume(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny body and data; a step takes a second, whatever the machine; a file has four texts."""
+    monkeypatch.setattr(head_step, "monotonic", ticking())
+    monkeypatch.setattr(head_states, "N_TEXTS", 4)
+    save_body(tmp_path / "body", tiny_body())
+    data = tmp_path / "data"
+    data.mkdir()
+    for split, documents in (("train", DOCUMENTS), ("heldout", DOCUMENTS[1:2])):
+        write_split(data, split, documents)
+    return tmp_path
+
+
+def write_split(folder: Path, split: str, documents: Sequence[Document]) -> None:
+    with gzip.open(folder / f"{split}.jsonl.gz", "wt") as stream:
+        stream.writelines(json.dumps(asdict(document)) + "\n" for document in documents)
+
+
+def train(folder: Path, *more: str, seconds: float = 3) -> None:
+    small = [
+        "--texts",
+        "6",
+        "--exam-texts",
+        "2",
+        "--layers",
+        "1",
+        "--ffn-width",
+        "16",
+        "--canvas",
+        "4",
+        "--threads",
+        "1",
+    ]
+    main(
+        [
+            "head", "--body", str(folder / "body"), "--data", str(folder / "data"), "--out", str(folder / "out"),
+            "--minutes", str(seconds / 60), "--threads", "1", *small, *more,
+        ]
+    )  # fmt: skip
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return [*csv.DictReader(stream)]
+
+
+def test_the_command_reads_once_trains_and_goes_on(folder, capsys):
+    train(folder)
+    out = folder / "out"
+    texts = {f"{name}-1-{i:05}.npz" for name, n in (("texts", 2), ("exam", 1)) for i in range(n)}
+    assert {path.name for path in out.iterdir()} == texts | {"exam.csv", "loss.csv", "run.lock", "state.pt"}
+    steps = rows(out / "loss.csv")
+    assert len(steps) == 3 and 0 <= float(rows(out / "exam.csv")[-1]["kept"]) <= 3
+    with pytest.raises(InputError, match="add --resume"):
+        train(folder, seconds=5)
+    (folder / "data" / "train.jsonl.gz").unlink()  # nothing is read again
+    train(folder, "--resume", seconds=5)
+    assert [row["step"] for row in rows(out / "loss.csv")] == ["1", "2", "3", "4", "5"]
+    assert rows(out / "loss.csv")[:3] == steps
+    assert "texts: 4 read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["--texts", "0"], "--texts must be"), (["--canvas", "2"], "--canvas must be"), (["--minutes", "0"], "--minutes")],
+)
+def test_numbers_that_make_no_head_are_one_line(folder, more, message):
+    with pytest.raises(InputError, match=message):
+        train(folder, *more)
+
+
+def test_a_missing_body_and_missing_data_are_one_line(folder):
+    (folder / "data" / "heldout.jsonl.gz").unlink()
+    with pytest.raises(InputError, match="hold no document"):
+        train(folder)
+    (folder / "body" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        train(folder)

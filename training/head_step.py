@@ -1,0 +1,166 @@
+"""`quicksilver train head`: has a published body read texts, then trains its denoising head on what it read.
+
+The same command with --resume goes on from the last state. In its folder: texts-… and exam-… (what the body read),
+state.pt, loss.csv and exam.csv. Without new texts no body is loaded but its embedding.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ..fim.errors import InputError
+from .corpus import Split
+from .interrupts import interruptible
+from .lora_step import MAX_COUNT, MAX_MINUTES, append_row, documents_of, forget_after
+from .run_step import alone_in
+from .state_file import STATE
+
+if TYPE_CHECKING:
+    import threading
+
+    from .head_texts import BodyText
+    from .head_trainer import HeadExam, HeadTrainer
+
+CURVE, EXAMS = "loss.csv", "exam.csv"
+N_EXAM_MIN = 20
+N_CONTEXT_MEDIAN, N_CONTEXT_MAX = 300, 440  # tokens of the contexts that are read
+N_MIDDLE = (48, 72)
+HOLE_MIX = (0.1, 0.3, 0.3, 0.3)
+
+
+def add_arguments(head: argparse.ArgumentParser) -> None:
+    """The arguments of `head`."""
+    head.add_argument("--body", type=Path, required=True, metavar="FOLDER", help="the body's checkpoint folder")
+    head.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="FOLDER",
+        help="folders with train.jsonl.gz and, in one of them, heldout.jsonl.gz",
+    )  # fmt: skip
+    head.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where texts and state are kept")
+    head.add_argument("--texts", type=int, default=2_000, help="texts that the body reads (2000)")
+    head.add_argument("--exam-texts", type=int, default=100, help="held-out texts (100)")
+    head.add_argument("--minutes", type=float, required=True, help="of training, all calls together, without reading")
+    head.add_argument("--resume", action="store_true", help="go on from the state in --out")
+    head.add_argument("--layers", type=int, default=2, help="of the head (2)")
+    head.add_argument("--ffn-width", type=int, default=2_432, help="of the head's layers (2432)")
+    head.add_argument("--words", type=int, default=16_384, help="tokens that the head can say (16384)")
+    head.add_argument("--canvas", type=int, default=8, help="tokens of a canvas (8)")
+    head.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of a CPU")
+    head.add_argument("--seed", type=int, default=1, help="of weights, texts and canvases (1)")
+    head.add_argument("--save-minutes", type=float, default=5, help="between two states (5)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read texts and train until the minutes are over. Raises InputError or CheckpointError."""
+    for name in ("minutes", "save_minutes"):
+        if not 0 < getattr(arguments, name) <= MAX_MINUTES:
+            raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_MINUTES:,}")
+    least = {"texts": 1, "exam_texts": 1, "layers": 1, "ffn_width": 1, "words": 1, "canvas": 3, "threads": 1, "seed": 0}
+    for name, lowest in least.items():
+        if not lowest <= getattr(arguments, name) <= MAX_COUNT:
+            raise InputError(f"--{name.replace('_', '-')} must be from {lowest} to {MAX_COUNT:,}")
+    with alone_in(arguments.out, True), interruptible() as interrupted:
+        train, exam = _texts(arguments, interrupted)
+        if interrupted.is_set():
+            return
+        trainer = _trainer(arguments, train)
+        has_state = trainer.resume(arguments.out) if arguments.resume else (arguments.out / STATE).is_file()
+        if has_state and not arguments.resume:
+            raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
+        _train(arguments, trainer, exam, interrupted)
+
+
+def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tuple[list[BodyText], list[BodyText]]":
+    """What the body read of training and of held-out documents; read now what is not there yet."""
+    from ..model.body_tokenizer import BodyTokenizer
+    from ..model.infiller import load_infiller
+    from .head_states import N_TEXTS, collect
+    from .head_texts import load_texts
+    from .lora_examples import LoraExampleConfig, LoraStream
+
+    wanted: dict[str, tuple[Split, int]] = {
+        "texts": ("train", arguments.texts), "exam": ("heldout", arguments.exam_texts),
+    }  # fmt: skip
+    found: dict[str, list[BodyText]] = {}
+    infiller = None
+    for name, (split, n) in wanted.items():
+        paths = [arguments.out / f"{name}-{arguments.seed}-{i:05}.npz" for i in range(-(-n // N_TEXTS))]
+        if not all(path.exists() for path in paths):
+            infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads)
+            if not isinstance(infiller.tokenizer, BodyTokenizer):
+                raise InputError(f"{arguments.body} is a model that was trained here: a head needs a published body")
+            config = LoraExampleConfig(
+                n_context_median=N_CONTEXT_MEDIAN, n_context_max=N_CONTEXT_MAX, n_middle_min=N_MIDDLE[0],
+                n_middle_max=N_MIDDLE[1], hole_mix=HOLE_MIX,
+            )  # fmt: skip
+            stream = LoraStream(documents_of(arguments.data, split), infiller.tokenizer, config)
+
+            def is_over(n_read: int, name: str = name) -> bool:
+                print(f"{name}: {n_read} read", flush=True)
+                return interrupted.is_set()
+
+            paths = collect(infiller, stream, arguments.out, name, n, arguments.seed, is_over)
+        found[name] = [*load_texts(paths)][:n]
+    return found["texts"], found["exam"]
+
+
+def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "HeadTrainer":
+    import numpy as np
+    import torch
+
+    from ..model.denoising_head import DenoisingHead, HeadConfig
+    from ..model.stored import as_float, read
+    from .head_trainer import HeadPlan, HeadTrainer
+
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    stored = read(arguments.body)
+    embedding = torch.from_numpy(as_float(stored.weights["embedding.weight"]))
+    counts = np.zeros(len(embedding), dtype=np.int64)
+    for text in texts:
+        counts += np.bincount(np.concatenate([text.tokens, text.best[text.first :]]), minlength=len(embedding))
+    n_words = min(arguments.words, int((counts > 0).sum()))
+    words = torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:n_words]))
+    shape = stored.shape
+    config = HeadConfig(
+        width=shape.width, n_layers=arguments.layers, n_heads=shape.n_heads, n_kv_heads=shape.n_kv_heads,
+        head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=n_words, n_canvas=arguments.canvas,
+    )  # fmt: skip
+    plan = HeadPlan(minutes=arguments.minutes, seed=arguments.seed)
+    return HeadTrainer(DenoisingHead(config, words), embedding, texts, plan, monotonic)
+
+
+def _train(
+    arguments: argparse.Namespace,
+    trainer: "HeadTrainer",
+    exam: "Sequence[BodyText]",
+    interrupted: "threading.Event",
+) -> None:
+    forget_after(arguments.out / CURVE, trainer.step)
+    forget_after(arguments.out / EXAMS, trainer.step)
+    saved, began_s = trainer.seconds, monotonic()
+    for loss in trainer.steps():
+        append_row(arguments.out / CURVE, {"step": trainer.step, "seconds": trainer.seconds, "nats": loss})
+        if interrupted.is_set():
+            break
+        if trainer.seconds - saved >= 60 * arguments.save_minutes:
+            _record(arguments.out, trainer, exam)
+            saved = trainer.seconds
+    _record(arguments.out, trainer, exam)
+    print(f"{monotonic() - began_s:.0f} s", flush=True)
+
+
+def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]") -> None:
+    """Write the state and what the head is worth now."""
+    trainer.save(folder)
+    found = trainer.examine(exam)
+    append_row(folder / EXAMS, {"step": trainer.step, "places": trainer.n_places, **_row(found)})
+    print(f"step {trainer.step}, {trainer.seconds:.0f} s, {trainer.n_places:,} places: {asdict(found)}", flush=True)
+
+
+def _row(exam: "HeadExam") -> dict[str, float]:
+    rights = {f"right_{i}": right for i, right in enumerate(exam.right, 2)}
+    return {**rights, "kept": exam.kept}

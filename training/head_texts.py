@@ -1,0 +1,126 @@
+"""Texts as a body read them, which a denoising head is trained on: its states and its own next tokens.
+
+A text is the context of a hole and the hole's text, as serving builds them. The body reads it once; its states are kept
+in int8, so that many epochs need no body.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..fim.errors import InputError
+from ..model.denoising_head import HeadConfig
+
+UNKNOWN = -1
+N_READ_MOST = 200  # tokens at the end of a text after which the body's next token is asked for
+N_AT_LEAST = 8  # tokens before the first of them
+OTHER_TEXT = 0.25  # weight of places behind one where the body would have written something else
+FURTHER = 0.85  # a place's weight, for each place left of it
+ALL_MASKED = 0.35  # of canvases: so each of them begins in use
+
+
+@dataclass(frozen=True)
+class BodyText:
+    """Tokens [T]; the body's own next token after each [T], UNKNOWN before first; its states in int8 [T, D] and their
+    scales [T]."""
+
+    tokens: NDArray[np.int64]
+    best: NDArray[np.int64]
+    states: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    first: int
+
+    @classmethod
+    def of(cls, tokens: NDArray[np.int64], best: NDArray[np.int64], hidden: Tensor, first: int) -> "BodyText":
+        """From last hidden states [T, D] as the body computes them, and its next tokens from first on."""
+        values = hidden.float().numpy()
+        scales = np.maximum(np.abs(values).max(axis=1), 1e-6) / 127
+        known = np.concatenate([np.full(first, UNKNOWN), best]).astype(np.int64)
+        return cls(tokens, known, np.round(values / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
+
+
+def save_texts(path: Path, texts: Sequence[BodyText]) -> None:
+    """Write texts, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as stream:
+        np.savez(
+            stream,
+            lengths=np.array([len(text.tokens) for text in texts]),
+            first=np.array([text.first for text in texts]),
+            tokens=np.concatenate([text.tokens for text in texts]).astype(np.int32),
+            best=np.concatenate([text.best for text in texts]).astype(np.int32),
+            states=np.concatenate([text.states for text in texts]),
+            scales=np.concatenate([text.scales for text in texts]),
+        )
+    part.replace(path)
+
+
+def load_texts(paths: Sequence[Path]) -> Iterator[BodyText]:
+    """Texts that were saved. Raises InputError for a damaged file."""
+    for path in paths:
+        try:
+            with np.load(path) as stored:
+                arrays = {name: stored[name] for name in ("lengths", "first", "tokens", "best", "states", "scales")}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise InputError(
+                f"{path} holds no states of a body ({type(error).__name__}): collect them again"
+            ) from error
+        at = 0
+        for n, first in zip(arrays["lengths"], arrays["first"], strict=True):
+            own = slice(at, at := at + int(n))
+            yield BodyText(
+                arrays["tokens"][own].astype(np.int64), arrays["best"][own].astype(np.int64), arrays["states"][own],
+                arrays["scales"][own], int(first),
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """Canvases of one text: the body's states [T, D], the canvases' tokens [M, L], which of them are masks, the places
+    [M] that they follow, the body's own tokens [M, L] for their places, the weights [M, L] of these, and where all
+    tokens left of a place are the body's own, so that it would come there."""
+
+    states: Tensor
+    tokens: Tensor
+    is_mask: Tensor
+    anchors: Tensor
+    targets: Tensor
+    weights: Tensor
+    is_own: Tensor
+
+
+def canvases(
+    rng: Generator, text: BodyText, n: int, config: HeadConfig, *, all_masked: bool = False
+) -> Canvases | None:
+    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked."""
+    last = len(text.tokens) - 2
+    if last <= text.first:
+        return None
+    n_canvas = config.n_canvas
+    places = np.arange(text.first, last)
+    anchors = np.sort(rng.choice(places, size=min(n, len(places)), replace=False))
+    start = max(0, int(anchors[0]) - config.n_window)
+    at = anchors[:, None] + 1 + np.arange(n_canvas)
+    is_there = at < len(text.tokens)
+    at = np.minimum(at, len(text.tokens) - 1)
+    tokens, targets = text.tokens[at], text.best[at - 1]
+    same = (targets == tokens)[:, 1:-1].cumprod(axis=1).astype(bool)
+    is_own = np.concatenate([np.ones((len(anchors), 2), dtype=bool), same], axis=1) & is_there
+    share = np.where(rng.random((len(anchors), 1)) < ALL_MASKED, 1.0, rng.random((len(anchors), 1)))
+    is_mask = (rng.random(tokens.shape) < (1.0 if all_masked else share)) | ~is_there
+    is_mask[:, 0] = False
+    is_mask[~is_mask[:, 1:].any(axis=1), 1:] = True
+    weights = np.where(is_own, 1.0, OTHER_TEXT) * is_there * is_mask * FURTHER ** np.arange(-1, n_canvas - 1)
+    states = text.states[start:].astype(np.float32) * text.scales[start:, None]
+    return Canvases(
+        torch.from_numpy(states), torch.from_numpy(tokens), torch.from_numpy(is_mask),
+        torch.from_numpy(anchors - start),
+        torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(is_own),
+    )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Trains a denoising head on texts that a body has read: steps, their rates, what it is worth, a state to go on from.
+
+Knows no files but the state, and no body but its embedding.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ..model.denoising_head import DenoisingHead
+from .head_texts import BodyText, Canvases, canvases
+from .state_file import read_state, unusable, write_state
+
+EXAMINATION = 2**31  # the seed of canvases of held-out texts: no step has this number
+SURE = (0.3, 0.5, 0.7)  # a guess ends before the first place that is less sure
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadPlan:
+    """How long and how fast a head is trained. n_texts of a step, n_anchors canvases of each; matrices of the layers
+    are updated by Muon, the rest by AdamW. decay_share: of the minutes, at the end, in which the rates fall to 0."""
+
+    minutes: float
+    matrix_rate: float = 0.01
+    vector_rate: float = 6e-4
+    n_warmup: int = 20
+    decay_share: float = 0.4
+    n_texts: int = 4
+    n_anchors: int = 24
+    gradient_norm: float = 1.0
+    seed: int = 1
+
+    def factor(self, step: int, share_done: float) -> float:
+        """The rates of a step, as a share of the highest."""
+        return min(1.0, (step + 1) / self.n_warmup) * min(1.0, max(0.0, (1 - share_done) / self.decay_share))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadExam:
+    """What a head is worth on held-out texts, with one step on canvases that are all masks but for the body's own next
+    token: the share of right tokens at each place behind it, given that the body would come there; tokens that the body
+    keeps of a guess; and for each of SURE tokens kept and guessed."""
+
+    right: tuple[float, ...]
+    kept: float
+    sure: tuple[tuple[float, float], ...]
+
+
+class HeadTrainer:
+    """The head and its optimizers. embedding [V, D] is the body's."""
+
+    def __init__(
+        self,
+        head: DenoisingHead,
+        embedding: Tensor,
+        texts: Sequence[BodyText],
+        plan: HeadPlan,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.head, self.plan, self._texts, self._clock = head, plan, texts, clock
+        self._embedding = embedding
+        self._spoken = embedding[head.words].to(torch.bfloat16)
+        self._place = torch.full((len(embedding),), -1)
+        self._place[head.words] = torch.arange(len(head.words))
+        matrices = [weight for block in head.blocks for weight in block.parameters() if weight.ndim == 2]
+        chosen = set(map(id, matrices))
+        others = [weight for weight in head.parameters() if id(weight) not in chosen]
+        self._optimizers = (
+            torch.optim.Muon(matrices, lr=plan.matrix_rate, momentum=0.95, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=plan.vector_rate, betas=(0.9, 0.95), weight_decay=0.0),
+        )
+        self.step, self.seconds, self.n_places = 0, 0.0, 0
+
+    @property
+    def share_done(self) -> float:
+        """How much of the plan's minutes is over."""
+        return self.seconds / (60 * self.plan.minutes)
+
+    def steps(self) -> Iterator[float]:
+        """Train until the minutes are over; yields the mean loss of each step, in nats."""
+        while self.share_done < 1:
+            yield self._step()
+
+    def _step(self) -> float:
+        start_s = self._clock()
+        rng = np.random.default_rng((self.plan.seed, self.step))
+        factor, total, losses = self.plan.factor(self.step, self.share_done), 0.0, []
+        for optimizer, rate in zip(self._optimizers, (self.plan.matrix_rate, self.plan.vector_rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        for _ in range(self.plan.n_texts):
+            found = canvases(
+                rng, self._texts[int(rng.integers(len(self._texts)))], self.plan.n_anchors, self.head.config
+            )
+            if found is not None and (loss := self._loss(found)) is not None:
+                (loss / self.plan.n_texts).backward()
+                losses.append(float(loss.detach()))
+        nn.utils.clip_grad_norm_(self.head.parameters(), self.plan.gradient_norm)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        total = sum(losses) / max(1, len(losses))
+        self.step += 1
+        self.seconds += self._clock() - start_s
+        return total
+
+    def _hidden(self, of: Canvases) -> Tensor:
+        embedded = self._embedding[of.tokens].float()
+        with torch.autocast(self._embedding.device.type, dtype=torch.bfloat16):
+            return self.head(of.states, embedded, of.is_mask, of.anchors)
+
+    def _loss(self, of: Canvases) -> Tensor | None:
+        """The weighted mean over masked places whose token the head can say; None without one."""
+        places = self._place[of.targets]
+        chosen = (of.weights > 0) & (places >= 0)
+        if not bool(chosen.any()):
+            return None
+        self.n_places += int(chosen.sum())
+        logits = self.head.logits(self._hidden(of)[chosen], self._spoken)
+        weights = of.weights[chosen]
+        return (F.cross_entropy(logits, places[chosen], reduction="none") * weights).sum() / weights.sum()
+
+    @torch.no_grad()
+    def examine(self, texts: Sequence[BodyText]) -> HeadExam:
+        """What the head is worth on texts."""
+        rng = np.random.default_rng((EXAMINATION, 0))
+        rights, owns, sures = [], [], []
+        for text in texts:
+            found = canvases(rng, text, self.plan.n_anchors, self.head.config, all_masked=True)
+            if found is None:
+                continue
+            best = self.head.logits(self._hidden(found), self._spoken).softmax(dim=-1).max(dim=-1)
+            rights.append((self.head.words[best.indices] == found.targets)[:, 1:])
+            owns.append(found.is_own[:, 1:])
+            sures.append(best.values[:, 1:])
+        right, own, sure = torch.cat(rights), torch.cat(owns), torch.cat(sures)
+        kept = (right & own).long().cumprod(dim=1)
+        guessed = [(sure > least).long().cumprod(dim=1) for least in SURE]
+        return HeadExam(
+            right=tuple(round(float(x), 4) for x in (right & own).sum(0) / own.sum(0).clamp_min(1)),
+            kept=round(float(kept.sum(1).float().mean()), 4),
+            sure=tuple(
+                (round(float((kept * g).sum(1).float().mean()), 3), round(float(g.sum(1).float().mean()), 3))
+                for g in guessed
+            ),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the state. Raises NotSaved."""
+        write_state(
+            folder,
+            {
+                "head": self.head.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+                "step": self.step, "seconds": self.seconds, "n_places": self.n_places,
+            },
+        )  # fmt: skip
+
+    def resume(self, folder: Path) -> bool:
+        """Go on from the state in folder; False where there is none. Raises InputError for one of another head."""
+        state = read_state(folder)
+        if state is None:
+            return False
+        try:
+            self._restore(state)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise unusable(folder, error) from error
+        return True
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.head.load_state_dict(state["head"])
+        for optimizer, stored in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
+        self.step, self.seconds, self.n_places = int(state["step"]), float(state["seconds"]), int(state["n_places"])
