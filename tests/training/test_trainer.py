@@ -117,7 +117,13 @@ def test_micro_batches_add_up_to_the_batch(tmp_path):
 def test_an_interrupt_lets_the_step_end_and_saves(tmp_path, kind):
     """By the handler that is there during a step; test_trainer_processes sends real signals to another process."""
     run = trainer(tmp_path)
-    stop_before(run, 3, lambda: signal.getsignal(kind)(kind, None))
+
+    def interrupt() -> None:
+        handler = signal.getsignal(kind)
+        assert callable(handler)
+        handler(kind, None)
+
+    stop_before(run, 3, interrupt)
     assert run.run(show=False) == "interrupted"
     again = trainer(tmp_path)
     assert again.resume()
