@@ -13,6 +13,8 @@ from ..fim.user_folders import models_folder
 from ..model.folder_files import open_file, read_json, sha256_of
 from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
+from ..model.prefixes import PrefixRanker
+from ..model.ranker import Ranker
 from ..model.stored import CONFIG, read_config, write_config
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
@@ -36,16 +38,31 @@ def is_installed(model: Fetchable) -> bool:
 
 
 def read_rankers(model: Fetchable) -> dict[str, dict[str, float]]:
-    """The rankers that were fitted to the model, as its config.json has them; none if there are none."""
-    return {} if model.rankers is None else read_json(model.rankers)
+    """The rankers that were fitted to the model, as its config.json has them; none if there are none.
+
+    Raises CheckpointError where this version's are missing or damaged.
+    """
+    if model.rankers is None:
+        return {}
+    found = read_json(model.rankers)
+    try:
+        ranker, prefix_ranker = Ranker(found["ranker"]), PrefixRanker(found["prefix_ranker"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{model.rankers} is damaged: install quicksilver-lsp again") from error
+    return {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights)}
 
 
-def renew_rankers(model: Fetchable) -> None:
-    """Give a model that is installed the rankers of this version. Raises CheckpointError."""
-    folder, rankers = models_folder() / model.name, read_rankers(model)
-    config, _ = read_config(folder)
-    if any(config.get(name) != weights for name, weights in rankers.items()):
-        write_config(folder, config | rankers)
+def renew_rankers(model: Fetchable, say: Say) -> None:
+    """Give a model that is installed the rankers of this version. Where that fails it keeps its own; say hears why."""
+    folder = models_folder() / model.name
+    try:
+        rankers = read_rankers(model)
+        with FileLock(models_folder() / f".{model.name}.lock"):
+            config, _ = read_config(folder)
+            if any(config.get(name) != weights for name, weights in rankers.items()):
+                write_config(folder, config | rankers)
+    except (CheckpointError, OSError) as error:
+        say(f"{model.name} keeps its old rankers: {getattr(error, 'strerror', None) or error}")
 
 
 def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:

@@ -75,9 +75,10 @@ class CompletionRequest:
     (0: none): those that the engine finds in the file and in snippets, and offers, at most MAX_OFFERS, which were found
     in other files. mends is how many of the best of them compete in a mended form too. lengths is how many canvases,
     each of another likely length, are denoised side by side (the first is of open length). mends and lengths are for
-    single lines. n_alternatives is how many of the candidates that were not chosen the answer may hold. trace asks for
-    one TraceFrame per denoise step. warms asks for nothing but that the context is read ahead of a question to come;
-    the answer is empty.
+    single lines. n_alternatives is how many of the candidates that were not chosen the answer may hold. Texts less
+    likely than min_probability are of no use to whoever asks: one that has become much less likely need not be written
+    to its end. trace asks for one TraceFrame per denoise step. warms asks for nothing but that the context is read
+    ahead of a question to come; the answer is empty.
     """
 
     hole: Hole
@@ -160,7 +161,8 @@ class Completion:
     characters that is and the probability that all of them are right, shorter ones first and never less likely than
     longer ones; () where the text was not verified. alternatives are other texts, verified too, not blank, all
     different, the likeliest first, at most as many as were asked for.
-    finish_reason: "stop" (the text ended), "length" (the canvas was full first), "budget" (time or evaluations ran out;
+    finish_reason: "stop" (the text ended), "length" (the canvas was full first, or the text had
+    become too unlikely), "budget" (time or evaluations ran out;
     the open positions took the last prediction), "cancelled". steps counts forwards over canvases and candidates;
     n_tokens the tokens of the text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (all of it, in the
     engine).

@@ -22,25 +22,27 @@ from .policies import Scores
 from .row import Row
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
-Seen = Callable[[Sequence[int], Tensor], None]  # tokens so far, log-probabilities [V] of what follows them
+Seen = Callable[[Sequence[int], Tensor, bool], None]  # tokens so far, log-probabilities [V] of what follows, may it end
 N_READ_FEW, N_READ_MOST = 8, 16  # tokens of a forward with a guess: 0.5B takes 37 and 56 ms on two cores, for one 32
 
 
-def ignore(so_far: Sequence[int], log_probs: Tensor) -> None:
+def ignore(so_far: Sequence[int], log_probs: Tensor, may_end: bool) -> None:
     """A seen for callers that do not watch."""
 
 
 class Continuation:
     """What follows a context, token by token. states are the whole context's, of batch 1 and at least two tokens.
 
-    seen hears every distribution that a token is chosen by.
+    seen hears every distribution that a token is chosen by; some more than once.
     """
 
     def __init__(self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore) -> None:
         self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
-        self._n_known = 0  # tokens since the context that are in _before, in _unread, or right guesses
+        self._n_known = (
+            0  # tokens chosen since the context: in _before, in _unread (but for its first), or right guesses
+        )
         self._unread = [int(states.tokens[0, -1])]
         self._n_read = N_READ_FEW
         self._reply: Extended | None = None  # of the last forward, while what it says is of use
@@ -60,7 +62,7 @@ class Continuation:
             log_probs, _, n_forwards = yield from self._ahead(row.tokens, N_READ_MOST, tokens)
             effort.n_forwards += n_forwards
             narrowed = healing.narrowed(log_probs[0], rest)
-            self._seen(row.tokens, narrowed)
+            self._seen(row.tokens, narrowed, False)
             data += self._open_further(row, narrowed, tokens, healing, rest)
         self._opening = [*row.tokens]
 
@@ -74,8 +76,19 @@ class Continuation:
         guessed = guessed[: next((i for i, token in enumerate(guessed) if bool(tokens.stops[token])), None)]
         n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guessed)
         for i in range(n_right + 1):
-            self._seen([*so_far, *guessed[:i]], log_probs[i])
+            self._seen([*so_far, *guessed[:i]], log_probs[i], True)
         return self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
+
+    def add_known(self, row: Row, n_most: int, tokens: CanvasTokens) -> None:
+        """Put behind row what the last forward says, at most n_most tokens and none that ends the text."""
+        while n_most and not self._needs_forward(row.tokens):
+            log_probs = self._log_probs[self._n_right]
+            token = int(log_probs.argmax())
+            if bool(tokens.stops[token]):
+                return
+            stop = float(stop_log_probs(log_probs, tokens))
+            row.add([token], [float(log_probs[token])], [stop], [bool(tokens.gives_way[token])])
+            n_most -= 1
 
     def _needs_forward(self, so_far: Sequence[int]) -> bool:
         """Whether nothing is known yet of what follows."""
@@ -125,8 +138,9 @@ class Continuation:
             return data
         before = own.partition(b"\n")[0].rstrip(b"\r") if own.strip() else b""
         spelt = healing.spelt(rest + before)
-        row.add(spelt, [0.0] * len(spelt), [stop] * len(spelt), [False] * len(spelt))
-        row.log_prob += float(log_probs[token]) if before else stop
+        first = float(log_probs[token]) if before else 0.0
+        row.add(spelt, [first, *[0.0] * (len(spelt) - 1)], [stop] * len(spelt), [False] * len(spelt))
+        row.log_prob += 0.0 if before else stop
         row.finish_reason = "stop"
         return rest + before
 

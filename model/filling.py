@@ -3,12 +3,12 @@
 Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
 (`line_start`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
 sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
-decides. A published body writes first, with drafts as guesses, and those that it did not judge by that are verified
-then. Knows tensors and texts; knows no sockets and no editor.
+decides. A published body writes first, with drafts as guesses; of the drafts that this did not score, those that may
+still be likely enough are verified then. Knows tensors and texts; knows no sockets and no editor.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..fim.budget import Budget, no_ceiling
 from ..fim.line_breaks import with_lf
@@ -142,20 +142,21 @@ class Filling:
         row = yield from self.writing.continued(self.context, states, paths)
         if not fitting or row.finish_reason == "cancelled":
             return [], row
-        kept = self.kept(row)
-        scores = written(row, kept, self.tokens)
+        kept, text = self.kept(row), self.text_of(row)
         verified: dict[str, Verified] = {}
         open_drafts: list[Candidate] = []
         least, n_tokens = max(UNLIKELY, request.min_probability * DOUBT), 0
-        for draft, most in sorted(zip(fitting, paths.most, strict=True), key=lambda each: -each[1]):
-            n = len(draft.tokens)
-            if draft.text == self.text_of(row):
+        likeliest_first = sorted(range(len(fitting)), key=paths.most, reverse=True)
+        for i in likeliest_first:
+            draft, scores = fitting[i], paths.scores(i)
+            if scores is not None:
                 verified[draft.text] = scores
-            elif draft.tokens == tuple(kept[:n]):
-                verified[draft.text] = scores.upto(n)
-            elif probability_of(most) >= least and n_tokens + n <= self.n_draft_tokens:
+            elif draft.text == text and row.finish_reason == "stop":  # perhaps of other tokens
+                fitting[i] = replace(draft, tokens=tuple(kept))
+                verified[draft.text] = written(row, kept, self.tokens)
+            elif probability_of(paths.most(i)) >= least and n_tokens + len(draft.tokens) <= self.n_draft_tokens:
                 open_drafts.append(draft)
-                n_tokens += n
+                n_tokens += len(draft.tokens)
         if open_drafts and self._may_verify(states):
             found = yield from self._verify(states, open_drafts)
             verified |= {draft.text: each for draft, each in zip(open_drafts, found, strict=True)}

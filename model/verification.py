@@ -87,7 +87,7 @@ def verify(
     ]
     if not tokens.joined:
         return verified
-    return [_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
+    return [with_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
 
 
 def written(row: Row, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
@@ -126,9 +126,9 @@ def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healin
     return log_probs, ends
 
 
-def _joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
-    """The same, where the body may say tokens and a line break as one: its probability counts for the text of these
-    tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
+def with_joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
+    """The same scores, where the body may say tokens and a line break as one: its probability counts for the text of
+    these tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
     alone = F.pad(verified.log_probs.cumsum(0), (1, 0))  # [N + 1], of the first tokens one by one
     texts, ends, best = alone.clone(), alone + verified.end_log_probs, verified.best.clone()
     for i, token in enumerate(verified.tokens):

@@ -26,7 +26,7 @@ from .effort import Effort
 from .healing import Healing
 from .policies import threshold
 from .ranker import Judged, probability_of
-from .recent import Recent, followers
+from .recent import N_SAME, Recent, followers
 from .row import Row
 from .tracing import Tracer
 
@@ -100,7 +100,8 @@ class Writing:
         def guess(so_far: Sequence[int]) -> Sequence[int]:
             n = len(so_far)
             opening = likely[n:] if likely[:n] == so_far else ()
-            return recent(so_far) or paths.guess(so_far) or opening or followers([*context, *so_far], context)
+            last = [*context[-N_SAME:], *so_far][-N_SAME:]
+            return recent(so_far) or paths.guess(so_far) or opening or followers(last, context)
 
         continuation = Continuation(states, self.n_open + len(self.healing.data), guess, paths.see)
         with self.effort.clock("denoise"):
@@ -109,6 +110,9 @@ class Writing:
         n_canvas = self.n_open - self.healing.is_passed(row.tokens)
         if row.finish_reason == "stop" or not n_canvas:
             return row
+        if self.effort.is_spent():
+            continuation.add_known(row, n_canvas, self.tokens)
+            return replace(row, finish_reason="budget")
         canvas = torch.full((1, n_canvas), self.tokens.mask)
         decoding = Decoding(threshold(ANY), continuation.predict)
         end = _End(self, row)
@@ -248,11 +252,17 @@ class _End:
             self._n_seen += 1
             n = self._n_seen
             sure = probability_of(self._opening.log_prob + float(log_probs[0, :n].sum()))
-            self.is_doubtful = sure < least
+            self.is_doubtful = sure < least and self._may_cut(written[:n])
             if self.is_doubtful or self._is_over(written[:n]):
                 after = torch.arange(canvas.shape[1]) >= n
                 return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
         return canvas, log_probs, stops
+
+    def _may_cut(self, written: Sequence[int]) -> bool:
+        """Whether the text does not end here by itself, and not inside a character."""
+        if bool(self._writing.tokens.stops[written[-1]]):
+            return False
+        return not self._writing.healing.text_of([*self._opening.tokens, *written]).endswith("\ufffd")
 
     def _is_over(self, written: Sequence[int]) -> bool:
         """Whether trimming cuts lines off written, which ends with a line break: it would cut whatever follows."""

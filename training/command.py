@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     ranker.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's folder")
     ranker.add_argument(
         "--data", type=Path, nargs="+", metavar="FOLDER",
-        help="corpora to cut holes in, as many in each; the valid split, else the train split (the corpus of --folder)",
+        help="corpora to cut holes in, about as many in each; valid split, else train split (the corpus of --folder)",
     )  # fmt: skip
     ranker.add_argument("--holes", type=int, default=1000, help="holes to cut (1000)")
     ranker.add_argument("--seed", type=int, default=0, help="of the holes that are cut (0)")
@@ -177,8 +177,8 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 
     if arguments.holes < 1 or arguments.seed < 0:
         raise InputError("--holes must be at least 1, --seed 0 or more")
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise InputError(f"--json: there is no folder {arguments.json.parent}")
+    if arguments.json is not None and (arguments.json.is_dir() or not arguments.json.parent.is_dir()):
+        raise InputError(f"--json: {arguments.json} is a folder, or lies in none")
     if arguments.calibrate:
         _write_rankers(arguments, *_calibrated(arguments.checkpoint, arguments.calibrate))
         return
@@ -222,15 +222,15 @@ def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixR
 
 
 def _write_rankers(arguments: argparse.Namespace, ranker: "Ranker", prefix_ranker: "PrefixRanker") -> None:
-    """Into the checkpoint's config and, where it is wanted, a file; and in words."""
+    """In words, into a file where it is wanted, and into the checkpoint's config."""
     from ..model import checkpoint
 
-    checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
+    for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):
+        print(f"{arguments.checkpoint}, {name}: " + ", ".join(f"{key} {value:+.2f}" for key, value in weights.items()))
     if arguments.json is not None:
         both = {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights)}
         arguments.json.write_text(json.dumps(both, indent=1) + "\n", encoding="utf-8")
-    for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):
-        print(f"{arguments.checkpoint}, {name}: " + ", ".join(f"{key} {value:+.2f}" for key, value in weights.items()))
+    checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
 
 
 def _documents(folder: Path) -> list[corpus.Document]:

@@ -49,8 +49,9 @@ def typing_holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Ite
     rng = np.random.default_rng((seed, 79))
     pool = draw.pool_of()
     made = 0
-    while made < n:
-        document = draw.document(rng)
+    for document in draw.documents(rng):
+        if made == n:
+            return
         lines = document.text.split("\n")
         is_new = rng.random() < NEW_FILE_SHARE
         at = int(rng.integers(min(len(lines), N_LINES_NEW) if is_new else len(lines)))
@@ -102,6 +103,10 @@ class Shown:
     promised: float
     right: float
 
+    def __post_init__(self) -> None:
+        if self.n < 0 or not (0 <= self.promised <= 1 and 0 <= self.right <= 1):
+            raise ValueError(f"shares of {self.n} texts must be from 0 to 1, not {self.promised}, {self.right}")
+
 
 def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
     """The ranker with its log-odds stretched and shifted so that what is shown is right as often as promised.
@@ -128,6 +133,8 @@ def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
 
     optimizer.step(loss)  # type: ignore[arg-type]
     slope, at_middle = line.detach().tolist()
+    if slope <= 0:
+        raise InputError("in these replays surer texts were no oftener right: they cannot calibrate anything")
     shift = at_middle + middle * (1 - slope)
     weights = {name: round(slope * weight, 4) for name, weight in ranker.weights.items()}
     return PrefixRanker(weights | {"bias": round(weights["bias"] + shift, 4)})

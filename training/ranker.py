@@ -32,6 +32,7 @@ WEIGHT_DECAY = 1e-3
 REFINING_DECAY = 3e-4  # 1e-4 to 3e-3 are level in cross-validation on 384 holes (2026-11-29)
 OFFER_SHARE = 0.5  # of the holes: for these the package's other files are searched too; in use there may be none
 N_OFFERS = 6
+N_DRAWS_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Draw:
         sizes = [np.array([document.text.count("\n") + 1.0 for document in group]) for group in groups]
         self._shares = [size / size.sum() for size in sizes]
 
-    def document(self, rng: np.random.Generator) -> Document:
-        """The next one."""
-        at = int(rng.integers(len(self.groups))) if len(self.groups) > 1 else 0
-        return self.groups[at][int(rng.choice(len(self.groups[at]), p=self._shares[at]))]
+    def documents(self, rng: np.random.Generator) -> Iterator[Document]:
+        """Documents without end. Raises InputError after very many: they make no holes."""
+        for _ in range(N_DRAWS_MOST):
+            at = int(rng.integers(len(self.groups))) if len(self.groups) > 1 else 0
+            yield self.groups[at][int(rng.choice(len(self.groups[at]), p=self._shares[at]))]
+        raise InputError("too few holes can be cut in the documents: are their texts blank?")
 
     def pool_of(self) -> Callable[[str], DraftPool]:
         """Finds the pool of a package's files, which are searched as the other files of a workspace are in use."""
@@ -98,8 +101,9 @@ def holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[C
     rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
     pool = draw.pool_of()
     made = 0
-    while made < n:
-        document = draw.document(rng)
+    for document in draw.documents(rng):
+        if made == n:
+            return
         start, end = cut(rng, document.text, HOLE_MIX, by_line=True)
         truth = document.text[start:end]
         if not truth.strip() or len(truth) > 400:

@@ -257,3 +257,29 @@ def test_the_rankers_of_this_version_come_with_a_model_and_later_too(catalogue, 
 
 def test_the_committed_rankers_can_be_used():
     assert Ranker(CODER_RANKERS["ranker"]) and PrefixRanker(CODER_RANKERS["prefix_ranker"])
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"ranker": {"bias": 1}, "prefix_ranker": {}}', None])
+def test_damaged_rankers_leave_a_model_that_is_there_alone(damage, catalogue, model, monkeypatch, tmp_path, capsys):
+    assert main(["coder", "--yes"]) == 0
+    config = (find_model("coder") / "config.json").read_bytes()
+    rankers = tmp_path / "rankers.json"
+    if damage is not None:
+        rankers.write_text(damage)
+    monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, rankers=rankers))
+    assert main(["coder", "--yes"]) == 0 and not for_demo(True)
+    assert "coder keeps its old rankers: " in capsys.readouterr().err
+    assert (find_model("coder") / "config.json").read_bytes() == config
+
+
+def test_a_folder_that_cannot_be_written_keeps_its_rankers(catalogue, model, monkeypatch, tmp_path, capsys):
+    assert main(["coder", "--yes"]) == 0
+    (tmp_path / "rankers.json").write_text(json.dumps(CODER_RANKERS))
+    monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, rankers=tmp_path / "rankers.json"))
+
+    def full(folder, config):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("quicksilver.fetch.download.write_config", full)
+    assert main(["coder", "--yes"]) == 0
+    assert "coder keeps its old rankers: No space left on device" in capsys.readouterr().err

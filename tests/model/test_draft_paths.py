@@ -14,8 +14,9 @@ from quicksilver.model.draft_paths import DraftPaths
 from quicksilver.model.filling import UNLIKELY
 from quicksilver.model.forwards import drive
 from quicksilver.model.infiller import DenoisingInfiller
+from quicksilver.model.recent import Recent
 from quicksilver.model.verification import verify
-from test_continuation import TEXT, asked
+from test_continuation import TEXT, asked, written
 from tiny_body import save_body, tiny_body, tiny_body_tokenizer
 
 
@@ -36,10 +37,10 @@ def test_the_first_draft_that_begins_so_is_guessed():
 
 def test_a_draft_is_followed_as_far_as_it_agrees():
     paths = DraftPaths([[1, 2], [1, 3, 9], [4]], canvas_tokens(tiny_body_tokenizer(), multiline=False))
-    paths.see([], log_probs_of({1: 0.5, 4: 0.25}))
-    paths.see([1], log_probs_of({2: 0.5, 3: 0.125}))
-    paths.see([1, 2], log_probs_of({9: 1.0}))
-    assert [math.exp(most) for most in paths.most] == pytest.approx([0.25, 0.0625, 0.25])
+    paths.see([], log_probs_of({1: 0.5, 4: 0.25}), True)
+    paths.see([1], log_probs_of({2: 0.5, 3: 0.125}), True)
+    paths.see([1, 2], log_probs_of({9: 1.0}), True)
+    assert [math.exp(paths.most(i)) for i in range(len(paths._drafts))] == pytest.approx([0.25, 0.0625, 0.25])
 
 
 def test_a_token_that_says_the_rest_and_a_line_break_counts():
@@ -47,8 +48,14 @@ def test_a_token_that_says_the_rest_and_a_line_break_counts():
     tokens = canvas_tokens(tokenizer, multiline=False)
     colon, stops = next((said[0], stops) for said, stops in tokens.joined[tokenizer.encode(":")[0]] if len(said) == 1)
     paths = DraftPaths([[colon], [colon, colon]], tokens)
-    paths.see([], log_probs_of({colon: 0.25, int(stops[0]): 0.5}))
-    assert [math.exp(most) for most in paths.most] == pytest.approx([0.75, 0.25])
+    paths.see([], log_probs_of({colon: 0.25, int(stops[0]): 0.5}), True)
+    assert [math.exp(paths.most(i)) for i in range(len(paths._drafts))] == pytest.approx([0.75, 0.25])
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(infiller: DenoisingInfiller) -> None:
+    """States of tests in inference mode are of no use outside of it."""
+    infiller.cache.clear()
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +80,63 @@ def test_no_draft_is_likelier_than_its_bound_and_none_that_may_be_likely_is_miss
         verified = drive(
             infiller.run, verify(states, [each.tokens for each in fitting], filling.tokens, filling.healing)
         )
-    known = {each.candidate.text for each in judged}
-    for draft, most, scores in zip(fitting, paths.most, verified, strict=True):
+    known = {each.candidate.text: each.verified for each in judged}
+    for i, (draft, scores) in enumerate(zip(fitting, verified, strict=True)):
+        most = paths.most(i)
         assert float(scores.log_probs.sum()) <= most + 0.01
         assert draft.text in known or math.exp(most) < UNLIKELY + 1e-3
+        own = paths.scores(i)
+        if own is not None:
+            assert torch.allclose(own.log_probs.exp(), scores.log_probs.exp(), atol=1e-3)
+            assert torch.allclose(own.end_log_probs.exp(), scores.end_log_probs.exp(), atol=1e-3)
+            assert own.best.tolist() == scores.best.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    prefix=TEXT, drafts=st.lists(TEXT, max_size=2), cap=st.sampled_from([None, 1, 2]), least=st.sampled_from([0, 0.8])
+)
+def test_no_candidate_claims_more_than_verifying_its_text_gives(
+    infiller: DenoisingInfiller, prefix: str, drafts: list[str], cap: int | None, least: float
+):
+    """Where a text is cut short its end is not known, and counts as even odds: only its tokens are compared."""
+    with torch.inference_mode():
+        request = asked(prefix, offers=drafts, max_tokens=cap, min_probability=least, n_alternatives=4)
+        filling = infiller.filling(request, lambda: False)
+        states, _ = drive(infiller.run, filling.cache.states(filling.context))
+        judged, row = drive(infiller.run, filling.continued(states))
+        everything = drive(infiller.run, filling._judge(states, judged, [row]))
+        for each in everything:
+            tokens = each.candidate.tokens
+            if not each.candidate.text.strip():  # what is healed and a line break as one token is for rows alone
+                continue
+            assert filling.healing.text_of(tokens) == each.candidate.text
+            (truth,) = drive(infiller.run, verify(states, [tokens], filling.tokens, filling.healing))
+            assert each.verified.log_probs.sum().exp() <= truth.log_probs.sum().exp() + 0.01
+            if each.candidate.draft is not None or row.finish_reason == "stop":
+                assert math.exp(each.verified.log_prob) <= math.exp(truth.log_prob) + 0.01
+
+
+def test_what_stands_above_is_guessed(infiller: DenoisingInfiller):
+    line = "x = add(a, b) + add(b, a)"
+    counts = []
+    for above in (line, "y"):
+        prefix = f"{above}\n\nx = add(a, "
+        found = written(infiller, asked(prefix), line.removeprefix("x = add(a, "), "\ny", recent=Recent())
+        assert found.completion.text == line.removeprefix("x = add(a, ")
+        counts.append(len(found.counts))
+    assert counts[0] <= counts[1] / 2
+
+
+@pytest.mark.parametrize("wanted", ["add(a, b)", "add(a, x)"])
+def test_a_spent_budget_keeps_what_a_guess_had_right(infiller: DenoisingInfiller, wanted: str):
+    request = asked("x = 1\nreturn", offers=[" add(a, b)"], max_evaluations=1)
+    found = written(infiller, request, " " + wanted, "\ny").completion
+    assert found.steps == 1 and found.text.startswith(" add(a, ")
 
 
 def test_a_text_that_has_become_too_unlikely_is_written_no_further(infiller: DenoisingInfiller):
     saved = 0
-    infiller.cache.clear()
     for i in range(12):
         hole = Hole(prefix=f"x = {i}\nfor ", suffix="\n", language="python", replaced=(0, 0), multiline=False)
         whole, cut = (

@@ -159,5 +159,22 @@ def test_calibrating_by_replays_from_the_command_line(tmp_path):
     replay.write_text("[]")
     with pytest.raises(InputError, match="is not what"):
         train(command)
-    with pytest.raises(InputError, match="there is no folder"):
+    replay.write_text('{"reliability": {"default": [{"texts": 90, "promised": NaN, "right": 0.7}]}}')
+    with pytest.raises(InputError, match="is not what"):
+        train(command)
+    with pytest.raises(InputError, match="or lies in none"):
         train([*command[:-1], str(tmp_path / "none" / "out.json")])
+
+
+def test_documents_that_make_no_hole_are_one_line(monkeypatch):
+    monkeypatch.setattr("quicksilver.training.ranker.N_DRAWS_MOST", 100)
+    blank = [[Document("p", "a.py", "\n \n\n")]]
+    for made in (holes(blank, 3, 0), typing_holes(blank, 3, 0)):
+        with pytest.raises(InputError, match="are their texts blank"):
+            list(made)
+
+
+def test_replays_in_which_surer_texts_are_less_right_are_refused():
+    ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.5))
+    with pytest.raises(InputError, match="no oftener right"):
+        calibrated(ranker, [Shown(4000, 0.86, 0.95), Shown(4000, 0.97, 0.3)])
