@@ -37,13 +37,11 @@ class Continuation:
     """
 
     def __init__(self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore) -> None:
-        self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)
+        self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
-        self._n_known = (
-            0  # tokens chosen since the context: in _before, in _unread (but for its first), or right guesses
-        )
         self._unread = [int(states.tokens[0, -1])]
+        self._n_known = 0  # tokens chosen since the context: read, unread, or among the right guesses
         self._n_read = N_READ_FEW
         self._reply: Extended | None = None  # of the last forward, while what it says is of use
         self._guessed: list[int] = []
