@@ -16,6 +16,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from ..fim.embedded_models import EMBEDDED
 from ..fim.printable import printable
 from .complete import percent
 from .trace_view import draw_frame, first_line, legend, visible
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BLANKS = 12  # signs that stand for what was cut out
 _CURSOR = "▏"
 _LINES_BEFORE = 3
+_DENOISES = "All blanks are predicted at once, in every step; the surest predictions stay."
+_CONTINUES = "This model writes from left to right, and reads what it guessed right in the same step."
 _FRAME_S = 0.4  # a denoise step on a terminal
 _OPENING = """\
 Quicksilver completes code on this machine. For this demo, code was cut out of
@@ -94,12 +97,17 @@ def show_steps(console: Console, hole: DemoHole, facts: Mapping[str, Any]) -> No
     """Play how an answer was denoised, a line for each step; on a terminal one after the other."""
     console.print()
     console.print(Rule(Text(f"How an answer settles · {hole.name}"), align="left", style="dim"))
-    console.print(Text("All blanks are predicted at once, in every step; the surest predictions stay.\n"))
+    console.print(Text(f"{_DENOISES if facts['model'] in EMBEDDED else _CONTINUES}\n"))
     left, right = hole.line_left.lstrip(), hole.line_right
+    before: list[str] = []
     for number, frame in enumerate(facts["trace"], 1):
+        cells = frame["cells"] if "\n" in hole.expected else first_line(frame["cells"])
+        texts = [cell["text"] for cell in cells]
+        if texts == before:  # what changed stands on a line that is not shown
+            continue
+        before = texts
         if console.is_terminal:
             time.sleep(_FRAME_S)
-        cells = frame["cells"] if "\n" in hole.expected else first_line(frame["cells"])
         drawn = draw_frame({**frame, "step": number, "cells": cells}, left, right)
         console.print(drawn, no_wrap=True, overflow="ellipsis")
     console.print(legend())

@@ -79,6 +79,9 @@ def test_an_answer_that_was_denoised_is_played_and_a_right_one_first():
 def test_steps_are_numbered_and_end_with_the_line():
     cells = [{"text": "a", "state": "kept"}, {"text": "\n  b", "state": "new"}, {"text": "c", "state": "new"}]
     assert [cell["text"] for cell in first_line(cells)] == ["a", "\n"]
-    facts = {"trace": [{"step": 7, "elapsed_ms": 1.0, "cells": cells}]}
-    lines = printed(show_steps, HOLES[3], facts)
-    assert "step   1      1.0 ms  a⏎" in lines
+    more = [*cells, {"text": "d", "state": "new"}]
+    trace = [{"step": 7, "elapsed_ms": ms, "cells": shown} for ms, shown in ((1.0, cells), (2.0, more))]
+    for model, how in (("base", "predicted at once"), ("coder", "from left to right")):
+        lines = printed(show_steps, HOLES[3], {"model": model, "trace": trace})
+        assert "step   1      1.0 ms  a⏎" in lines
+        assert how in "\n".join(lines) and "2.0 ms" not in "\n".join(lines)
