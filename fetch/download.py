@@ -1,9 +1,11 @@
 """A model's file on this machine: brought by the first source that can, known by its digest; and what is made of it."""
 
 import errno
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -13,13 +15,12 @@ from ..fim.user_folders import models_folder
 from ..model.folder_files import open_file, read_json, sha256_of
 from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
-from ..model.prefixes import PrefixRanker
-from ..model.ranker import Ranker
 from ..model.stored import CONFIG, read_config, write_config
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
 from .sources import Source, SourceFailed
 
+RANKERS = ("ranker", "prefix_ranker")
 Say = Callable[[str], None]  # what is going on, in a few words
 
 
@@ -45,11 +46,15 @@ def read_rankers(model: Fetchable) -> dict[str, dict[str, float]]:
     if model.rankers is None:
         return {}
     found = read_json(model.rankers)
-    try:
-        ranker, prefix_ranker = Ranker(found["ranker"]), PrefixRanker(found["prefix_ranker"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{model.rankers} is damaged: install quicksilver-lsp again") from error
-    return {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights)}
+    rankers: dict[str, Any] = {name: found.get(name) for name in RANKERS}
+    for weights in rankers.values():
+        if not isinstance(weights, dict) or not all(map(_is_weight, weights.values())):
+            raise CheckpointError(f"{model.rankers} is damaged: install quicksilver-lsp again")
+    return rankers
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def renew_rankers(model: Fetchable, say: Say) -> None:

@@ -102,8 +102,8 @@ async def test_a_block(infiller: DenoisingInfiller):
     assert item["insertText"].strip() == wanted
 
 
-async def test_a_draft_of_the_file_is_verified_by_the_body(infiller: DenoisingInfiller):
-    """The body wants what stands above at the same words, and that is where the answer says it comes from."""
+async def test_a_draft_of_the_file_is_read_by_the_body_in_few_forwards(infiller: DenoisingInfiller):
+    """The body wants what stands above at the same words: it guesses it, and another forward tells where it ends."""
     line = "total = add(first, second)\n"
     left, wanted = f"{line}x = 1\ntotal = add(", "first, second"
     with wanting(infiller, left + wanted) as engine, in_process_client(engine) as client:
@@ -113,7 +113,7 @@ async def test_a_draft_of_the_file_is_verified_by_the_body(infiller: DenoisingIn
         facts = await client.explain()
         await client.stop()
     assert item["insertText"] == wanted
-    assert facts["source"] == "file"
+    assert (facts["source"], facts["steps"]) == ("denoiser", 2)
 
 
 async def test_an_automatic_answer_is_shown_as_far_as_it_is_sure(infiller: DenoisingInfiller):

@@ -306,8 +306,8 @@ def test_drafts_are_mended_where_the_denoiser_doubts_them(infiller):
     drafts = drive(infiller.run, filling.judged_drafts(states))
     drafts = [j for j in drafts if j.candidate.text in {"ab", "1"}]  # without those that end earlier
     assert len(drafts) == 2
-    assert len(drive(infiller.run, filling.denoised(states, drafts))) == 3
-    assert len(drive(infiller.run, filling.denoised(states, []))) == 1
+    assert len(drive(infiller.run, filling.writing.denoised(filling.context, states, drafts))) == 3
+    assert len(drive(infiller.run, filling.writing.denoised(filling.context, states, []))) == 1
 
 
 @pytest.mark.parametrize("n", range(1, 8))
