@@ -18,21 +18,21 @@ def open_other(project, content, *server_options, name="app.js", **options):
 
 
 def test_asking_in_another_language_starts_the_server_and_answers(project):
-    screen = open_other(project, "let total =\n", "--text", "'seen'")
+    screen = open_other(project, "local total =\n", "--text", "'seen'", name="app.lua")
     screen.settle()
     assert screen.lua("return #require('quicksilver.server').clients()") == 0
     screen.send(" " + ASK)
     screen.wait_for_ghost("'seen'")
-    assert screen.buffer == ["let total = "]
+    assert screen.buffer == ["local total = "]
     n_asked = len(project.engine_events("asked"))
     screen.send("1;")
-    screen.wait_for_buffer("let total = 1;")
+    screen.wait_for_buffer("local total = 1;")
     screen.wait_for_ghost("")
     screen.settle()
     assert len(project.engine_events("asked")) == n_asked
     screen.leave_insert()
     screen.command("Quicksilver status")
-    screen.wait_for("the model knows only Python: in javascript")
+    screen.wait_for("the model knows only Python: in lua")
 
 
 def test_the_suggested_key_types_nothing(project):
