@@ -206,16 +206,16 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 
 def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixRanker]":
     from ..model import checkpoint
-    from .prefixes import Shown, calibrated
+    from .prefixes import Promise, calibrated
 
     loaded = checkpoint.load(folder)
     if loaded.ranker is None or loaded.prefix_ranker is None:
         raise InputError("there is nothing to calibrate: the checkpoint has no rankers")
-    shown: list[Shown] = []
+    shown: list[Promise] = []
     for path in replays:
         try:
             bins = json.loads(path.read_text(encoding="utf-8"))["reliability"]["default"]
-            shown += [Shown(int(b["texts"]), float(b["promised"]), float(b["right"])) for b in bins]
+            shown += [Promise(int(b["texts"]), float(b["promised"]), float(b["right"])) for b in bins]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not what `bench replay --json` writes ({type(error).__name__})") from error
     return loaded.ranker, calibrated(loaded.prefix_ranker, shown)

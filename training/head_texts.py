@@ -82,7 +82,7 @@ def load_texts(paths: Sequence[Path]) -> Iterator[BodyText]:
 
 
 @dataclass(frozen=True)
-class Canvases:
+class HeadCanvases:
     """Canvases of one text: the body's states [T, D], the canvases' tokens [M, L], which of them are masks, the places
     [M] that they follow, the body's own tokens [M, L] for their places, the weights [M, L] of these, and where all
     tokens left of a place are the body's own, so that it would come there."""
@@ -98,7 +98,7 @@ class Canvases:
 
 def canvases(
     rng: Generator, text: BodyText, n: int, config: HeadConfig, *, all_masked: bool = False
-) -> Canvases | None:
+) -> HeadCanvases | None:
     """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked."""
     last = len(text.tokens) - 2
     if last <= text.first:
@@ -119,7 +119,7 @@ def canvases(
     is_mask[~is_mask[:, 1:].any(axis=1), 1:] = True
     weights = np.where(is_own, 1.0, OTHER_TEXT) * is_there * is_mask * FURTHER ** np.arange(-1, n_canvas - 1)
     states = text.states[start:].astype(np.float32) * text.scales[start:, None]
-    return Canvases(
+    return HeadCanvases(
         torch.from_numpy(states), torch.from_numpy(tokens), torch.from_numpy(is_mask),
         torch.from_numpy(anchors - start),
         torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(is_own),

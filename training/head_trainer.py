@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..model.denoising_head import DenoisingHead
-from .head_texts import BodyText, Canvases, canvases
+from .head_texts import BodyText, HeadCanvases, canvases
 from .state_file import read_state, unusable, write_state
 
 EXAMINATION = 2**31  # the seed of canvases of held-out texts: no step has this number
@@ -111,12 +111,12 @@ class HeadTrainer:
         self.seconds += self._clock() - start_s
         return total
 
-    def _hidden(self, of: Canvases) -> Tensor:
+    def _hidden(self, of: HeadCanvases) -> Tensor:
         embedded = self._embedding[of.tokens].float()
         with torch.autocast(self._embedding.device.type, dtype=torch.bfloat16):
             return self.head(of.states, embedded, of.is_mask, of.anchors)
 
-    def _loss(self, of: Canvases) -> Tensor | None:
+    def _loss(self, of: HeadCanvases) -> Tensor | None:
         """The weighted mean over masked places whose token the head can say; None without one."""
         places = self._place[of.targets]
         chosen = (of.weights > 0) & (places >= 0)

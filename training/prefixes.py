@@ -96,7 +96,7 @@ def _examples(filling: Filling, judged: Sequence[Judged], cursor: CursorFacts, t
 
 
 @dataclass(frozen=True)
-class Shown:
+class Promise:
     """Texts that were shown in a replay: how many, the mean probability that was promised, the share that was right."""
 
     n: int
@@ -108,7 +108,7 @@ class Shown:
             raise ValueError(f"shares of {self.n} texts must be from 0 to 1, not {self.promised}, {self.right}")
 
 
-def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
+def calibrated(ranker: PrefixRanker, shown: Sequence[Promise]) -> PrefixRanker:
     """The ranker with its log-odds stretched and shifted so that what is shown is right as often as promised.
 
     It is fitted to all places of candidates; of those that are sure enough the one with most to gain is shown, which
@@ -134,7 +134,7 @@ def calibrated(ranker: PrefixRanker, shown: Sequence[Shown]) -> PrefixRanker:
     optimizer.step(loss)  # type: ignore[arg-type]
     slope, at_middle = line.detach().tolist()
     if slope <= 0:
-        raise InputError("in these replays surer texts were no oftener right: they cannot calibrate anything")
+        raise InputError("in these replays surer texts were no more often right: they cannot calibrate anything")
     shift = at_middle + middle * (1 - slope)
     weights = {name: round(slope * weight, 4) for name, weight in ranker.weights.items()}
     return PrefixRanker(weights | {"bias": round(weights["bias"] + shift, 4)})
