@@ -2,7 +2,8 @@
 
 Run as `QUICKSILVER_MODEL=MODEL python tests/editors/coder_pictures.py FOLDER`, MODEL being the folder of the model. All
 settings but budget_ms have their defaults; a busy machine needs more time. Where nothing is shown by itself, the key
-that asks is pressed. A line for each picture says what is shown, and after how long.
+that asks is pressed. It is pressed for a second picture in any case, …-asked.png, which shows the whole answer. A line
+for each picture says what is shown, and after how long.
 """
 
 import json
@@ -72,9 +73,20 @@ def show(program: str, model: str, place: Place, folder: Path) -> None:
                 screen.settle(N_QUIET_KEY)
                 screen.send(ENTER if key == "\n" else key)
             how, seconds = suggested(screen)
-            text = screen.lua("return require('quicksilver.ghost').text(vim.api.nvim_get_current_buf())")
-            print(f"{place.name}: {how}, {seconds:.2f} s after the last key: {text!r}", flush=True)
+            screen.settle(N_QUIET)  # a later answer may say more
+            print(f"{place.name}: {how}, {seconds:.2f} s after the last key: {ghost(screen)!r}", flush=True)
             take(screen, folder / f"coder-nvim-{place.name}.png")
+            screen.send(ASK)
+            before, began_s = ghost(screen), time.monotonic()
+            while ghost(screen) == before and time.monotonic() < began_s + PATIENCE_S:
+                screen.read()
+            print(f"{place.name}: on request: {ghost(screen)!r}", flush=True)
+            take(screen, folder / f"coder-nvim-{place.name}-asked.png")
+
+
+def ghost(screen: NvimScreen) -> str:
+    """The ghost text that stands there."""
+    return str(screen.lua("return require('quicksilver.ghost').text(vim.api.nvim_get_current_buf())"))
 
 
 def suggested(screen: NvimScreen) -> tuple[str, float]:

@@ -58,7 +58,7 @@ async function show(browser, server, { name, file, before, typed, gone }) {
       ms = await untilGhost(window);
     }
     console.log(`${name}: ${how}, ${ms} ms after the last key: ${JSON.stringify(await window.ghost())}`);
-    await window.page.waitForTimeout(400); // until what moves in has come to rest
+    await window.page.waitForTimeout(1_500); // a later answer may say more; until what moves in has come to rest
     await window.page.screenshot({ path: join(SCREENSHOTS, `coder-vscode-${name}.png`) });
   } finally {
     await window.close();
