@@ -1,5 +1,6 @@
 """Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
 
+import logging
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,8 @@ from ..fim.errors import CheckpointError
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import Denoiser
-from .folder_files import excerpt, sha256_of
+from .folder_files import excerpt, is_there, sha256_of
+from .head_file import HEAD, StoredHead, read_head
 from .languages import PYTHON, languages_of
 from .prefixes import PrefixRanker
 from .ranker import Ranker
@@ -37,6 +39,8 @@ from .stored import (
 )
 from .tokenizer import CodeTokenizer, TextTokenizer
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
@@ -44,7 +48,7 @@ T = TypeVar("T")
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
     were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, the languages that
-    it completes by itself, and the mapped file in which its weights lie."""
+    it completes by itself, the mapped file in which its weights lie, and its denoising head, if it has one."""
 
     name: str
     config: DenoiserConfig
@@ -56,6 +60,7 @@ class Checkpoint:
     averaged_from: tuple[str, ...] = ()
     languages: tuple[str, ...] = PYTHON
     mapped: mmap.mmap | None = None
+    head: StoredHead | None = None
 
     @cached_property
     def model(self) -> Denoiser:
@@ -146,7 +151,20 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
         languages=languages_of(stored.config),
         mapped=stored.mapped,
+        head=_head(stored),
     )
+
+
+def _head(stored: StoredCheckpoint) -> StoredHead | None:
+    """The denoising head in a body's folder. One that is of no use is left alone: the body needs none."""
+    path = stored.folder / HEAD
+    if stored.shape.canvases or not is_there(path):
+        return None
+    try:
+        return read_head(path, stored.shape, stored.sha256)
+    except CheckpointError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def save_rankers(folder: Path, ranker: Ranker, prefix_ranker: PrefixRanker | None = None) -> None:

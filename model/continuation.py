@@ -7,11 +7,12 @@ Knows tokens and tensors, no text.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
-from .asks import BranchWork, Extend, Extended
+from .asks import BranchWork, Draft, Drafted, Extend, Extended
 from .canvas_tokens import CanvasTokens
 from .common_prefix import common_prefix
 from .denoise import Prediction, entropy, stop_log_probs
@@ -36,7 +37,11 @@ class Continuation:
     seen hears every distribution that a token is chosen by; some more than once.
     """
 
-    def __init__(self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore) -> None:
+    def __init__(
+        self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore, n_drafted: int = 0
+    ) -> None:
+        """n_drafted: the most tokens that a denoising head guesses, where guess has nothing; 0 without a head."""
+        self._n_drafted = n_drafted
         self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
@@ -100,13 +105,23 @@ class Continuation:
         these tokens; and forwards taken, 0 or 1."""
         n_forwards = 0
         if self._needs_forward(so_far):
-            guess = [*self._guess(so_far)][: max(0, min(n_room, self._n_read - len(self._unread)))]
+            n_most = max(0, min(n_room, self._n_read - len(self._unread)))
+            guess = yield from self._guessed_behind(so_far, n_most, tokens)
             reply = yield Extend((*self._unread, *guess), self._before.states)
             assert isinstance(reply, Extended)
             self._log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])
             self._reply, self._guessed, self._n_right, n_forwards = reply, guess, 0, 1
         ahead = slice(self._n_right, self._n_right + n_room)
         return self._log_probs[self._n_right : ahead.stop + 1], self._guessed[ahead], n_forwards
+
+    def _guessed_behind(self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens) -> BranchWork[list[int]]:
+        """At most n_room tokens that may follow so_far: a denoising head's where nobody else has a guess."""
+        guess = [*self._guess(so_far)]
+        if not guess and n_room and 0 < len(self._unread) <= self._n_drafted:
+            reply = yield Draft(tuple(self._unread), self._before.states)
+            assert isinstance(reply, Drafted)
+            guess = [*takewhile(lambda token: not bool(tokens.stops[token]), reply.tokens)]
+        return guess[:n_room]
 
     def _take(self, new: Sequence[int]) -> None:
         """Go on with tokens that were chosen."""

@@ -7,47 +7,12 @@ guess for the body, which reads it in one forward and keeps what it would have w
 `denoiser`; S is the number of words, the tokens that the head can say.
 """
 
-from dataclasses import asdict, dataclass
-from functools import cached_property
-
 import torch
 from torch import Tensor, nn
 
 from .blocks import Block, LayerStates, Norm, Place, branch_mask, rotations
-from .config import DenoiserConfig, check_numbers
 from .denoiser import INIT_STD
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """Shape of a denoising head. width is the body's; n_words how many tokens it can say, n_canvas the longest canvas,
-    n_window how many context tokens it sees."""
-
-    width: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    head_size: int
-    ffn_width: int
-    n_words: int
-    n_canvas: int = 8
-    n_window: int = 192
-    rope_theta: float = 10_000.0
-    norm_eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        check_numbers(asdict(self), ())
-        if self.n_heads % self.n_kv_heads or self.head_size % 2:
-            raise ValueError("query heads must share key heads evenly, and head_size must be even")
-
-    @cached_property
-    def layers(self) -> DenoiserConfig:
-        """The shape of the head's layers."""
-        return DenoiserConfig(
-            vocab_size=self.n_words, n_layers=self.n_layers, width=self.width, n_heads=self.n_heads,
-            n_kv_heads=self.n_kv_heads, head_size=self.head_size, ffn_width=self.ffn_width, n_context=self.n_window,
-            n_canvas=self.n_canvas, rope_theta=self.rope_theta, norm_eps=self.norm_eps, token_shift=False, copies=False,
-        )  # fmt: skip
+from .head_config import HeadConfig
 
 
 class DenoisingHead(nn.Module):

@@ -57,6 +57,7 @@ class Filling:
     fills_whole: bool = False  # whether what runs the model answers `Fill`
     n_draft_tokens: int = N_DRAFT_TOKENS
     recent: Recent = field(default_factory=Recent)
+    n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
     n_cached: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Filling:
         self.writing = Writing(
             config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
             healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
-            recent=self.recent,
+            recent=self.recent, n_drafted=self.n_drafted,
         )  # fmt: skip
 
     def answer(self) -> Work[Answer]:

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
+from .asks import Ask, Branches, Context, Draft, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
 from .blocks import Block, Tail, rotations
 from .copy_head import CopyHead, NoCopies
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
+from .drafting import Drafter, drafted
 
 
 class Runner(Protocol):
@@ -38,6 +39,7 @@ class ModelRunner:
     """
 
     model: Denoiser
+    drafter: Drafter | None = None
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
@@ -49,6 +51,8 @@ class ModelRunner:
             if isinstance(ask, Rows | Tree)
             else self._states(ask)
             if isinstance(ask, Context)
+            else drafted(self.drafter, ask)
+            if isinstance(ask, Draft)
             else self._extended(ask)
             for ask in asks
         ]

@@ -67,12 +67,14 @@ class DenoisingInfiller:
         self.layout = layout_of(self.tokenizer)
         self.device = torch.device("cpu")
         if runtime == "openvino":
-            self.run, self.n_threads = openvino_runner(self.config, checkpoint.weights, dtype, n_threads, graph)
+            self.run, self.n_threads = openvino_runner(
+                self.config, checkpoint.weights, dtype, n_threads, graph, checkpoint.head
+            )
             self.run([Context(torch.tensor([[0]]), None)])  # packs the weights, for coder .5 GB; else a person waits
             checkpoint.give_pages_back()
         else:
             self.n_threads = n_threads or torch.get_num_threads()
-            self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads)
+            self.run = runner_of(checkpoint.model, dtype, runtime, self.n_threads, checkpoint.head)
             self.device = checkpoint.model.embedding.weight.device
         self._cache_bytes = cache_bytes
         self.cache = ContextCache(MAX_BYTES if cache_bytes is None else cache_bytes)
@@ -229,6 +231,7 @@ class DenoisingInfiller:
             isinstance(self.run, GpuRunner),
             self.n_draft_tokens,
             self.recent,
+            0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
         )
 
 

@@ -28,10 +28,9 @@ def fastest_type() -> StatesType:
     return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
-def compile_graph(
-    config: DenoiserConfig, weights: Weights, states_type: StatesType, n_threads: int | None
-) -> CompiledGraph:
-    """The compiled graph. n_threads None: what OMP_NUM_THREADS says, or as many as OpenVINO finds right."""
+def compiled(graph: ov.Model, states_type: StatesType, n_threads: int | None) -> ov.CompiledModel:
+    """A graph compiled to be run one call after the other. n_threads None: what OMP_NUM_THREADS says, or as many as
+    OpenVINO finds right."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     if n_threads is None and said.isdecimal() and int(said):
         n_threads = int(said)
@@ -42,7 +41,13 @@ def compile_graph(
     }
     if n_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = n_threads
-    graph = denoiser_graph(config, weights, states_type=getattr(ov.Type, states_type))
-    compiled = ov.Core().compile_model(graph, "CPU", settings)
-    n_taken = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-    return CompiledGraph(compiled.create_infer_request(), states_type, n_taken)
+    return ov.Core().compile_model(graph, "CPU", settings)
+
+
+def compile_graph(
+    config: DenoiserConfig, weights: Weights, states_type: StatesType, n_threads: int | None
+) -> CompiledGraph:
+    """The compiled graph of a denoiser. n_threads as for `compiled`."""
+    graph = compiled(denoiser_graph(config, weights, states_type=getattr(ov.Type, states_type)), states_type, n_threads)
+    n_taken = int(graph.get_property("INFERENCE_NUM_THREADS"))
+    return CompiledGraph(graph.create_infer_request(), states_type, n_taken)

@@ -12,9 +12,8 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from .config import DenoiserConfig
-from .stored import Int8Matrix, Weights, as_float, quantised
-
-Value = ov.Node | ov.Output  # of a node with one output, or one output of several
+from .openvino_nodes import Nodes, Value
+from .stored import Weights
 
 
 def inputs_of(config: DenoiserConfig) -> tuple[str, ...]:
@@ -38,28 +37,29 @@ def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.
     return _Builder(config, weights, states_type).build()
 
 
-class _Builder:
+class _Builder(Nodes):
     def __init__(self, config: DenoiserConfig, weights: Weights, states_type: ov.Type) -> None:
-        self.config, self.weights, self.states_type = config, weights, states_type
-        self._embedding = self._int8("embedding.weight")
+        super().__init__(weights, config.norm_eps)
+        self.config, self.states_type = config, states_type
+        self._embedding = self.int8(weights["embedding.weight"])
 
     def build(self) -> ov.Model:
         c = self.config
         inputs = self._inputs()
-        x = ops.gather(self._embedding, inputs["tokens"], self._ints(0))
+        x = ops.gather(self._embedding, inputs["tokens"], self.ints(0))
         if c.canvases:
-            x = ops.add(x, ops.multiply(self._floats("canvas_mark"), inputs["marks"]))
+            x = ops.add(x, ops.multiply(self.floats("canvas_mark"), inputs["marks"]))
         groups = c.n_heads // c.n_kv_heads
         mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads stand below one another
-        mask = ops.unsqueeze(mask, self._ints([0, 1]))
+        mask = ops.unsqueeze(mask, self.ints([0, 1]))
         new: list[list[ov.Node]] = [[], [], []]
         for i in range(c.n_layers):
             x, *states = self._block(i, x, inputs, mask)
             for kept, state in zip(new, states, strict=True):
-                kept.append(ops.unsqueeze(state, self._ints(0)))
-        hidden = self._norm(x, "norm.weight")
-        head = self._embedding if c.tied else self._int8("head.weight")
-        asked = ops.gather(hidden, inputs["asked"], self._ints(0))
+                kept.append(ops.unsqueeze(state, self.ints(0)))
+        hidden = self.norm(x, "norm.weight")
+        head = self._embedding if c.tied else self.int8(self.weights["head.weight"])
+        asked = ops.gather(hidden, inputs["asked"], self.ints(0))
         keys, values, raws = (ops.concat(kept, 0) for kept in new)
         outputs = [hidden, ops.log_softmax(ops.matmul(asked, head, False, True), -1)]
         outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type)]
@@ -90,69 +90,30 @@ class _Builder:
         """x after layer i, and its new keys and values [K, S, E] and q, k and v before shift [S, W]."""
         c, name = self.config, f"blocks.{i}."
         h, k, e = c.n_heads, c.n_kv_heads, c.head_size
-        raw = self._linear(self._norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
+        raw = self.linear(self.norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
         if c.qkv_bias:
-            raw = ops.add(raw, self._floats(name + "attention.qkv.bias"))
+            raw = ops.add(raw, self.floats(name + "attention.qkv.bias"))
         mixed = self._shifted(i, raw, inputs) if c.token_shift else raw
-        heads = ops.transpose(ops.reshape(mixed, self._ints([-1, h + 2 * k, e]), False), self._ints([1, 0, 2]))
-        q, keys, values = ops.variadic_split(heads, self._ints(0), self._ints([h, k, k])).outputs()
+        heads = ops.transpose(ops.reshape(mixed, self.ints([-1, h + 2 * k, e]), False), self.ints([1, 0, 2]))
+        q, keys, values = ops.variadic_split(heads, self.ints(0), self.ints([h, k, k])).outputs()
         if c.qk_norm:
-            q = self._norm(q, name + "attention.q_norm.weight")
-            keys = self._norm(keys, name + "attention.k_norm.weight")
-        q, keys = self._rotated(q, inputs), self._rotated(keys, inputs)
-        all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self._ints(0))], 2)
-        all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self._ints(0))], 2)
-        q = ops.reshape(q, self._ints([1, k, -1, e]), False)  # [1, K, G * S, E]
+            q = self.norm(q, name + "attention.q_norm.weight")
+            keys = self.norm(keys, name + "attention.k_norm.weight")
+        q, keys = (self.rotated(each, inputs["cos"], inputs["sin"]) for each in (q, keys))
+        all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self.ints(0))], 2)
+        all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self.ints(0))], 2)
+        q = ops.reshape(q, self.ints([1, k, -1, e]), False)  # [1, K, G * S, E]
         scores = ops.matmul(ops.multiply(q, np.float32(e**-0.5)), all_keys, False, True)
         seen = ops.matmul(ops.softmax(ops.add(scores, mask), -1), all_values, False, False)
-        seen = ops.transpose(ops.reshape(seen, self._ints([h, -1, e]), False), self._ints([1, 0, 2]))
-        seen = ops.reshape(seen, self._ints([-1, h * e]), False)
-        x = ops.add(x, self._linear(seen, name + "attention.out.weight"))
-        both = self._linear(self._norm(x, name + "ffn_norm.weight"), name + "ffn.gate_up.weight")
-        gate, up = ops.split(both, self._ints(-1), 2).outputs()
-        x = ops.add(x, self._linear(ops.multiply(ops.swish(gate), up), name + "ffn.down.weight"))
-        return x, keys, values, raw
+        seen = ops.transpose(ops.reshape(seen, self.ints([h, -1, e]), False), self.ints([1, 0, 2]))
+        seen = ops.reshape(seen, self.ints([-1, h * e]), False)
+        x = ops.add(x, self.linear(seen, name + "attention.out.weight"))
+        return self.feed_forward(x, name), keys, values, raw
 
     def _shifted(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
-        all_raws = ops.concat([self._rows(inputs["raws"], i, i + 1), raw], 0)
-        previous = ops.gather(all_raws, inputs["before"], self._ints(0))
-        return ops.add(raw, ops.multiply(self._floats(f"blocks.{i}.attention.shift"), previous))
+        all_raws = ops.concat([self.rows(inputs["raws"], i, i + 1), raw], 0)
+        previous = ops.gather(all_raws, inputs["before"], self.ints(0))
+        return ops.add(raw, ops.multiply(self.floats(f"blocks.{i}.attention.shift"), previous))
 
     def _layer(self, states: ov.Node, i: int) -> ov.Node:
-        return ops.convert(self._rows(states, i, i + 1), np.float32)
-
-    def _rotated(self, x: Value, inputs: Mapping[str, ov.Node]) -> ov.Node:
-        first, second = ops.split(x, self._ints(-1), 2).outputs()
-        cos, sin = inputs["cos"], inputs["sin"]
-        return ops.concat(
-            [
-                ops.subtract(ops.multiply(first, cos), ops.multiply(second, sin)),
-                ops.add(ops.multiply(second, cos), ops.multiply(first, sin)),
-            ],
-            -1,
-        )
-
-    def _norm(self, x: Value, name: str) -> ov.Node:
-        mean = ops.reduce_mean(ops.power(x, np.float32(2)), self._ints([-1]), True)
-        scaled = ops.multiply(x, ops.divide(np.float32(1), ops.sqrt(ops.add(mean, np.float32(self.config.norm_eps)))))
-        return ops.multiply(scaled, self._floats(name))
-
-    def _linear(self, x: ov.Node, name: str) -> ov.Node:
-        return ops.matmul(x, self._int8(name), False, True)
-
-    def _int8(self, name: str) -> ov.Node:
-        """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
-        weight = self.weights[name]
-        values, scales = weight if isinstance(weight, Int8Matrix) else quantised(weight)
-        as_float = ops.convert(ops.constant(values, shared_memory=True), np.float32)
-        return ops.multiply(as_float, ops.constant(scales[:, None]))
-
-    def _floats(self, name: str) -> ov.Node:
-        return ops.constant(as_float(self.weights[name]))
-
-    def _rows(self, x: ov.Node, start: int, stop: int) -> ov.Node:
-        return ops.slice(x, self._ints([start]), self._ints([stop]), self._ints([1]), self._ints([0]))
-
-    @staticmethod
-    def _ints(values: int | list[int]) -> ov.Node:
-        return ops.constant(np.array(values, dtype=np.int64))
+        return ops.convert(self.rows(states, i, i + 1), np.float32)

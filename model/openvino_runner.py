@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
+from .asks import Ask, Branches, Context, Draft, Extend, Extended, Laid, Reply, laid, no_fill
 from .blocks import LayerStates, rotations
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
 from .denoiser import N_ROOM, ContextStates, stack
+from .drafting import Drafter, drafted
 from .forwards import mixed
 from .openvino_compile import CompiledGraph
 from .openvino_graph import inputs_of
@@ -32,8 +33,14 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 class OpenVinoRunner:
     """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in the graph's type."""
 
-    def __init__(self, config: DenoiserConfig, copy_head: CopyHead | NoCopies, graph: CompiledGraph) -> None:
-        self.config, self.copy_head = config, copy_head
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        copy_head: CopyHead | NoCopies,
+        graph: CompiledGraph,
+        drafter: Drafter | None = None,
+    ) -> None:
+        self.config, self.copy_head, self.drafter = config, copy_head, drafter
         self.dtype = DTYPES[graph.states_type]
         self._request, self._inputs = graph.request, inputs_of(config)
 
@@ -43,7 +50,9 @@ class OpenVinoRunner:
         asks = no_fill(asks)
         return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
 
-    def _reply(self, ask: Branches | Context | Extend, *, is_last: bool) -> Reply:
+    def _reply(self, ask: Branches | Context | Extend | Draft, *, is_last: bool) -> Reply:
+        if isinstance(ask, Draft):
+            return drafted(self.drafter, ask)
         if isinstance(ask, Context):
             return self._read(ask.tokens, ask.past, asks_all=False).states
         must_copy = not (is_last or self.config.copies)  # the next ask's log-probabilities come to the same memory

@@ -15,10 +15,12 @@ from ..kernels.jit import has_triton
 from .checkpoint import copy_head_of, weights_of
 from .config import DenoiserConfig
 from .denoiser import Denoiser
+from .drafting import KeptStates, ModelDrafter
 from .forwards import ModelRunner, Runner
 from .gpu_runner import GpuRunner
+from .head_file import StoredHead
 from .head_start import has_openvino
-from .stored import Weights
+from .stored import Int8Matrix, Weights, quantised
 
 if TYPE_CHECKING:
     from .openvino_compile import CompiledGraph
@@ -38,8 +40,10 @@ def fastest_runtime(device: torch.device | None = None) -> Runtime:
     return "openvino" if on_cpu and has_openvino() else "torch"
 
 
-def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int) -> Runner:
-    """A runner for a float32 model, which it may convert in place, on the device that the model is on.
+def runner_of(
+    model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: int, head: StoredHead | None = None
+) -> Runner:
+    """A runner for a float32 model and its head, which it may convert in place, on the device that the model is on.
 
     Raises InputError without that runtime, or where it does not run on the model's device.
     """
@@ -47,10 +51,13 @@ def runner_of(model: Denoiser, dtype: torch.dtype, runtime: Runtime, n_threads: 
         torch.set_num_threads(n_threads)
         model = model.to(dtype)
         on_gpu = model.embedding.weight.is_cuda and has_triton() and model.config.canvases
+        if head is not None:
+            model.copy_head = KeptStates(model.config, dtype)
+            return ModelRunner(model, ModelDrafter(head, model.embedding.weight.detach()))
         return GpuRunner(model) if on_gpu else ModelRunner(model)
     if model.embedding.weight.device.type != "cpu":
         raise InputError(CPU_ONLY)
-    return openvino_runner(model.config, weights_of(model), dtype, n_threads)[0]
+    return openvino_runner(model.config, weights_of(model), dtype, n_threads, head=head)[0]
 
 
 def openvino_runner(
@@ -59,8 +66,10 @@ def openvino_runner(
     dtype: torch.dtype,
     n_threads: int | None,
     graph: "CompiledGraph | None" = None,
+    head: StoredHead | None = None,
 ) -> tuple[Runner, int]:
-    """A runner on the CPU, and the number of its threads; graph: that of these weights, where it is compiled.
+    """A runner on the CPU, and the number of its threads; graph: that of these weights, where it is compiled; head:
+    that of the model, if it has one.
 
     PyTorch gets one thread beside it, as two pools of threads on the same cores wait for one another. Raises InputError
     without OpenVINO.
@@ -74,7 +83,14 @@ def openvino_runner(
         states_type = "bf16" if dtype == torch.bfloat16 else "f32"
         compiled: CompiledGraph = module.compile_graph(config, weights, states_type, n_threads)
     torch.set_num_threads(1)
-    return OpenVinoRunner(config, copy_head_of(config, weights), compiled), compiled.n_threads
+    if head is None:
+        return OpenVinoRunner(config, copy_head_of(config, weights), compiled), compiled.n_threads
+    from .openvino_head import OpenVinoHead
+
+    embedding = weights["embedding.weight"]
+    embedding = embedding if isinstance(embedding, Int8Matrix) else quantised(embedding)
+    drafter = OpenVinoHead(head, embedding, compiled.states_type, compiled.n_threads)
+    return OpenVinoRunner(config, KeptStates(config, dtype), compiled, drafter), compiled.n_threads
 
 
 def best_dtype(device: torch.device, runtime: Runtime) -> torch.dtype:

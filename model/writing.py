@@ -51,6 +51,7 @@ class Writing:
     n_open: int
     fills_whole: bool = False  # whether what runs the model answers `Fill`
     recent: Recent = field(default_factory=Recent)
+    n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
 
     @property
     def is_verified(self) -> bool:
@@ -88,7 +89,7 @@ class Writing:
 
     def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[Row]:
         """What a body itself goes on with after a context and its states. What it wrote lately, drafts, and what
-        followed the same tokens in the context are guessed.
+        followed the same tokens in the context are guessed; where there is nothing of it, by the denoising head.
 
         A load does not shorten it as it does canvases: it would end inside a word.
         """
@@ -103,7 +104,8 @@ class Writing:
             last = [*context[-N_SAME:], *so_far][-N_SAME:]
             return recent(so_far) or paths.guess(so_far) or opening or followers(last, context)
 
-        continuation = Continuation(states, self.n_open + len(self.healing.data), guess, paths.see)
+        n_most = self.n_open + len(self.healing.data)
+        continuation = Continuation(states, n_most, guess, paths.see, self.n_drafted)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
         row.n_opening = len(row.tokens)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..model.asks import Context, Extend, Extended
-from ..model.copy_head import NoCopies
 from ..model.denoiser import ContextStates
+from ..model.drafting import KeptStates
 from ..model.forwards import ModelRunner
 from ..model.infiller import DenoisingInfiller
 from ..model.openvino_runner import OpenVinoRunner
@@ -22,20 +21,12 @@ N_TEXTS = 100  # of a file
 N_ASKED = 64  # tokens whose distributions are in memory together
 
 
-class _KeptStates(NoCopies):
-    """Keeps the body's last hidden states in the place of copy keys."""
-
-    def keys(self, hidden: Tensor) -> Tensor:
-        """The hidden states themselves, [B, N, D]."""
-        return hidden.float()
-
-
 class BodyReader:
     """Reads texts with an infiller's body. The infiller is of no other use then."""
 
     def __init__(self, infiller: DenoisingInfiller) -> None:
         self._infiller = infiller
-        kept = _KeptStates(infiller.config)
+        kept = KeptStates(infiller.config, torch.float32)
         if isinstance(infiller.run, OpenVinoRunner):
             infiller.run.copy_head = kept
         else:

@@ -1,7 +1,7 @@
 """`quicksilver train head`: has a published body read texts, then trains its denoising head on what it read.
 
 The same command with --resume goes on from the last state. In its folder: texts-… and exam-… (what the body read),
-state.pt, loss.csv and exam.csv. Without new texts no body is loaded but its embedding.
+state.pt, head.safetensors, loss.csv and exam.csv. Without new texts no body is loaded but its embedding.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..fim.errors import InputError
+from ..model.head_file import HEAD, WORDS, write_head
 from .corpus import Split
 from .interrupts import interruptible
 from .lora_step import MAX_COUNT, MAX_MINUTES, append_row, documents_of, forget_after
@@ -66,11 +67,11 @@ def run(arguments: argparse.Namespace) -> None:
         train, exam = _texts(arguments, interrupted)
         if interrupted.is_set():
             return
-        trainer = _trainer(arguments, train)
+        trainer, body = _trainer(arguments, train)
         has_state = trainer.resume(arguments.out) if arguments.resume else (arguments.out / STATE).is_file()
         if has_state and not arguments.resume:
             raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
-        _train(arguments, trainer, exam, interrupted)
+        _train(arguments, trainer, exam, interrupted, body)
 
 
 def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tuple[list[BodyText], list[BodyText]]":
@@ -107,11 +108,13 @@ def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tu
     return found["texts"], found["exam"]
 
 
-def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "HeadTrainer":
+def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "tuple[HeadTrainer, str]":
+    """A trainer of a new head, and the SHA-256 of its body's weights."""
     import numpy as np
     import torch
 
-    from ..model.denoising_head import DenoisingHead, HeadConfig
+    from ..model.denoising_head import DenoisingHead
+    from ..model.head_config import HeadConfig
     from ..model.stored import as_float, read
     from .head_trainer import HeadPlan, HeadTrainer
 
@@ -130,7 +133,7 @@ def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "Hea
         head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=n_words, n_canvas=arguments.canvas,
     )  # fmt: skip
     plan = HeadPlan(minutes=arguments.minutes, seed=arguments.seed)
-    return HeadTrainer(DenoisingHead(config, words), embedding, texts, plan, monotonic)
+    return HeadTrainer(DenoisingHead(config, words), embedding, texts, plan, monotonic), stored.sha256
 
 
 def _train(
@@ -138,6 +141,7 @@ def _train(
     trainer: "HeadTrainer",
     exam: "Sequence[BodyText]",
     interrupted: "threading.Event",
+    body: str,
 ) -> None:
     forget_after(arguments.out / CURVE, trainer.step)
     forget_after(arguments.out / EXAMS, trainer.step)
@@ -147,15 +151,18 @@ def _train(
         if interrupted.is_set():
             break
         if trainer.seconds - saved >= 60 * arguments.save_minutes:
-            _record(arguments.out, trainer, exam)
+            _record(arguments.out, trainer, exam, body)
             saved = trainer.seconds
-    _record(arguments.out, trainer, exam)
+    _record(arguments.out, trainer, exam, body)
     print(f"{monotonic() - began_s:.0f} s", flush=True)
 
 
-def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]") -> None:
-    """Write the state and what the head is worth now."""
+def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]", body: str) -> None:
+    """Write the state, the head as a body's folder holds it, and what it is worth now."""
     trainer.save(folder)
+    weights = {key: weight.detach().float().cpu().numpy() for key, weight in trainer.head.state_dict().items()}
+    words = weights.pop(WORDS)
+    write_head(folder / HEAD, trainer.head.config, weights, words, body)
     found = trainer.examine(exam)
     append_row(folder / EXAMS, {"step": trainer.step, "places": trainer.n_places, **_row(found)})
     print(f"step {trainer.step}, {trainer.seconds:.0f} s, {trainer.n_places:,} places: {asdict(found)}", flush=True)

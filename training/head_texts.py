@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..fim.errors import InputError
-from ..model.denoising_head import HeadConfig
+from ..model.head_config import HeadConfig
 
 UNKNOWN = -1
 N_READ_MOST = 200  # tokens at the end of a text after which the body's next token is asked for

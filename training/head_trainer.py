@@ -66,9 +66,7 @@ class HeadTrainer:
     ) -> None:
         self.head, self.plan, self._texts, self._clock = head, plan, texts, clock
         self._embedding = embedding
-        self._spoken = embedding[head.words].to(torch.bfloat16)
-        self._place = torch.full((len(embedding),), -1)
-        self._place[head.words] = torch.arange(len(head.words))
+        self._speak()
         matrices = [weight for block in head.blocks for weight in block.parameters() if weight.ndim == 2]
         chosen = set(map(id, matrices))
         others = [weight for weight in head.parameters() if id(weight) not in chosen]
@@ -77,6 +75,13 @@ class HeadTrainer:
             torch.optim.AdamW(others, lr=plan.vector_rate, betas=(0.9, 0.95), weight_decay=0.0),
         )
         self.step, self.seconds, self.n_places = 0, 0.0, 0
+
+    def _speak(self) -> None:
+        """Know the embeddings of the head's words [S, D], and each token's place among them [V], or -1."""
+        words = self.head.words
+        self._spoken = self._embedding[words].to(torch.bfloat16)
+        self._place = torch.full((len(self._embedding),), -1)
+        self._place[words] = torch.arange(len(words))
 
     @property
     def share_done(self) -> float:
@@ -176,6 +181,7 @@ class HeadTrainer:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
+        self._speak()  # other texts have other words, and a run keeps those that it began with
         for optimizer, stored in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
         self.step, self.seconds, self.n_places = int(state["step"]), float(state["seconds"]), int(state["n_places"])

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from quicksilver.model.denoising_head import DenoisingHead, HeadConfig
+from quicksilver.model.denoising_head import DenoisingHead
+from quicksilver.model.head_config import HeadConfig
 
 CONFIG = HeadConfig(
     width=24, n_layers=2, n_heads=4, n_kv_heads=2, head_size=6, ffn_width=32, n_words=10, n_canvas=5, n_window=16

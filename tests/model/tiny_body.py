@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from quicksilver.model.asks import Ask, Extend, Extended, Reply, Tree
+from quicksilver.model.asks import Ask, Draft, Drafted, Extend, Extended, Reply, Tree
 from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from quicksilver.model.checkpoint import rounded, weights_of
 from quicksilver.model.config import DenoiserConfig
@@ -129,6 +129,7 @@ class Wanting:
         self.run, self.tokenizer, self.data, self.end, self.sure = run, tokenizer, data, end, sure
         self.next_at: dict[int, int] = {}
         self.counts: list[int] = []
+        self.drafted: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None  # what a head makes of the next tokens
         at = 0
         for token in tokenizer.encode(data.decode()):
             self.next_at[at] = token
@@ -144,12 +145,22 @@ class Wanting:
             before = ask.states.tokens[0].tolist()
             after = [self._after([*before, *ask.tokens[: i + 1]]) for i in range(len(ask.tokens))]
             return Extended(torch.stack(after), reply.states)
+        if isinstance(ask, Draft) and self.drafted is not None:
+            tokens = self.drafted(self._next([*ask.states.tokens[0].tolist(), *ask.known]))
+            return Drafted(tokens, (0.9,) * len(tokens))
         if isinstance(ask, Tree):
             lines: list[list[int]] = []
             for token, parent in zip(ask.tokens, ask.parents, strict=True):
                 lines.append([*(lines[parent] if parent >= 0 else ask.states.tokens[0].tolist()), token])
             return torch.stack([self._after(line) for line in lines])
         return reply
+
+    def _next(self, tokens: list[int], n: int = 5) -> tuple[int, ...]:
+        """The next n tokens."""
+        found: list[int] = []
+        for _ in range(n):
+            found.append(int(self._after([*tokens, *found]).argmax()))
+        return tuple(found)
 
     def _after(self, tokens: list[int]) -> torch.Tensor:
         at = len(tokens) - tokens[::-1].index(self.tokenizer.marks.middle)

@@ -12,7 +12,9 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model.checkpoint import load
-from quicksilver.model.denoising_head import DenoisingHead, HeadConfig
+from quicksilver.model.denoising_head import DenoisingHead
+from quicksilver.model.head_config import HeadConfig
+from quicksilver.model.head_file import HEAD
 from quicksilver.model.infiller import DenoisingInfiller
 from quicksilver.training import head_states, head_step
 from quicksilver.training.command import main
@@ -166,7 +168,9 @@ def test_the_command_reads_once_trains_and_goes_on(folder, capsys):
     train(folder)
     out = folder / "out"
     texts = {f"{name}-1-{i:05}.npz" for name, n in (("texts", 2), ("exam", 1)) for i in range(n)}
-    assert {path.name for path in out.iterdir()} == texts | {"exam.csv", "loss.csv", "run.lock", "state.pt"}
+    assert {path.name for path in out.iterdir()} == texts | {
+        "exam.csv", "head.safetensors", "loss.csv", "run.lock", "state.pt",
+    }  # fmt: skip
     steps = rows(out / "loss.csv")
     assert len(steps) == 3 and 0 <= float(rows(out / "exam.csv")[-1]["kept"]) <= 3
     with pytest.raises(InputError, match="add --resume"):
@@ -176,6 +180,23 @@ def test_the_command_reads_once_trains_and_goes_on(folder, capsys):
     assert [row["step"] for row in rows(out / "loss.csv")] == ["1", "2", "3", "4", "5"]
     assert rows(out / "loss.csv")[:3] == steps
     assert "texts: 4 read" in capsys.readouterr().out
+    (folder / "body" / HEAD).write_bytes((out / HEAD).read_bytes())
+    head = load(folder / "body").head
+    assert head is not None and head.config.n_canvas == 4 and len(head.words) == head.config.n_words
+
+
+def test_a_run_keeps_its_words_when_other_texts_are_added(tmp_path):
+    """Words are the most frequent tokens of the texts that a run began with."""
+    texts = [text_of(30, i) for i in range(8)]
+    first = trainer(texts)
+    first.head.words.copy_(torch.arange(20).flip(0))
+    first._speak()
+    first._step()
+    first.save(tmp_path)
+    again = trainer(texts[:4])
+    assert again.resume(tmp_path)
+    assert torch.equal(again.head.words, first.head.words) and torch.equal(again._place, first._place)
+    assert torch.equal(again._spoken, first._spoken)
 
 
 @pytest.mark.parametrize(
