@@ -49,6 +49,7 @@ def add_arguments(head: argparse.ArgumentParser) -> None:
     head.add_argument("--ffn-width", type=int, default=2_432, help="of the head's layers (2432)")
     head.add_argument("--words", type=int, default=16_384, help="tokens that the head can say (16384)")
     head.add_argument("--canvas", type=int, default=8, help="tokens of a canvas (8)")
+    head.add_argument("--window", type=int, default=64, help="tokens of the context that the head sees (64)")
     head.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of a CPU")
     head.add_argument("--seed", type=int, default=1, help="of weights, texts and canvases (1)")
     head.add_argument("--save-minutes", type=float, default=5, help="between two states (5)")
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("minutes", "save_minutes"):
         if not 0 < getattr(arguments, name) <= MAX_MINUTES:
             raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_MINUTES:,}")
-    least = {"texts": 1, "exam_texts": 1, "layers": 1, "ffn_width": 1, "words": 1, "canvas": 3, "threads": 1, "seed": 0}
+    least = {"texts": 1, "exam_texts": 1, "layers": 1, "ffn_width": 1, "words": 1, "canvas": 3, "window": 1}
+    least |= {"threads": 1, "seed": 0}
     for name, lowest in least.items():
         if not lowest <= getattr(arguments, name) <= MAX_COUNT:
             raise InputError(f"--{name.replace('_', '-')} must be from {lowest} to {MAX_COUNT:,}")
@@ -131,6 +133,7 @@ def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "tup
     config = HeadConfig(
         width=shape.width, n_layers=arguments.layers, n_heads=shape.n_heads, n_kv_heads=shape.n_kv_heads,
         head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=n_words, n_canvas=arguments.canvas,
+        n_window=arguments.window,
     )  # fmt: skip
     plan = HeadPlan(minutes=arguments.minutes, seed=arguments.seed)
     return HeadTrainer(DenoisingHead(config, words), embedding, texts, plan, monotonic), stored.sha256
