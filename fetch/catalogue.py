@@ -21,7 +21,7 @@ class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
     lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the
-    result.
+    result. head: its denoising head, as `quicksilver train head` wrote it.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Fetchable:
     n_installed_bytes: int
     lora: Path | None = None
     rankers: Path | None = None
+    head: Path | None = None
 
 
 _PART_BYTES = 89_128_960

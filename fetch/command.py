@@ -10,7 +10,7 @@ from ..fim.printable import printable
 from ..fim.user_folders import models_folder
 from ..lsp_server.waiting import waiting
 from .catalogue import CATALOGUE, Fetchable
-from .download import FetchFailed, check_size, install, is_installed, renew_rankers
+from .download import FetchFailed, check_size, install, is_installed, renew
 from .sources import Hub, Packages, Pip, Source, hub_url
 
 PATIENCE_S = 120.0  # without a byte
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     model = CATALOGUE[options.model]
     if is_installed(model):
-        renew_rankers(model, _say)
+        renew(model, _say)
         print(f"{model.name} is here already, in {models_folder() / model.name}: {USE}")
         return 0
     if options.file is not None:
@@ -49,7 +49,7 @@ def for_demo(agreed: bool) -> bool:
     model = CATALOGUE["coder"]
     try:
         if is_installed(model):
-            renew_rankers(model, _say)
+            renew(model, _say)
             return False
         if not agreed and not sys.stdin.isatty():
             _say(f"going on with the small model: `quicksilver fetch {model.name}` brings one that can write")

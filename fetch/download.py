@@ -12,9 +12,10 @@ from filelock import FileLock, Timeout
 from ..fim.errors import CheckpointError, QuicksilverError
 from ..fim.printable import printable
 from ..fim.user_folders import models_folder
-from ..model.folder_files import open_file, read_json, sha256_of
+from ..model.folder_files import is_there, open_file, read_json, sha256_of
 from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
+from ..model.head_file import HEAD
 from ..model.stored import CONFIG, read_config, write_config
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
@@ -57,17 +58,36 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
-def renew_rankers(model: Fetchable, say: Say) -> None:
-    """Give a model that is installed the rankers of this version. Where that fails it keeps its own; say hears why."""
-    folder = models_folder() / model.name
-    try:
-        rankers = read_rankers(model)
-        with FileLock(models_folder() / f".{model.name}.lock"):
-            config, _ = read_config(folder)
-            if any(config.get(name) != weights for name, weights in rankers.items()):
-                write_config(folder, config | rankers)
-    except (CheckpointError, OSError) as error:
-        say(f"{model.name} keeps its old rankers: {getattr(error, 'strerror', None) or error}")
+def renew(model: Fetchable, say: Say) -> None:
+    """Give a model that is installed the rankers and the denoising head of this version.
+
+    Where that fails it keeps its own; say hears why.
+    """
+    for what, give in (("rankers", _give_rankers), ("denoising head", _give_head)):
+        try:
+            with FileLock(models_folder() / f".{model.name}.lock"):
+                give(model, models_folder() / model.name)
+        except (CheckpointError, OSError) as error:
+            say(f"{model.name} keeps its old {what}: {getattr(error, 'strerror', None) or error}")
+
+
+def _give_rankers(model: Fetchable, folder: Path) -> None:
+    rankers = read_rankers(model)
+    config, _ = read_config(folder)
+    if any(config.get(name) != weights for name, weights in rankers.items()):
+        write_config(folder, config | rankers)
+
+
+def _give_head(model: Fetchable, folder: Path) -> None:
+    """The head as a file of the model's folder; one that is there already and the same is left alone."""
+    if model.head is None:
+        return
+    file = folder / HEAD
+    if is_there(file) and sha256_of(file) == sha256_of(model.head):
+        return
+    part = file.with_name(file.name + ".part")
+    shutil.copyfile(model.head, part)
+    part.replace(file)
 
 
 def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:
@@ -91,6 +111,7 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
                 rankers=read_rankers(model),
                 tell=lambda share: say(f"converting {model.name}: {100 * share:.0f} %"),
             )
+            renew(model, say)  # the head
             if downloads.exists():
                 shutil.rmtree(downloads)
     except Timeout:
