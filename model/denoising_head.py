@@ -32,6 +32,8 @@ class DenoisingHead(nn.Module):
         self.feature_norm = Norm(width, eps=config.norm_eps)
         self.fuse = nn.Linear(width, width, bias=False)  # the body's states, as the layers read them
         self.anchor = nn.Linear(width, width, bias=False)  # the newest state, for every place of a canvas
+        self.token_norm = Norm(width, eps=config.norm_eps)  # embeddings are small beside states
+        self.token = nn.Linear(width, width, bias=False)
         self.places = nn.Parameter(torch.zeros(config.n_canvas, width))
         self.mask = nn.Parameter(torch.empty(width))
         self.blocks = nn.ModuleList(Block(config.layers) for _ in range(config.n_layers))
@@ -64,7 +66,7 @@ class DenoisingHead(nn.Module):
         both_ways = torch.zeros(1, m, dtype=torch.bool, device=features.device)
         mask = branch_mask(anchors.unsqueeze(0), both_ways, n_context, n)
         place = Place(own_cos, own_sin, mask, anchors.unsqueeze(0), n)
-        x = torch.where(is_mask.unsqueeze(-1), self.mask, embedded) + self.places[:n]
+        x = torch.where(is_mask.unsqueeze(-1), self.mask, self.token(self.token_norm(embedded))) + self.places[:n]
         x = (x + self.anchor(known)[anchors].unsqueeze(1)).view(1, m * n, width)
         context = self.fuse(known).unsqueeze(0)
         for block in self.blocks:

@@ -41,6 +41,6 @@ class HeadConfig:
         """The names and shapes of a head's weights, but for its words."""
         width = self.width
         blocks = {key: shape for key, shape in self.layers.weight_shapes().items() if key.startswith("blocks.")}
-        own = {"feature_norm.weight": (width,), "norm.weight": (width,), "mask": (width,), "log_sharpness": ()}
-        squares = dict.fromkeys(("fuse.weight", "anchor.weight"), (width, width))
-        return {**own, **squares, "places": (self.n_canvas, width), **blocks}
+        norms = dict.fromkeys(("feature_norm.weight", "token_norm.weight", "norm.weight", "mask"), (width,))
+        squares = dict.fromkeys(("fuse.weight", "anchor.weight", "token.weight"), (width, width))
+        return {**norms, **squares, "log_sharpness": (), "places": (self.n_canvas, width), **blocks}

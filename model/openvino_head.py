@@ -25,9 +25,9 @@ from .stored import Int8Matrix, as_float, quantised
 def head_graph(head: StoredHead, spoken: Int8Matrix) -> ov.Model:
     """The graph of a head whose words' embeddings are spoken [S, D]. Inputs, all float32:
 
-    features [N, D], the body's newest states, the last one last; canvas [L, D], embeddings or the mask, with their
-    places; mask [N + L], added to the scores of attention. Outputs: of each place the index [L] of the likeliest word,
-    and its log-probability [L].
+    features [N, D], the body's newest states, the last one last; canvas [L, D], embeddings, 0 where a token is masked;
+    added [L, D], places and the mask; mask [N + L], added to the scores of attention. Outputs: of each place the index
+    [L] of the likeliest word, and its log-probability [L].
     """
     return _Builder(head, spoken).build()
 
@@ -44,12 +44,13 @@ class _Builder(Nodes):
     def build(self) -> ov.Model:
         c = self.config
         features = ops.parameter([c.n_window, c.width], np.float32)
-        canvas = ops.parameter([c.n_canvas, c.width], np.float32)
+        canvas, added = (ops.parameter([c.n_canvas, c.width], np.float32) for _ in range(2))
         mask = ops.parameter([c.n_window + c.n_canvas], np.float32)
         known = self.norm(features, "feature_norm.weight")
         context = self.linear(known, "fuse.weight")
         newest = self.rows(known, c.n_window - 1, c.n_window)
-        x: Value = ops.add(canvas, self.linear(newest, "anchor.weight"))
+        own = self.linear(self.norm(canvas, "token_norm.weight"), "token.weight")
+        x: Value = ops.add(ops.add(own, added), self.linear(newest, "anchor.weight"))
         for i in range(c.n_layers):
             x = self._block(f"blocks.{i}.", x, context, mask)
         logits = ops.matmul(self.norm(x, "norm.weight"), self.int8(self._spoken), False, True)
@@ -57,7 +58,7 @@ class _Builder(Nodes):
         log_probs = ops.log_softmax(ops.multiply(logits, sharpness), -1)
         best = ops.topk(log_probs, self.ints(1), -1, "max", "value", "i64")
         outputs = [ops.squeeze(best.output(i), self.ints([-1])) for i in (1, 0)]
-        return ov.Model([*map(ops.result, outputs)], [features, canvas, mask], "head")  # pyright: ignore[reportGeneralTypeIssues]
+        return ov.Model([*map(ops.result, outputs)], [features, canvas, added, mask], "head")  # pyright: ignore[reportGeneralTypeIssues]
 
     def _block(self, name: str, x: Value, context: ov.Node, mask: ov.Node) -> Value:
         """The canvas x after a layer."""
@@ -107,10 +108,11 @@ class OpenVinoHead:
         window = np.zeros((c.n_window, c.width), dtype=np.float32)
         newest = features[-c.n_window :].float().numpy()
         window[c.n_window - len(newest) :] = newest
-        canvas = self._places + self._mask
-        rows = np.array(known)
-        canvas[:n] = self._places[:n] + self._embedding.values[rows] * self._embedding.scales[rows, None]
+        added = self._places + self._mask
+        added[:n] = self._places[:n]
+        canvas, rows = np.zeros_like(added), np.array(known)
+        canvas[:n] = self._embedding.values[rows] * self._embedding.scales[rows, None]
         hidden = np.zeros(c.n_window + c.n_canvas, dtype=np.float32)
         hidden[: c.n_window - len(newest)] = -np.inf
-        best, log_probs = self._request.infer([window, canvas, hidden], share_inputs=True).values()
+        best, log_probs = self._request.infer([window, canvas, added, hidden], share_inputs=True).values()
         return Drafted(tuple(self._words[best[n:]].tolist()), tuple(np.exp(log_probs[n:]).tolist()))

@@ -23,7 +23,8 @@ N_READ_MOST = 200  # tokens at the end of a text after which the body's next tok
 N_AT_LEAST = 8  # tokens before the first of them
 OTHER_TEXT = 0.25  # weight of places behind one where the body would have written something else
 FURTHER = 0.85  # a place's weight, for each place left of it
-ALL_MASKED = 0.35  # of canvases: so each of them begins in use
+ALL_MASKED = 0.5  # of canvases: so each of them begins in use
+LEFT_KNOWN = 0.3  # of canvases: so they go on where the left is settled first; of the others any tokens are masked
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ def canvases(
     tokens, targets = text.tokens[at], text.best[at - 1]
     same = (targets == tokens)[:, 1:-1].cumprod(axis=1).astype(bool)
     is_own = np.concatenate([np.ones((len(anchors), 2), dtype=bool), same], axis=1) & is_there
-    share = np.where(rng.random((len(anchors), 1)) < ALL_MASKED, 1.0, rng.random((len(anchors), 1)))
-    is_mask = (rng.random(tokens.shape) < (1.0 if all_masked else share)) | ~is_there
+    is_mask = _masks(rng, *tokens.shape) | all_masked | ~is_there
     is_mask[:, 0] = False
     is_mask[~is_mask[:, 1:].any(axis=1), 1:] = True
     weights = np.where(is_own, 1.0, OTHER_TEXT) * is_there * is_mask * FURTHER ** np.arange(-1, n_canvas - 1)
@@ -124,3 +124,11 @@ def canvases(
         torch.from_numpy(anchors - start),
         torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(is_own),
     )  # fmt: skip
+
+
+def _masks(rng: Generator, n: int, n_canvas: int) -> NDArray[np.bool_]:
+    """Which tokens [n, n_canvas] of n canvases are masks."""
+    kinds, shares = rng.random((n, 1)), rng.random((n, 1))
+    of_any = rng.random((n, n_canvas)) < shares
+    right = np.arange(n_canvas) > rng.integers(n_canvas - 1, size=(n, 1))
+    return (kinds < ALL_MASKED) | np.where(kinds < ALL_MASKED + LEFT_KNOWN, right, of_any)
