@@ -3,7 +3,6 @@
 Owns where Emacs is found, its init file, how keys are spelt, and which server runs. It does not know what is tested.
 """
 
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from json_lines import whole_lines
 from terminal_screen import TerminalScreen
 
 CLIENT = Path(__file__).parents[2] / "editors" / "emacs"
@@ -161,5 +161,4 @@ class EmacsProject:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the scripted engine recorded under a name."""
-        lines = self.record.read_text().splitlines() if self.record.exists() else []
-        return [record for record in map(json.loads, lines) if record["event"] == name]
+        return [record for record in whole_lines(self.record) if record["event"] == name]

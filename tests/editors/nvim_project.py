@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from json_lines import whole_lines
 from nvim_screen import NvimScreen, scripted_server
 
 ITEM_SERVER = Path(__file__).with_name("item_server.py")
@@ -70,13 +71,11 @@ class NvimProject:
 
     def sent(self, method: str) -> list[dict[str, Any]]:
         """The parameters of every message of this method that the item server has got."""
-        lines = self.messages.read_text().splitlines() if self.messages.exists() else []
-        return [message["params"] for message in map(json.loads, lines) if message.get("method") == method]
+        return [message["params"] for message in whole_lines(self.messages) if message.get("method") == method]
 
     def engine_events(self, name: str) -> list[dict[str, Any]]:
         """What the engine was asked, or has answered or cancelled: "asked", "answered", "cancelled", "warmed"."""
-        lines = self.record.read_text().splitlines() if self.record.exists() else []
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        return [event for event in whole_lines(self.record) if event["event"] == name]
 
     def errors(self) -> list[str]:
         """The error messages that any Neovim that still runs has shown."""
