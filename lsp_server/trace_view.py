@@ -11,7 +11,8 @@ from rich.text import Text
 from ..fim.printable import printable
 
 MASKED, END, LINE_END = "░", "∎", "⏎"
-_NEW, _KEPT, _DIM = "bold black on green", "", "dim"
+_DIM = "dim"
+_STYLES = {"new": "bold black on green", "kept": "", "refused": "red strike"}
 
 
 def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> Text:
@@ -21,7 +22,10 @@ def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> T
 
 def legend() -> Text:
     """What the signs mean."""
-    return Text.assemble((f"{MASKED} blank  ", _DIM), (" chosen now ", _NEW), (f"  kept   {END} end of text", _DIM))
+    return Text.assemble(
+        (f"{MASKED} blank  ", _DIM), (" chosen now ", _STYLES["new"]), "  ",
+        ("guessed and refused", _STYLES["refused"]), (f"  kept   {END} end of text", _DIM),
+    )  # fmt: skip
 
 
 def first_line(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -49,7 +53,7 @@ def draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
         if cell["state"] == "masked":
             line.append(MASKED, style=_DIM)
         else:
-            line.append(visible(cell["text"]) or END, style=_NEW if cell["state"] == "new" else _KEPT)
+            line.append(visible(cell["text"]) or END, style=_STYLES[cell["state"]])
     line.append(visible(after), style=_DIM)
     return line
 

@@ -80,7 +80,8 @@ class Continuation:
         n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guessed)
         for i in range(n_right + 1):
             self._seen([*so_far, *guessed[:i]], log_probs[i], True)
-        return self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
+        found = self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
+        return found._replace(refused=guessed[n_right:] if n_forwards else ())
 
     def add_known(self, row: Row, n_most: int, tokens: CanvasTokens) -> None:
         """Put behind row what the last forward says, at most n_most tokens and none that ends the text."""

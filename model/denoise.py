@@ -23,17 +23,19 @@ from .row import Row
 
 class Prediction(NamedTuple):
     """The likeliest token, how sure it is, and the log-probability that the text stops there if not before, at every
-    position, all [B, L]; and the forwards that it took."""
+    position, all [B, L]; the forwards that it took; and tokens that were guessed behind what it says, and are wrong."""
 
     tokens: Tensor
     scores: Scores
     stop_log_probs: Tensor
     n_forwards: int
+    refused: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began.
+    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and what was
+    guessed behind these and refused.
 
     index counts forwards: that of the first step is 1 where a step takes one.
     """
@@ -42,6 +44,7 @@ class Step:
     elapsed_ms: float
     canvas: Tensor
     committed: Tensor
+    refused: Sequence[int] = ()
 
 
 def ignore(step: Step) -> None:
@@ -105,7 +108,7 @@ def denoise(
         if budget.expired() or budget.spent(steps):
             return Denoised(canvas, log_probs, stops, steps, "budget")
         step_start_s = time.monotonic()
-        predicted, scores, stops_now, n_forwards = yield from predict(states, canvas, tokens)
+        predicted, scores, stops_now, n_forwards, refused = yield from predict(states, canvas, tokens)
         step_s = time.monotonic() - step_start_s
         steps += n_forwards
         is_last = budget.spent(steps) or would_be_late(budget, step_s)
@@ -115,7 +118,7 @@ def denoise(
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = settle(canvas, log_probs, stops, tokens, rows)
         canvas, log_probs, stops = changed(canvas, log_probs, stops)
-        on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed))
+        on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
         if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
             return Denoised(canvas, log_probs, stops, steps, "budget")
     return Denoised(canvas, log_probs, stops, steps, "filled")

@@ -31,11 +31,13 @@ class Tracer:
         def record(step: Step) -> None:
             tokens = [*before]
             states: list[CellState] = ["kept"] * len(before)
+            refused = iter(step.refused)
             for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
                 if token == self.tokens.end:
                     break
-                tokens.append(token)
-                states.append("masked" if token == self.tokens.mask else "new" if is_new else "kept")
+                guess = next(refused, None) if token == self.tokens.mask else None
+                tokens.append(token if guess is None else guess)
+                states.append("refused" if guess is not None else self._state(token, is_new=is_new))
             cells = self._cells(tokens, states)
             self.frames.append(
                 TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=cells)
@@ -49,6 +51,9 @@ class Tracer:
         cells = self._cells(tokens, states)
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
+
+    def _state(self, token: int, *, is_new: bool) -> CellState:
+        return "masked" if token == self.tokens.mask else "new" if is_new else "kept"
 
     def _cells(self, tokens: Sequence[int], states: Sequence[CellState]) -> tuple[TraceCell, ...]:
         """A cell for each token that shows text or is masked; a character of several tokens is in the last one's."""

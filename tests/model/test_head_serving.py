@@ -188,6 +188,25 @@ def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guess
     assert (found.steps, len(knowing.counts)) == (n_forwards, n_forwards)
 
 
+def test_a_trace_shows_what_the_body_refused(folder):
+    put_head(folder)
+    infiller = DenoisingInfiller(load(folder))
+    tokenizer = infiller.tokenizer
+    assert isinstance(tokenizer, BodyTokenizer)
+    knowing = Wanting(infiller.run, tokenizer, b"x = add(a, b) + i\ny", tokenizer.marks.end)
+    (wrong,) = tokenizer.encode(" return")
+    knowing.drafted = lambda tokens: (*tokens[:2], wrong, wrong)
+    infiller.run = knowing
+    found = infiller.complete(asked("x =", trace=True), lambda: False)
+    assert found.text == " add(a, b) + i"
+    texts = [
+        {state: "".join(c.text for c in frame.cells if c.state == state) for state in ("new", "refused")}
+        for frame in found.trace
+    ]
+    assert any(each["refused"] == " return return" and each["new"] for each in texts)
+    assert not any(cell.state == "refused" for cell in found.trace[-1].cells)
+
+
 def test_a_guess_from_the_file_goes_before_that_of_the_head(folder):
     put_head(folder)
     infiller = DenoisingInfiller(load(folder))
