@@ -53,6 +53,17 @@ class DenoisingHead(nn.Module):
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.ffn.down.weight)
 
+    @torch.no_grad()
+    def start_as(self, norm: Tensor) -> None:
+        """Say at first, at every place, what the body says of its next token: its states pass through unchanged.
+
+        norm [D] is the weight of the body's last norm, which its states have been through.
+        """
+        size = norm.abs()
+        self.anchor.weight.copy_(torch.eye(self.config.width))
+        self.feature_norm.weight.copy_(norm.sign() * size.mean() / size.clamp_min(float(size.median()) / 10))
+        self.norm.weight.copy_(norm)
+
     def forward(self, features: Tensor, embedded: Tensor, is_mask: Tensor, anchors: Tensor) -> Tensor:
         """Hidden states [M, L, D] of canvases whose tokens are embedded [M, L, D], or masks where is_mask [M, L].
 

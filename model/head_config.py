@@ -18,8 +18,8 @@ class HeadConfig:
     head_size: int
     ffn_width: int
     n_words: int
-    n_canvas: int = 8
-    n_window: int = 192
+    n_canvas: int = 6
+    n_window: int = 64
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
 

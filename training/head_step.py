@@ -45,10 +45,10 @@ def add_arguments(head: argparse.ArgumentParser) -> None:
     head.add_argument("--exam-texts", type=int, default=100, help="held-out texts (100)")
     head.add_argument("--minutes", type=float, required=True, help="of training, all calls together, without reading")
     head.add_argument("--resume", action="store_true", help="go on from the state in --out")
-    head.add_argument("--layers", type=int, default=2, help="of the head (2)")
-    head.add_argument("--ffn-width", type=int, default=2_432, help="of the head's layers (2432)")
+    head.add_argument("--layers", type=int, default=1, help="of the head (1)")
+    head.add_argument("--ffn-width", type=int, default=4_096, help="of the head's layers (4096)")
     head.add_argument("--words", type=int, default=16_384, help="tokens that the head can say (16384)")
-    head.add_argument("--canvas", type=int, default=8, help="tokens of a canvas (8)")
+    head.add_argument("--canvas", type=int, default=6, help="tokens of a canvas (6)")
     head.add_argument("--window", type=int, default=64, help="tokens of the context that the head sees (64)")
     head.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of a CPU")
     head.add_argument("--seed", type=int, default=1, help="of weights, texts and canvases (1)")
@@ -136,7 +136,9 @@ def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "tup
         n_window=arguments.window,
     )  # fmt: skip
     plan = HeadPlan(minutes=arguments.minutes, seed=arguments.seed)
-    return HeadTrainer(DenoisingHead(config, words), embedding, texts, plan, monotonic), stored.sha256
+    head = DenoisingHead(config, words)
+    head.start_as(torch.from_numpy(as_float(stored.weights["norm.weight"])))
+    return HeadTrainer(head, embedding, texts, plan, monotonic), stored.sha256
 
 
 def _train(

@@ -24,21 +24,21 @@ SURE = (0.3, 0.5, 0.7)  # a guess ends before the first place that is less sure
 
 @dataclass(frozen=True, kw_only=True)
 class HeadPlan:
-    """How long and how fast a head is trained. n_texts of a step, n_anchors canvases of each; matrices of the layers
-    are updated by Muon, the rest by AdamW. decay_share: of the minutes, at the end, in which the rates fall to 0."""
+    """How long and how fast a head is trained, by AdamW. n_texts of a step, n_anchors canvases of each. decay_share: of
+    the minutes, at the end, in which the rate falls to 0. decay: of matrices, a share of the rate a step."""
 
     minutes: float
-    matrix_rate: float = 0.01
-    vector_rate: float = 6e-4
+    rate: float = 1e-3
     n_warmup: int = 20
     decay_share: float = 0.4
-    n_texts: int = 4
+    decay: float = 0.01
+    n_texts: int = 8
     n_anchors: int = 24
     gradient_norm: float = 1.0
     seed: int = 1
 
     def factor(self, step: int, share_done: float) -> float:
-        """The rates of a step, as a share of the highest."""
+        """The rate of a step, as a share of the highest."""
         return min(1.0, (step + 1) / self.n_warmup) * min(1.0, max(0.0, (1 - share_done) / self.decay_share))
 
 
@@ -54,7 +54,7 @@ class HeadExam:
 
 
 class HeadTrainer:
-    """The head and its optimizers. embedding [V, D] is the body's."""
+    """The head and its optimizer. embedding [V, D] is the body's."""
 
     def __init__(
         self,
@@ -67,13 +67,14 @@ class HeadTrainer:
         self.head, self.plan, self._texts, self._clock = head, plan, texts, clock
         self._embedding = embedding
         self._speak()
-        matrices = [weight for block in head.blocks for weight in block.parameters() if weight.ndim == 2]
-        chosen = set(map(id, matrices))
-        others = [weight for weight in head.parameters() if id(weight) not in chosen]
-        self._optimizers = (
-            torch.optim.Muon(matrices, lr=plan.matrix_rate, momentum=0.95, weight_decay=0.01),
-            torch.optim.AdamW(others, lr=plan.vector_rate, betas=(0.9, 0.95), weight_decay=0.0),
-        )
+        groups = [
+            {
+                "params": [weight for weight in head.parameters() if (weight.ndim == 2) == is_matrix],
+                "weight_decay": decay,
+            }
+            for is_matrix, decay in ((True, plan.decay), (False, 0.0))
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.95))
         self.step, self.seconds, self.n_places = 0, 0.0, 0
 
     def _speak(self) -> None:
@@ -96,10 +97,9 @@ class HeadTrainer:
     def _step(self) -> float:
         start_s = self._clock()
         rng = np.random.default_rng((self.plan.seed, self.step))
-        factor, total, losses = self.plan.factor(self.step, self.share_done), 0.0, []
-        for optimizer, rate in zip(self._optimizers, (self.plan.matrix_rate, self.plan.vector_rate), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+        rate, losses = self.plan.rate * self.plan.factor(self.step, self.share_done), []
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
         for _ in range(self.plan.n_texts):
             found = canvases(
                 rng, self._texts[int(rng.integers(len(self._texts)))], self.plan.n_anchors, self.head.config
@@ -108,13 +108,11 @@ class HeadTrainer:
                 (loss / self.plan.n_texts).backward()
                 losses.append(float(loss.detach()))
         nn.utils.clip_grad_norm_(self.head.parameters(), self.plan.gradient_norm)
-        for optimizer in self._optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        total = sum(losses) / max(1, len(losses))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.seconds += self._clock() - start_s
-        return total
+        return sum(losses) / max(1, len(losses))
 
     def _hidden(self, of: HeadCanvases) -> Tensor:
         embedded = self._embedding[of.tokens].float()
@@ -163,7 +161,7 @@ class HeadTrainer:
             folder,
             {
                 "head": self.head.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+                "optimizer": self._optimizer.state_dict(),
                 "step": self.step, "seconds": self.seconds, "n_places": self.n_places,
             },
         )  # fmt: skip
@@ -182,6 +180,5 @@ class HeadTrainer:
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
         self._speak()  # other texts have other words, and a run keeps those that it began with
-        for optimizer, stored in zip(self._optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(stored)
+        self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.n_places = int(state["step"]), float(state["seconds"]), int(state["n_places"])
