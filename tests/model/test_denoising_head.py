@@ -6,6 +6,7 @@ import pytest
 import torch
 from quicksilver.model.denoising_head import DenoisingHead
 from quicksilver.model.head_config import HeadConfig
+from tiny_body import tiny_body
 
 CONFIG = HeadConfig(
     width=24, n_layers=2, n_heads=4, n_kv_heads=2, head_size=6, ffn_width=32, n_words=10, n_canvas=5, n_window=16
@@ -72,3 +73,19 @@ def test_a_shape_that_cannot_be_is_refused(change):
 def test_another_number_of_words_is_refused():
     with pytest.raises(ValueError, match="10 words needs as many, not 9"):
         DenoisingHead(CONFIG, torch.arange(9))
+
+
+@torch.no_grad()
+def test_a_head_begins_as_the_bodys_own_next_token():
+    """Its states have been through its last norm, whose weight is among a head's."""
+    body = tiny_body(seed=4)
+    hidden, _ = body.context(torch.arange(9).unsqueeze(0))
+    config = replace(CONFIG, width=48, head_size=12, n_words=body.config.vocab_size)
+    made = DenoisingHead(config, torch.arange(config.n_words))
+    made.start_as(body.norm.weight)
+    is_mask = torch.tensor([[False, True, True, True, True]] * 3)
+    anchors = torch.tensor([2, 5, 8])
+    found = made(hidden[0], torch.randn(3, 5, 48), is_mask, anchors)
+    wanted = body.vocabulary_logits(hidden[0, anchors]).argmax(dim=-1)
+    said = made.logits(found, body.embedding.weight).argmax(dim=-1)
+    assert torch.equal(said[:, 1:], wanted.unsqueeze(1).expand(3, 4))
