@@ -1,6 +1,7 @@
 """Has a body read texts and keeps what a denoising head learns from: a file of a hundred texts at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from ..model.asks import Context, Extend, Extended
 from ..model.denoiser import ContextStates
 from ..model.drafting import KeptStates
-from ..model.forwards import ModelRunner
 from ..model.infiller import DenoisingInfiller
 from ..model.openvino_runner import OpenVinoRunner
 from ..model.pages import joined
@@ -19,6 +19,21 @@ from .lora_examples import LoraStream
 
 N_TEXTS = 100  # of a file
 N_ASKED = 64  # tokens whose distributions are in memory together
+N_TOGETHER = 25  # texts of one pass of the plain model
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Tokens [T] to be read, and the place of the mark behind which the body's next tokens are wanted."""
+
+    tokens: NDArray[np.int64]
+    middle: int
+
+    @property
+    def first(self) -> int:
+        """The first token after which the body's next one is asked: at most the last N_READ_MOST."""
+        n = len(self.tokens)
+        return min(max(self.middle, N_AT_LEAST, n - N_READ_MOST), n - 1)
 
 
 class BodyReader:
@@ -29,15 +44,16 @@ class BodyReader:
         kept = KeptStates(infiller.config, torch.float32)
         if isinstance(infiller.run, OpenVinoRunner):
             infiller.run.copy_head = kept
-        else:
-            assert isinstance(infiller.run, ModelRunner)
-            infiller.run.model.copy_head = kept
+
+    def read(self, texts: Sequence[Reading]) -> list[BodyText]:
+        """The texts as the body reads them."""
+        if isinstance(self._infiller.run, OpenVinoRunner):
+            return [self._alone(text) for text in texts]
+        return [each for at in range(0, len(texts), N_TOGETHER) for each in self._together(texts[at : at + N_TOGETHER])]
 
     @torch.inference_mode()
-    def read(self, tokens: NDArray[np.int64], middle: int) -> BodyText:
-        """A text as the body reads it. middle is the place of the mark behind which the body's next tokens are wanted;
-        at most of the last N_READ_MOST tokens."""
-        first = min(max(middle, N_AT_LEAST, len(tokens) - N_READ_MOST), len(tokens) - 1)
+    def _alone(self, text: Reading) -> BodyText:
+        tokens, first = text.tokens, text.first
         (states,) = self._infiller.run([Context(torch.from_numpy(tokens[None, :first]), None)])
         assert isinstance(states, ContextStates)
         hidden, best = [states.copy_keys[0]], []
@@ -48,6 +64,20 @@ class BodyReader:
             hidden.append(reply.states.copy_keys[0])
             states = joined(states, reply.states)
         return BodyText.of(tokens, np.concatenate(best), torch.cat(hidden), first)
+
+    @torch.inference_mode()
+    def _together(self, texts: Sequence[Reading]) -> list[BodyText]:
+        """Several texts in one pass of the plain model; what fills up the shorter ones stands behind them."""
+        model, lengths = self._infiller.model, [len(text.tokens) for text in texts]
+        tokens = torch.zeros(len(texts), max(lengths), dtype=torch.long)
+        for row, text in zip(tokens, texts, strict=True):
+            row[: len(text.tokens)] = torch.from_numpy(text.tokens)
+        hidden, _ = model.context(tokens.to(model.embedding.weight.device))
+        found = []
+        for row, text, n in zip(hidden, texts, lengths, strict=True):
+            best = model.vocabulary_logits(row[text.first : n]).argmax(dim=-1)
+            found.append(BodyText.of(text.tokens, best.cpu().numpy(), row[:n].cpu(), text.first))
+        return found
 
 
 def collect(
@@ -73,8 +103,7 @@ def collect(
             for _ in range(N_TEXTS):
                 example = stream.example(rng)
                 context = example.tokens[: example.n_context]
-                at = len(context) - 1 - int((context[::-1] == middle).argmax())
-                texts.append(reader.read(example.tokens, at))
-            save_texts(path, texts)
+                texts.append(Reading(example.tokens, len(context) - 1 - int((context[::-1] == middle).argmax())))
+            save_texts(path, reader.read(texts))
         paths.append(path)
     return paths
