@@ -50,6 +50,9 @@ def add_arguments(head: argparse.ArgumentParser) -> None:
     head.add_argument("--words", type=int, default=16_384, help="tokens that the head can say (16384)")
     head.add_argument("--canvas", type=int, default=6, help="tokens of a canvas (6)")
     head.add_argument("--window", type=int, default=64, help="tokens of the context that the head sees (64)")
+    head.add_argument("--batch", type=int, default=8, help="texts of a step (8)")
+    head.add_argument("--anchors", type=int, default=24, help="canvases of each text of a step (24)")
+    head.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="that reads and trains (cpu)")
     head.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of a CPU")
     head.add_argument("--seed", type=int, default=1, help="of weights, texts and canvases (1)")
     head.add_argument("--save-minutes", type=float, default=5, help="between two states (5)")
@@ -60,11 +63,12 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("minutes", "save_minutes"):
         if not 0 < getattr(arguments, name) <= MAX_MINUTES:
             raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_MINUTES:,}")
-    least = {"texts": 1, "exam_texts": 1, "layers": 1, "ffn_width": 1, "words": 1, "canvas": 3, "window": 1}
-    least |= {"threads": 1, "seed": 0}
+    least = {"texts": 1, "exam_texts": 1, "layers": 1, "ffn_width": 1, "words": 1, "canvas": 3, "window": 1, "batch": 1}
+    least |= {"threads": 1, "seed": 0, "anchors": 1}
     for name, lowest in least.items():
         if not lowest <= getattr(arguments, name) <= MAX_COUNT:
             raise InputError(f"--{name.replace('_', '-')} must be from {lowest} to {MAX_COUNT:,}")
+    _check_device(arguments.device)
     with alone_in(arguments.out, True), interruptible() as interrupted:
         train, exam = _texts(arguments, interrupted)
         if interrupted.is_set():
@@ -76,8 +80,17 @@ def run(arguments: argparse.Namespace) -> None:
         _train(arguments, trainer, exam, interrupted, body)
 
 
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("this machine has no GPU that PyTorch can use: leave --device out")
+
+
 def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tuple[list[BodyText], list[BodyText]]":
     """What the body read of training and of held-out documents; read now what is not there yet."""
+    import torch
+
     from ..model.body_tokenizer import BodyTokenizer
     from ..model.infiller import load_infiller
     from .head_states import N_TEXTS, collect
@@ -92,7 +105,8 @@ def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tu
     for name, (split, n) in wanted.items():
         paths = [arguments.out / f"{name}-{arguments.seed}-{i:05}.npz" for i in range(-(-n // N_TEXTS))]
         if not all(path.exists() for path in paths):
-            infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads)
+            device = torch.device(arguments.device)
+            infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads, device=device)
             if not isinstance(infiller.tokenizer, BodyTokenizer):
                 raise InputError(f"{arguments.body} is a model that was trained here: a head needs a published body")
             config = LoraExampleConfig(
@@ -135,10 +149,13 @@ def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "tup
         head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=n_words, n_canvas=arguments.canvas,
         n_window=arguments.window,
     )  # fmt: skip
-    plan = HeadPlan(minutes=arguments.minutes, seed=arguments.seed)
+    plan = HeadPlan(
+        minutes=arguments.minutes, seed=arguments.seed, n_texts=arguments.batch, n_anchors=arguments.anchors
+    )
     head = DenoisingHead(config, words)
     head.start_as(torch.from_numpy(as_float(stored.weights["norm.weight"])))
-    return HeadTrainer(head, embedding, texts, plan, monotonic), stored.sha256
+    device = torch.device(arguments.device)
+    return HeadTrainer(head.to(device), embedding.to(device), texts, plan, monotonic), stored.sha256
 
 
 def _train(

@@ -5,7 +5,7 @@ in int8, so that many epochs need no body.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -95,6 +95,10 @@ class HeadCanvases:
     targets: Tensor
     weights: Tensor
     is_own: Tensor
+
+    def to(self, device: torch.device) -> "HeadCanvases":
+        """The same on a device."""
+        return HeadCanvases(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
 
 def canvases(

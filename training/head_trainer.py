@@ -54,7 +54,7 @@ class HeadExam:
 
 
 class HeadTrainer:
-    """The head and its optimizer. embedding [V, D] is the body's."""
+    """The head and its optimizer. embedding [V, D] is the body's; both are on one device."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class HeadTrainer:
         """Know the embeddings of the head's words [S, D], and each token's place among them [V], or -1."""
         words = self.head.words
         self._spoken = self._embedding[words].to(torch.bfloat16)
-        self._place = torch.full((len(self._embedding),), -1)
-        self._place[words] = torch.arange(len(words))
+        self._place = torch.full((len(self._embedding),), -1, device=words.device)
+        self._place[words] = torch.arange(len(words), device=words.device)
 
     @property
     def share_done(self) -> float:
@@ -104,15 +104,16 @@ class HeadTrainer:
             found = canvases(
                 rng, self._texts[int(rng.integers(len(self._texts)))], self.plan.n_anchors, self.head.config
             )
-            if found is not None and (loss := self._loss(found)) is not None:
+            if found is not None and (loss := self._loss(found.to(self._embedding.device))) is not None:
                 (loss / self.plan.n_texts).backward()
-                losses.append(float(loss.detach()))
+                losses.append(loss.detach())
         nn.utils.clip_grad_norm_(self.head.parameters(), self.plan.gradient_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        mean = float(torch.stack(losses).mean()) if losses else 0.0  # waits for a GPU
         self.step += 1
         self.seconds += self._clock() - start_s
-        return sum(losses) / max(1, len(losses))
+        return mean
 
     def _hidden(self, of: HeadCanvases) -> Tensor:
         embedded = self._embedding[of.tokens].float()
@@ -132,13 +133,14 @@ class HeadTrainer:
 
     @torch.no_grad()
     def examine(self, texts: Sequence[BodyText]) -> HeadExam:
-        """What the head is worth on texts."""
+        """What the head is worth on texts. No step has the seed of their canvases."""
         rng = np.random.default_rng((EXAMINATION, 0))
         rights, owns, sures = [], [], []
         for text in texts:
             found = canvases(rng, text, self.plan.n_anchors, self.head.config, all_masked=True)
             if found is None:
                 continue
+            found = found.to(self._embedding.device)
             best = self.head.logits(self._hidden(found), self._spoken).softmax(dim=-1).max(dim=-1)
             rights.append((self.head.words[best.indices] == found.targets)[:, 1:])
             owns.append(found.is_own[:, 1:])

@@ -225,3 +225,19 @@ def test_a_missing_body_and_missing_data_are_one_line(folder):
     (folder / "body" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="no checkpoint"):
         train(folder)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_line(folder):
+    with pytest.raises(InputError, match="no GPU that PyTorch can use"):
+        train(folder, "--device", "cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_reads_and_trains(folder):
+    train(folder, "--device", "cuda")
+    assert all(0 < float(row["nats"]) < 50 for row in rows(folder / "out" / "loss.csv"))
+    assert load_texts([folder / "out" / "texts-1-00000.npz"])
+    train(folder, "--device", "cuda", "--resume", seconds=5)
+    assert len(rows(folder / "out" / "loss.csv")) == 5
