@@ -21,7 +21,7 @@ class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
     lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the
-    result. head: its denoising head, as `quicksilver train head` wrote it.
+    result. extras: files that make it faster, its denoising head and its n-grams, as `quicksilver train` wrote them.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Fetchable:
     n_installed_bytes: int
     lora: Path | None = None
     rankers: Path | None = None
-    head: Path | None = None
+    extras: tuple[Path, ...] = ()
 
 
 _PART_BYTES = 89_128_960

@@ -15,7 +15,6 @@ from ..fim.user_folders import models_folder
 from ..model.folder_files import is_there, open_file, read_json, sha256_of
 from ..model.gguf_cache import is_whole
 from ..model.gguf_import import FULL_DISK, import_gguf
-from ..model.head_file import HEAD
 from ..model.stored import CONFIG, read_config, write_config
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
@@ -59,11 +58,11 @@ def _is_weight(value: object) -> bool:
 
 
 def renew(model: Fetchable, say: Say) -> None:
-    """Give a model that is installed the rankers and the denoising head of this version.
+    """Give a model that is installed the rankers of this version, and the files that make it faster.
 
     Where that fails it keeps its own; say hears why.
     """
-    for what, give in (("rankers", _give_rankers), ("denoising head", _give_head)):
+    for what, give in (("rankers", _give_rankers), ("extra files", _give_extras)):
         try:
             with FileLock(models_folder() / f".{model.name}.lock"):
                 give(model, models_folder() / model.name)
@@ -78,16 +77,15 @@ def _give_rankers(model: Fetchable, folder: Path) -> None:
         write_config(folder, config | rankers)
 
 
-def _give_head(model: Fetchable, folder: Path) -> None:
-    """The head as a file of the model's folder; one that is there already and the same is left alone."""
-    if model.head is None:
-        return
-    file = folder / HEAD
-    if is_there(file) and sha256_of(file) == sha256_of(model.head):
-        return
-    part = file.with_name(file.name + ".part")
-    shutil.copyfile(model.head, part)
-    part.replace(file)
+def _give_extras(model: Fetchable, folder: Path) -> None:
+    """Put the files into the model's folder; one that is there already and the same is left alone."""
+    for extra in model.extras:
+        file = folder / extra.name
+        if is_there(file) and sha256_of(file) == sha256_of(extra):
+            continue
+        part = file.with_name(file.name + ".part")
+        shutil.copyfile(extra, part)
+        part.replace(file)
 
 
 def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:
@@ -111,7 +109,7 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
                 rankers=read_rankers(model),
                 tell=lambda share: say(f"converting {model.name}: {100 * share:.0f} %"),
             )
-            renew(model, say)  # the head
+            renew(model, say)  # the extras
             if downloads.exists():
                 shutil.rmtree(downloads)
     except Timeout:

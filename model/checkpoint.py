@@ -20,6 +20,7 @@ from .denoiser import Denoiser
 from .folder_files import excerpt, is_there, sha256_of
 from .head_file import HEAD, StoredHead, read_head
 from .languages import PYTHON, languages_of
+from .ngrams import NGRAMS, Ngrams, read_ngrams
 from .prefixes import PrefixRanker
 from .ranker import Ranker
 from .stored import (
@@ -48,7 +49,8 @@ T = TypeVar("T")
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
     were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, the languages that
-    it completes by itself, the mapped file in which its weights lie, and its denoising head, if it has one."""
+    it completes by itself, the mapped file in which its weights lie, and, of a body, its denoising head and its tables
+    of n-grams, if it has them."""
 
     name: str
     config: DenoiserConfig
@@ -61,6 +63,7 @@ class Checkpoint:
     languages: tuple[str, ...] = PYTHON
     mapped: mmap.mmap | None = None
     head: StoredHead | None = None
+    ngrams: Ngrams | None = None
 
     @cached_property
     def model(self) -> Denoiser:
@@ -151,17 +154,22 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
         languages=languages_of(stored.config),
         mapped=stored.mapped,
-        head=_head(stored),
+        head=_if_there(stored, HEAD, lambda path: read_head(path, stored.shape, stored.sha256)),
+        ngrams=_if_there(
+            stored,
+            NGRAMS,
+            lambda path: read_ngrams(path, stored.shape.vocab_size, str(stored.config["sha256"][TOKENIZER])),
+        ),
     )
 
 
-def _head(stored: StoredCheckpoint) -> StoredHead | None:
-    """The denoising head in a body's folder. One that is of no use is left alone: the body needs none."""
-    path = stored.folder / HEAD
+def _if_there(stored: StoredCheckpoint, name: str, read: Callable[[Path], T]) -> T | None:
+    """What a file in a body's folder holds that makes it faster. One that is of no use is left alone."""
+    path = stored.folder / name
     if stored.shape.canvases or not is_there(path):
         return None
     try:
-        return read_head(path, stored.shape, stored.sha256)
+        return read(path)
     except CheckpointError as error:
         logger.warning("%s", error)
         return None

@@ -26,6 +26,7 @@ from .draft_paths import DraftPaths
 from .effort import Effort
 from .healing import healing_of
 from .line_start import NONE, Indentation, indentation, with_prefix
+from .ngrams import Ngrams
 from .prefixes import CursorFacts, PrefixRanker, with_prefixes
 from .ranker import Judged, Ranker, judge, probability_of
 from .recent import Recent
@@ -58,6 +59,7 @@ class Filling:
     n_draft_tokens: int = N_DRAFT_TOKENS
     recent: Recent = field(default_factory=Recent)
     n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
+    ngrams: Ngrams | None = None
     n_cached: int = 0
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Filling:
         self.writing = Writing(
             config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
             healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
-            recent=self.recent, n_drafted=self.n_drafted,
+            recent=self.recent, n_drafted=self.n_drafted, ngrams=self.ngrams,
         )  # fmt: skip
 
     def answer(self) -> Work[Answer]:

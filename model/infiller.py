@@ -232,6 +232,7 @@ class DenoisingInfiller:
             self.n_draft_tokens,
             self.recent,
             0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
+            self.checkpoint.ngrams,
         )
 
 

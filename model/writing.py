@@ -6,6 +6,7 @@ A body that was taught no canvases goes on token by token. Knows tensors and tok
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from .denoiser import ContextStates
 from .draft_paths import DraftPaths
 from .effort import Effort
 from .healing import Healing
+from .ngrams import LENGTHS, Ngrams
 from .policies import threshold
 from .ranker import Judged, probability_of
 from .recent import N_SAME, Recent, followers
@@ -34,6 +36,7 @@ CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
+N_COUNTED = 5  # tokens that are guessed by n-grams
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
@@ -52,6 +55,7 @@ class Writing:
     fills_whole: bool = False  # whether what runs the model answers `Fill`
     recent: Recent = field(default_factory=Recent)
     n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
+    ngrams: Ngrams | None = None
 
     @property
     def is_verified(self) -> bool:
@@ -89,7 +93,8 @@ class Writing:
 
     def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[Row]:
         """What a body itself goes on with after a context and its states. What it wrote lately, drafts, and what
-        followed the same tokens in the context are guessed; where there is nothing of it, by the denoising head.
+        followed the same tokens in the context are guessed; else what follows them in general, or what the denoising
+        head says.
 
         A load does not shorten it as it does canvases: it would end inside a word.
         """
@@ -101,8 +106,9 @@ class Writing:
         def guess(so_far: Sequence[int]) -> Sequence[int]:
             n = len(so_far)
             opening = likely[n:] if likely[:n] == so_far else ()
-            last = [*context[-N_SAME:], *so_far][-N_SAME:]
-            return recent(so_far) or paths.guess(so_far) or opening or followers(last, context)
+            last = [*context[-LENGTHS[0] :], *so_far][-LENGTHS[0] :]
+            known = recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], context)
+            return known or self._counted(last)
 
         n_most = self.n_open + len(self.healing.data)
         continuation = Continuation(states, n_most, guess, paths.see, self.n_drafted)
@@ -126,6 +132,11 @@ class Writing:
         if self.request.hole.multiline and row.finish_reason in ("budget", "length"):
             row.keep(self._n_whole(row))
         return row
+
+    def _counted(self, last: Sequence[int]) -> list[int]:
+        """What mostly follows the last tokens, in general; nothing that ends the text."""
+        found = self.ngrams.guess(last, N_COUNTED) if self.ngrams else []
+        return [*takewhile(lambda token: not bool(self.tokens.stops[token]), found)]
 
     def _n_whole(self, row: Row) -> int:
         """The number of the row's tokens up to its last line break behind text; all of them without one."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..fim.command_line import Parser
 from ..fim.errors import InputError
-from . import code_corpus, corpus, corpus_steps, head_step, heldout, lora_step, run_step
+from . import code_corpus, corpus, corpus_steps, head_step, heldout, lora_step, ngram_step, run_step
 from .progress import counted, progress
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     code.add_argument("--packages", type=Path, default=code_corpus.PACKAGES, help="pinned packages of npm and Debian")
     code.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
     head_step.add_arguments(steps.add_parser("head", help="train a denoising head for a published body"))
+    ngram_step.add_arguments(steps.add_parser("ngrams", help="count what follows runs of tokens, for a body's guesses"))
     lora_step.add_arguments(steps.add_parser("lora", help="teach a published body our layout, with a LoRA"))
     for step in (made, held_out, tokenizer, shards, run, curves, ranker, card, average):
         step.add_argument("--folder", type=Path, default=Path("runs"), help="where corpus and runs live")
@@ -101,6 +102,7 @@ def main(argv: list[str]) -> int:
         "average": make_average,
         "heldout": heldout.make_heldout,
         "head": head_step.run,
+        "ngrams": ngram_step.run,
         "lora": lora_step.run,
         "code": code_corpus.make_code,
     }

@@ -255,17 +255,17 @@ def test_the_rankers_of_this_version_come_with_a_model_and_later_too(catalogue, 
     assert len(catalogue.asked) == len(model.parts)  # fetched once
 
 
-def test_the_head_of_this_version_comes_with_a_model_and_later_too(catalogue, model, monkeypatch, tmp_path, capsys):
+def test_the_extras_of_this_version_come_with_a_model_and_later_too(catalogue, model, monkeypatch, tmp_path, capsys):
     head = tmp_path / "head.safetensors"
     for content in (b"one", b"one", b"another"):
         head.write_bytes(content)
-        monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, head=head))
+        monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, extras=(head,)))
         assert main(["coder", "--yes"]) == 0
         assert (find_model("coder") / "head.safetensors").read_bytes() == content
     assert not [*find_model("coder").glob("*.part")]
     head.unlink()
     assert main(["coder", "--yes"]) == 0
-    assert "coder keeps its old denoising head: " in capsys.readouterr().err
+    assert "coder keeps its old extra files: " in capsys.readouterr().err
     assert (find_model("coder") / "head.safetensors").read_bytes() == b"another"
 
 
