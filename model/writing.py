@@ -36,7 +36,7 @@ CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
-N_COUNTED = 5  # tokens that are guessed by n-grams
+N_COUNTED = 3  # tokens that are guessed by n-grams: a forward over four takes no longer than over one
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 

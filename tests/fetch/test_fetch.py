@@ -17,8 +17,10 @@ from quicksilver.fim.embedded_models import find_model
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model import checkpoint
 from quicksilver.model.folder_files import read_json
+from quicksilver.model.ngrams import read_ngrams
 from quicksilver.model.prefixes import PrefixRanker
 from quicksilver.model.ranker import Ranker
+from safetensors import safe_open
 from small_sources import Nowhere, Wheels, failing, silent
 
 assert CATALOGUE["coder"].rankers is not None
@@ -267,6 +269,14 @@ def test_the_extras_of_this_version_come_with_a_model_and_later_too(catalogue, m
     assert main(["coder", "--yes"]) == 0
     assert "coder keeps its old extra files: " in capsys.readouterr().err
     assert (find_model("coder") / "head.safetensors").read_bytes() == b"another"
+
+
+def test_the_committed_ngrams_can_be_used():
+    (path,) = CATALOGUE["coder"].extras
+    with safe_open(path, framework="numpy") as stream:
+        tokenizer = stream.metadata()["tokenizer_sha256"]
+    tables = read_ngrams(path, 151_936, tokenizer).tables
+    assert {n: len(table.keys) > 50_000 for n, table in tables.items()} == {2: True, 3: True, 4: True}
 
 
 def test_the_committed_rankers_can_be_used():

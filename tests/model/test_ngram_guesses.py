@@ -45,7 +45,7 @@ def wanting(folder: Path, prefix: str = "x =") -> tuple[DenoisingInfiller, Wanti
 
 
 @pytest.mark.parametrize(
-    ("seen", "n_forwards"), [("y = 2" + WANTED + "\nz", 5), ("y = 2 add(a, b) - 7\nz", 11), ("return x\n", 14)]
+    ("seen", "n_forwards"), [("y = 2" + WANTED + "\nz", 6), ("y = 2 add(a, b) - 7\nz", 11), ("return x\n", 14)]
 )
 def test_what_was_seen_often_saves_forwards_and_the_text_stays(folder, seen: str, n_forwards: int):
     put_ngrams(folder, seen)
