@@ -81,11 +81,18 @@ def _give_extras(model: Fetchable, folder: Path) -> None:
     """Put the files into the model's folder; one that is there already and the same is left alone."""
     for extra in model.extras:
         file = folder / extra.name
-        if is_there(file) and sha256_of(file) == sha256_of(extra):
+        if _is_same(file, sha256_of(extra)):
             continue
         part = file.with_name(file.name + ".part")
         shutil.copyfile(extra, part)
         part.replace(file)
+
+
+def _is_same(file: Path, sha256: str) -> bool:
+    try:
+        return is_there(file) and sha256_of(file) == sha256
+    except CheckpointError:  # empty, say
+        return False
 
 
 def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:

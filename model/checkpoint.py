@@ -154,7 +154,9 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
         languages=languages_of(stored.config),
         mapped=stored.mapped,
-        head=_if_there(stored, HEAD, lambda path: read_head(path, stored.shape, stored.sha256)),
+        head=None  # its states would stand where copy keys do
+        if stored.shape.copies
+        else _if_there(stored, HEAD, lambda path: read_head(path, stored.shape, stored.sha256)),
         ngrams=_if_there(
             stored,
             NGRAMS,

@@ -23,7 +23,8 @@ from .row import Row
 
 class Prediction(NamedTuple):
     """The likeliest token, how sure it is, and the log-probability that the text stops there if not before, at every
-    position, all [B, L]; the forwards that it took; and tokens that were guessed behind what it says, and are wrong."""
+    position, all [B, L]; the forwards that it took; and tokens that were wrongly guessed in the last one's place and
+    behind it."""
 
     tokens: Tensor
     scores: Scores
@@ -35,7 +36,7 @@ class Prediction(NamedTuple):
 @dataclass(frozen=True)
 class Step:
     """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and what was
-    guessed behind these and refused.
+    guessed in the place of the last one and behind it, and refused.
 
     index counts forwards: that of the first step is 1 where a step takes one.
     """

@@ -5,6 +5,8 @@ from functools import cached_property
 
 from .config import DenoiserConfig, check_numbers
 
+MAX_WINDOW = 4_096  # tokens: no weight of a file bounds it
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
@@ -25,6 +27,8 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         check_numbers(asdict(self), ())
+        if self.n_window > MAX_WINDOW or self.n_canvas > MAX_WINDOW:
+            raise ValueError(f"n_window and n_canvas must be at most {MAX_WINDOW:,}")
         if self.n_heads % self.n_kv_heads or self.head_size % 2:
             raise ValueError("query heads must share key heads evenly, and head_size must be even")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
@@ -20,6 +20,7 @@ from .config import DenoiserConfig
 from .folder_files import excerpt, read_file
 from .head_config import HeadConfig
 from .safetensors_header import header_of
+from .safetensors_writer import write_whole
 from .stored import SCALE_SUFFIX, Int8Matrix, Weight, Weights, quantised
 
 HEAD, FORMAT = "head.safetensors", "quicksilver-head-1"
@@ -27,6 +28,7 @@ WORDS = "words"
 MAX_BYTES = 2**28
 READABLE = ("I8", "I32", "F32")
 PLAIN = ("places",)  # a matrix that is kept as it is
+MAX_LOG = 20.0  # of the sharpness
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,7 @@ def write_head(path: Path, config: HeadConfig, weights: Mapping[str, np.ndarray]
             arrays[name], arrays[name + SCALE_SUFFIX] = quantised(weight)
         else:
             arrays[name] = weight.astype(np.float32)
-    part = path.with_name(path.name + ".part")
-    save_file(arrays, part, {"format": FORMAT, "config": json.dumps(asdict(config)), "body_sha256": body})
-    part.replace(path)
+    write_whole(path, arrays, {"format": FORMAT, "config": json.dumps(asdict(config)), "body_sha256": body})
 
 
 def read_head(path: Path, body: DenoiserConfig, body_sha256: str) -> StoredHead:
@@ -69,12 +69,12 @@ def read_head(path: Path, body: DenoiserConfig, body_sha256: str) -> StoredHead:
         if kind != FORMAT:
             raise _refused(path, f"it has format {kind!r}; this version reads {FORMAT!r}")
         config = HeadConfig(**json.loads(metadata["config"]))
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError, MemoryError) as error:
         raise _refused(path, f"its tensors or its metadata cannot be read ({error})") from error
     if owner != body_sha256 or config.width != body.width:
         raise _refused(path, "it belongs to another body, or to another version of this one")
     words = arrays.pop(WORDS, np.zeros(0, dtype=np.int32))
-    if words.shape != (config.n_words,) or words.min() < 0 or words.max() >= body.vocab_size:
+    if words.dtype != np.int32 or words.shape != (config.n_words,) or words.min() < 0 or words.max() >= body.vocab_size:
         raise _refused(path, f"its words are not {config.n_words} ids of the body's")
     weights = _weights(path, config, arrays)
     return StoredHead(config, weights, words.astype(np.int64))
@@ -94,8 +94,11 @@ def _weights(path: Path, config: HeadConfig, arrays: Mapping[str, np.ndarray]) -
         numbers, shape = (
             (weight.scales, weight.values.shape) if isinstance(weight, Int8Matrix) else (weight, weight.shape)
         )
-        has_scales = not isinstance(weight, Int8Matrix) or numbers.shape == shape[:1]
-        if shape != wanted[name] or not has_scales or numbers.dtype != np.float32 or not np.isfinite(numbers).all():
+        is_right = not isinstance(weight, Int8Matrix) or (len(shape) == 2 and numbers.shape == shape[:1])
+        is_right = is_right and shape == wanted[name] and numbers.dtype == np.float32
+        if name == "log_sharpness":
+            is_right = is_right and abs(float(numbers)) <= MAX_LOG
+        if not is_right or not np.isfinite(numbers).all():
             raise _refused(path, f"{name} is not what its shape says, or has values that are no numbers")
     return found
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
 from .folder_files import excerpt, read_file
 from .safetensors_header import header_of
+from .safetensors_writer import write_whole
 
 NGRAMS, FORMAT = "ngrams.safetensors", "quicksilver-ngrams-1"
 LENGTHS = (4, 3, 2)  # of the runs, in the order in which they are looked up
@@ -75,9 +76,7 @@ class Ngrams:
 def write_ngrams(path: Path, tables: Mapping[int, NgramTable], tokenizer: str) -> None:
     """Write tables, whole or not at all. tokenizer is the SHA-256 of the tokenizer's file. Raises OSError."""
     arrays = {f"{kind}.{n}": getattr(table, kind) for n, table in tables.items() for kind in KINDS}
-    part = path.with_name(path.name + ".part")
-    save_file(arrays, part, {"format": FORMAT, "tokenizer_sha256": tokenizer})
-    part.replace(path)
+    write_whole(path, arrays, {"format": FORMAT, "tokenizer_sha256": tokenizer})
 
 
 def read_ngrams(path: Path, vocab_size: int, tokenizer: str) -> Ngrams:

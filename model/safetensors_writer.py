@@ -1,5 +1,6 @@
 """Writing a safetensors file tensor by tensor: the library's own writer wants all of them in memory at once."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -8,10 +9,23 @@ from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
+from safetensors.numpy import save
 
 from .safetensors_header import BITS, Tensor
 
 DTYPES = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
+
+
+def write_whole(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write a small file, whole or not at all. Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(save(dict(arrays), dict(metadata)))
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 class SafetensorsWriter:

@@ -13,6 +13,8 @@ from .denoise import Step
 from .healing import Healing
 from .tokenizer import TextTokenizer
 
+REFUSED: CellState = "refused"
+
 
 @dataclass
 class Tracer:
@@ -31,13 +33,15 @@ class Tracer:
         def record(step: Step) -> None:
             tokens = [*before]
             states: list[CellState] = ["kept"] * len(before)
-            refused = iter(step.refused)
             for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):
                 if token == self.tokens.end:
                     break
-                guess = next(refused, None) if token == self.tokens.mask else None
-                tokens.append(token if guess is None else guess)
-                states.append("refused" if guess is not None else self._state(token, is_new=is_new))
+                tokens.append(token)
+                states.append("masked" if token == self.tokens.mask else "new" if is_new else "kept")
+            if "new" in states:  # what was refused stands before the token that was right
+                last = len(states) - 1 - states[::-1].index("new")
+                states = [*states[:last], *(REFUSED for _ in step.refused), *states[last:]]
+                tokens = [*tokens[:last], *step.refused, *tokens[last:]]
             cells = self._cells(tokens, states)
             self.frames.append(
                 TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=cells)
@@ -52,14 +56,15 @@ class Tracer:
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
 
-    def _state(self, token: int, *, is_new: bool) -> CellState:
-        return "masked" if token == self.tokens.mask else "new" if is_new else "kept"
-
     def _cells(self, tokens: Sequence[int], states: Sequence[CellState]) -> tuple[TraceCell, ...]:
         """A cell for each token that shows text or is masked; a character of several tokens is in the last one's."""
         cells = [TraceCell(text=self.indent, state="kept")] if self.indent else []
         decoder, data = codecs.getincrementaldecoder("utf-8")("replace"), b""
         for i, (token, state) in enumerate(zip(tokens, states, strict=True)):
+            if state == REFUSED:  # no part of the text
+                text = self.tokenizer.bytes_of(token).decode("utf-8", "replace")
+                cells.append(TraceCell(text=text, state=state))
+                continue
             n_before, data = len(self.healing.own(data)), data + self.tokenizer.bytes_of(token)
             is_last = [*tokens[i + 1 : i + 2], self.tokens.mask][0] == self.tokens.mask
             piece = decoder.decode(self.healing.own(data)[n_before:], is_last)

@@ -104,6 +104,6 @@ def collect(
                 example = stream.example(rng)
                 context = example.tokens[: example.n_context]
                 texts.append(Reading(example.tokens, len(context) - 1 - int((context[::-1] == middle).argmax())))
-            save_texts(path, reader.read(texts))
+            save_texts(path, reader.read(texts), infiller.checkpoint.sha256)
         paths.append(path)
     return paths

@@ -13,7 +13,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..fim.errors import InputError
+from ..model.body_tokenizer import BodyTokenizer
+from ..model.head_config import MAX_WINDOW, HeadConfig
 from ..model.head_file import HEAD, WORDS, write_head
+from ..model.stored import StoredCheckpoint, as_float, read
 from .corpus import Split
 from .interrupts import interruptible
 from .lora_step import MAX_COUNT, MAX_MINUTES, append_row, documents_of, forget_after
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from .head_trainer import HeadExam, HeadTrainer
 
 CURVE, EXAMS = "loss.csv", "exam.csv"
-N_EXAM_MIN = 20
 N_CONTEXT_MEDIAN, N_CONTEXT_MAX = 300, 440  # tokens of the contexts that are read
 N_MIDDLE = (48, 72)
 HOLE_MIX = (0.1, 0.3, 0.3, 0.3)
@@ -68,30 +70,38 @@ def run(arguments: argparse.Namespace) -> None:
     for name, lowest in least.items():
         if not lowest <= getattr(arguments, name) <= MAX_COUNT:
             raise InputError(f"--{name.replace('_', '-')} must be from {lowest} to {MAX_COUNT:,}")
-    _check_device(arguments.device)
+    for name, most in {"layers": 16, "ffn_width": 2**16, "window": MAX_WINDOW, "canvas": MAX_WINDOW}.items():
+        if getattr(arguments, name) > most:
+            raise InputError(f"--{name.replace('_', '-')} must be at most {most:,}")
+    if arguments.device == "cuda" and not _has_gpu():
+        raise InputError("this machine has no GPU that PyTorch can use: leave --device out")
     with alone_in(arguments.out, True), interruptible() as interrupted:
-        train, exam = _texts(arguments, interrupted)
+        if not arguments.resume and (arguments.out / STATE).is_file():
+            raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
+        body = read(arguments.body)
+        if not isinstance(body.tokenizer, BodyTokenizer):
+            raise InputError(f"{arguments.body} is a model that was trained here: a head needs a published body")
+        train, exam = _texts(arguments, body, interrupted)
         if interrupted.is_set():
             return
-        trainer, body = _trainer(arguments, train)
-        has_state = trainer.resume(arguments.out) if arguments.resume else (arguments.out / STATE).is_file()
-        if has_state and not arguments.resume:
-            raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
-        _train(arguments, trainer, exam, interrupted, body)
+        trainer = _trainer(arguments, body, train)
+        if arguments.resume:
+            trainer.resume(arguments.out)
+        _train(arguments, trainer, exam, interrupted)
 
 
-def _check_device(device: str) -> None:
+def _has_gpu() -> bool:
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("this machine has no GPU that PyTorch can use: leave --device out")
+    return torch.cuda.is_available()
 
 
-def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tuple[list[BodyText], list[BodyText]]":
+def _texts(
+    arguments: argparse.Namespace, body: StoredCheckpoint, interrupted: "threading.Event"
+) -> "tuple[list[BodyText], list[BodyText]]":
     """What the body read of training and of held-out documents; read now what is not there yet."""
     import torch
 
-    from ..model.body_tokenizer import BodyTokenizer
     from ..model.infiller import load_infiller
     from .head_states import N_TEXTS, collect
     from .head_texts import load_texts
@@ -107,8 +117,7 @@ def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tu
         if not all(path.exists() for path in paths):
             device = torch.device(arguments.device)
             infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads, device=device)
-            if not isinstance(infiller.tokenizer, BodyTokenizer):
-                raise InputError(f"{arguments.body} is a model that was trained here: a head needs a published body")
+            assert isinstance(infiller.tokenizer, BodyTokenizer)
             config = LoraExampleConfig(
                 n_context_median=N_CONTEXT_MEDIAN, n_context_max=N_CONTEXT_MAX, n_middle_min=N_MIDDLE[0],
                 n_middle_max=N_MIDDLE[1], hole_mix=HOLE_MIX,
@@ -120,42 +129,42 @@ def _texts(arguments: argparse.Namespace, interrupted: "threading.Event") -> "tu
                 return interrupted.is_set()
 
             paths = collect(infiller, stream, arguments.out, name, n, arguments.seed, is_over)
-        found[name] = [*load_texts(paths)][:n]
+        found[name] = [*load_texts(paths, body.sha256)][:n]
     return found["texts"], found["exam"]
 
 
-def _trainer(arguments: argparse.Namespace, texts: "Sequence[BodyText]") -> "tuple[HeadTrainer, str]":
-    """A trainer of a new head, and the SHA-256 of its body's weights."""
+def _trainer(arguments: argparse.Namespace, body: StoredCheckpoint, texts: "Sequence[BodyText]") -> "HeadTrainer":
+    """A trainer of a new head. Its words are those of the state to go on from, if there is one."""
     import numpy as np
     import torch
 
     from ..model.denoising_head import DenoisingHead
-    from ..model.head_config import HeadConfig
-    from ..model.stored import as_float, read
-    from .head_trainer import HeadPlan, HeadTrainer
+    from .head_trainer import HeadPlan, HeadTrainer, words_of
+    from .state_file import read_state
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    stored = read(arguments.body)
-    embedding = torch.from_numpy(as_float(stored.weights["embedding.weight"]))
+    embedding = torch.from_numpy(as_float(body.weights["embedding.weight"]))
     counts = np.zeros(len(embedding), dtype=np.int64)
     for text in texts:
         counts += np.bincount(np.concatenate([text.tokens, text.best[text.first :]]), minlength=len(embedding))
     n_words = min(arguments.words, int((counts > 0).sum()))
     words = torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:n_words]))
-    shape = stored.shape
+    if arguments.resume and (state := read_state(arguments.out)) is not None:
+        words = words_of(state, arguments.out)
+    shape = body.shape
     config = HeadConfig(
         width=shape.width, n_layers=arguments.layers, n_heads=shape.n_heads, n_kv_heads=shape.n_kv_heads,
-        head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=n_words, n_canvas=arguments.canvas,
+        head_size=shape.head_size, ffn_width=arguments.ffn_width, n_words=len(words), n_canvas=arguments.canvas,
         n_window=arguments.window,
     )  # fmt: skip
     plan = HeadPlan(
         minutes=arguments.minutes, seed=arguments.seed, n_texts=arguments.batch, n_anchors=arguments.anchors
     )
     head = DenoisingHead(config, words)
-    head.start_as(torch.from_numpy(as_float(stored.weights["norm.weight"])))
+    head.start_as(torch.from_numpy(as_float(body.weights["norm.weight"])))
     device = torch.device(arguments.device)
-    return HeadTrainer(head.to(device), embedding.to(device), texts, plan, monotonic), stored.sha256
+    return HeadTrainer(head.to(device), embedding.to(device), texts, plan, monotonic, body.sha256)
 
 
 def _train(
@@ -163,7 +172,6 @@ def _train(
     trainer: "HeadTrainer",
     exam: "Sequence[BodyText]",
     interrupted: "threading.Event",
-    body: str,
 ) -> None:
     forget_after(arguments.out / CURVE, trainer.step)
     forget_after(arguments.out / EXAMS, trainer.step)
@@ -173,18 +181,18 @@ def _train(
         if interrupted.is_set():
             break
         if trainer.seconds - saved >= 60 * arguments.save_minutes:
-            _record(arguments.out, trainer, exam, body)
+            _record(arguments.out, trainer, exam)
             saved = trainer.seconds
-    _record(arguments.out, trainer, exam, body)
+    _record(arguments.out, trainer, exam)
     print(f"{monotonic() - began_s:.0f} s", flush=True)
 
 
-def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]", body: str) -> None:
+def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]") -> None:
     """Write the state, the head as a body's folder holds it, and what it is worth now."""
     trainer.save(folder)
     weights = {key: weight.detach().float().cpu().numpy() for key, weight in trainer.head.state_dict().items()}
     words = weights.pop(WORDS)
-    write_head(folder / HEAD, trainer.head.config, weights, words, body)
+    write_head(folder / HEAD, trainer.head.config, weights, words, trainer.body)
     found = trainer.examine(exam)
     append_row(folder / EXAMS, {"step": trainer.step, "places": trainer.n_places, **_row(found)})
     print(f"step {trainer.step}, {trainer.seconds:.0f} s, {trainer.n_places:,} places: {asdict(found)}", flush=True)

@@ -47,8 +47,8 @@ class BodyText:
         return cls(tokens, known, np.round(values / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
 
 
-def save_texts(path: Path, texts: Sequence[BodyText]) -> None:
-    """Write texts, whole or not at all."""
+def save_texts(path: Path, texts: Sequence[BodyText], body: str) -> None:
+    """Write texts, whole or not at all. body is the SHA-256 of the weights that read them."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as stream:
         np.savez(
@@ -59,20 +59,24 @@ def save_texts(path: Path, texts: Sequence[BodyText]) -> None:
             best=np.concatenate([text.best for text in texts]).astype(np.int32),
             states=np.concatenate([text.states for text in texts]),
             scales=np.concatenate([text.scales for text in texts]),
+            body=np.array(body),
         )
     part.replace(path)
 
 
-def load_texts(paths: Sequence[Path]) -> Iterator[BodyText]:
-    """Texts that were saved. Raises InputError for a damaged file."""
+def load_texts(paths: Sequence[Path], body: str) -> Iterator[BodyText]:
+    """Texts that body has read, the SHA-256 of its weights. Raises InputError for a damaged file, or another body's."""
     for path in paths:
         try:
             with np.load(path) as stored:
                 arrays = {name: stored[name] for name in ("lengths", "first", "tokens", "best", "states", "scales")}
+                reader = str(stored["body"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise InputError(
                 f"{path} holds no states of a body ({type(error).__name__}): collect them again"
             ) from error
+        if reader != body:
+            raise InputError(f"{path} was read by another body: give another --out")
         at = 0
         for n, first in zip(arrays["lengths"], arrays["first"], strict=True):
             own = slice(at, at := at + int(n))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from ..fim.errors import InputError
 from ..model.denoising_head import DenoisingHead
 from .head_texts import BodyText, HeadCanvases, canvases
 from .state_file import read_state, unusable, write_state
@@ -63,7 +64,10 @@ class HeadTrainer:
         texts: Sequence[BodyText],
         plan: HeadPlan,
         clock: Callable[[], float] = time.monotonic,
+        body: str = "",
     ) -> None:
+        """body is the SHA-256 of the body's weights."""
+        self.body = body
         self.head, self.plan, self._texts, self._clock = head, plan, texts, clock
         self._embedding = embedding
         self._speak()
@@ -145,6 +149,8 @@ class HeadTrainer:
             rights.append((self.head.words[best.indices] == found.targets)[:, 1:])
             owns.append(found.is_own[:, 1:])
             sures.append(best.values[:, 1:])
+        if not rights:
+            raise InputError("no held-out text is long enough: give other --data")
         right, own, sure = torch.cat(rights), torch.cat(owns), torch.cat(sures)
         kept = (right & own).long().cumprod(dim=1)
         guessed = [(sure > least).long().cumprod(dim=1) for least in SURE]
@@ -162,6 +168,7 @@ class HeadTrainer:
         write_state(
             folder,
             {
+                "body": self.body,
                 "head": self.head.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "step": self.step, "seconds": self.seconds, "n_places": self.n_places,
@@ -180,7 +187,17 @@ class HeadTrainer:
         return True
 
     def _restore(self, state: Mapping[str, Any]) -> None:
+        if state["body"] != self.body:
+            raise ValueError("it is a head of another body")
         self.head.load_state_dict(state["head"])
         self._speak()  # other texts have other words, and a run keeps those that it began with
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.n_places = int(state["step"]), float(state["seconds"]), int(state["n_places"])
+
+
+def words_of(state: Mapping[str, Any], folder: Path) -> Tensor:
+    """The words [S] of the head in a state of folder. Raises InputError where it holds none."""
+    words = state["head"].get("words") if isinstance(state.get("head"), dict) else None
+    if not isinstance(words, Tensor) or words.ndim != 1:
+        raise unusable(folder, TypeError("it holds no head"))
+    return words

@@ -42,7 +42,7 @@ class _Runs:
 
 
 def count(tokens: NDArray[np.int64], n_entries: int = ENTRIES) -> Mapping[int, NgramTable]:
-    """Tables of what follows runs in tokens [N], about n_entries at most, those that are right most often.
+    """Tables of what follows runs in tokens [N], n_entries at most, those that are right most often.
 
     A longer run is kept where it says something else than the shorter ones that end it.
     """
@@ -54,9 +54,12 @@ def count(tokens: NDArray[np.int64], n_entries: int = ENTRIES) -> Mapping[int, N
         for m, shorter in found.items():
             said = shorter.said(keys_of([tokens[runs.places + i] for i in range(n - m, n)]), said)
         found[n] = runs.where(said != runs.best)
-    worth = np.sort(np.concatenate([runs.worth for runs in found.values()]))
-    least = worth[max(0, len(worth) - n_entries)] if len(worth) else 0.0
-    return {n: _table(runs.where(runs.worth >= least)) for n, runs in found.items()}
+    worth = np.concatenate([runs.worth for runs in found.values()])
+    kept = np.zeros(len(worth), dtype=bool)
+    kept[np.argsort(-worth, kind="stable")[:n_entries]] = True
+    ends = np.cumsum([len(runs.keys) for runs in found.values()])
+    parts = np.split(kept, ends[:-1])
+    return {n: _table(runs.where(part)) for (n, runs), part in zip(found.items(), parts, strict=True)}
 
 
 def _table(runs: _Runs) -> NgramTable:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..fim.errors import InputError
+from ..fim.printable import printable
 from .corpus import Document
 from .lora_step import MAX_COUNT, documents_of
 from .ngram_counts import ENTRIES, count
@@ -17,7 +18,7 @@ from .progress import counted
 if TYPE_CHECKING:
     from ..model.body_tokenizer import BodyTokenizer
 
-MAX_TOKENS = 50_000_000  # counting takes 100 bytes a token
+MAX_TOKENS = 50_000_000  # counting sorts them all in memory
 
 
 def add_arguments(ngrams: argparse.ArgumentParser) -> None:
@@ -39,6 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if not 1 <= arguments.entries <= MAX_COUNT:
         raise InputError(f"--entries must be from 1 to {MAX_COUNT:,}")
+    if arguments.out.is_dir() or not arguments.out.parent.is_dir():
+        raise InputError(f"--out must name a file in a folder that is there, not {printable(str(arguments.out))}")
     body = read(arguments.body)
     if not isinstance(body.tokenizer, BodyTokenizer):
         raise InputError(f"{arguments.body} is a model that was trained here: its drafts come from its canvases")
@@ -46,6 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     random.Random(arguments.seed).shuffle(documents)
     tokens = _tokens(documents, body.tokenizer)
     tables = count(tokens, arguments.entries)
+    if not any(len(table.keys) for table in tables.values()):
+        raise InputError("the data are too few: nothing in them is said three times")
     write_ngrams(arguments.out, tables, str(body.config["sha256"][TOKENIZER]))
     n_runs = {n: len(table.keys) for n, table in tables.items()}
     said = ", ".join(f"{n_runs[n]:,} of {n}" for n in sorted(n_runs))

@@ -265,6 +265,9 @@ def test_the_extras_of_this_version_come_with_a_model_and_later_too(catalogue, m
         assert main(["coder", "--yes"]) == 0
         assert (find_model("coder") / "head.safetensors").read_bytes() == content
     assert not [*find_model("coder").glob("*.part")]
+    (find_model("coder") / "head.safetensors").write_bytes(b"")  # as a power cut leaves it
+    assert main(["coder", "--yes"]) == 0
+    assert (find_model("coder") / "head.safetensors").read_bytes() == b"another"
     head.unlink()
     assert main(["coder", "--yes"]) == 0
     assert "coder keeps its old extra files: " in capsys.readouterr().err

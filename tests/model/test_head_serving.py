@@ -80,6 +80,22 @@ DAMAGES: dict[str, tuple[Change, str]] = {
         lambda arrays, about: arrays.update(words=np.full(90, 10_000, np.int32)), "90 ids of the body's",
     ),
     "too few words": (lambda arrays, about: arrays.update(words=np.zeros(89, np.int32)), "90 ids of the body's"),
+    "an int8 vector": (
+        lambda arrays, about: arrays.update({"mask": np.zeros(48, np.int8), "mask.scale": np.ones(48, np.float32)}),
+        "mask is not",
+    ),
+    "words that are no ids": (
+        lambda arrays, about: arrays.update(words=np.zeros(90, np.float32)), "90 ids of the body's",
+    ),
+    "a sharpness beyond all": (
+        lambda arrays, about: arrays.update(log_sharpness=np.array(1000, np.float32)), "log_sharpness is not",
+    ),
+    "a shape of a hundred thousand brackets": (
+        lambda arrays, about: about.update(config="[" * 100_000), "metadata cannot be read",
+    ),
+    "a window of millions": (
+        lambda arrays, about: about.update(config=json.dumps(asdict(CONFIG) | {"n_window": 10_000_000})), "metadata",
+    ),
     "another type": (lambda arrays, about: arrays.update(mask=np.zeros(48, np.float64)), "mask is F64"),
 }  # fmt: skip
 
@@ -204,6 +220,9 @@ def test_a_trace_shows_what_the_body_refused(folder):
         for frame in found.trace
     ]
     assert any(each["refused"] == " return return" and each["new"] for each in texts)
+    frame = next(frame for frame in found.trace if any(cell.state == "refused" for cell in frame.cells))
+    shown = [cell.state for cell in frame.cells if cell.state != "masked"]
+    assert shown[-1] == "new" and shown[-2] == "refused"  # crossed out, then what is right
     assert not any(cell.state == "refused" for cell in found.trace[-1].cells)
 
 

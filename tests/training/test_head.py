@@ -41,17 +41,19 @@ def text_of(n: int, seed: int, first: int = 3) -> BodyText:
 
 def test_what_was_read_comes_back_and_a_damaged_file_is_one_line(tmp_path):
     texts = [text_of(20, 0), text_of(9, 1, first=5)]
-    save_texts(tmp_path / "a.npz", texts)
-    for old, new in zip(texts, load_texts([tmp_path / "a.npz"]), strict=True):
+    save_texts(tmp_path / "a.npz", texts, "body")
+    for old, new in zip(texts, load_texts([tmp_path / "a.npz"], "body"), strict=True):
         assert old.first == new.first
         for name in ("tokens", "best", "states", "scales"):
             assert np.array_equal(getattr(old, name), getattr(new, name))
     assert texts[0].best[:3].tolist() == [UNKNOWN] * 3
     restored = texts[0].states * texts[0].scales[:, None]
     assert np.abs(restored).max() == pytest.approx(4, abs=0.02)
+    with pytest.raises(InputError, match="was read by another body"):
+        list(load_texts([tmp_path / "a.npz"], "another"))
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:90])
     with pytest.raises(InputError, match="holds no states of a body"):
-        list(load_texts([tmp_path / "a.npz"]))
+        list(load_texts([tmp_path / "a.npz"], "body"))
 
 
 def test_canvases_ask_for_the_bodys_own_tokens_at_their_places():
@@ -211,7 +213,13 @@ def test_a_run_keeps_its_words_when_other_texts_are_added(tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [(["--texts", "0"], "--texts must be"), (["--canvas", "2"], "--canvas must be"), (["--minutes", "0"], "--minutes")],
+    [
+        (["--texts", "0"], "--texts must be"),
+        (["--canvas", "2"], "--canvas must be"),
+        (["--minutes", "0"], "--minutes"),
+        (["--layers", "17"], "--layers must be at most 16"),
+        (["--window", "5000"], "--window must be"),
+    ],
 )
 def test_numbers_that_make_no_head_are_one_line(folder, more, message):
     with pytest.raises(InputError, match=message):
@@ -238,6 +246,26 @@ def test_a_gpu_that_is_not_there_is_one_line(folder):
 def test_a_gpu_reads_and_trains(folder):
     train(folder, "--device", "cuda")
     assert all(0 < float(row["nats"]) < 50 for row in rows(folder / "out" / "loss.csv"))
-    assert load_texts([folder / "out" / "texts-1-00000.npz"])
     train(folder, "--device", "cuda", "--resume", seconds=5)
     assert len(rows(folder / "out" / "loss.csv")) == 5
+
+
+def test_a_run_goes_on_with_more_texts_and_with_no_other_body(folder):
+    train(folder)
+    train(folder, "--resume", "--texts", "9", seconds=5)
+    assert len(rows(folder / "out" / "loss.csv")) == 5
+    save_body(folder / "other", tiny_body(seed=8))
+    with pytest.raises(InputError, match="another body"):
+        train(folder, "--resume", "--body", str(folder / "other"), seconds=6)
+    for file in (folder / "out").glob("*.npz"):
+        file.unlink()
+    with pytest.raises(InputError, match="another body"):
+        train(folder, "--resume", "--body", str(folder / "other"), seconds=6)
+
+
+def test_a_run_that_is_there_is_said_before_anything_is_read(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "state.pt").write_bytes(b"x")
+    with pytest.raises(InputError, match="add --resume"):
+        train(folder)
+    assert not [*(folder / "out").glob("*.npz")]

@@ -1,16 +1,23 @@
 """Counting what follows runs of tokens, and guessing by it, against counting by hand; the file, and damaged ones."""
 
+import gzip
+import json
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.errors import CheckpointError
-from quicksilver.model.ngrams import LENGTHS, Ngrams, read_ngrams, write_ngrams
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.model.checkpoint import load
+from quicksilver.model.ngrams import LENGTHS, NGRAMS, Ngrams, read_ngrams, write_ngrams
+from quicksilver.training.command import main
+from quicksilver.training.corpus import Document
 from quicksilver.training.ngram_counts import MIN_COUNT, MIN_SHARE, count
 from safetensors.numpy import load_file, save_file
+from tiny_body import save_body, tiny_body
 
 TOKENIZER = "1" * 64
 
@@ -50,7 +57,8 @@ def test_guesses_are_chained_and_end_where_nothing_is_known():
 def test_the_entries_that_are_kept_are_those_that_are_right_most_often():
     rare, often = [1, 2, 3] * 4, [4, 5, 6] * 40
     few = count(np.array([*often, *rare]), n_entries=3)
-    assert sum(len(table.keys) for table in few.values()) <= 4
+    assert sum(len(table.keys) for table in few.values()) == 3
+    assert sum(len(table.keys) for table in count(np.tile(np.arange(300), 4), n_entries=1).values()) == 1
     assert Ngrams(few).guess([4, 5], 1) == [6] and Ngrams(few).guess([1, 2], 1) == []
 
 
@@ -105,3 +113,52 @@ def test_a_file_that_is_of_no_use_is_one_line(path, damage: str, message: str):
     with pytest.raises(CheckpointError, match=message) as refused:
         read_ngrams(path, 10, TOKENIZER)
     assert "\n" not in str(refused.value)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_body(tmp_path / "body", tiny_body())
+    (tmp_path / "data").mkdir()
+    write_documents(tmp_path, ["x = add(1, 2)\n" * 5, "for i in range(10):\n    print(i)\n" * 4])
+    return tmp_path
+
+
+def write_documents(folder: Path, texts: list[str]) -> None:
+    with gzip.open(folder / "data" / "train.jsonl.gz", "wt") as stream:
+        for i, text in enumerate(texts):
+            stream.write(json.dumps(asdict(Document(f"p{i}", "a.py", text))) + "\n")
+
+
+def counted(folder: Path, *more: str, out: str = "n.safetensors") -> None:
+    data = ["--body", str(folder / "body"), "--data", str(folder / "data")]
+    main(["ngrams", *data, "--out", str(folder / out), *more])
+
+
+def test_the_command_counts_and_the_body_guesses_by_it(folder, capsys):
+    counted(folder, out=NGRAMS)
+    assert "runs that are kept: " in capsys.readouterr().out
+    assert (folder / NGRAMS).stat().st_mode & 0o044  # others may read it
+    (folder / NGRAMS).rename(folder / "body" / NGRAMS)
+    checkpoint = load(folder / "body")
+    assert checkpoint.ngrams is not None
+    guess = checkpoint.ngrams.guess(checkpoint.tokenizer.encode("for i in"), 3)
+    text = b"".join(checkpoint.tokenizer.bytes_of(token) for token in guess).decode()
+    assert text and " range(10):\n".startswith(text)
+
+
+@pytest.mark.parametrize("out", [".", "nowhere/n.safetensors", "body"])
+def test_a_place_that_cannot_be_written_is_said_before_counting(folder, monkeypatch, out: str):
+    monkeypatch.setattr("quicksilver.training.ngram_step.count", lambda *_: pytest.fail("it has counted"))
+    with pytest.raises(InputError, match="--out must name a file"):
+        counted(folder, out=out)
+
+
+def test_too_little_text_leaves_what_is_there(folder):
+    (folder / "n.safetensors").write_bytes(b"good")
+    for texts in ([""], ["x"]):
+        write_documents(folder, texts)
+        with pytest.raises(InputError, match="too few"):
+            counted(folder)
+    with pytest.raises(InputError, match="--entries must be"):
+        counted(folder, "--entries", "0")
+    assert (folder / "n.safetensors").read_bytes() == b"good"
