@@ -58,7 +58,7 @@ def test_within_a_line_what_stands_right_stays_in_sight(project):
     screen.send("i")
     screen.wait_for_ghost("one, two")
     assert screen.lines[0] == "total = max(one, two)  # of all"
-    assert screen.cursor == (0, 12)
+    screen.wait(lambda _: screen.cursor == (0, 12), "the cursor back from where it drew")
     screen.picture("within-line")
     screen.send("on")
     screen.wait_for_ghost("e, two")
