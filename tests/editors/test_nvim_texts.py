@@ -63,7 +63,7 @@ def test_within_a_line_what_stands_right_stays_in_sight(project):
     screen.send("on")
     screen.wait_for_ghost("e, two")
     assert screen.lines[0] == "total = max(one, two)  # of all"
-    assert screen.cursor == (0, 14)
+    screen.wait(lambda _: screen.cursor == (0, 14), "the cursor back from where it drew")
     screen.send(TAB)
     screen.wait_for_buffer("total = max(one, two)  # of all")
 
@@ -98,7 +98,7 @@ def test_several_lines_within_a_line_end_with_what_stood_right(project):
     screen.wait_for_ghost("    one,\n    two,")
     screen.picture("breaking-line")
     assert screen.lines[:5] == ["total = max(", "    one,", "    two,", ")", "rest = 1"]
-    assert screen.cursor == (0, 12)
+    screen.wait(lambda _: screen.cursor == (0, 12), "the cursor back from where it drew")
     screen.send(TAB)
     screen.wait_for_buffer("total = max(", "    one,", "    two,", ")", "rest = 1")
 
