@@ -103,16 +103,16 @@ class Extended:
 
 
 @dataclass(frozen=True)
-class Draft:
+class AskHead:
     """Tokens that follow a context, for a denoising head to guess what comes behind them; only for runners that have
-    one. states are of batch 1, and their copy keys are the body's hidden states. Answered by `Drafted`."""
+    one. states are of batch 1, and their copy keys are the body's hidden states. Answered by `HeadGuess`."""
 
     known: tuple[int, ...]
     states: ContextStates
 
 
 @dataclass(frozen=True)
-class Drafted:
+class HeadGuess:
     """Tokens that a denoising head guesses, and how probable it finds each by itself."""
 
     tokens: tuple[int, ...]
@@ -120,11 +120,11 @@ class Drafted:
 
 
 Branches = Rows | Tree
-Ask = Rows | Tree | Fill | Context | Extend | Draft
-Reply = Tensor | ContextStates | Denoised | Extended | Drafted
+Ask = Rows | Tree | Fill | Context | Extend | AskHead
+Reply = Tensor | ContextStates | Denoised | Extended | HeadGuess
 T = TypeVar("T")
 Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
-BranchWork = Generator[Rows | Tree | Fill | Extend | Draft, Any, T]
+BranchWork = Generator[Rows | Tree | Fill | Extend | AskHead, Any, T]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Laid:
         return Laid(self.tokens.to(device), self.depths.to(device), self.before.to(device), sees, self.is_canvas)
 
 
-def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context | Extend | Draft]:
+def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context | Extend | AskHead]:
     """The asks, for a runner that answers no `Fill`. Raises TypeError where there is one."""
     answered = [ask for ask in asks if not isinstance(ask, Fill)]
     if len(answered) < len(asks):

@@ -12,7 +12,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from .asks import BranchWork, Draft, Drafted, Extend, Extended
+from .asks import AskHead, BranchWork, Extend, Extended, HeadGuess
 from .canvas_tokens import CanvasTokens
 from .common_prefix import common_prefix
 from .denoise import Prediction, entropy, stop_log_probs
@@ -119,8 +119,8 @@ class Continuation:
         """At most n_room tokens that may follow so_far: a denoising head's where nobody else has a guess."""
         guess = [*self._guess(so_far)]
         if not guess and n_room and 0 < len(self._unread) <= self._n_drafted:
-            reply = yield Draft(tuple(self._unread), self._before.states)
-            assert isinstance(reply, Drafted)
+            reply = yield AskHead(tuple(self._unread), self._before.states)
+            assert isinstance(reply, HeadGuess)
             guess = [*takewhile(lambda token: not bool(tokens.stops[token]), reply.tokens)]
         return guess[:n_room]
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .asks import Draft, Drafted
+from .asks import AskHead, HeadGuess
 from .config import DenoiserConfig
 from .copy_head import NoCopies
 from .denoising_head import DenoisingHead
@@ -19,7 +19,7 @@ class Drafter(Protocol):
 
     n_most: int
 
-    def __call__(self, known: Sequence[int], features: Tensor) -> Drafted:
+    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
         """The tokens behind known, one to n_most, which follow the tokens whose states are features [T, D]."""
         ...
 
@@ -36,7 +36,7 @@ class KeptStates(NoCopies):
         return hidden.to(self.dtype)
 
 
-def drafted(drafter: Drafter | None, ask: Draft) -> Drafted:
+def drafted(drafter: Drafter | None, ask: AskHead) -> HeadGuess:
     """A head's answer. Raises TypeError where there is no head."""
     if drafter is None:
         raise TypeError("this runner has no denoising head")
@@ -55,7 +55,7 @@ class ModelDrafter:
         self._embedding, self._spoken = embedding, embedding[module.words]
 
     @torch.inference_mode()
-    def __call__(self, known: Sequence[int], features: Tensor) -> Drafted:
+    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
         """As `Drafter` says."""
         c, n, device = self._head.config, len(known), self._embedding.device
         newest = features[-c.n_window :].to(device, self._embedding.dtype)
@@ -65,4 +65,4 @@ class ModelDrafter:
         anchors = torch.tensor([len(newest) - 1], device=device)
         hidden = self._head(newest, embedded, is_mask, anchors)[0, n:]
         best = self._head.logits(hidden, self._spoken).softmax(dim=-1).max(dim=-1)
-        return Drafted(tuple(self._head.words[best.indices].tolist()), tuple(best.values.tolist()))
+        return HeadGuess(tuple(self._head.words[best.indices].tolist()), tuple(best.values.tolist()))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Draft, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
+from .asks import Ask, AskHead, Branches, Context, Extend, Extended, Laid, Reply, Rows, T, Tree, Work, laid, no_fill
 from .blocks import Block, Tail, rotations
 from .copy_head import CopyHead, NoCopies
 from .denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
@@ -52,7 +52,7 @@ class ModelRunner:
             else self._states(ask)
             if isinstance(ask, Context)
             else drafted(self.drafter, ask)
-            if isinstance(ask, Draft)
+            if isinstance(ask, AskHead)
             else self._extended(ask)
             for ask in asks
         ]

@@ -14,7 +14,7 @@ import torch
 from openvino import opset13 as ops
 from torch import Tensor
 
-from .asks import Drafted
+from .asks import HeadGuess
 from .blocks import rotations
 from .head_file import StoredHead
 from .openvino_compile import StatesType, compiled
@@ -102,7 +102,7 @@ class OpenVinoHead:
         spoken = Int8Matrix(embedding.values[head.words], embedding.scales[head.words])
         self._request = compiled(head_graph(head, spoken), states_type, n_threads).create_infer_request()
 
-    def __call__(self, known: Sequence[int], features: Tensor) -> Drafted:
+    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
         """The tokens behind known, which follow the tokens whose states are features [T, D]."""
         c, n = self._config, len(known)
         window = np.zeros((c.n_window, c.width), dtype=np.float32)
@@ -115,4 +115,4 @@ class OpenVinoHead:
         hidden = np.zeros(c.n_window + c.n_canvas, dtype=np.float32)
         hidden[: c.n_window - len(newest)] = -np.inf
         best, log_probs = self._request.infer([window, canvas, added, hidden], share_inputs=True).values()
-        return Drafted(tuple(self._words[best[n:]].tolist()), tuple(np.exp(log_probs[n:]).tolist()))
+        return HeadGuess(tuple(self._words[best[n:]].tolist()), tuple(np.exp(log_probs[n:]).tolist()))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .asks import Ask, Branches, Context, Draft, Extend, Extended, Laid, Reply, laid, no_fill
+from .asks import Ask, AskHead, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
 from .blocks import LayerStates, rotations
 from .config import DenoiserConfig
 from .copy_head import CopyHead, NoCopies
@@ -50,8 +50,8 @@ class OpenVinoRunner:
         asks = no_fill(asks)
         return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
 
-    def _reply(self, ask: Branches | Context | Extend | Draft, *, is_last: bool) -> Reply:
-        if isinstance(ask, Draft):
+    def _reply(self, ask: Branches | Context | Extend | AskHead, *, is_last: bool) -> Reply:
+        if isinstance(ask, AskHead):
             return drafted(self.drafter, ask)
         if isinstance(ask, Context):
             return self._read(ask.tokens, ask.past, asks_all=False).states

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from quicksilver.model.asks import Ask, Draft, Drafted, Extend, Extended, Reply, Tree
+from quicksilver.model.asks import Ask, AskHead, Extend, Extended, HeadGuess, Reply, Tree
 from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from quicksilver.model.checkpoint import rounded, weights_of
 from quicksilver.model.config import DenoiserConfig
@@ -145,9 +145,9 @@ class Wanting:
             before = ask.states.tokens[0].tolist()
             after = [self._after([*before, *ask.tokens[: i + 1]]) for i in range(len(ask.tokens))]
             return Extended(torch.stack(after), reply.states)
-        if isinstance(ask, Draft) and self.drafted is not None:
+        if isinstance(ask, AskHead) and self.drafted is not None:
             tokens = self.drafted(self._next([*ask.states.tokens[0].tolist(), *ask.known]))
-            return Drafted(tokens, (0.9,) * len(tokens))
+            return HeadGuess(tokens, (0.9,) * len(tokens))
         if isinstance(ask, Tree):
             lines: list[list[int]] = []
             for token, parent in zip(ask.tokens, ask.parents, strict=True):
