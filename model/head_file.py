@@ -4,22 +4,19 @@ A head is of use only to the body whose states it was trained on, so the file's 
 body's weights, beside `format` and `config`.
 """
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
 from .config import DenoiserConfig
-from .folder_files import excerpt, read_file
+from .folder_files import excerpt
 from .head_config import HeadConfig
-from .safetensors_header import header_of
+from .safetensors_reader import read_whole
 from .safetensors_writer import write_whole
 from .stored import SCALE_SUFFIX, Int8Matrix, Weight, Weights, quantised
 
@@ -56,21 +53,18 @@ def write_head(path: Path, config: HeadConfig, weights: Mapping[str, np.ndarray]
 
 def read_head(path: Path, body: DenoiserConfig, body_sha256: str) -> StoredHead:
     """The head at path. Raises CheckpointError where it is damaged, or belongs to another body."""
-    content = read_file(path, MAX_BYTES)
-    header = header_of(path, io.BytesIO(content))
+    header, found, metadata = read_whole(path, MAX_BYTES)
+    arrays = dict(found)
     strange = next((name for name, tensor in header.items() if tensor.dtype not in READABLE), None)
     if strange is not None:
         raise _refused(path, f"{strange} is {header[strange].dtype}, not one of {', '.join(READABLE)}")
+    kind, owner = metadata.get("format"), metadata.get("body_sha256")
+    if kind != FORMAT:
+        raise _refused(path, f"it has format {kind!r}; this version reads {FORMAT!r}")
     try:
-        arrays = load(content)
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
-        kind, owner = metadata.get("format"), metadata.get("body_sha256")
-        if kind != FORMAT:
-            raise _refused(path, f"it has format {kind!r}; this version reads {FORMAT!r}")
         config = HeadConfig(**json.loads(metadata["config"]))
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError, MemoryError) as error:
-        raise _refused(path, f"its tensors or its metadata cannot be read ({error})") from error
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        raise _refused(path, f"its metadata cannot be read ({error})") from error
     if owner != body_sha256 or config.width != body.width:
         raise _refused(path, "it belongs to another body, or to another version of this one")
     words = arrays.pop(WORDS, np.zeros(0, dtype=np.int32))

@@ -4,20 +4,17 @@ Keys are a weight's name and `.a` [r, in] or `.b` [out, r]. The file's metadata 
 `suffix_first`, true or false: whether the LoRA teaches to read the suffix before the prefix.
 """
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
-from .folder_files import excerpt, read_file
-from .safetensors_header import header_of
+from .folder_files import excerpt
+from .safetensors_reader import read_whole
 
 MAX_BYTES = 2**30
 READABLE = ("F32", "F16")
@@ -42,18 +39,14 @@ class Lora:
 
 def read_lora(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora:
     """The LoRA at path, for weights of those shapes. Raises CheckpointError where it is damaged or does not fit."""
-    content = read_file(path, MAX_BYTES)
-    header = header_of(path, io.BytesIO(content))
+    header, arrays, metadata = read_whole(path, MAX_BYTES)
     strange = next((name for name, tensor in header.items() if tensor.dtype not in READABLE), None)
     if strange is not None:
         raise _does_not_fit(path, f"{strange} is {header[strange].dtype}, not one of {', '.join(READABLE)}")
     try:
-        arrays = load(content)
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
         scale, suffix_first = float(metadata["scale"]), FLAGS[metadata.get("suffix_first", "false")]
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise _does_not_fit(path, f"its tensors or its metadata cannot be read ({error})") from error
+    except (ValueError, KeyError) as error:
+        raise _does_not_fit(path, f"its metadata cannot be read ({error})") from error
     names = {key[:-2] for key in arrays}
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in names:

@@ -4,20 +4,17 @@ A table holds, for some runs of 2, 3 or 4 tokens, the token that followed most o
 tokenizer, whose SHA-256 its file names. Knows token ids; without PyTorch.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load
 
 from ..fim.errors import CheckpointError
 from ..fim.printable import printable
-from .folder_files import excerpt, read_file
-from .safetensors_header import header_of
+from .folder_files import excerpt
+from .safetensors_reader import read_whole
 from .safetensors_writer import write_whole
 
 NGRAMS, FORMAT = "ngrams.safetensors", "quicksilver-ngrams-1"
@@ -81,21 +78,14 @@ def write_ngrams(path: Path, tables: Mapping[int, NgramTable], tokenizer: str) -
 
 def read_ngrams(path: Path, vocab_size: int, tokenizer: str) -> Ngrams:
     """The tables at path. Raises CheckpointError where they are damaged, or belong to another tokenizer."""
-    content = read_file(path, MAX_BYTES)
-    header_of(path, io.BytesIO(content))
-    try:
-        arrays = load(content)
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise _refused(path, f"it cannot be read ({error})") from error
+    _, arrays, metadata = read_whole(path, MAX_BYTES)
     if metadata.get("format") != FORMAT:
         raise _refused(path, f"it has format {metadata.get('format')!r}; this version reads {FORMAT!r}")
     if metadata.get("tokenizer_sha256") != tokenizer:
         raise _refused(path, "it belongs to another tokenizer")
     tables: dict[int, NgramTable] = {}
     for length in LENGTHS:
-        parts = [arrays.pop(f"{kind}.{length}", None) for kind in KINDS]
+        parts = [arrays.get(f"{kind}.{length}") for kind in KINDS]
         if any(part is None or part.ndim != 1 for part in parts):
             raise _refused(path, f"it has no whole table of runs of {length}")
         keys, tokens, shares = parts
