@@ -46,6 +46,14 @@ def main(argv: Sequence[str]) -> int:
     peers.add_argument("--rounds", type=int, default=5, help="each side's turns (5)")
     peers.add_argument("--threads", type=int, default=2, help="of each side (2)")
     peers.set_defaults(run=_peers)
+    llama = benchmarks.add_parser("llama", help="against llama.cpp with the same GGUF file")
+    llama.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    llama.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the file that llama.cpp reads")
+    add_model(llama, default="coder")
+    llama.add_argument("--tokens", default="8,32", help="most tokens of a completion (8,32)")
+    llama.add_argument("--holes", type=int, default=12, help="that each fills (12)")
+    llama.add_argument("--threads", type=int, default=2, help="of each side (2)")
+    llama.set_defaults(run=_llama)
     scaling = benchmarks.add_parser("scaling", help="cost by length of context and canvas, random weights")
     scaling.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     scaling.add_argument("--png", type=Path, metavar="FILE", help="also draw it (needs matplotlib)")
@@ -190,6 +198,20 @@ def _peers(options: argparse.Namespace) -> int:
         n_threads=options.threads,
     )
     return run_peers(plan, options.json)
+
+
+def _llama(options: argparse.Namespace) -> int:
+    from .llama import LlamaPlan, run_llama
+
+    if not (1 <= options.holes <= 1000 and 1 <= options.threads <= 256):
+        raise InputError("--holes must be from 1 to 1000, --threads from 1 to 256")
+    if not options.gguf.is_file():
+        raise InputError(f"there is no file {options.gguf}")
+    plan = LlamaPlan(
+        gguf=options.gguf, model=options.model, n_tokens=_numbers(options.tokens, "--tokens", 96),
+        n_holes=options.holes, n_threads=options.threads,
+    )  # fmt: skip
+    return run_llama(plan, options.json)
 
 
 def _scaling(options: argparse.Namespace) -> int:

@@ -41,6 +41,7 @@ N_DRAFTS, N_ALTERNATIVES = 6, 12  # as the language server asks on request
 
 UNLIMITED = 10_000  # evaluations; more than any answer has tokens
 STEP_CAPS = (1, 2, 4, 8)
+BUDGETS_MS = (50, 100, 150, 200, 300, 400, 600)
 OWN_LENGTH, ORACLE_LENGTH, NO_LENGTH = "own", "oracle", "–"
 
 
@@ -138,6 +139,8 @@ def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) ->
     """The infiller as a whole, asked in a certain way."""
 
     def decode(task: Task) -> Answer:
+        if isinstance(infiller, DenoisingInfiller):
+            infiller.recent.clear()  # what another decoder wrote into this hole is not known
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
@@ -148,10 +151,19 @@ def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) ->
 
 def invoked(infiller: DenoisingInfiller) -> Decoder:
     """What an editor inserts on request: the engine's candidates as the language server trims and chooses them."""
+    return within(None, infiller)
+
+
+def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: bool = True) -> Decoder:
+    """As `invoked`, in at most budget_ms. Without guesses and drafts, a body writes a token a forward."""
 
     def decode(task: Task) -> Answer:
-        request = replace(request_of(task, drafts=N_DRAFTS), n_alternatives=N_ALTERNATIVES)
+        asked = request_of(task, drafts=N_DRAFTS if guesses else 0)
+        request = replace(asked, n_alternatives=N_ALTERNATIVES, budget_ms=budget_ms)
+        infiller.recent.clear()
+        infiller.guesses = guesses
         completion = infiller.complete(request, never)
+        infiller.guesses = True
         checks = Checks(request.hole, parsed(task.prefix + task.suffix, task.language))
         found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
         shown = [each for each in found if not checks.breaks_syntax(each.text)] or found
@@ -270,6 +282,15 @@ def _together(name: str, label: str, **more: int) -> NamedDecoder:
     return NamedDecoder(name=f"ranked-{name}", label=f"ranked: {label}", family="denoiser", make=make)
 
 
+def _timed(budget_ms: int, *, guesses: bool) -> NamedDecoder:
+    """An answer in time, the context being read: with all guesses, or the model alone."""
+    name, label = ("within", "as an editor inserts it") if guesses else ("alone", "without guesses and drafts")
+    return NamedDecoder(
+        name=f"{name}-{budget_ms}", label=f"{label}, {budget_ms} ms", family="denoiser",
+        make=partial(within, budget_ms, guesses=guesses),
+    )  # fmt: skip
+
+
 CATALOGUE: tuple[NamedDecoder, ...] = (
     _floor("empty", "empty", floors.empty, floors.empty),
     _floor("pass", "pass", floors.pass_statement, floors.pass_statement),
@@ -287,6 +308,7 @@ CATALOGUE: tuple[NamedDecoder, ...] = (
         make=told_length,
         length=ORACLE_LENGTH,
     ),
+    *(_timed(budget_ms, guesses=guesses) for guesses in (True, False) for budget_ms in BUDGETS_MS),
     _together("lengths", "4 lengths", lengths=4),
     _together("drafts", "6 drafts and the canvas", drafts=6),
     _together("mends", "6 drafts, 2 of them mended, and the canvas", drafts=6, mends=2),

@@ -34,7 +34,7 @@ N_BATCH = 512  # context tokens that llama.cpp takes at a time
 PACKAGES = "pip install transformers llama-cpp-python gguf"
 
 
-def _library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds is not known here
+def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds is not known here
     """An optional package. Raises InputError where it is not installed."""
     try:
         return importlib.import_module(name)
@@ -144,7 +144,7 @@ class TransformersSide:
     """A Qwen3 of the same shape in transformers: `generate`, greedy, with a static or a growing cache."""
 
     def __init__(self, shape: DenoiserConfig, dtype: torch.dtype, n_threads: int, *, is_static: bool) -> None:
-        self.library = _library("transformers")
+        self.library = library("transformers")
         self.name = f"transformers, {'static' if is_static else 'dynamic'} cache"
         self.is_static, self.torch_threads = is_static, n_threads
         self.config = self.library.Qwen3Config(
@@ -193,7 +193,7 @@ class LlamaCppSide:
         self._folder = tempfile.TemporaryDirectory(prefix="quicksilver-bench-")
         path = Path(self._folder.name) / "random.gguf"
         write_gguf(path, shape, weights)
-        self.model = _library("llama_cpp").Llama(
+        self.model = library("llama_cpp").Llama(
             str(path), n_ctx=shape.n_context, n_batch=N_BATCH, n_threads=n_threads, n_threads_batch=n_threads,
             verbose=False,
         )  # fmt: skip
@@ -219,7 +219,7 @@ class LlamaCppSide:
 
 def write_gguf(path: Path, shape: DenoiserConfig, weights: str) -> None:
     """Write random weights of a shape as a Qwen3 in GGUF; weights is "q8_0" or "bf16". Raises InputError."""
-    gguf = _library("gguf")
+    gguf = library("gguf")
     kinds = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "bf16": gguf.GGMLQuantizationType.BF16}
     rng = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "qwen3")

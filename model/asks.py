@@ -104,10 +104,12 @@ class Extended:
 
 @dataclass(frozen=True)
 class AskHead:
-    """Tokens that follow a context, for a denoising head to guess what comes behind them; only for runners that have
-    one. states are of batch 1, and their copy keys are the body's hidden states. Answered by `HeadGuess`."""
+    """Tokens that follow a context, for a denoising head to guess what comes behind them; hints may do so. Only for
+    runners that have one. states are of batch 1, and their copy keys are the body's hidden states. Answered by
+    `HeadGuess`."""
 
     known: tuple[int, ...]
+    hints: tuple[int, ...]
     states: ContextStates
 
 

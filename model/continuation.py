@@ -24,11 +24,17 @@ from .row import Row
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
 Seen = Callable[[Sequence[int], Tensor, bool], None]  # tokens so far, log-probabilities [V] of what follows, may it end
+N_COUNTED = 3  # tokens that are guessed by n-grams: a forward over four takes no longer than over one
 N_READ_FEW, N_READ_MOST = 8, 16  # tokens of a forward with a guess: 0.5B takes 37 and 56 ms on two cores, for one 32
 
 
 def ignore(so_far: Sequence[int], log_probs: Tensor, may_end: bool) -> None:
     """A seen for callers that do not watch."""
+
+
+def nothing(so_far: Sequence[int]) -> Sequence[int]:
+    """A guess for callers that have none."""
+    return ()
 
 
 class Continuation:
@@ -38,10 +44,17 @@ class Continuation:
     """
 
     def __init__(
-        self, states: ContextStates, n_most: int, guess: Guess, seen: Seen = ignore, n_drafted: int = 0
+        self,
+        states: ContextStates,
+        n_most: int,
+        guess: Guess = nothing,
+        seen: Seen = ignore,
+        counted: Guess = nothing,
+        n_drafted: int = 0,
     ) -> None:
-        """n_drafted: the most tokens that a denoising head guesses, where guess has nothing; 0 without a head."""
-        self._n_drafted = n_drafted
+        """counted: what follows in general, where guess has nothing: hints for a denoising head, or, without one, a
+        guess. n_drafted: the most tokens that the head guesses; 0 without one."""
+        self._counted, self._n_drafted = counted, n_drafted
         self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
@@ -116,13 +129,17 @@ class Continuation:
         return self._log_probs[self._n_right : ahead.stop + 1], self._guessed[ahead], n_forwards
 
     def _guessed_behind(self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens) -> BranchWork[list[int]]:
-        """At most n_room tokens that may follow so_far: a denoising head's where nobody else has a guess."""
-        guess = [*self._guess(so_far)]
-        if not guess and n_room and 0 < len(self._unread) <= self._n_drafted:
-            reply = yield AskHead(tuple(self._unread), self._before.states)
+        """At most n_room tokens that may follow so_far. Where guess has none, none of them ends the text."""
+        guess = [*self._guess(so_far)][:n_room]
+        if guess or not n_room:
+            return guess
+        counted = self._counted(so_far)
+        likely, n = counted, N_COUNTED
+        if 0 < len(self._unread) <= self._n_drafted:
+            reply = yield AskHead(tuple(self._unread), tuple(counted), self._before.states)
             assert isinstance(reply, HeadGuess)
-            guess = [*takewhile(lambda token: not bool(tokens.stops[token]), reply.tokens)]
-        return guess[:n_room]
+            likely, n = reply.tokens, self._n_drafted
+        return [*takewhile(lambda token: not bool(tokens.stops[token]), likely[: min(n, n_room)])]
 
     def _take(self, new: Sequence[int]) -> None:
         """Go on with tokens that were chosen."""

@@ -34,6 +34,7 @@ class DenoisingHead(nn.Module):
         self.anchor = nn.Linear(width, width, bias=False)  # the newest state, for every place of a canvas
         self.token_norm = Norm(width, eps=config.norm_eps)  # embeddings are small beside states
         self.token = nn.Linear(width, width, bias=False)
+        self.hint = nn.Linear(width, width, bias=False)  # what n-grams guess for a masked place
         self.places = nn.Parameter(torch.zeros(config.n_canvas, width))
         self.mask = nn.Parameter(torch.empty(width))
         self.blocks = nn.ModuleList(Block(config.layers) for _ in range(config.n_layers))
@@ -55,19 +56,21 @@ class DenoisingHead(nn.Module):
 
     @torch.no_grad()
     def start_as(self, norm: Tensor) -> None:
-        """Say at first, at every place, what the body says of its next token: its states pass through unchanged.
+        """Say at first, at every place, what the body says of its next token, or its hint: both pass through unchanged.
 
         norm [D] is the weight of the body's last norm, which its states have been through.
         """
         size = norm.abs()
         self.anchor.weight.copy_(torch.eye(self.config.width))
+        self.hint.weight.copy_(torch.eye(self.config.width) * size.mean())
         self.feature_norm.weight.copy_(norm.sign() * size.mean() / size.clamp_min(float(size.median()) / 10))
         self.norm.weight.copy_(norm)
 
     def forward(self, features: Tensor, embedded: Tensor, is_mask: Tensor, anchors: Tensor) -> Tensor:
         """Hidden states [M, L, D] of canvases whose tokens are embedded [M, L, D], or masks where is_mask [M, L].
 
-        Each follows the token at anchors [M] among features [T, D], the body's states, and sees those up to it.
+        What is embedded below a mask is a hint, or 0. Each canvas follows the token at anchors [M] among features
+        [T, D], the body's states, and sees those up to it.
         """
         (m, n, width), n_context = embedded.shape, len(features)
         known = self.feature_norm(features)
@@ -77,7 +80,8 @@ class DenoisingHead(nn.Module):
         both_ways = torch.zeros(1, m, dtype=torch.bool, device=features.device)
         mask = branch_mask(anchors.unsqueeze(0), both_ways, n_context, n)
         place = Place(own_cos, own_sin, mask, anchors.unsqueeze(0), n)
-        x = torch.where(is_mask.unsqueeze(-1), self.mask, self.token(self.token_norm(embedded))) + self.places[:n]
+        normed = self.token_norm(embedded)
+        x = torch.where(is_mask.unsqueeze(-1), self.mask + self.hint(normed), self.token(normed)) + self.places[:n]
         x = (x + self.anchor(known)[anchors].unsqueeze(1)).view(1, m * n, width)
         context = self.fuse(known).unsqueeze(0)
         for block in self.blocks:

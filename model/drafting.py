@@ -19,8 +19,11 @@ class Drafter(Protocol):
 
     n_most: int
 
-    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
-        """The tokens behind known, one to n_most, which follow the tokens whose states are features [T, D]."""
+    def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
+        """The tokens behind known, one to n_most, which follow the tokens whose states are features [T, D].
+
+        hints are guesses of the first of them, as many as there are.
+        """
         ...
 
 
@@ -40,7 +43,7 @@ def drafted(drafter: Drafter | None, ask: AskHead) -> HeadGuess:
     """A head's answer. Raises TypeError where there is no head."""
     if drafter is None:
         raise TypeError("this runner has no denoising head")
-    return drafter(ask.known, ask.states.copy_keys[0])
+    return drafter(ask.known, ask.hints, ask.states.copy_keys[0])
 
 
 class ModelDrafter:
@@ -55,12 +58,13 @@ class ModelDrafter:
         self._embedding, self._spoken = embedding, embedding[module.words]
 
     @torch.inference_mode()
-    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
+    def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
         """As `Drafter` says."""
         c, n, device = self._head.config, len(known), self._embedding.device
         newest = features[-c.n_window :].to(device, self._embedding.dtype)
         embedded = self._embedding.new_zeros(1, c.n_canvas, c.width)
-        embedded[0, :n] = self._embedding[torch.tensor(known, device=device)]
+        given = torch.tensor([*known, *hints][: c.n_canvas], device=device)
+        embedded[0, : len(given)] = self._embedding[given]
         is_mask = torch.arange(c.n_canvas, device=device).unsqueeze(0) >= n
         anchors = torch.tensor([len(newest) - 1], device=device)
         hidden = self._head(newest, embedded, is_mask, anchors)[0, n:]

@@ -60,6 +60,7 @@ class Filling:
     recent: Recent = field(default_factory=Recent)
     n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
     ngrams: Ngrams | None = None
+    guesses: bool = True
     n_cached: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Filling:
         self.writing = Writing(
             config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
             healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
-            recent=self.recent, n_drafted=self.n_drafted, ngrams=self.ngrams,
+            recent=self.recent, n_drafted=self.n_drafted, ngrams=self.ngrams, guesses=self.guesses,
         )  # fmt: skip
 
     def answer(self) -> Work[Answer]:

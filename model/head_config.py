@@ -46,5 +46,5 @@ class HeadConfig:
         width = self.width
         blocks = {key: shape for key, shape in self.layers.weight_shapes().items() if key.startswith("blocks.")}
         norms = dict.fromkeys(("feature_norm.weight", "token_norm.weight", "norm.weight", "mask"), (width,))
-        squares = dict.fromkeys(("fuse.weight", "anchor.weight", "token.weight"), (width, width))
+        squares = dict.fromkeys(("fuse.weight", "anchor.weight", "token.weight", "hint.weight"), (width, width))
         return {**norms, **squares, "log_sharpness": (), "places": (self.n_canvas, width), **blocks}

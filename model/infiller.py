@@ -83,6 +83,7 @@ class DenoisingInfiller:
             self.n_window = min(self.n_window, MOST_ON_CPU)
         self.choice = ""  # why this model is served, for people
         self.recent = Recent()
+        self.guesses = True  # whether a body's next tokens are guessed; the text is the same without
         self.n_requests = 1
         marks, facts = self.config.marks_middle, vocabulary_facts(self.tokenizer)
         self._tokens = {
@@ -233,6 +234,7 @@ class DenoisingInfiller:
             self.recent,
             0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
             self.checkpoint.ngrams,
+            self.guesses,
         )
 
 

@@ -26,8 +26,9 @@ def head_graph(head: StoredHead, spoken: Int8Matrix) -> ov.Model:
     """The graph of a head whose words' embeddings are spoken [S, D]. Inputs, all float32:
 
     features [N, D], the body's newest states, the last one last; canvas [L, D], embeddings, 0 where a token is masked;
-    added [L, D], places and the mask; mask [N + L], added to the scores of attention. Outputs: of each place the index
-    [L] of the likeliest word, and its log-probability [L].
+    hints [L, D], embeddings of what is guessed below masks, else 0; added [L, D], places and the mask; mask [N + L],
+    added to the scores of attention. Outputs: of each place the index [L] of the likeliest word, and its
+    log-probability [L].
     """
     return _Builder(head, spoken).build()
 
@@ -44,12 +45,15 @@ class _Builder(Nodes):
     def build(self) -> ov.Model:
         c = self.config
         features = ops.parameter([c.n_window, c.width], np.float32)
-        canvas, added = (ops.parameter([c.n_canvas, c.width], np.float32) for _ in range(2))
+        canvas, hints, added = (ops.parameter([c.n_canvas, c.width], np.float32) for _ in range(3))
         mask = ops.parameter([c.n_window + c.n_canvas], np.float32)
         known = self.norm(features, "feature_norm.weight")
         context = self.linear(known, "fuse.weight")
         newest = self.rows(known, c.n_window - 1, c.n_window)
-        own = self.linear(self.norm(canvas, "token_norm.weight"), "token.weight")
+        own = ops.add(
+            self.linear(self.norm(canvas, "token_norm.weight"), "token.weight"),
+            self.linear(self.norm(hints, "token_norm.weight"), "hint.weight"),
+        )
         x: Value = ops.add(ops.add(own, added), self.linear(newest, "anchor.weight"))
         for i in range(c.n_layers):
             x = self._block(f"blocks.{i}.", x, context, mask)
@@ -58,7 +62,7 @@ class _Builder(Nodes):
         log_probs = ops.log_softmax(ops.multiply(logits, sharpness), -1)
         best = ops.topk(log_probs, self.ints(1), -1, "max", "value", "i64")
         outputs = [ops.squeeze(best.output(i), self.ints([-1])) for i in (1, 0)]
-        return ov.Model([*map(ops.result, outputs)], [features, canvas, added, mask], "head")  # pyright: ignore[reportGeneralTypeIssues]
+        return ov.Model([*map(ops.result, outputs)], [features, canvas, hints, added, mask], "head")  # pyright: ignore[reportGeneralTypeIssues]
 
     def _block(self, name: str, x: Value, context: ov.Node, mask: ov.Node) -> Value:
         """The canvas x after a layer."""
@@ -102,17 +106,19 @@ class OpenVinoHead:
         spoken = Int8Matrix(embedding.values[head.words], embedding.scales[head.words])
         self._request = compiled(head_graph(head, spoken), states_type, n_threads).create_infer_request()
 
-    def __call__(self, known: Sequence[int], features: Tensor) -> HeadGuess:
-        """The tokens behind known, which follow the tokens whose states are features [T, D]."""
+    def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
+        """As `Drafter` says."""
         c, n = self._config, len(known)
         window = np.zeros((c.n_window, c.width), dtype=np.float32)
         newest = features[-c.n_window :].float().numpy()
         window[c.n_window - len(newest) :] = newest
         added = self._places + self._mask
         added[:n] = self._places[:n]
-        canvas, rows = np.zeros_like(added), np.array(known)
-        canvas[:n] = self._embedding.values[rows] * self._embedding.scales[rows, None]
+        rows = np.array([*known, *hints][: c.n_canvas])
+        given, canvas, hinted = (np.zeros_like(added) for _ in range(3))
+        given[: len(rows)] = self._embedding.values[rows] * self._embedding.scales[rows, None]
+        canvas[:n], hinted[n:] = given[:n], given[n:]
         hidden = np.zeros(c.n_window + c.n_canvas, dtype=np.float32)
         hidden[: c.n_window - len(newest)] = -np.inf
-        best, log_probs = self._request.infer([window, canvas, added, hidden], share_inputs=True).values()
+        best, log_probs = self._request.infer([window, canvas, hinted, added, hidden], share_inputs=True).values()
         return HeadGuess(tuple(self._words[best[n:]].tolist()), tuple(np.exp(log_probs[n:]).tolist()))

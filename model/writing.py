@@ -6,7 +6,6 @@ A body that was taught no canvases goes on token by token. Knows tensors and tok
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
 DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
-N_COUNTED = 3  # tokens that are guessed by n-grams: a forward over four takes no longer than over one
+N_HINTS = 5  # tokens that n-grams are asked for
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
 
 
@@ -56,6 +55,7 @@ class Writing:
     recent: Recent = field(default_factory=Recent)
     n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
     ngrams: Ngrams | None = None
+    guesses: bool = True
 
     @property
     def is_verified(self) -> bool:
@@ -107,11 +107,15 @@ class Writing:
             n = len(so_far)
             opening = likely[n:] if likely[:n] == so_far else ()
             last = [*context[-LENGTHS[0] :], *so_far][-LENGTHS[0] :]
-            known = recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], context)
-            return known or self._counted(last)
+            return recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], context)
+
+        def counted(so_far: Sequence[int]) -> Sequence[int]:
+            return self.ngrams.guess([*context[-LENGTHS[0] :], *so_far], N_HINTS) if self.ngrams else ()
 
         n_most = self.n_open + len(self.healing.data)
-        continuation = Continuation(states, n_most, guess, paths.see, self.n_drafted)
+        continuation = Continuation(states, n_most, seen=paths.see)
+        if self.guesses:
+            continuation = Continuation(states, n_most, guess, paths.see, counted, self.n_drafted)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
         row.n_opening = len(row.tokens)
@@ -132,11 +136,6 @@ class Writing:
         if self.request.hole.multiline and row.finish_reason in ("budget", "length"):
             row.keep(self._n_whole(row))
         return row
-
-    def _counted(self, last: Sequence[int]) -> list[int]:
-        """What mostly follows the last tokens, in general; nothing that ends the text."""
-        found = self.ngrams.guess(last, N_COUNTED) if self.ngrams else []
-        return [*takewhile(lambda token: not bool(self.tokens.stops[token]), found)]
 
     def _n_whole(self, row: Row) -> int:
         """The number of the row's tokens up to its last line break behind text; all of them without one."""

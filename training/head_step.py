@@ -138,6 +138,7 @@ def _trainer(arguments: argparse.Namespace, body: StoredCheckpoint, texts: "Sequ
     import numpy as np
     import torch
 
+    from ..model.checkpoint import load
     from ..model.denoising_head import DenoisingHead
     from .head_trainer import HeadPlan, HeadTrainer, words_of
     from .state_file import read_state
@@ -164,7 +165,8 @@ def _trainer(arguments: argparse.Namespace, body: StoredCheckpoint, texts: "Sequ
     head = DenoisingHead(config, words)
     head.start_as(torch.from_numpy(as_float(body.weights["norm.weight"])))
     device = torch.device(arguments.device)
-    return HeadTrainer(head.to(device), embedding.to(device), texts, plan, monotonic, body.sha256)
+    ngrams = load(body).ngrams
+    return HeadTrainer(head.to(device), embedding.to(device), texts, plan, monotonic, body.sha256, ngrams)
 
 
 def _train(

@@ -17,14 +17,15 @@ from torch import Tensor
 
 from ..fim.errors import InputError
 from ..model.head_config import HeadConfig
+from ..model.ngrams import LENGTHS, Ngrams
 
 UNKNOWN = -1
 N_READ_MOST = 200  # tokens at the end of a text after which the body's next token is asked for
 N_AT_LEAST = 8  # tokens before the first of them
 OTHER_TEXT = 0.25  # weight of places behind one where the body would have written something else
 FURTHER = 0.85  # a place's weight, for each place left of it
-ALL_MASKED = 0.5  # of canvases: so each of them begins in use
-LEFT_KNOWN = 0.3  # of canvases: so they go on where the left is settled first; of the others any tokens are masked
+ALL_MASKED = 0.8  # of canvases: so each of them is in use
+LEFT_KNOWN = 0.1  # of canvases: so they go on where the left is settled first; of the others any tokens are masked
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,15 @@ def load_texts(paths: Sequence[Path], body: str) -> Iterator[BodyText]:
 
 @dataclass(frozen=True)
 class HeadCanvases:
-    """Canvases of one text: the body's states [T, D], the canvases' tokens [M, L], which of them are masks, the places
-    [M] that they follow, the body's own tokens [M, L] for their places, the weights [M, L] of these, and where all
-    tokens left of a place are the body's own, so that it would come there."""
+    """Canvases of one text: the body's states [T, D], the canvases' tokens [M, L], hints where there are any below
+    masks, which places hold masks, which hold anything, the places [M] that they follow, the body's own tokens [M, L]
+    for their places, the weights [M, L] of these, and where all tokens left of a place are the body's own, so that it
+    would come there."""
 
     states: Tensor
     tokens: Tensor
     is_mask: Tensor
+    is_given: Tensor
     anchors: Tensor
     targets: Tensor
     weights: Tensor
@@ -106,9 +109,16 @@ class HeadCanvases:
 
 
 def canvases(
-    rng: Generator, text: BodyText, n: int, config: HeadConfig, *, all_masked: bool = False
+    rng: Generator,
+    text: BodyText,
+    n: int,
+    config: HeadConfig,
+    ngrams: Ngrams | None = None,
+    *,
+    all_masked: bool = False,
 ) -> HeadCanvases | None:
-    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked."""
+    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked. ngrams
+    give hints."""
     last = len(text.tokens) - 2
     if last <= text.first:
         return None
@@ -126,12 +136,24 @@ def canvases(
     is_mask[:, 0] = False
     is_mask[~is_mask[:, 1:].any(axis=1), 1:] = True
     weights = np.where(is_own, 1.0, OTHER_TEXT) * is_there * is_mask * FURTHER ** np.arange(-1, n_canvas - 1)
+    hints = _hints(ngrams, text, anchors, is_mask) if ngrams else np.full_like(tokens, UNKNOWN)
+    given = np.where(is_mask, hints, tokens)
     states = text.states[start:].astype(np.float32) * text.scales[start:, None]
     return HeadCanvases(
-        torch.from_numpy(states), torch.from_numpy(tokens), torch.from_numpy(is_mask),
-        torch.from_numpy(anchors - start),
+        torch.from_numpy(states), torch.from_numpy(np.maximum(given, 0)), torch.from_numpy(is_mask),
+        torch.from_numpy(given != UNKNOWN), torch.from_numpy(anchors - start),
         torch.from_numpy(targets), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(is_own),
     )  # fmt: skip
+
+
+def _hints(ngrams: Ngrams, text: BodyText, anchors: NDArray[np.int64], is_mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """What n-grams guess [M, L] behind the tokens left of each canvas's first mask; UNKNOWN where they say nothing."""
+    hints = np.full(is_mask.shape, UNKNOWN)
+    for row, anchor, n_known in zip(hints, anchors.tolist(), is_mask.argmax(axis=1).tolist(), strict=True):
+        end = anchor + 1 + n_known
+        found = ngrams.guess(text.tokens[max(0, end - LENGTHS[0]) : end].tolist(), len(row) - n_known)
+        row[n_known : n_known + len(found)] = found
+    return hints
 
 
 def _masks(rng: Generator, n: int, n_canvas: int) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..fim.errors import InputError
 from ..model.denoising_head import DenoisingHead
+from ..model.ngrams import Ngrams
 from .head_texts import BodyText, HeadCanvases, canvases
 from .state_file import read_state, unusable, write_state
 
@@ -65,9 +66,10 @@ class HeadTrainer:
         plan: HeadPlan,
         clock: Callable[[], float] = time.monotonic,
         body: str = "",
+        ngrams: Ngrams | None = None,
     ) -> None:
-        """body is the SHA-256 of the body's weights."""
-        self.body = body
+        """body is the SHA-256 of the body's weights. ngrams give hints."""
+        self.body, self._ngrams = body, ngrams
         self.head, self.plan, self._texts, self._clock = head, plan, texts, clock
         self._embedding = embedding
         self._speak()
@@ -105,9 +107,8 @@ class HeadTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         for _ in range(self.plan.n_texts):
-            found = canvases(
-                rng, self._texts[int(rng.integers(len(self._texts)))], self.plan.n_anchors, self.head.config
-            )
+            text = self._texts[int(rng.integers(len(self._texts)))]
+            found = canvases(rng, text, self.plan.n_anchors, self.head.config, self._ngrams)
             if found is not None and (loss := self._loss(found.to(self._embedding.device))) is not None:
                 (loss / self.plan.n_texts).backward()
                 losses.append(loss.detach())
@@ -120,7 +121,7 @@ class HeadTrainer:
         return mean
 
     def _hidden(self, of: HeadCanvases) -> Tensor:
-        embedded = self._embedding[of.tokens].float()
+        embedded = self._embedding[of.tokens].float() * of.is_given.unsqueeze(-1)
         with torch.autocast(self._embedding.device.type, dtype=torch.bfloat16):
             return self.head(of.states, embedded, of.is_mask, of.anchors)
 
@@ -141,7 +142,7 @@ class HeadTrainer:
         rng = np.random.default_rng((EXAMINATION, 0))
         rights, owns, sures = [], [], []
         for text in texts:
-            found = canvases(rng, text, self.plan.n_anchors, self.head.config, all_masked=True)
+            found = canvases(rng, text, self.plan.n_anchors, self.head.config, self._ngrams, all_masked=True)
             if found is None:
                 continue
             found = found.to(self._embedding.device)

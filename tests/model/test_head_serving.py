@@ -145,13 +145,14 @@ def stored_head(seed: int = 0) -> tuple[StoredHead, Int8Matrix]:
 
 @pytest.mark.parametrize("n_context", [1, 7, 16, 40])
 @pytest.mark.parametrize("known", [(3,), (5, 0, 17), (1, 2, 3, 4, 5)])
-def test_openvino_drafts_what_the_module_drafts(n_context: int, known: tuple[int, ...]):
+@pytest.mark.parametrize("hints", [(), (4,), (9, 8, 7, 6, 5)])
+def test_openvino_drafts_what_the_module_drafts(n_context: int, known: tuple[int, ...], hints: tuple[int, ...]):
     head, embedding = stored_head()
     compiled = OpenVinoHead(head, embedding, "f32", 1)
     plain = ModelDrafter(head, torch.from_numpy(as_float(embedding)))
     assert compiled.n_most == plain.n_most == 5
     features = torch.randn(n_context, 48, generator=torch.Generator().manual_seed(n_context))
-    found, wanted = compiled(known, features), plain(known, features)
+    found, wanted = compiled(known, hints, features), plain(known, hints, features)
     assert len(found.tokens) == len(found.probabilities) == 6 - len(known)
     assert found.probabilities == pytest.approx(wanted.probabilities, abs=0.05)
     for a, b, sure in zip(found.tokens, wanted.tokens, wanted.probabilities, strict=True):
