@@ -15,14 +15,14 @@ TOO_OLD := Quicksilver needs Python 3.11 or newer: run make PYTHON=/path/to/pyth
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo check test test-editors test-coder editors lint style types fast clean
+.PHONY: help venv demo check test test-editors test-coder editors lint style types imports fast clean
 
 help:
 	@echo 'make demo          create .venv, install, and complete holes cut from real files'
 	@echo 'make check         before each commit: ruff, pyright and the fast tests, side by side'
 	@echo 'make test          all tests but those in real editors'
 	@echo 'make test-coder    test with the real model coder (QUICKSILVER_CODER_GGUF=its file, as quicksilver fetch brings it)'
-	@echo 'make lint          ruff (format and lint) and pyright'
+	@echo 'make lint          ruff (format and lint), pyright and import-linter'
 	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
 	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
 	@echo 'make venv          only create .venv and install everything'
@@ -86,7 +86,7 @@ test-editors: $(VENV)/.installed-dev
 	$(WITH_EDITORS); $(BIN)/pytest tests/editors $(PYTEST_ARGS) || $(BIN)/pytest tests/editors --last-failed $(PYTEST_ARGS)
 	$(if $(filter vscode,$(PARTS)),$(WITH_EDITORS); cd editors/vscode && npm ci --no-fund --no-audit && npm run e2e)
 
-lint: style types
+lint: style types imports
 
 style: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -94,6 +94,9 @@ style: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
 
 # Tests of what never loads a model, and of the pages, without most of those that start processes. Types are checked meanwhile.
 fast: $(VENV)/.installed-dev

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fim.embedded_models import CHECKPOINTS
+from ..fim.models.embedded import CHECKPOINTS
 
 
 @dataclass(frozen=True, kw_only=True)

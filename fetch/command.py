@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..fim.command_line import Parser
 from ..fim.errors import CheckpointError, InputError
-from ..fim.printable import printable
-from ..fim.user_folders import models_folder
-from ..lsp_server.waiting import waiting
+from ..fim.files.user_folders import models_folder
+from ..fim.terminal.arguments import Parser
+from ..fim.terminal.spinner import waiting
+from ..fim.text.printable import printable
 from .catalogue import CATALOGUE, Fetchable
 from .download import FetchFailed, check_size, install, is_installed, renew
 from .sources import Hub, Packages, Pip, Source, hub_url

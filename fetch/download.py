@@ -10,12 +10,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..fim.errors import CheckpointError, QuicksilverError
-from ..fim.printable import printable
-from ..fim.user_folders import models_folder
-from ..model.folder_files import is_there, open_file, read_json, sha256_of
-from ..model.gguf_cache import is_whole
-from ..model.gguf_import import FULL_DISK, import_gguf
-from ..model.stored import CONFIG, read_config, write_config
+from ..fim.files.user_folders import models_folder
+from ..fim.text.printable import printable
+from ..model.checkpoint.checkpoint_files import CONFIG, read_config, write_config
+from ..model.gguf.cache import is_whole
+from ..model.gguf.convert import FULL_DISK, import_gguf
+from ..model.storage.folder_files import is_there, open_file, read_json, sha256_of
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
 from .sources import Source, SourceFailed

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..fim.errors import QuicksilverError
-from ..model.folder_files import excerpt
+from ..model.storage.folder_files import excerpt
 from .catalogue import Fetchable, Part
 from .parts import CHUNK_BYTES, keep_whole_parts, n_bytes_of
 

@@ -7,12 +7,12 @@ often errors in code that is being typed. It does not know documents, holes, or 
 import re
 from typing import Literal
 
-from .around import line_left
-from .blocks import block_opener
-from .line_scan import word_before
-from .literals import literal_at
-from .syntax import Syntax
-from .syntax_kinds import MEMBER_TOKEN, MEMBER_TOKENS
+from .syntax.blocks import block_opener
+from .syntax.kinds import MEMBER_TOKEN, MEMBER_TOKENS
+from .syntax.literals import literal_at
+from .syntax.tree import Syntax
+from .text.line_scan import word_before
+from .trimming.context import line_left
 
 CursorClass = Literal[
     "comment", "docstring", "string", "after-dot", "identifier", "block-start", "blank-line", "code"

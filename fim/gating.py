@@ -13,9 +13,9 @@ from functools import cached_property
 from urllib.parse import unquote
 
 from .cursor_class import CursorClass, class_at
-from .document import Document
-from .line_scan import CLOSERS, is_word_character
-from .syntax import Syntax
+from .syntax.tree import Syntax
+from .text.document import Document
+from .text.line_scan import CLOSERS, is_word_character
 from .typing_rhythm import Rhythm
 
 MAX_DOCUMENT_CHARS = 5_000_000

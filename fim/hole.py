@@ -7,11 +7,11 @@ answer replaces is empty at the cursor: the one form that every editor shows (an
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from .blocks import block_opener, indent_after
-from .document import Document
 from .errors import InputError
-from .literals import literal_at
-from .syntax import Syntax
+from .syntax.blocks import block_opener, indent_after
+from .syntax.literals import literal_at
+from .syntax.tree import Syntax
+from .text.document import Document
 from .types import Hole
 
 N_LINES_LONG = 8_000  # in longer documents nobody looks at several lines at once: most of them are generated

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..fim.document import Document
-from ..fim.positions import Position
-from ..fim.showing import Showing
+from ..fim.display import Showing
+from ..fim.text.document import Document
+from ..fim.text.positions import Position
 from ..fim.types import Completion
 
 DID_ACCEPT = "quicksilver.didAccept"

@@ -7,8 +7,8 @@ model knows what: the engine says so.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..fim.language_ids import CODE_LANGUAGES
-from ..fim.printable import printable
+from ..fim.text.language_ids import CODE_LANGUAGES
+from ..fim.text.printable import printable
 from .answers import Answer, Ask
 
 GUESSES = "it makes no automatic suggestions, and on request it guesses (see the setting languages)"

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..fim.document import Document, TextChange
 from ..fim.errors import InputError
-from ..fim.positions import PositionEncoding
+from ..fim.text.document import Document, TextChange
+from ..fim.text.positions import PositionEncoding
 
 SEPARATOR = "\n\n"
 

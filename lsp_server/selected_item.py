@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..fim.document import Document, TextChange
 from ..fim.engine import Engine
-from ..fim.positions import PositionEncoding
+from ..fim.text.document import Document, TextChange
+from ..fim.text.positions import PositionEncoding
 from .answers import Answer, Ask, Item, SelectedItem
-from .inline_completion import Surroundings, complete_inline, nothing
-from .reading_ahead import surroundings_of
+from .completion import Surroundings, complete_inline, nothing
+from .prefetch import surroundings_of
 from .settings import Settings
 
 _WORD = re.compile(r"\w+")

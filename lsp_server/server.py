@@ -4,73 +4,40 @@ Owns which message does what. It does not know how an answer is made (inline_com
 (protocol.py, params.py), or torch. Logs go to stderr and hold lengths and timings, never source text.
 """
 
-import asyncio
 import logging
 import time
-import traceback
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
-from ..fim.document import Document
-from ..fim.errors import CheckpointError, EngineUnavailable
-from ..fim.positions import PositionEncoding
-from ..fim.printable import printable
-from . import commands, configuration, documents
-from . import params as read
-from .answers import Answer, Answers, Ask, SelectedItem
-from .engine_care import EngineCare, ManagedEngine
-from .inline_completion import Surroundings, complete_inline, nothing
-from .languages import KnownLanguages, LanguageNotes, about_language
-from .notebooks import Notebooks
-from .on_show import last_shown
-from .outcomes import Outcomes
-from .progress import EngineProgress
-from .protocol import StrictServer, types
-from .reading_ahead import look_ahead
+from .answers import Answer, Ask, SelectedItem
+from .completion import Surroundings, complete_inline, nothing
+from .engine_backoff import ManagedEngine
+from .features import commands, configuration, documents
+from .features.workspace import FEATURES, READERS
+from .ghost_text import last_shown
+from .prefetch import look_ahead
+from .protocol import params as read
+from .protocol.endpoint import types
 from .selected_item import extend_item
-from .sessions import Session, Sessions
+from .sessions import Session
 from .settings import Settings
-from .settling import SettleClock, hold, settle
-from .status import Status
-from .workspace import Workspace
-from .workspace_handlers import FEATURES, READERS
+from .settling import hold, settle
+from .state import ServerState
 
 log = logging.getLogger(__name__)
 
 EXPLAIN = "quicksilver/explain"
-STATUS = "quicksilver/status"
 WARM = "quicksilver/warm"
 
 
-class CompletionServer(StrictServer):
-    """The language server: open documents, settings, the engine, the latest answers."""
+class CompletionServer(ServerState):
+    """The language server: from each question to its answer."""
 
     def __init__(self, engine: ManagedEngine, version: str) -> None:
-        super().__init__("quicksilver", version)
-        self.care = EngineCare(engine)
-        self.settings = self.configured = Settings()
-        self.options: object = None  # as the client gave them when it started
-        self.switched: bool | None = None  # on or off by hand, None where nobody did
-        self.complaints: set[str] = set()  # about settings, as told
-        self.encoding: PositionEncoding = "utf-16"
-        self.clock = SettleClock()
-        self.sessions = Sessions()
-        self.notebooks = Notebooks()
-        self.answers = Answers()
-        self.outcomes = Outcomes()
-        self.status = Status(
-            self.tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
-        )
-        self.shows_progress = self.shows_status = False
-        self.language_notes = LanguageNotes()
-        self._looked_at: Document | None = None  # the document that was opened or asked about last
-        self.has_begun = False
-        self.folders: list[str] = []  # of the workspace, as uris
-        self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
-        self._tasks: set[asyncio.Task[None]] = set()
+        super().__init__(engine, version)
         _register(self)
 
     def snapshot(self, params: object) -> Ask:
@@ -115,17 +82,6 @@ class CompletionServer(StrictServer):
             self.look_at(self._looked_at)  # again: by now the engine may have said what it knows
         return answer
 
-    def look_at(self, document: Document) -> None:
-        """Have the status say so if the model does not know this document's language."""
-        self._looked_at = document
-        about = about_language(document.language, self.known_languages)
-        self.status.document(document.language, about, self.care.languages)
-
-    @property
-    def known_languages(self) -> KnownLanguages:
-        """The languages of the model and of the settings."""
-        return KnownLanguages(self.care.languages, self.settings.languages)
-
     async def _answer(self, ask: Ask, session: Session) -> Answer:
         session.asked = ask.document
         if ask.invoked:
@@ -162,45 +118,6 @@ class CompletionServer(StrictServer):
         session.held = None  # it appears now
         return settled
 
-    def surroundings(self, session: Session, offset: int) -> Surroundings:
-        """What is known around the cursor in an open document."""
-        without = self.settings.without
-        return Surroundings(
-            syntax=None if "syntax" in without or not self.settings.enabled else session.syntax(offset),
-            rhythm=session.rhythm,
-            last=session.shown,
-            held=None if session.held is None else session.held.text,
-            remembered=session.remembered,
-            snippets=self.project.snippets_for(session.document, offset, off=without),
-            offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),
-            stands_elsewhere=lambda word: self.project.has_word(word, session.document),
-            model_languages=self.care.learn_languages,
-        )
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work in the background until the server ends."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        """Note a bug by its kind and place: its message may hold source text."""
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.error("failed (%s)\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-
-    def close(self) -> None:
-        """Stop everything in flight; the engine stays for other editors."""
-        self.project.close()
-        self.sessions.close_all()
-        for task in list(self._tasks):
-            task.cancel()
-
-    def tell(self, kind: types.MessageType, message: str) -> None:
-        """Show the person one line."""
-        self.window_show_message(types.ShowMessageParams(type=kind, message=f"Quicksilver: {printable(message)}"))
-
     def _unwanted(self, ask: Ask) -> Answer | None:
         """The empty answer if completions are off or snoozed, perhaps since the question came; None if they are on."""
         if not self.settings.enabled:
@@ -230,49 +147,6 @@ class CompletionServer(StrictServer):
         elif answer.text and answer.completion is not None and not answer.is_reused:
             took_ms = ms.get("total", 0.0) - ms.get("settle", 0.0)  # without the moment that the text was held back
             self.status.answered(took_ms, answer.completion.model, self.outcomes.counts)
-
-    def engine_failed(self, reason: str) -> None:
-        """Log a failure of the engine; show it once per series of failures."""
-        log.error("no completion: %s", reason)
-        self.status.engine("failed", reason)
-        if self.care.should_tell():
-            self.tell(types.MessageType.Warning, reason)
-
-    def start_engine_if_wanted(self) -> None:
-        """Start the engine in the background, where the settings say so."""
-        if self.settings.start_engine and self.settings.enabled:
-            self.spawn(self.start_engine())
-
-    async def start_engine(self) -> None:
-        """Start the engine, with progress where the client shows it; a failure is told, not raised."""
-        bar = EngineProgress(self.work_done_progress) if self.shows_progress else None
-
-        def report(message: str) -> None:
-            self.status.engine("starting", message)
-            if bar is not None:
-                bar.report(message)
-
-        self.status.engine("starting")
-        try:
-            if bar is not None:
-                await bar.begin()
-            choice = await self.care.start(report)
-        except (EngineUnavailable, CheckpointError) as error:
-            self.engine_failed(str(error))
-            if bar is not None:
-                bar.end("the engine could not be started")
-        else:
-            log.info("the engine is ready%s", f", it serves {choice}" if choice else "")
-            if self._looked_at is not None:
-                self.look_at(self._looked_at)
-            self.status.serves(choice)
-            if bar is not None:
-                bar.end("ready")
-
-    def tell_status(self, described: Mapping[str, Any]) -> None:
-        """Send it to a client that wants it, once the handshake is over."""
-        if self.shows_status and self.has_begun and not self.strict.shut_down:
-            self.protocol.notify(STATUS, described)
 
 
 async def inline_completion(ls: CompletionServer, ask: Ask) -> dict[str, Any]:

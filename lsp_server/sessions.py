@@ -11,12 +11,12 @@ from collections.abc import Coroutine, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..fim.document import Document
 from ..fim.reuse import Remembered
-from ..fim.syntax import Syntax, parsed
+from ..fim.syntax.tree import Syntax, parsed
+from ..fim.text.document import Document
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer
-from .on_show import LastShown
+from .ghost_text import LastShown
 from .settling import Held
 
 T = TypeVar("T")

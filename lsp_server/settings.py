@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
-from ..fim.language_ids import language_id
-from ..fim.rules import RULES
+from ..fim.ablations import RULES
+from ..fim.text.language_ids import language_id
 from ..fim.types import PolicyName
 
 # Confidence is calibrated on programs that are typed (decision 26): of what is .85 to .9 sure, .85 was right in new
@@ -199,7 +199,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "trace": Setting(_boolean, "Keep the denoise steps of each answer for `quicksilver/explain`."),
     "without": Setting(
-        _rules, "Rules and sources to leave out, by name (`fim/rules.py`), to measure what they are worth."
+        _rules, "Rules and sources to leave out, by name (`fim/ablations.py`), to measure what they are worth."
     ),
 }
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from .answers import Answer, Ask
-from .on_show import LastShown, last_shown, left_of
+from .ghost_text import LastShown, last_shown, left_of
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -5,9 +5,9 @@ import gc
 import os
 import sys
 
-from .editor_watch import EditorWatch
-from .engine_care import ManagedEngine
-from .protocol import serve_streams
+from .engine_backoff import ManagedEngine
+from .protocol.editor_watch import EditorWatch
+from .protocol.endpoint import serve_streams
 from .server import CompletionServer
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..fim.errors import InputError
-from .framing import FrameReader
+from .protocol.framing import FrameReader
 from .server import CompletionServer
 
 log = logging.getLogger(__name__)

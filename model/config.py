@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
-from .tokenizer import N_SPECIAL, Special
+from .special_tokens import N_SPECIAL, Special
 
 MATCH_BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least MATCH_BOUNDS[c - 1] long; class 0: none
 N_MATCH_CLASSES = len(MATCH_BOUNDS) + 1

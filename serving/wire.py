@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from ..fim.errors import InputError
-from ..fim.printable import one_line
+from ..fim.text.printable import one_line
 from ..fim.types import (
     MAX_OFFERS,
     MAX_SNIPPETS,

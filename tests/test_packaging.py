@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from quicksilver.fim.grammars import GRAMMARS
+from quicksilver.fim.syntax.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "quicksilver"
@@ -27,6 +27,9 @@ EXTRAS = ("train", "diffusion-gemma")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What a checkout may gather in its folders and no wheel should hold.
 LITTER = ("__pycache__", "node_modules", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")
+
+
+DATA_FOLDERS = ("docs", "editors", "examples")
 
 
 def package_folders() -> list[str]:
@@ -49,11 +52,11 @@ def expected_files() -> set[str]:
     """Paths inside the wheel that the tree calls for, metadata aside."""
     found = {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in data_files()}
     for folder in package_folders():
-        files = [*(ROOT / folder).glob("*.py")]
+        files = [*(ROOT / folder).glob("*.py" if folder in DATA_FOLDERS else "**/*.py")]
         if folder == "model":
             files += [path for path in (ROOT / folder).glob("checkpoints/*/*") if path.is_file()]
         if folder == "training":
-            files += [*(ROOT / folder).glob("*.txt"), *(ROOT / folder).glob("*.toml")]
+            files += [*(ROOT / folder).glob("*/*.txt"), *(ROOT / folder).glob("*/*.toml")]
         found |= {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in files}
     return found
 
@@ -109,7 +112,7 @@ def test_checkpoints_in_the_wheel_are_whole(wheel: zipfile.ZipFile) -> None:
 def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     entries = ConfigParser()
     entries.read_string(wheel.read(metadata_folder() + "entry_points.txt").decode())
-    assert dict(entries["console_scripts"]) == {"quicksilver": "quicksilver.lsp_server.cli:main"}
+    assert dict(entries["console_scripts"]) == {"quicksilver": "quicksilver.cli.main:main"}
 
 
 def test_the_demo_and_the_plugins_work_from_the_wheel_in_another_folder(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
@@ -118,10 +121,11 @@ def test_the_demo_and_the_plugins_work_from_the_wheel_in_another_folder(wheel: z
     elsewhere.mkdir()
     environ = {**os.environ, "PYTHONPATH": str(installed)}
     code = (
-        "from quicksilver.benchmarks import drift, latency, nvim_latency, throughput\n"
-        "from quicksilver.lsp_server.cli import main\n"
-        "from quicksilver.lsp_server.demo import EXAMPLES\n"
-        "from quicksilver.lsp_server.demo_holes import load_holes\n"
+        "from quicksilver.benchmarks.quality import drift\n"
+        "from quicksilver.benchmarks.speed import latency, nvim_latency, throughput\n"
+        "from quicksilver.cli.main import main\n"
+        "from quicksilver.cli.demo import EXAMPLES\n"
+        "from quicksilver.cli.demo_holes import load_holes\n"
         "assert len(load_holes(EXAMPLES)) >= 6\n"
         "assert latency.EXAMPLE.is_file() and list(throughput.EXAMPLES.glob('*.py')) and drift.EXAMPLES.is_dir()\n"
         "assert nvim_latency.PLUGIN.is_dir()\n"
@@ -163,7 +167,9 @@ def imported() -> set[str]:
     """
     names: set[str] = set()
     own: set[str] = set()
-    for path in (path for folder in package_folders() for path in (ROOT / folder).glob("*.py")):
+    for path in (
+        path for folder in package_folders() for path in (ROOT / folder).rglob("*.py") if folder not in DATA_FOLDERS
+    ):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}

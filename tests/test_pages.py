@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from quicksilver.fim import command_line
-from quicksilver.lsp_server.cli import main
+from quicksilver.cli.main import main
+from quicksilver.fim.terminal import arguments as command_line
 from quicksilver.lsp_server.settings import Settings, camel_case
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`+)(.+?)\1")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 PROGRAM = re.compile(r"(?:^|/)quicksilver$")
-MODULES = {"quicksilver.training": ["train"], "quicksilver.lsp_server": []}  # what `python -m` names runs them
+MODULES = {"quicksilver.training": ["train"], "quicksilver.cli": []}  # what `python -m` names runs them
 SHELL_ENDS = frozenset({"|", "||", "&", "&&", ";", ">", "<"})
 FILE = re.compile(r"^(?:[\w.*-]+/)*[\w*-][\w.*-]*\.(?:py|md|el|lua|txt|sh|mjs|js|toml|json)$")
 # Named by pages, but written by programs or other people, and so not in the tree.

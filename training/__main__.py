@@ -3,8 +3,8 @@
 import sys
 
 from ..fim.errors import CheckpointError, InputError, QuicksilverError
-from ..fim.printable import one_line
-from .command import main
+from ..fim.text.printable import one_line
+from .cli import main
 
 if __name__ == "__main__":
     try:

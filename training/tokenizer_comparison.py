@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..model.tokenizer import CodeTokenizer
+from ..model.tokenizers.code_tokenizer import CodeTokenizer
 
 WIDTHS = (256, 640)  # nano, base
 N_CANVAS = 32

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from quicksilver.benchmarks.latency import (
+from quicksilver.benchmarks.speed.latency import (
     DENOISE,
     ENGINE,
     KEY,
@@ -15,9 +15,9 @@ from quicksilver.benchmarks.latency import (
     context_of,
     percentile,
 )
-from quicksilver.benchmarks.typed_files import cut_stretch
-from quicksilver.fim.document import Document
+from quicksilver.benchmarks.speed.typed_files import cut_stretch
 from quicksilver.fim.errors import InputError
+from quicksilver.fim.text.document import Document
 
 TEXT = "".join(f"line_{number} = {number} * 2\n" for number in range(100))
 

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks import cursors
-from quicksilver.benchmarks.cursors import CURSOR, Cursor, read_cursors
-from quicksilver.benchmarks.eval_command import main
-from quicksilver.benchmarks.instant_server import MODULE
+from quicksilver.benchmarks.evaluate import main
+from quicksilver.benchmarks.quality import cursors
+from quicksilver.benchmarks.quality.cursors import CURSOR, Cursor, read_cursors
+from quicksilver.benchmarks.speed.instant_server import MODULE
+from quicksilver.cli.demo import EXAMPLES
 from quicksilver.fim.errors import InputError
-from quicksilver.lsp_server.demo import EXAMPLES
 
 FILE = '[[cursor]]\nname = "one"\ndocument = "x = ‸\\n"\nwanted = "inst.*"\n'
 

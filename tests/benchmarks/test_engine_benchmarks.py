@@ -4,15 +4,16 @@ from collections import Counter
 
 import pytest
 import torch
-from quicksilver.benchmarks import command, soak
-from quicksilver.benchmarks.peers import compare
-from quicksilver.benchmarks.scaling import ScalingPlan, exponent, measure_contexts
-from quicksilver.benchmarks.shapes import random_denoiser, write_random
-from quicksilver.benchmarks.sides import DiffusionSide, Side, TransformersSide, UncachedSide
+from quicksilver.benchmarks import bench as command
+from quicksilver.benchmarks.robustness import soak
+from quicksilver.benchmarks.speed.peers import compare
+from quicksilver.benchmarks.speed.scaling import ScalingPlan, exponent, measure_contexts
+from quicksilver.benchmarks.speed.shapes import random_denoiser, write_random
+from quicksilver.benchmarks.speed.sides import DiffusionSide, Side, TransformersSide, UncachedSide
 from quicksilver.fim.errors import InputError
-from quicksilver.model import checkpoint
-from quicksilver.model.asks import Context, Rows
-from quicksilver.model.forwards import ModelRunner
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.requests import Context, Rows
+from quicksilver.model.runners.batching import ModelRunner
 from tiny import tiny_config
 
 SHAPE = tiny_config(1200)

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from quicksilver.benchmarks.ghost_record import GhostRecord, GhostScreen, Look
-from quicksilver.benchmarks.replay_blocks import Block
+from quicksilver.benchmarks.replay.blocks import Block
+from quicksilver.benchmarks.replay.ghost_record import GhostRecord, GhostScreen, Look
 
 TARGET = "import json\nimport sys\n"
 

@@ -8,16 +8,16 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from quicksilver.benchmarks import decoders as decoding
-from quicksilver.benchmarks.decoders import CATALOGUE, UNLIMITED, read_context
-from quicksilver.benchmarks.evaluation import Setup, Work, fill_in_processes, load
-from quicksilver.benchmarks.heldout import main
-from quicksilver.benchmarks.holes import KINDS, draw
-from quicksilver.benchmarks.plots import draw_plots, drawing_folder
-from quicksilver.benchmarks.tables import show
+from quicksilver.benchmarks.quality import decoders as decoding
+from quicksilver.benchmarks.quality.decoders import CATALOGUE, UNLIMITED, read_context
+from quicksilver.benchmarks.quality.evaluation import Setup, Work, fill_in_processes, load
+from quicksilver.benchmarks.quality.heldout import main
+from quicksilver.benchmarks.quality.holes import KINDS, draw
+from quicksilver.benchmarks.quality.plots import draw_plots, drawing_folder
+from quicksilver.benchmarks.quality.tables import show
 from quicksilver.fim.errors import CheckpointError, InputError, QuicksilverError
-from quicksilver.model import checkpoint
-from quicksilver.training.corpus import Document
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.training.corpus.corpus import Document
 from tiny import tiny_denoiser, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_killed_evaluation_goes_on_and_workers_change_nothing(place, monkeypat
     kept.write_text("".join(lines[:7]) + lines[7][:-9])  # killed while it wrote the eighth answer
     filled = []
     monkeypatch.setattr(
-        "quicksilver.benchmarks.evaluation.read_context",
+        "quicksilver.benchmarks.quality.evaluation.read_context",
         lambda infiller, task: (filled.append(task), read_context(infiller, task)),
     )
     resumed = run(place, *options, "--workers", 1, "--resume", kept)

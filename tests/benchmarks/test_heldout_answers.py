@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from quicksilver.benchmarks.answer_log import AnswerLog, Record
-from quicksilver.benchmarks.decoders import Answer
-from quicksilver.benchmarks.unquantised import unquantised
+from quicksilver.benchmarks.quality.answer_log import AnswerLog, Record
+from quicksilver.benchmarks.quality.decoders import Answer
+from quicksilver.benchmarks.quality.unquantised import unquantised
 from quicksilver.fim.errors import InputError
-from quicksilver.model import checkpoint
+from quicksilver.model.checkpoint import checkpoint
 from tiny import tiny_denoiser, tiny_tokenizer
 
 FIRST = Record("w/float32/c", "causal", "key1", Answer("naïve\n\t'", 3, 0.5, 1.5), True)

@@ -3,11 +3,11 @@ import math
 import random
 
 import pytest
-from quicksilver.benchmarks import floors
-from quicksilver.benchmarks.holes import KINDS, N_SPAN_CHARS_MAX, draw
-from quicksilver.benchmarks.syntax import block_bodies, parses
+from quicksilver.benchmarks.quality import baselines as floors
+from quicksilver.benchmarks.quality.holes import KINDS, N_SPAN_CHARS_MAX, draw
+from quicksilver.benchmarks.quality.syntax import block_bodies, parses
 from quicksilver.fim.errors import InputError
-from quicksilver.training.corpus import Document
+from quicksilver.training.corpus.corpus import Document
 
 SOURCE = '''"""A module."""
 import os

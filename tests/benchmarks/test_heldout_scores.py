@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.benchmarks import calibration
-from quicksilver.benchmarks.decoders import CATALOGUE, Answer
-from quicksilver.benchmarks.holes import Kind, Task
-from quicksilver.benchmarks.scores import compare, filling, judge, score
+from quicksilver.benchmarks.quality import calibration
+from quicksilver.benchmarks.quality.decoders import CATALOGUE, Answer
+from quicksilver.benchmarks.quality.holes import Kind, Task
+from quicksilver.benchmarks.quality.scores import compare, filling, judge, score
 
 ONE = next(decoder for decoder in CATALOGUE if decoder.name == "denoiser-one")
 FLOOR = CATALOGUE[0]

@@ -3,12 +3,12 @@
 import ast
 
 import pytest
-from quicksilver.benchmarks.command import main
-from quicksilver.benchmarks.synthetic_workspace import N_LINES, write_workspace
+from quicksilver.benchmarks.bench import main
+from quicksilver.benchmarks.speed.synthetic_workspace import N_LINES, write_workspace
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.imports import files_of, find_imports
-from quicksilver.fim.workspace_files import SourceFile, read_source, walk
-from quicksilver.fim.workspace_index import WorkspaceIndex
+from quicksilver.fim.workspace.files import SourceFile, read_source, walk
+from quicksilver.fim.workspace.imports import files_of, find_imports
+from quicksilver.fim.workspace.index import WorkspaceIndex
 
 
 def test_the_workspace_is_real_python_whose_imports_lead_somewhere(tmp_path):

@@ -9,13 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks import infill
-from quicksilver.benchmarks.eval_command import main
-from quicksilver.benchmarks.infill_execution import Limits
-from quicksilver.benchmarks.infill_gold import gold_verdicts
-from quicksilver.benchmarks.infill_readers import read_all
+from quicksilver.benchmarks.evaluate import main
+from quicksilver.benchmarks.infilling import step as infill
+from quicksilver.benchmarks.infilling.gold import gold_verdicts
+from quicksilver.benchmarks.infilling.readers import read_all
+from quicksilver.benchmarks.sandbox.execution import Limits
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model import checkpoint
+from quicksilver.model.checkpoint import checkpoint
 from tiny import tiny_denoiser, tiny_tokenizer
 from tiny_checkpoints import write, write_diffusion_gemma
 
@@ -164,9 +164,11 @@ def test_an_interrupted_evaluation_goes_on(sets, model, tmp_path, monkeypatch):
         run(sets, model, tmp_path, *options)
     assert len(kept.read_text().splitlines()) == 2 * 5
     monkeypatch.setattr(infill, "run_programs", real)
-    monkeypatch.setattr("quicksilver.benchmarks.evaluation.read_context", interrupted)  # nothing is answered again
+    monkeypatch.setattr(
+        "quicksilver.benchmarks.quality.evaluation.read_context", interrupted
+    )  # nothing is answered again
     first = run(sets, model, tmp_path, *options)
-    monkeypatch.setattr("quicksilver.benchmarks.infill_verdicts.execute", interrupted)  # and nothing run again
+    monkeypatch.setattr("quicksilver.benchmarks.sandbox.verdicts.execute", interrupted)  # and nothing run again
     assert run(sets, model, tmp_path, *options)["scores"] == first["scores"]
     assert (tmp_path / "answers.verdicts").is_file()
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from quicksilver.benchmarks import infill_execution
-from quicksilver.benchmarks.infill_execution import JAIL, Limits, Program, Run, execute
-from quicksilver.benchmarks.infill_verdicts import KeptVerdict, VerdictLog, name_of, run_programs
+from quicksilver.benchmarks.sandbox import execution as infill_execution
+from quicksilver.benchmarks.sandbox.execution import JAIL, Limits, Program, Run, execute
+from quicksilver.benchmarks.sandbox.verdicts import KeptVerdict, VerdictLog, name_of, run_programs
 from quicksilver.fim.errors import InputError
 
 SHORT = Limits(seconds=1.0, memory_mb=256)
@@ -238,7 +238,7 @@ def test_verdicts_are_kept_and_each_program_runs_once(tmp_path, monkeypatch):
     kept.write_text("".join(lines[:3]) + lines[3][:-5])  # killed while it wrote
     ran: list[Program] = []
     monkeypatch.setattr(
-        "quicksilver.benchmarks.infill_verdicts.execute", lambda p, limits: (ran.append(p), execute(p, limits))[1]
+        "quicksilver.benchmarks.sandbox.verdicts.execute", lambda p, limits: (ran.append(p), execute(p, limits))[1]
     )
     with VerdictLog(kept) as log:
         run_programs(named, SHORT, 2, log, lambda: done.append(1))
@@ -262,4 +262,4 @@ def test_an_interruption_keeps_what_has_run(tmp_path):
 
 
 def test_the_jail_is_a_file_of_the_package():
-    assert Path(infill_execution.__file__).parent / "infill_jail.py" == JAIL and JAIL.is_file()
+    assert Path(infill_execution.__file__).parent / "jail.py" == JAIL and JAIL.is_file()

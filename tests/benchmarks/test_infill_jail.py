@@ -8,17 +8,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks import infill_execution, infill_verdicts
-from quicksilver.benchmarks.infill_execution import JAIL, Limits, Program, Run, Verdict, execute
-from quicksilver.benchmarks.infill_verdicts import VerdictLog, run_programs
+from quicksilver.benchmarks.sandbox import execution as infill_execution
+from quicksilver.benchmarks.sandbox import verdicts as infill_verdicts
+from quicksilver.benchmarks.sandbox.execution import JAIL, Limits, Program, Run, Verdict, execute
+from quicksilver.benchmarks.sandbox.verdicts import VerdictLog, run_programs
 
 LINUX = sys.platform == "linux"
 KERNEL = LINUX and os.uname().machine in ("x86_64", "aarch64")
 # What each layer is taken out by: (file, text, other text).
 WITHOUT = {
-    "Landlock": ("infill_kernel.py", 'held = ["Landlock"] if restrict_files(libc, folder) else []', "held = []"),
-    "seccomp": ("infill_kernel.py", "if filter_system_calls(libc) else held", "if not libc else held"),
-    "audit hook": ("infill_jail.py", "    refuse_in_interpreter(folder)\n", ""),
+    "Landlock": ("jail_kernel.py", 'held = ["Landlock"] if restrict_files(libc, folder) else []', "held = []"),
+    "seccomp": ("jail_kernel.py", "if filter_system_calls(libc) else held", "if not libc else held"),
+    "audit hook": ("jail.py", "    refuse_in_interpreter(folder)\n", ""),
 }
 
 # Attacks on another process of the same user (victim), on files (outside, which holds `kept`), and on both by system
@@ -116,16 +117,14 @@ def keep_only(layers, monkeypatch, folder: Path) -> None:
     """Let programs run behind those layers alone."""
     if "bubblewrap" not in layers:
         monkeypatch.setattr(infill_execution, "bubblewrap", lambda: None)
-    texts = {
-        name: JAIL.with_name(name).read_text() for name in ("infill_jail.py", "infill_kernel.py", "infill_hook.py")
-    }
+    texts = {name: JAIL.with_name(name).read_text() for name in ("jail.py", "jail_kernel.py", "jail_hook.py")}
     for layer, (name, text, other) in WITHOUT.items():
         if layer not in layers:
             assert text in texts[name]
             texts[name] = texts[name].replace(text, other)
     for name, text in texts.items():
         (folder / name).write_text(text)
-    monkeypatch.setattr(infill_execution, "JAIL", folder / "infill_jail.py")
+    monkeypatch.setattr(infill_execution, "JAIL", folder / "jail.py")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from quicksilver.benchmarks.infill_kernel import (
+from quicksilver.benchmarks.sandbox.jail_kernel import (
     ALLOW,
     AT_LEAST,
     AUDIT_ARCH,

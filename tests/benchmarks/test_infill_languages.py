@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks.eval_command import main
-from quicksilver.benchmarks.infill_execution import EMPTY_PROGRAMS, Limits, Program, execute, runs_here
-from quicksilver.benchmarks.infill_gold import gold_verdicts
-from quicksilver.benchmarks.infill_readers import read_all
-from quicksilver.benchmarks.infill_toolchains import ENDING
+from quicksilver.benchmarks.evaluate import main
+from quicksilver.benchmarks.infilling.gold import gold_verdicts
+from quicksilver.benchmarks.infilling.readers import read_all
+from quicksilver.benchmarks.sandbox.execution import EMPTY_PROGRAMS, Limits, Program, execute, runs_here
+from quicksilver.benchmarks.sandbox.toolchains import ENDING
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.syntax import parsed
+from quicksilver.fim.syntax.tree import parsed
 
 from .test_infill import script
 
@@ -62,7 +62,7 @@ def test_languages_are_picked(sets: Path, capsys: pytest.CaptureFixture[str], mo
 
 
 def test_without_a_toolchain_the_text_counts(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quicksilver.benchmarks.infill_readers.runs_here", lambda language: language == "python")
+    monkeypatch.setattr("quicksilver.benchmarks.infilling.readers.runs_here", lambda language: language == "python")
     [task, *_] = read_all([sets / "single-line-rust.jsonl"])
     assert task.program(task.hole.truth) is None and task.same(task.hole, task.hole.truth)
 
@@ -117,11 +117,11 @@ def test_a_program_leads_nowhere(tmp_path: Path) -> None:
 def test_nothing_runs_without_a_filter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if not runs_here("javascript"):
         pytest.skip("nothing runs JavaScript here")
-    from quicksilver.benchmarks import infill_execution
+    from quicksilver.benchmarks.sandbox import execution as infill_execution
 
-    for name in ("infill_build.py", "infill_kernel.py"):
+    for name in ("compile_and_run.py", "jail_kernel.py"):
         text = infill_execution.BUILD.with_name(name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("    machine = os.uname().machine", "    machine = 'none'"), "utf-8")
-    monkeypatch.setattr(infill_execution, "BUILD", tmp_path / "infill_build.py")
+    monkeypatch.setattr(infill_execution, "BUILD", tmp_path / "compile_and_run.py")
     verdict = execute(Program(source=EMPTY_PROGRAMS["javascript"], language="javascript"), PATIENT)
     assert verdict.outcome == "failed" and "not run" in verdict.detail

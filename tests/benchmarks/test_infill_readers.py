@@ -4,10 +4,10 @@ import gzip
 import json
 
 import pytest
-from quicksilver.benchmarks.decoders import Answer, request_of
-from quicksilver.benchmarks.infill_execution import Limits, execute
-from quicksilver.benchmarks.infill_readers import FORMATS, format_of, read_all
-from quicksilver.benchmarks.infill_tasks import function_body, module_body
+from quicksilver.benchmarks.infilling.readers import FORMATS, format_of, read_all
+from quicksilver.benchmarks.infilling.tasks import function_body, module_body
+from quicksilver.benchmarks.quality.decoders import Answer, request_of
+from quicksilver.benchmarks.sandbox.execution import Limits, execute
 from quicksilver.fim.errors import InputError
 
 HEADER = 'def double(x):\n    """Return twice x."""\n'

@@ -5,9 +5,9 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from quicksilver.benchmarks import infill_execution
-from quicksilver.benchmarks.infill_execution import Limits, Program, execute
-from quicksilver.benchmarks.infill_sandbox import bubblewrap, isolation, own_folder
+from quicksilver.benchmarks.sandbox import execution as infill_execution
+from quicksilver.benchmarks.sandbox.bubblewrap import bubblewrap, isolation, own_folder
+from quicksilver.benchmarks.sandbox.execution import Limits, Program, execute
 
 NEST = """
 import os

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from quicksilver.benchmarks import calibration, floors
-from quicksilver.benchmarks.decoders import CATALOGUE, Answer
-from quicksilver.benchmarks.holes import Task
-from quicksilver.benchmarks.infill_contamination import manifest_facts, shared_runs
-from quicksilver.benchmarks.infill_execution import Limits, Verdict
-from quicksilver.benchmarks.infill_gold import check_gold
-from quicksilver.benchmarks.infill_report import facts, show
-from quicksilver.benchmarks.infill_scores import Scored, score
-from quicksilver.benchmarks.infill_tasks import InfillTask
+from quicksilver.benchmarks.infilling.contamination import manifest_facts, shared_runs
+from quicksilver.benchmarks.infilling.gold import check_gold
+from quicksilver.benchmarks.infilling.report import facts, show
+from quicksilver.benchmarks.infilling.scores import Scored, score
+from quicksilver.benchmarks.infilling.tasks import InfillTask
+from quicksilver.benchmarks.quality import baselines as floors
+from quicksilver.benchmarks.quality import calibration
+from quicksilver.benchmarks.quality.decoders import CATALOGUE, Answer
+from quicksilver.benchmarks.quality.holes import Task
+from quicksilver.benchmarks.sandbox.execution import Limits, Verdict
 from quicksilver.fim.errors import InputError
 
 BY_NAME = {decoder.name: decoder for decoder in CATALOGUE}
@@ -128,7 +129,7 @@ def test_the_report_escapes_what_programs_say(capsys, monkeypatch):
     hostile = "\x1b]0;owned\x07\u202e\x9b31m"
     task: Any = argparse.Namespace(benchmark="humaneval", name=hostile)
     verdict = Verdict(outcome="failed", detail=hostile)
-    monkeypatch.setattr("quicksilver.benchmarks.infill_gold.gold_verdicts", lambda *_: [(task, verdict)])
+    monkeypatch.setattr("quicksilver.benchmarks.infilling.gold.gold_verdicts", lambda *_: [(task, verdict)])
     assert check_gold([task], Limits(), 1) == 1
     printed = capsys.readouterr().out
     assert r"\x1b]0;owned\x07\u202e\x9b31m" in printed
@@ -137,7 +138,7 @@ def test_the_report_escapes_what_programs_say(capsys, monkeypatch):
         "limits": {}, "line_break": "given",
         "contamination": {"manifest": None, "overlaps": {}},
     }  # fmt: skip
-    monkeypatch.setattr("quicksilver.benchmarks.infill_report.facts", lambda _: [hostile])
+    monkeypatch.setattr("quicksilver.benchmarks.infilling.report.facts", lambda _: [hostile])
     show(result)
     printed += capsys.readouterr().out
     assert not set(printed) & set("\x1b\x07\u202e\x9b")

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from quicksilver.benchmarks import command, kernels
-from quicksilver.benchmarks.kernels import KERNELS, Setting, check, measure, rounds, time_sides, timer
+from quicksilver.benchmarks import bench as command
+from quicksilver.benchmarks.speed import kernels
+from quicksilver.benchmarks.speed.kernels import KERNELS, Setting, check, measure, rounds, time_sides, timer
+from quicksilver.cli import main as cli
 from quicksilver.fim.errors import InputError
 from quicksilver.kernels import head_stats
-from quicksilver.lsp_server import cli
 from tiny import tiny_config
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from quicksilver.benchmarks.nvim_latency import NvimPlan, run_nvim
+from quicksilver.benchmarks.speed.nvim_latency import NvimPlan, run_nvim
 from quicksilver.fim.errors import InputError
 
 

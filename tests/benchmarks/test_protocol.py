@@ -6,12 +6,12 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.benchmarks.broken_messages import broken_message
-from quicksilver.benchmarks.naive_text import NaiveText, random_edit
-from quicksilver.benchmarks.protocol import ENCODINGS, ProtocolPlan, run_protocol
-from quicksilver.fim.document import Document, TextChange
-from quicksilver.fim.positions import Position
-from quicksilver.lsp_server.framing import FrameReader
+from quicksilver.benchmarks.robustness.broken_messages import broken_message
+from quicksilver.benchmarks.robustness.naive_text import NaiveText, random_edit
+from quicksilver.benchmarks.robustness.protocol import ENCODINGS, ProtocolPlan, run_protocol
+from quicksilver.fim.text.document import Document, TextChange
+from quicksilver.fim.text.positions import Position
+from quicksilver.lsp_server.protocol.framing import FrameReader
 
 
 def test_a_small_run(tmp_path):
@@ -36,7 +36,7 @@ def test_random_edits_do_the_same_to_both(seed, encoding):
 
 
 def test_the_comparison_sees_a_wrong_position(monkeypatch):
-    monkeypatch.setattr("quicksilver.benchmarks.naive_text.width", lambda character, encoding: 1)
+    monkeypatch.setattr("quicksilver.benchmarks.robustness.naive_text.width", lambda character, encoding: 1)
     assert NaiveText("\U0001f642x").offset((0, 2), "utf-16") == 2
     monkeypatch.undo()
     assert NaiveText("\U0001f642x").offset((0, 2), "utf-16") == 1

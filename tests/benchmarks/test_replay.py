@@ -4,13 +4,13 @@ import itertools
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks import replay_scores as scores
-from quicksilver.benchmarks.replay import copied, cut_file
-from quicksilver.benchmarks.replay_blocks import N_LINES_PROGRAM, Block, find_blocks, find_programs
-from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
-from quicksilver.benchmarks.replay_offers import Late, Reply
-from quicksilver.benchmarks.replay_run import BlockReplay, BlockRun, DiscreteClock, Shown
-from quicksilver.benchmarks.replay_typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
+from quicksilver.benchmarks.replay import scores
+from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
+from quicksilver.benchmarks.replay.blocks import N_LINES_PROGRAM, Block, find_blocks, find_programs
+from quicksilver.benchmarks.replay.offers import Late, Reply
+from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, Shown
+from quicksilver.benchmarks.replay.step import copied, cut_file
+from quicksilver.benchmarks.replay.typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
 
 TEXT = "def area(width, height):\n    total = width * height\n    return total\n\n\nprint(area(2, 3))\n"

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks.command import main
-from quicksilver.benchmarks.replay_engine import KeyTime, Memory, RememberingEngine
+from quicksilver.benchmarks.bench import main
+from quicksilver.benchmarks.replay.engine import KeyTime, Memory, RememberingEngine
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.model import __file__ as package_file

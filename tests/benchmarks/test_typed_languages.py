@@ -4,24 +4,24 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from quicksilver.benchmarks import replay_scores as scores
-from quicksilver.benchmarks.replay import copied
-from quicksilver.benchmarks.replay_blocks import Block, find_blocks, find_programs
-from quicksilver.benchmarks.replay_command import add_replay_arguments
-from quicksilver.benchmarks.replay_floors import FLOORS, LocalOffers
-from quicksilver.benchmarks.replay_offers import ServerOffers
-from quicksilver.benchmarks.replay_run import BlockReplay, BlockRun, DiscreteClock, Shown
-from quicksilver.benchmarks.replay_typist import Typist
-from quicksilver.benchmarks.typed_languages import (
+from quicksilver.benchmarks.replay import scores
+from quicksilver.benchmarks.replay.arguments import add_replay_arguments
+from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
+from quicksilver.benchmarks.replay.blocks import Block, find_blocks, find_programs
+from quicksilver.benchmarks.replay.languages import (
     LANGUAGES,
     block_bodies,
     indent_step,
     language_of,
     parses,
 )
-from quicksilver.fim.command_line import Parser
+from quicksilver.benchmarks.replay.offers import ServerOffers
+from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, Shown
+from quicksilver.benchmarks.replay.step import copied
+from quicksilver.benchmarks.replay.typist import Typist
 from quicksilver.fim.errors import InputError
-from quicksilver.lsp_server.headless import HeadlessClient
+from quicksilver.fim.terminal.arguments import Parser
+from quicksilver.lsp_server.protocol.headless import HeadlessClient
 
 SOURCES = {
     "python": "def area(width):\n    total = width\n    return total\n",

@@ -17,8 +17,8 @@ from typing import Self
 
 from nvim_screen import ASK, ENTER, NvimScreen, find_nvim
 from pictures import own_engine, take
-from quicksilver.lsp_server.cli import main as quicksilver
-from quicksilver.lsp_server.headless import server_command
+from quicksilver.cli.main import main as quicksilver
+from quicksilver.lsp_server.protocol.headless import server_command
 
 PROGRAMS = Path(__file__).parents[2] / "examples" / "pictures"
 ROWS = 18

@@ -13,9 +13,9 @@ from pathlib import Path
 from emacs_screen import EmacsScreen
 from nvim_screen import NvimScreen, find_nvim, version_of
 from PIL import Image
-from quicksilver.fim.user_folders import HOME_VARIABLE
-from quicksilver.lsp_server.cli import main as quicksilver
-from quicksilver.lsp_server.headless import server_command
+from quicksilver.cli.main import main as quicksilver
+from quicksilver.fim.files.user_folders import HOME_VARIABLE
+from quicksilver.lsp_server.protocol.headless import server_command
 from terminal_screen import TerminalScreen
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "log_analyser.py"

@@ -16,9 +16,9 @@ from emacs_screen import (
     has_library,
     why_not,
 )
-from quicksilver.lsp_server.headless import server_command
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.home import find_home
+from quicksilver.lsp_server.protocol.headless import server_command
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.paths import find_home
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from nvim_screen import ASK, TAB
 from quicksilver.fim.errors import QuicksilverError
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.home import find_home
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.paths import find_home
 
 CONTENT = "import os\n\n\ndef size(path):\n    return os.path.getsize(path)\n\n\ndef exists(path):\n    return\n"
 SERVER = Path(sys.executable).with_name("quicksilver")

@@ -13,13 +13,13 @@ from quicksilver.fetch.catalogue import CATALOGUE, Part
 from quicksilver.fetch.command import about, for_demo, main
 from quicksilver.fetch.download import FetchFailed, install, is_installed
 from quicksilver.fetch.sources import Packages, SourceFailed
-from quicksilver.fim.embedded_models import find_model
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model import checkpoint
-from quicksilver.model.folder_files import read_json
-from quicksilver.model.ngrams import read_ngrams
-from quicksilver.model.prefixes import PrefixRanker
-from quicksilver.model.ranker import Ranker
+from quicksilver.fim.models.embedded import find_model
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.decoding.ngrams import read_ngrams
+from quicksilver.model.ranking.prefix_confidence import PrefixRanker
+from quicksilver.model.ranking.ranker import Ranker
+from quicksilver.model.storage.folder_files import read_json
 from safetensors import safe_open
 from small_sources import Nowhere, Wheels, failing, silent
 

@@ -7,7 +7,7 @@ import pytest
 from quicksilver.fetch.download import FetchFailed, obtain
 from quicksilver.fetch.parts import keep_whole_parts
 from quicksilver.fetch.sources import Hub, Packages, Pip, SourceFailed
-from quicksilver.model.folder_files import sha256_of
+from quicksilver.model.storage.folder_files import sha256_of
 from small_sources import served, silent
 
 

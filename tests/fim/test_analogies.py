@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.analogies import find_analogies
+from quicksilver.fim.drafts.analogies import find_analogies
 
 
 def first(prefix: str, suffix: str = "\n") -> str | None:

@@ -1,8 +1,8 @@
 """Which begun words an answer may complete for less than the full demand."""
 
 import pytest
-from quicksilver.fim.checks import Checks
-from quicksilver.fim.syntax import parsed
+from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.trimming.checks import Checks
 from quicksilver.fim.types import Hole
 
 

@@ -1,9 +1,9 @@
 """What all command lines share: one-line errors with guesses, and models by name."""
 
 import pytest
-from quicksilver.fim.command_line import Parser, add_model
-from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED, find_model
 from quicksilver.fim.errors import InputError
+from quicksilver.fim.models.embedded import CHECKPOINTS, EMBEDDED, find_model
+from quicksilver.fim.terminal.arguments import Parser, add_model
 
 
 def parser():

@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.positions import Position, PositionEncoding
+from quicksilver.fim.text.document import Document, TextChange
+from quicksilver.fim.text.positions import Position, PositionEncoding
 
 ENCODINGS: tuple[PositionEncoding, ...] = get_args(PositionEncoding)
 PIECES = [

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim import draft_pool
-from quicksilver.fim.draft_pool import MAX_TEXT_CHARS, DraftPool
-from quicksilver.fim.drafts import offered
-from quicksilver.fim.line_breaks import with_lf
+from quicksilver.fim.drafts import pool as draft_pool
+from quicksilver.fim.drafts.pool import MAX_TEXT_CHARS, DraftPool
+from quicksilver.fim.drafts.search import offered
+from quicksilver.fim.text.line_breaks import with_lf
 from quicksilver.fim.types import Hole, Offer, OfferSource
 
 SHOP = "def shut(self):\n    self.doors.lock_all()\n    self.log.info('shut')\n"

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.drafts import N_CHARS_MAX, Draft, draft_at, find_drafts, offered
+from quicksilver.fim.drafts.search import N_CHARS_MAX, Draft, draft_at, find_drafts, offered
 from quicksilver.fim.types import Hole, Offer
 
 FILE = """class Shop:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.document import Document
 from quicksilver.fim.gating import GATING_RULES, why_not
 from quicksilver.fim.hole import HOLE_RULES, cut_hole, find_hole
-from quicksilver.fim.portable import portable
-from quicksilver.fim.syntax import Syntax, parsed
-from quicksilver.fim.trim import TRIM_RULES, trim
+from quicksilver.fim.insertion import portable
+from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming.trim import TRIM_RULES, trim
 from quicksilver.fim.types import Hole
 from quicksilver.fim.typing_rhythm import Rhythm
 

@@ -1,17 +1,17 @@
 """Every rule in languages other than Python, a few snippets for each: ‸ is the cursor."""
 
 import pytest
-from quicksilver.fim.around import Around
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.document import Document
 from quicksilver.fim.gating import why_not
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.known_words import completes_known_word
-from quicksilver.fim.language_ids import language_id
-from quicksilver.fim.line_scan import scan_line
-from quicksilver.fim.parse_errors import new_errors
-from quicksilver.fim.syntax import Syntax, parsed
-from quicksilver.fim.trim import trim
+from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.text.language_ids import language_id
+from quicksilver.fim.text.line_scan import scan_line
+from quicksilver.fim.trimming.context import Around
+from quicksilver.fim.trimming.known_words import completes_known_word
+from quicksilver.fim.trimming.parse_errors import new_errors
+from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
 
 

@@ -1,9 +1,9 @@
 """Gating by size and by language; the other rules are in gating_cases.toml."""
 
 import pytest
-from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.gating import MAX_DOCUMENT_CHARS, MAX_LINE_CHARS, why_not
+from quicksilver.fim.text.document import Document
 from quicksilver.fim.typing_rhythm import Rhythm
 
 

@@ -5,11 +5,11 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.hole import N_LINES_LONG, cut_hole, find_hole
-from quicksilver.fim.positions import PositionEncoding
-from quicksilver.fim.syntax import parsed
+from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.text.document import Document, TextChange
+from quicksilver.fim.text.positions import PositionEncoding
 from quicksilver.fim.types import Hole
 
 ENCODINGS: tuple[PositionEncoding, ...] = get_args(PositionEncoding)

@@ -6,19 +6,19 @@ import threading
 import time
 
 import pytest
-from quicksilver.fim.chunks import split_text, words
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.declarations import find_declarations
-from quicksilver.fim.document import Document
-from quicksilver.fim.drafts import find_drafts
+from quicksilver.fim.drafts.search import find_drafts
 from quicksilver.fim.gating import why_not
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.imports import find_imports
-from quicksilver.fim.parse_errors import errors_before
-from quicksilver.fim.recent_chunks import RecentChunks
-from quicksilver.fim.snippets import Scene, select
-from quicksilver.fim.syntax import parsed
-from quicksilver.fim.trim import trim
+from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming.parse_errors import errors_before
+from quicksilver.fim.trimming.trim import trim
+from quicksilver.fim.workspace.chunks import split_text, words
+from quicksilver.fim.workspace.declarations import find_declarations
+from quicksilver.fim.workspace.imports import find_imports
+from quicksilver.fim.workspace.recent_chunks import RecentChunks
+from quicksilver.fim.workspace.snippets import Scene, select
 
 pytestmark = pytest.mark.slow
 

@@ -31,10 +31,11 @@ ENDS = ("", "!", "\\", "\n", '"', "-", "x\n")
 def uses() -> Iterator[tuple[str, re.Pattern, str]]:
     """Every compiled pattern of these rooms, and how it is used: (its place, the pattern, the method)."""
     for room in ROOMS:
-        for path in sorted((FOLDER / room).glob("*.py")):
-            for name, pattern in patterns_of(f"quicksilver.{room}.{path.stem}", path):
+        for path in sorted((FOLDER / room).rglob("*.py")):
+            place = path.relative_to(FOLDER).as_posix()
+            for name, pattern in patterns_of("quicksilver." + place.removesuffix(".py").replace("/", "."), path):
                 for method in methods_of(name.partition("[")[0], path.read_text(encoding="utf-8")):
-                    yield f"{room}/{path.name} {name} {method}", pattern, method
+                    yield f"{place} {name} {method}", pattern, method
 
 
 def patterns_of(module: str, path: Path) -> list[tuple[str, re.Pattern]]:
@@ -92,14 +93,18 @@ def test_a_regular_expression_reads_a_hostile_text_in_time(pattern, method):
 
 def test_the_patterns_are_found():
     places = {place.rpartition(" ")[0] for place, _, _ in USES}
-    assert {"fim/imports.py _PYTHON", "fim/blocks.py _NEXT_CODE", "training/scrub.py _EMAIL"} <= places
+    assert {
+        "fim/workspace/imports.py _PYTHON",
+        "fim/syntax/blocks.py _NEXT_CODE",
+        "training/corpus/scrub.py _EMAIL",
+    } <= places
     assert len(places) > 50
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_regular_expression_hides_in_a_function(room):
     """The test above sees constants of modules. ignore_patterns.py compiles the patterns of others, and bounds them."""
-    for path in (FOLDER / room).glob("*.py"):
+    for path in (FOLDER / room).rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and path.name != "ignore_patterns.py":
                 names = {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}

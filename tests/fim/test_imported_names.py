@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from quicksilver.fim.imported_names import Importer, imported_names
-from quicksilver.fim.imports import find_imports
-from quicksilver.fim.library import Library
-from quicksilver.fim.workspace_files import SourceFile, read_source
-from quicksilver.fim.workspace_index import WorkspaceIndex
+from quicksilver.fim.workspace.files import SourceFile, read_source
+from quicksilver.fim.workspace.imported_names import Importer, imported_names
+from quicksilver.fim.workspace.imports import find_imports
+from quicksilver.fim.workspace.index import WorkspaceIndex
+from quicksilver.fim.workspace.sources import Library
 
 
 class CountingLibrary(Library):

@@ -1,10 +1,10 @@
 """Imports and declarations: what a document imports, which files that means, what they declare."""
 
 import pytest
-from quicksilver.fim.declarations import N_MEMBERS_MAX, comment_sign, find_declarations
-from quicksilver.fim.imports import N_IMPORTS_MAX, Import, files_of, find_imports
-from quicksilver.fim.workspace_files import SourceFile, Stamp
-from quicksilver.fim.workspace_index import WorkspaceIndex
+from quicksilver.fim.workspace.declarations import N_MEMBERS_MAX, comment_sign, find_declarations
+from quicksilver.fim.workspace.files import SourceFile, Stamp
+from quicksilver.fim.workspace.imports import N_IMPORTS_MAX, Import, files_of, find_imports
+from quicksilver.fim.workspace.index import WorkspaceIndex
 
 PYTHON = {
     "import os": [Import("os", alias="os")],

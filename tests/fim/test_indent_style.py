@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.trim import trim
+from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
 
 OPENER = "def add(a, b):"

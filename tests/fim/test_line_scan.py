@@ -1,7 +1,7 @@
 """What a line leaves open: brackets, strings, comments."""
 
 import pytest
-from quicksilver.fim.line_scan import in_triple_quotes, is_word_character, scan_line
+from quicksilver.fim.text.line_scan import in_triple_quotes, is_word_character, scan_line
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import os
 from dataclasses import replace
 
 import pytest
-from quicksilver.fim import model_speeds
-from quicksilver.fim.model_speeds import (
+from quicksilver.fim.files.user_folders import speeds_file
+from quicksilver.fim.models import speeds as model_speeds
+from quicksilver.fim.models.speeds import (
     MOST_KEY_MS,
     N_MEASURED,
     ModelSpeed,
@@ -15,7 +16,6 @@ from quicksilver.fim.model_speeds import (
     retry_slow_models,
     speed_key,
 )
-from quicksilver.fim.user_folders import speeds_file
 
 FAST = ModelSpeed(model="coder", device="cpu", key_ms=115, token_ms=1.6, resident_mb=900, measured_s=1e9)
 SLOW = replace(FAST, key_ms=640)

@@ -1,10 +1,10 @@
 """Answers held against the document without them."""
 
 import pytest
-from quicksilver.fim.document import Document
 from quicksilver.fim.hole import cut_hole, find_hole
-from quicksilver.fim.parse_errors import errors_before, new_errors
-from quicksilver.fim.syntax import Syntax, parsed
+from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming.parse_errors import errors_before, new_errors
 from quicksilver.fim.types import Hole
 
 
@@ -73,6 +73,6 @@ def test_a_text_that_is_cut_out_does_not_count() -> None:
 
 def test_what_cannot_be_parsed_has_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     syntax, hole = cut("x = ‸\n")
-    monkeypatch.setattr("quicksilver.fim.syntax.MAX_CHARS", 0)
+    monkeypatch.setattr("quicksilver.fim.syntax.tree.MAX_CHARS", 0)
     assert errors_before(syntax, hole) == 0
     assert new_errors(syntax, hole, "+") == 0

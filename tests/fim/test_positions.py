@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.positions import PositionEncoding, column_of, units_of
+from quicksilver.fim.text.positions import PositionEncoding, column_of, units_of
 
 ENCODINGS: tuple[PositionEncoding, ...] = get_args(PositionEncoding)
 ODD = "aé中😀\U00010000\U0010ffff\u200d\u0301\ufeff\t\x0c\u2028\ud83d\ude00\udfff\ud800\x7f\x80\u07ff\u0800\uffff"

@@ -3,7 +3,7 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.printable import PrintableFormatter, one_line, printable
+from quicksilver.fim.text.printable import PrintableFormatter, one_line, printable
 
 
 @pytest.mark.parametrize(

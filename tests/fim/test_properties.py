@@ -2,18 +2,18 @@
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.around import Around, count_brackets
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.gating import why_not
-from quicksilver.fim.grammars import GRAMMARS
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.line_marks import CLOSING_WORDS, SEMICOLONS
-from quicksilver.fim.line_scan import CLOSERS
-from quicksilver.fim.parse_errors import new_errors
-from quicksilver.fim.portable import portable
-from quicksilver.fim.syntax import Syntax, parsed
-from quicksilver.fim.trim import trim
+from quicksilver.fim.insertion import portable
+from quicksilver.fim.syntax.grammars import GRAMMARS
+from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.text.document import Document, TextChange
+from quicksilver.fim.text.line_marks import CLOSING_WORDS, SEMICOLONS
+from quicksilver.fim.text.line_scan import CLOSERS
+from quicksilver.fim.trimming.context import Around, count_brackets
+from quicksilver.fim.trimming.parse_errors import new_errors
+from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
 from quicksilver.fim.typing_rhythm import Rhythm
 

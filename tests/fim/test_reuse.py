@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document
 from quicksilver.fim.reuse import Shown, typed_through
+from quicksilver.fim.text.document import Document
 
 TEXTS = st.text(alphabet="ab(\n é😀", max_size=12)
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.showing import N_LEAST, Demand, choose, wholes
+from quicksilver.fim.display import N_LEAST, Demand, choose, wholes
 from quicksilver.fim.types import Alternative, Completion
 
 

@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document
-from quicksilver.fim.library import Library
-from quicksilver.fim.recent_chunks import N_CHUNKS_MAX, RecentChunks
-from quicksilver.fim.snippet_policy import JUMP_LINES, PAUSE_S, Basis, SnippetPolicy
-from quicksilver.fim.snippets import SOURCES, Scene, select
-from quicksilver.fim.workspace_files import SourceFile, read_source
-from quicksilver.fim.workspace_index import WorkspaceIndex
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.workspace.files import SourceFile, read_source
+from quicksilver.fim.workspace.index import WorkspaceIndex
+from quicksilver.fim.workspace.recent_chunks import N_CHUNKS_MAX, RecentChunks
+from quicksilver.fim.workspace.snippet_policy import JUMP_LINES, PAUSE_S, Basis, SnippetPolicy
+from quicksilver.fim.workspace.snippets import SOURCES, Scene, select
+from quicksilver.fim.workspace.sources import Library
 
 MODELS = '''"""Models."""
 class Account:

@@ -4,10 +4,10 @@ import threading
 
 import psutil
 import pytest
-from quicksilver.fim import syntax as syntax_module
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.grammars import GRAMMARS
-from quicksilver.fim.syntax import MAX_CHARS, Syntax, parsed
+from quicksilver.fim.syntax import tree as syntax_module
+from quicksilver.fim.syntax.grammars import GRAMMARS
+from quicksilver.fim.syntax.tree import MAX_CHARS, Syntax, parsed
 
 
 def tree_of(text: str, language: str = "python", before: Syntax | None = None) -> Syntax:

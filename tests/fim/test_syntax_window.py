@@ -4,10 +4,10 @@ import random
 
 import pytest
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.document import Document
 from quicksilver.fim.hole import cut_hole
-from quicksilver.fim.parse_errors import new_errors
-from quicksilver.fim.syntax import MAX_WHOLE_CHARS, parsed
+from quicksilver.fim.syntax.tree import MAX_WHOLE_CHARS, parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming.parse_errors import new_errors
 
 FUNCTION = '''
 def area_{i}(width, height):

@@ -2,7 +2,7 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.tails import N_FAR, N_NEAR, Tails, query_of
+from quicksilver.fim.drafts.context_index import N_FAR, N_NEAR, Tails, query_of
 
 N_SYMBOLS = N_NEAR + N_FAR
 any_text = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)

@@ -6,12 +6,12 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.around import Around
-from quicksilver.fim.document import Document
 from quicksilver.fim.hole import cut_hole, find_hole
-from quicksilver.fim.repeats import drop_repeated_rest
-from quicksilver.fim.syntax import parsed
-from quicksilver.fim.trim import drop_trailing_blank, trim
+from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming.context import Around
+from quicksilver.fim.trimming.repetition import drop_repeated_rest
+from quicksilver.fim.trimming.trim import drop_trailing_blank, trim
 from quicksilver.fim.types import Hole
 
 PIECES = [

@@ -1,8 +1,8 @@
 """Functions that go on as others of the file do: what is drafted for them, and what is not."""
 
 import pytest
-from quicksilver.fim.drafts import N_MATCH_MAX, find_drafts
-from quicksilver.fim.twins import find_twin
+from quicksilver.fim.drafts.search import N_MATCH_MAX, find_drafts
+from quicksilver.fim.drafts.twins import find_twin
 from quicksilver.fim.types import Hole
 
 MONTHS = '''def total_by_month(expenses: list[Expense]) -> dict[str, Decimal]:

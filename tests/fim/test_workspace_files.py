@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.ignore_rules import IgnoreRules
-from quicksilver.fim.workspace_files import (
+from quicksilver.fim.workspace.files import (
     SourceFile,
     WalkLimits,
     is_welcome,
@@ -21,6 +20,7 @@ from quicksilver.fim.workspace_files import (
     stamp_of,
     walk,
 )
+from quicksilver.fim.workspace.ignore_rules import IgnoreRules
 
 
 def write(root, files):

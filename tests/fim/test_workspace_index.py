@@ -5,9 +5,9 @@ import sqlite3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.chunks import N_LINES_MAX, N_LINES_MIN, similarity, split_lines, split_text, words
-from quicksilver.fim.workspace_files import SourceFile, Stamp
-from quicksilver.fim.workspace_index import WorkspaceIndex
+from quicksilver.fim.workspace.chunks import N_LINES_MAX, N_LINES_MIN, similarity, split_lines, split_text, words
+from quicksilver.fim.workspace.files import SourceFile, Stamp
+from quicksilver.fim.workspace.index import WorkspaceIndex
 
 STAMP = Stamp(1, 100)
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quicksilver.kernels import commit as kernels
-from quicksilver.model import denoise
-from quicksilver.model.policies import Scores, threshold
+from quicksilver.model.decoding import denoise
+from quicksilver.model.decoding.policies import Scores, threshold
 
 MASK, END, N_IDS = 7, 6, 9
 SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

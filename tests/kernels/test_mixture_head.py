@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from quicksilver.kernels.mixture_head import Best, launch, mixture_head, reference
-from quicksilver.model.matches import context_matches
+from quicksilver.model.network.matches import context_matches
 from tiny import assert_near, tiny_denoiser
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)

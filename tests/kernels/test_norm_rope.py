@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.kernels.norm_rope import launch, norm_rope, reference
-from quicksilver.model.blocks import Attention, rotary
+from quicksilver.model.network.transformer import Attention, rotary
 from tiny import tiny_config
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)

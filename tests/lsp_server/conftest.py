@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from quicksilver.lsp_server.headless import HeadlessClient
+from quicksilver.lsp_server.protocol.headless import HeadlessClient
 
 from .in_process import in_process_client
 from .scripted_server import ScriptedEngine, read_options

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from quicksilver.lsp_server.engine_care import ManagedEngine
-from quicksilver.lsp_server.framing import FrameReader
-from quicksilver.lsp_server.headless import HeadlessClient
-from quicksilver.lsp_server.inbox import Inbox
+from quicksilver.lsp_server.engine_backoff import ManagedEngine
+from quicksilver.lsp_server.protocol.framing import FrameReader
+from quicksilver.lsp_server.protocol.headless import HeadlessClient
+from quicksilver.lsp_server.protocol.inbox import Inbox
 from quicksilver.lsp_server.server import CompletionServer
 
 LEVELS = {"quicksilver": logging.DEBUG, "pygls": logging.CRITICAL + 1}  # as in the server's process

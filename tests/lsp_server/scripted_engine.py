@@ -5,9 +5,9 @@ import sys
 import time
 from types import SimpleNamespace
 
+from quicksilver.cli.serve import main
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import Completion, TraceCell, TraceFrame
-from quicksilver.serving.command import main
 
 
 class ScriptedInfiller:

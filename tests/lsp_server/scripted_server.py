@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quicksilver.fim.errors import EngineUnavailable
+from quicksilver.fim.terminal.logs import log_to_stderr
 from quicksilver.fim.types import Alternative, Completion, TraceCell, TraceFrame
-from quicksilver.lsp_server.cli import log_to_stderr
 from quicksilver.lsp_server.server import CompletionServer
 from quicksilver.lsp_server.stdio import run_stdio
 from quicksilver.lsp_server.tcp import read_address, run_tcp

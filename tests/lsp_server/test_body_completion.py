@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 from quicksilver.fim.types import Completion, CompletionRequest
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.checkpoint import load
-from quicksilver.model.infiller import DenoisingInfiller
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from quicksilver.serving.wire import EngineHealth, decode_completion, decode_request, encode_completion, encode_request
 from tiny_body import Wanting, save_body, tiny_body
 

@@ -4,9 +4,9 @@ import argparse
 import re
 
 import pytest
-from quicksilver.benchmarks import command as bench
-from quicksilver.fim import command_line
-from quicksilver.lsp_server.cli import main
+from quicksilver.benchmarks import bench
+from quicksilver.cli.main import main
+from quicksilver.fim.terminal import arguments as command_line
 
 COMMANDS = [
     "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "train corpus",

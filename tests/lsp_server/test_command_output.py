@@ -5,10 +5,11 @@ import logging
 import sys
 
 import pytest
-from quicksilver.lsp_server import complete, doctor
-from quicksilver.lsp_server.cli import log_to_stderr, main
-from quicksilver.lsp_server.console import open_console
-from quicksilver.serving.command import main as serve
+from quicksilver.cli import complete, doctor
+from quicksilver.cli.main import main
+from quicksilver.cli.serve import main as serve
+from quicksilver.fim.terminal.console import open_console
+from quicksilver.fim.terminal.logs import log_to_stderr
 from rich.table import Table
 
 HOSTILE = "\x1b]0;owned\x07\u202e\x9b31m"
@@ -87,7 +88,7 @@ def test_serve_escapes_names_in_a_checkpoint(capsys, monkeypatch, tmp_path):
         load_infiller(None, None)
         return 0
 
-    monkeypatch.setattr("quicksilver.serving.command._serve", serve_at_once)
+    monkeypatch.setattr("quicksilver.cli.serve._serve", serve_at_once)
     assert serve([], load=load) == 2
     assert is_safe(capsys.readouterr().err)
 
@@ -109,7 +110,7 @@ def test_the_server_log_escapes_what_an_editor_says(capsys):
 def test_closed_standard_streams_are_no_traceback(monkeypatch, capfd, name, command):
     monkeypatch.setattr(sys, name, None)  # as Python starts where the shell has closed it
     arguments = [command] if command != "complete" else [command, "no.py:1:1"]
-    monkeypatch.setattr("quicksilver.lsp_server.cli._lsp", lambda options: sys.stdin.fileno() and 0)
+    monkeypatch.setattr("quicksilver.cli.main._lsp", lambda options: sys.stdin.fileno() and 0)
     code = main(arguments)
     getattr(sys, name).close()
     assert (code, capfd.readouterr().err) == (2 if command == "complete" else 0, "")

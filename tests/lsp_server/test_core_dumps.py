@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from quicksilver.lsp_server.cli import main
+from quicksilver.cli.main import main
 
 resource = pytest.importorskip("resource")
 

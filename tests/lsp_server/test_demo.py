@@ -4,11 +4,11 @@ import io
 from typing import Any
 
 import pytest
-from quicksilver.lsp_server.console import PipedConsole
-from quicksilver.lsp_server.demo import EXAMPLES, Trial, most_denoised
-from quicksilver.lsp_server.demo_holes import load_holes, typed_further
-from quicksilver.lsp_server.demo_view import is_right, show_steps, show_summary, show_trial
-from quicksilver.lsp_server.trace_view import first_line
+from quicksilver.cli.demo import EXAMPLES, Trial, most_denoised
+from quicksilver.cli.demo_holes import load_holes, typed_further
+from quicksilver.cli.demo_view import is_right, show_steps, show_summary, show_trial
+from quicksilver.cli.trace_view import first_line
+from quicksilver.fim.terminal.console import PipedConsole
 
 HOLES = load_holes(EXAMPLES)
 

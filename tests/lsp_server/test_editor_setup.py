@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from quicksilver.cli.editor_setup import overview, plugin_folder, setup
+from quicksilver.cli.main import EDITORS, main
 from quicksilver.fim.errors import InputError
-from quicksilver.lsp_server.cli import EDITORS, main
-from quicksilver.lsp_server.editor_setup import overview, plugin_folder, setup
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ ENDING_MS = 500
 LONG_S = 20.0  # the call below takes years
 SERVER = """
 import re, sys, time
-from quicksilver.lsp_server.editor_watch import EditorWatch
+from quicksilver.lsp_server.protocol.editor_watch import EditorWatch
 watch = EditorWatch(0, *map(float, sys.argv[2:]))
 print("watched", flush=True)
 if "ending" in sys.argv[1]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from quicksilver.lsp_server.import_path import without_working_folder
+from quicksilver.cli.import_path import without_working_folder
 
 QUICKSILVER = Path(sys.executable).with_name("quicksilver")
 SHADOWS = ("argparse", "json", "logging", "unicodedata")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from quicksilver.lsp_server.inbox import N_A_TURN, Inbox
+from quicksilver.lsp_server.protocol.inbox import N_A_TURN, Inbox
 
 
 async def test_order_is_kept_from_another_thread() -> None:

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from quicksilver.fim.document import Document
+from quicksilver.fim.text.document import Document
 from quicksilver.lsp_server.answers import Answer, Ask
 from quicksilver.lsp_server.languages import KnownLanguages, LanguageNotes, about_language
 

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from quicksilver.fim.printable import PrintableFormatter
+from quicksilver.fim.text.printable import PrintableFormatter
 
 FORGED = "file:///a\n2026-01-01 00:00:00,000 ERROR root: forged\r\x1b]0;title\x07\u202e\u2028\x85end"
 

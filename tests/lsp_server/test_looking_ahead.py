@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from quicksilver.lsp_server.headless import INLINE_COMPLETION, completion_params
+from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, completion_params
 
 from .conftest import idle
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from quicksilver.lsp_server.framing import encode
-from quicksilver.lsp_server.headless import INLINE_COMPLETION, AnswerError, completion_params
+from quicksilver.lsp_server.protocol.framing import encode
+from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, completion_params
 
 from .conftest import idle
 

@@ -10,16 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from quicksilver.cli.demo import EXAMPLES
+from quicksilver.cli.demo_holes import load_holes, typed_further
+from quicksilver.cli.main import main
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.model_speeds import ModelSpeed, known_speeds, note_speed
-from quicksilver.lsp_server.cli import main
-from quicksilver.lsp_server.demo import EXAMPLES
-from quicksilver.lsp_server.demo_holes import load_holes, typed_further
-from quicksilver.lsp_server.source_file import parse_place
+from quicksilver.fim.files.source_file import parse_place
+from quicksilver.fim.models.speeds import ModelSpeed, known_speeds, note_speed
 
 ENGINE = Path(__file__).with_name("scripted_engine.py")
 pytestmark = pytest.mark.slow
-QUICKSILVER = [sys.executable, "-P", "-m", "quicksilver.lsp_server"]
+QUICKSILVER = [sys.executable, "-P", "-m", "quicksilver.cli"]
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_an_engine_killed_between_two_requests_and_one_that_cannot_start(environ
 def test_complete_gives_up_in_time(environ, tmp_path):
     """The start lock is held by somebody who never starts an engine."""
     from filelock import FileLock
-    from quicksilver.serving.home import find_home
+    from quicksilver.serving.paths import find_home
 
     home = find_home(None, environ)
     home.prepare()

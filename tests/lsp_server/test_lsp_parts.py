@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document
+from quicksilver.cli.trace_view import draw_frame, draw_trace, visible
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
+from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.lsp_server.answers import Answer, Answers, Ask
-from quicksilver.lsp_server.engine_care import EngineCare
-from quicksilver.lsp_server.inline_completion import (
+from quicksilver.lsp_server.completion import (
     MAX_PREFIX_CHARS,
     MAX_SUFFIX_CHARS,
     PREFIX_JUMP_CHARS,
@@ -19,11 +19,11 @@ from quicksilver.lsp_server.inline_completion import (
     clip,
     complete_inline,
 )
-from quicksilver.lsp_server.on_show import last_shown
-from quicksilver.lsp_server.protocol import StrictServer
+from quicksilver.lsp_server.engine_backoff import EngineCare
+from quicksilver.lsp_server.ghost_text import last_shown
+from quicksilver.lsp_server.protocol.endpoint import StrictServer
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
-from quicksilver.lsp_server.trace_view import draw_frame, draw_trace, visible
 from quicksilver.serving.wire import EngineHealth
 
 

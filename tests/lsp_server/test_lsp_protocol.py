@@ -8,9 +8,9 @@ import sys
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.lsp_server.framing import FrameReader, encode
-from quicksilver.lsp_server.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
-from quicksilver.lsp_server.quick_import import collector_paused
+from quicksilver.lsp_server.protocol.framing import FrameReader, encode
+from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
+from quicksilver.lsp_server.protocol.quick_import import collector_paused
 
 from .conftest import SCRIPT
 
@@ -193,7 +193,7 @@ async def test_a_server_that_cannot_start_is_one_clear_error():
 
 def test_the_server_imports_no_torch_and_little_else():
     script = (
-        "import sys, quicksilver.lsp_server.server, quicksilver.lsp_server.shared_engine, quicksilver.lsp_server.cli\n"
+        "import sys, quicksilver.lsp_server.server, quicksilver.cli.shared_engine, quicksilver.cli.main\n"
         "heavy = {'torch', 'transformers', 'numpy', 'rich', 'starlette', 'uvicorn', 'tokenizers'}\n"
         "heavy |= {'tree_sitter_python', 'sqlite3', 'pathspec'}\n"
         "print(sorted(heavy & set(sys.modules)))"

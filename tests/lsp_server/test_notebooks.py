@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.document import Document, TextChange
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.positions import Position
+from quicksilver.fim.text.document import Document, TextChange
+from quicksilver.fim.text.positions import Position
 from quicksilver.lsp_server.notebooks import SEPARATOR, Cell, NotebookChange, Notebooks
 
 URI = "file:///tmp/analysis.ipynb"

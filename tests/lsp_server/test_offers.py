@@ -4,9 +4,9 @@ import asyncio
 import json
 
 import pytest
-from quicksilver.fim.document import Document
 from quicksilver.fim.hole import find_hole
-from quicksilver.lsp_server.drafts_elsewhere import DraftsElsewhere
+from quicksilver.fim.text.document import Document
+from quicksilver.lsp_server.workspace.cross_file_drafts import DraftsElsewhere
 
 STATUS = "quicksilver/workspace"
 TEXT = """from helpers import shared_helper

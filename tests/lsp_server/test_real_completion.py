@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from quicksilver.lsp_server import __file__ as package_file
-from quicksilver.lsp_server.headless import HeadlessClient, server_command
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.home import find_home
+from quicksilver.lsp_server.protocol.headless import HeadlessClient, server_command
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.paths import find_home
 
 NANO = Path(package_file).parent.parent / "model" / "checkpoints" / "nano"
 pytestmark = [
@@ -39,7 +39,7 @@ def environ(tmp_path_factory):
 
 
 def quicksilver(environ, *arguments, cwd=None):
-    command = [sys.executable, "-P", "-m", "quicksilver.lsp_server", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "quicksilver.cli", *map(str, arguments)]
     return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -4,15 +4,15 @@ import time
 from dataclasses import replace
 
 import pytest
-from quicksilver.fim import checks
-from quicksilver.fim.document import Document
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming import checks
 from quicksilver.fim.types import Alternative, Completion, FinishReason
 from quicksilver.lsp_server import sessions
 from quicksilver.lsp_server.answers import Ask
-from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
-from quicksilver.lsp_server.inline_completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
+from quicksilver.lsp_server.completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
 from quicksilver.lsp_server.sessions import Session
 from quicksilver.lsp_server.settings import Settings
+from quicksilver.lsp_server.workspace.idle_thread import N_FAILURES_MAX, BackgroundThread
 
 
 def ask(text="value = \n", offset=8):

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
+from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest
 from quicksilver.lsp_server.answers import Answer, Ask, SelectedItem
-from quicksilver.lsp_server.inline_completion import Surroundings
-from quicksilver.lsp_server.params import read_inline_completion
+from quicksilver.lsp_server.completion import Surroundings
+from quicksilver.lsp_server.protocol.params import read_inline_completion
 from quicksilver.lsp_server.selected_item import extend_item
 from quicksilver.lsp_server.settings import Settings
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from quicksilver.lsp_server.headless import AnswerError
+from quicksilver.lsp_server.protocol.headless import AnswerError
 
 URI = "file:///tmp/quicksilver-commands.py"
 TEXT = "value = \n"

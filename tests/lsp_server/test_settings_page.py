@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from quicksilver.lsp_server.cli import main
+from quicksilver.cli.main import main
+from quicksilver.cli.settings_page import settings_page
 from quicksilver.lsp_server.settings import Settings
-from quicksilver.lsp_server.settings_page import settings_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from quicksilver.fim.document import Document
-from quicksilver.fim.positions import Position
 from quicksilver.fim.reuse import Shown
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.text.positions import Position
 from quicksilver.lsp_server.answers import Answer, Ask
-from quicksilver.lsp_server.headless import INLINE_COMPLETION, completion_params
-from quicksilver.lsp_server.on_show import LastShown
+from quicksilver.lsp_server.ghost_text import LastShown
+from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, completion_params
 from quicksilver.lsp_server.settling import Held, SettleClock, hold, settle
 
 TEXT = "value = "

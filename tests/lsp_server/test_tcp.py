@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.lsp_server.framing import FrameReader, encode
+from quicksilver.lsp_server.protocol.framing import FrameReader, encode
 from quicksilver.lsp_server.tcp import is_ours, read_address
 
 from .conftest import SCRIPT

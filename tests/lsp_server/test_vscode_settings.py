@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from quicksilver.cli.settings_page import FOR_DEVELOPERS
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings
-from quicksilver.lsp_server.settings_page import FOR_DEVELOPERS
 
 PACKAGE = Path(__file__).parents[2] / "editors" / "vscode" / "package.json"
 OF_THE_EXTENSION = {"path", "args", "model", "python", "pipArgs", "trace.server"}  # they never reach the server

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from quicksilver.lsp_server.waiting import waiting
+from quicksilver.fim.terminal.spinner import waiting
 
 
 def test_a_pipe_gets_a_line_now_and_then_with_the_latest_news(capsys):

@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
-from quicksilver.fim.document import Document
-from quicksilver.lsp_server.background import N_FAILURES_MAX, BackgroundThread
-from quicksilver.lsp_server.file_uris import name_of, path_of
-from quicksilver.lsp_server.headless import AnswerError
-from quicksilver.lsp_server.workspace import Workspace
+from quicksilver.fim.text.document import Document
+from quicksilver.lsp_server.protocol.file_uris import name_of, path_of
+from quicksilver.lsp_server.protocol.headless import AnswerError
+from quicksilver.lsp_server.workspace.idle_thread import N_FAILURES_MAX, BackgroundThread
+from quicksilver.lsp_server.workspace.service import Workspace
 
 STATUS = "quicksilver/workspace"
 TEXT = """from helpers import shared_helper

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from bad_files import KINDS, refusal, replaced
-from quicksilver.model import checkpoint
-from quicksilver.model.head_start import HeadStartWork
-from quicksilver.model.stored import is_ours
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.checkpoint.checkpoint_files import is_ours
+from quicksilver.model.runners.preload import HeadStartWork
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_denoiser, tiny_tokenizer
 
@@ -95,7 +95,7 @@ def test_a_hostile_config_is_refused(folder: Path, change: Callable[[dict[str, A
 @pytest.mark.parametrize("weight", [10**400, True, float("nan"), "1", None, 1e300])
 @pytest.mark.parametrize("name", ["ranker", "prefix_ranker"])
 def test_a_ranker_weight_that_is_no_number_is_refused(folder: Path, name: str, weight: object):
-    real = json.loads((Path(checkpoint.__file__).parent / "checkpoints/nano/config.json").read_text())[name]
+    real = json.loads((Path(checkpoint.__file__).parents[1] / "checkpoints/nano/config.json").read_text())[name]
     configure(folder, lambda config: config.update({name: real}))
     checkpoint.load(folder)
     for broken in (real | {"bias": weight}, list(real)):

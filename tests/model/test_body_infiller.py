@@ -7,11 +7,11 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.infiller import DenoisingInfiller, load_infiller
-from quicksilver.model.runtimes import Runtime
-from quicksilver.model.stored import TOKENIZER
+from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER
+from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.runners.select import Runtime
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from tiny_body import SHAPES, Wanting, body_config, save_body, tiny_body
 
 RUNTIMES: tuple[Runtime, ...] = ("torch", "openvino")

@@ -11,14 +11,14 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from quicksilver.model.asks import Context, Extend, Extended, Reply, Tree, tree_of
-from quicksilver.model.checkpoint import rounded, weights_of
-from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoiser import ContextStates, Denoiser
-from quicksilver.model.forwards import ModelRunner, Runner, drive
-from quicksilver.model.pages import joined
-from quicksilver.model.runtimes import runner_of
-from quicksilver.model.stored import as_float
+from quicksilver.model.cache.context_cache import ContextCache
+from quicksilver.model.cache.pages import joined
+from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.checkpoint.checkpoint_files import as_float
+from quicksilver.model.network.denoiser import ContextStates, Denoiser
+from quicksilver.model.requests import Context, Extend, Extended, Reply, Tree, tree_of
+from quicksilver.model.runners.batching import ModelRunner, Runner, drive
+from quicksilver.model.runners.select import runner_of
 from tiny_body import SHAPES, tiny_body
 
 RTOL, ATOL = 1e-4, 2e-5

@@ -7,12 +7,12 @@ from functools import cache
 
 import pytest
 import torch
-from quicksilver.model.asks import Ask, Reply, Tree, tree_of
-from quicksilver.model.canvas_tokens import CanvasTokens, canvas_tokens
-from quicksilver.model.denoiser import ContextStates
-from quicksilver.model.forwards import ModelRunner, drive, run_branches
-from quicksilver.model.healing import Healing
-from quicksilver.model.verification import Verified, opening, verify
+from quicksilver.model.decoding.healing import Healing
+from quicksilver.model.decoding.verification import Verified, opening, verify
+from quicksilver.model.network.denoiser import ContextStates
+from quicksilver.model.requests import Ask, Reply, Tree, tree_of
+from quicksilver.model.runners.batching import ModelRunner, drive, run_branches
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens, canvas_tokens
 from tiny_body import tiny_body, tiny_body_tokenizer
 
 TOKENIZER = tiny_body_tokenizer()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
-from quicksilver.model import checkpoint
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.stored import Int8Matrix, as_float
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float
+from quicksilver.model.network.denoiser import Denoiser
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_config, tiny_denoiser, tiny_tokenizer
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.asks import Extend, Extended, never
-from quicksilver.model.denoiser import truncated
-from quicksilver.model.forwards import drive
-from quicksilver.model.infiller import DenoisingInfiller, load_infiller
-from quicksilver.model.recent import Recent
+from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.network.denoiser import truncated
+from quicksilver.model.requests import Extend, Extended, never
+from quicksilver.model.runners.batching import drive
 
 FOLDER = os.environ.get("QUICKSILVER_CODER_FOLDER")  # as `quicksilver fetch coder` leaves it
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "model").glob("*.py"))

@@ -2,10 +2,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.model.asks import Context
-from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.forwards import ModelRunner, drive, drive_all
-from quicksilver.model.pages import N_PAGE
+from quicksilver.model.cache.context_cache import ContextCache
+from quicksilver.model.cache.pages import N_PAGE
+from quicksilver.model.requests import Context
+from quicksilver.model.runners.batching import ModelRunner, drive, drive_all
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()

@@ -11,21 +11,21 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.fim.trim import trim
+from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Completion, CompletionRequest, Hole, Offer
-from quicksilver.model import writing
-from quicksilver.model.asks import Ask
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.checkpoint import load
-from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.forwards import ModelRunner, drive
-from quicksilver.model.healing import healing_of
-from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.model.recent import Recent
-from quicksilver.model.row import Row
-from quicksilver.model.verification import verify
-from quicksilver.model.verification import written as written_scores
+from quicksilver.model.cache.context_cache import ContextCache
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.completion import writing
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.decoding.healing import healing_of
+from quicksilver.model.decoding.partial_answer import Row
+from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.decoding.verification import verify
+from quicksilver.model.decoding.verification import written as written_scores
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.requests import Ask
+from quicksilver.model.runners.batching import ModelRunner, drive
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from tiny_body import Wanting, save_body, tiny_body
 
 CURSORS = {  # what stands left of the cursor, and what is to come on the line and below

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
-from quicksilver.model.denoise import denoise, grown
-from quicksilver.model.forwards import drive
-from quicksilver.model.policies import entropy_budget, everything, one, threshold, top_k
-from quicksilver.model.row import Row
+from quicksilver.model.decoding.denoise import denoise, grown
+from quicksilver.model.decoding.partial_answer import Row
+from quicksilver.model.decoding.policies import entropy_budget, everything, one, threshold, top_k
+from quicksilver.model.runners.batching import drive
 from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens
 
 TOKENS = oracle_tokens()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.denoiser import Denoiser
+from quicksilver.model.network.denoiser import Denoiser
 from tiny import assert_near, tiny_config, tiny_denoiser
 
 MODEL = tiny_denoiser()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from quicksilver.model.denoising_head import DenoisingHead
-from quicksilver.model.head_config import HeadConfig
+from quicksilver.model.network.denoising_head import DenoisingHead
+from quicksilver.model.network.head_config import HeadConfig
 from tiny_body import tiny_body
 
 CONFIG = HeadConfig(

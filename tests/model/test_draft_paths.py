@@ -7,15 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.candidates import drafts_for
-from quicksilver.model.canvas_tokens import canvas_tokens
-from quicksilver.model.checkpoint import load
-from quicksilver.model.draft_paths import DraftPaths
-from quicksilver.model.filling import UNLIKELY
-from quicksilver.model.forwards import drive
-from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.model.recent import Recent
-from quicksilver.model.verification import verify
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.completion.job import UNLIKELY
+from quicksilver.model.decoding.draft_paths import DraftPaths
+from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.decoding.verification import verify
+from quicksilver.model.ranking.candidates import drafts_for
+from quicksilver.model.runners.batching import drive
+from quicksilver.model.tokenizers.canvas_tokens import canvas_tokens
 from test_continuation import TEXT, asked, written
 from tiny_body import save_body, tiny_body, tiny_body_tokenizer
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
-from quicksilver.model.asks import Branches, Context, Rows, Tree, Work, tree_of
-from quicksilver.model.canvas_tokens import CanvasTokens
-from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoise import denoise
-from quicksilver.model.denoiser import ContextStates, Denoiser, rows_of
-from quicksilver.model.forwards import ModelRunner, drive, drive_all, run_branches
-from quicksilver.model.pages import joined
-from quicksilver.model.policies import threshold
+from quicksilver.model.cache.context_cache import ContextCache
+from quicksilver.model.cache.pages import joined
+from quicksilver.model.decoding.denoise import denoise
+from quicksilver.model.decoding.policies import threshold
+from quicksilver.model.network.denoiser import ContextStates, Denoiser, rows_of
+from quicksilver.model.requests import Branches, Context, Rows, Tree, Work, tree_of
+from quicksilver.model.runners.batching import ModelRunner, drive, drive_all, run_branches
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import assert_near, tiny_config, tiny_denoiser
 from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from bad_files import refusal
-from quicksilver.fim.embedded_models import find_model
-from quicksilver.model import gguf_import
-from quicksilver.model.folder_files import read_json
-from quicksilver.model.gguf_cache import checkpoint_folder
+from quicksilver.fim.models.embedded import find_model
+from quicksilver.model.gguf import convert as gguf_import
+from quicksilver.model.gguf.cache import checkpoint_folder
+from quicksilver.model.storage.folder_files import read_json
 from tiny_gguf import TinyGguf
 
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_the_engine_serves_a_file(tmp_path):
-    from quicksilver.serving.loading import LoadPlan, load_model
+    from quicksilver.serving.process.loading import LoadPlan, load_model
 
     path = TinyGguf().write(tmp_path / "m.gguf")
     assert load_model(path, 1, plan=LoadPlan(runtime="torch")).name == "m"

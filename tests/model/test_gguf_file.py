@@ -8,8 +8,8 @@ import pytest
 from bad_files import KINDS, refusal, replaced
 from gguf import GGMLQuantizationType
 from gguf.quants import dequantize
-from quicksilver.model import gguf_file
-from quicksilver.model.gguf_file import QUANTISATIONS, GgufFile, GgufTensor, read_gguf
+from quicksilver.model.gguf import file as gguf_file
+from quicksilver.model.gguf.file import QUANTISATIONS, GgufFile, GgufTensor, read_gguf
 from tiny_gguf import TinyGguf, quantised_bytes
 
 NAMES = sorted(each.name for each in QUANTISATIONS)

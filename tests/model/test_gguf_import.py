@@ -10,13 +10,13 @@ from bad_files import refusal
 from gguf import GGMLQuantizationType
 from gguf.quants import dequantize, quantize
 from quicksilver.fim.errors import CheckpointError
+from quicksilver.model.checkpoint.checkpoint_files import read
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.folder_files import sha256_of
-from quicksilver.model.gguf_import import import_gguf
-from quicksilver.model.gguf_tokenizer import PIECES
-from quicksilver.model.safetensors_header import read_header
-from quicksilver.model.stored import read
-from quicksilver.model.tokenizer_rules import harmless
+from quicksilver.model.gguf.convert import import_gguf
+from quicksilver.model.gguf.tokenizer import PIECES
+from quicksilver.model.storage.folder_files import sha256_of
+from quicksilver.model.storage.safetensors_header import read_header
+from quicksilver.model.tokenizers.rules import harmless
 from safetensors.numpy import load_file, save_file
 from tiny_gguf import SPECIALS, TinyGguf
 from tokenizers import Tokenizer

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quicksilver.model.checkpoint import Checkpoint, load
+from quicksilver.model.checkpoint.checkpoint import Checkpoint, load
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.gguf_body import read_body
-from quicksilver.model.gguf_file import read_gguf
-from quicksilver.model.gguf_import import import_gguf
+from quicksilver.model.gguf.body import read_body
+from quicksilver.model.gguf.convert import import_gguf
+from quicksilver.model.gguf.file import read_gguf
 from tiny_gguf import TinyGguf
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM

@@ -9,14 +9,14 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import EngineError
-from quicksilver.model.asks import Context, Denoised, Fill, Rows
-from quicksilver.model.canvas_loop import Buffers, CanvasLoop
-from quicksilver.model.canvas_tokens import CanvasTokens
-from quicksilver.model.denoise import denoise
-from quicksilver.model.denoiser import ContextStates, Denoiser
-from quicksilver.model.forwards import ModelRunner, drive
-from quicksilver.model.gpu_runner import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, parts
-from quicksilver.model.policies import threshold
+from quicksilver.model.decoding.denoise import denoise
+from quicksilver.model.decoding.policies import threshold
+from quicksilver.model.network.denoiser import ContextStates, Denoiser
+from quicksilver.model.requests import Context, Denoised, Fill, Rows
+from quicksilver.model.runners.batching import ModelRunner, drive
+from quicksilver.model.runners.cuda_graphs import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, parts
+from quicksilver.model.runners.graph_loop import Buffers, CanvasLoop
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import assert_near, tiny_config, tiny_denoiser
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -28,7 +28,7 @@ NOTHING = torch.zeros(V, dtype=torch.bool)
 
 
 def mask_of(model: Denoiser) -> int:
-    from quicksilver.model.tokenizer import Special
+    from quicksilver.model.special_tokens import Special
 
     return model.config.special(Special.MASK)
 

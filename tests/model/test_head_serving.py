@@ -11,16 +11,16 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole, Offer
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.checkpoint import load
-from quicksilver.model.denoising_head import DenoisingHead
-from quicksilver.model.drafting import ModelDrafter
-from quicksilver.model.head_config import HeadConfig
-from quicksilver.model.head_file import HEAD, WORDS, StoredHead, read_head, write_head
-from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.model.openvino_head import OpenVinoHead
-from quicksilver.model.recent import Recent
-from quicksilver.model.stored import Int8Matrix, as_float, quantised, read
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float, quantised, read
+from quicksilver.model.checkpoint.head_file import HEAD, WORDS, StoredHead, read_head, write_head
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.network.denoising_head import DenoisingHead
+from quicksilver.model.network.head_config import HeadConfig
+from quicksilver.model.runners.drafting import ModelDrafter
+from quicksilver.model.runners.openvino_head import OpenVinoHead
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from safetensors.numpy import load_file, save_file
 from tiny_body import Wanting, save_body, tiny_body
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
-from quicksilver.model import checkpoint
-from quicksilver.model import infiller as infiller_module
-from quicksilver.model import writing as writing_module
-from quicksilver.model.asks import Rows
-from quicksilver.model.candidates import Candidate
-from quicksilver.model.forwards import drive
-from quicksilver.model.infiller import DenoisingInfiller, load_infiller
-from quicksilver.model.ranker import Ranker, features
-from quicksilver.model.verification import Verified
-from quicksilver.model.writing import STEPS_LINE
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.completion import infiller as infiller_module
+from quicksilver.model.completion import writing as writing_module
+from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.completion.writing import STEPS_LINE
+from quicksilver.model.decoding.verification import Verified
+from quicksilver.model.ranking.candidates import Candidate
+from quicksilver.model.ranking.ranker import Ranker, features
+from quicksilver.model.requests import Rows
+from quicksilver.model.runners.batching import drive
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -346,7 +346,7 @@ def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch
     """Short ones all; of long ones, each padded to the longest, only the first."""
 
     def n_drafts(n_tokens):
-        monkeypatch.setattr("quicksilver.model.infiller.N_DRAFT_TOKENS", n_tokens)
+        monkeypatch.setattr("quicksilver.model.completion.infiller.N_DRAFT_TOKENS", n_tokens)
         places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
         filling = infiller.filling(request(prefix=places + "size = ", suffix=" * 2\n", multiline=True), lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
@@ -432,7 +432,7 @@ def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
 def test_a_runtime_that_is_broken_is_left_alone(monkeypatch, caplog, broken):
     monkeypatch.setitem(sys.modules, "openvino", broken)
     for name in ("openvino_runner", "openvino_compile", "openvino_graph"):
-        monkeypatch.delitem(sys.modules, f"quicksilver.model.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"quicksilver.model.runners.{name}", raising=False)
     monkeypatch.setattr(infiller_module, "fastest_runtime", lambda device: "openvino")
     assert load_infiller(n_threads=1).runtime == "torch"
     assert "OpenVINO cannot run the model" in caplog.text

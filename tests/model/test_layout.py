@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.common_prefix import common_prefix
-from quicksilver.model.layout import OwnLayout
-from quicksilver.model.tokenizer import Special
+from quicksilver.model.completion.layout import OwnLayout
+from quicksilver.model.special_tokens import Special
 from tiny import TEXTS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model import checkpoint
-from quicksilver.model.asks import never
-from quicksilver.model.forwards import drive
-from quicksilver.model.infiller import DenoisingInfiller, load_infiller
-from quicksilver.model.line_start import NONE, indentation, indentations, with_prefix
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.completion.indentation import NONE, indentation, indentations, with_prefix
+from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.requests import never
+from quicksilver.model.runners.batching import drive
 from tiny import tiny_denoiser, tiny_tokenizer
 
 BLOCK = "def f(a):\n    if a:\n        return a\n"

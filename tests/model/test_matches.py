@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.model.config import MATCH_BOUNDS, N_MATCH_CLASSES, N_MATCH_GAPS
-from quicksilver.model.matches import (
+from quicksilver.model.network.matches import (
     N_MAX,
     canvas_matches,
     classes,

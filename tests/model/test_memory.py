@@ -1,7 +1,7 @@
 """Running out of memory is told from other failures."""
 
 import pytest
-from quicksilver.model.memory import is_out_of_memory
+from quicksilver.model.out_of_memory import is_out_of_memory
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.checkpoint import load
-from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.model.ngrams import NGRAMS, write_ngrams
-from quicksilver.model.recent import Recent
-from quicksilver.model.stored import TOKENIZER, read
-from quicksilver.training.ngram_counts import count
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER, read
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.decoding.ngrams import NGRAMS, write_ngrams
+from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
+from quicksilver.training.adapt.ngram_counts import count
 from tiny_body import Wanting, save_body, tiny_body
 
 WANTED = " add(a, b) + i * 10"

@@ -7,18 +7,18 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
-from quicksilver.model import runtimes
-from quicksilver.model.asks import Context, Rows, Tree, tree_of
-from quicksilver.model.canvas_tokens import CanvasTokens
-from quicksilver.model.checkpoint import rounded, weights_of
-from quicksilver.model.context_cache import ContextCache
-from quicksilver.model.denoise import denoise
-from quicksilver.model.denoiser import ContextStates, Denoiser, truncated
-from quicksilver.model.forwards import ModelRunner, Runner, drive
-from quicksilver.model.pages import joined
-from quicksilver.model.policies import threshold
-from quicksilver.model.runtimes import runner_of
-from quicksilver.model.stored import Int8Matrix
+from quicksilver.model.cache.context_cache import ContextCache
+from quicksilver.model.cache.pages import joined
+from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix
+from quicksilver.model.decoding.denoise import denoise
+from quicksilver.model.decoding.policies import threshold
+from quicksilver.model.network.denoiser import ContextStates, Denoiser, truncated
+from quicksilver.model.requests import Context, Rows, Tree, tree_of
+from quicksilver.model.runners import select as runtimes
+from quicksilver.model.runners.batching import ModelRunner, Runner, drive
+from quicksilver.model.runners.select import runner_of
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import tiny_denoiser
 
 V = 330
@@ -152,7 +152,7 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.infiller import load_infiller
+from quicksilver.model.completion.infiller import load_infiller
 infiller = load_infiller(n_threads=1, runtime="openvino")
 hole = Hole(prefix="import ", suffix="", language="python", replaced=(7, 7), multiline=False)
 completion = infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False)
@@ -166,9 +166,9 @@ print(repr(completion.finish_reason), seen)
 
 def test_without_openvino(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_runner", raising=False)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_graph", raising=False)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino_compile", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_runner", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_graph", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_compile", raising=False)
     with pytest.raises(InputError, match="pip install openvino"):
         runner_of(MODEL, torch.float32, "openvino", 1)
     monkeypatch.setattr(runtimes, "has_openvino", lambda: False)

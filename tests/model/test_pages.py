@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quicksilver.model import pages as pages_module
+from quicksilver.model.cache import pages as pages_module
+from quicksilver.model.cache.pages import N_PAGE, PageStore
 from quicksilver.model.common_prefix import common_prefix
-from quicksilver.model.denoiser import ContextStates
-from quicksilver.model.pages import N_PAGE, PageStore
+from quicksilver.model.network.denoiser import ContextStates
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()
@@ -141,7 +141,7 @@ def test_common_prefix(a, b):
 
 
 def test_states_that_hold_too_little_cannot_be_cut():
-    from quicksilver.model.denoiser import truncated
+    from quicksilver.model.network.denoiser import truncated
 
     pages = PageStore(10 * BYTES)
     store(pages, list(range(10)))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.model.policies import Scores, entropy_budget, everything, one, threshold, top_k
+from quicksilver.model.decoding.policies import Scores, entropy_budget, everything, one, threshold, top_k
 
 CANVAS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=12)
 

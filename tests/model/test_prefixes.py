@@ -4,15 +4,22 @@ import math
 
 import pytest
 import torch
-from quicksilver.fim.drafts import Draft
+from quicksilver.fim.drafts.search import Draft
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model import checkpoint
-from quicksilver.model.candidates import Candidate
-from quicksilver.model.healing import Healing
-from quicksilver.model.infiller import load_infiller
-from quicksilver.model.prefixes import FEATURES, CursorFacts, PrefixRanker, features, places, with_prefixes
-from quicksilver.model.ranker import Judged
-from quicksilver.model.verification import Verified
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.completion.infiller import load_infiller
+from quicksilver.model.decoding.healing import Healing
+from quicksilver.model.decoding.verification import Verified
+from quicksilver.model.ranking.candidates import Candidate
+from quicksilver.model.ranking.prefix_confidence import (
+    FEATURES,
+    CursorFacts,
+    PrefixRanker,
+    features,
+    places,
+    with_prefixes,
+)
+from quicksilver.model.ranking.ranker import Judged
 from tiny import tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from quicksilver.fim.drafts import Draft
-from quicksilver.model.candidates import Candidate, merged
-from quicksilver.model.ranker import Ranker, features, judge
-from quicksilver.model.verification import Verified
+from quicksilver.fim.drafts.search import Draft
+from quicksilver.model.decoding.verification import Verified
+from quicksilver.model.ranking.candidates import Candidate, merged
+from quicksilver.model.ranking.ranker import Ranker, features, judge
 
 
 def verified(*log_probs: float, end: float = -0.5) -> Verified:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.types import FinishReason
-from quicksilver.model.row import Row
+from quicksilver.model.decoding.partial_answer import Row
 
 PROBABILITIES = st.floats(0.01, 0.99)
 PLACES = st.lists(st.tuples(PROBABILITIES, PROBABILITIES, st.booleans()), max_size=8)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from quicksilver.fim.document import Document
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.model_speeds import ModelSpeed
+from quicksilver.fim.models.speeds import ModelSpeed
+from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import CompletionRequest
-from quicksilver.model import speed as speed_module
-from quicksilver.model.checkpoint import save
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.infiller import DenoisingInfiller, load_infiller
-from quicksilver.model.speed import measured, window
-from quicksilver.model.stored import WEIGHTS
+from quicksilver.model.checkpoint.checkpoint import save
+from quicksilver.model.checkpoint.checkpoint_files import WEIGHTS
+from quicksilver.model.choice import speed as speed_module
+from quicksilver.model.choice.speed import measured, window
+from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.network.denoiser import Denoiser
 from tiny import tiny_denoiser, tiny_tokenizer
 from tiny_body import body_config, save_body, tiny_body
 
@@ -98,7 +98,7 @@ def test_a_window_has_bounds_and_its_cache_holds_two_of_it(body, tmp_path, monke
             infiller.read_at_most(n)
     infiller.read_at_most(400)
     assert infiller.describe()["context_tokens"] == infiller.n_context_max == 400 - 96
-    monkeypatch.setattr("quicksilver.model.infiller.MAX_BYTES", 1000)
+    monkeypatch.setattr("quicksilver.model.completion.infiller.MAX_BYTES", 1000)
     body.read_at_most(32_768)
     bytes_per_token = 2 * 2 * 2 * 12 * body.dtype.itemsize  # keys and values, layers, heads, numbers
     assert body.cache.store.max_bytes == 2 * 32_768 * bytes_per_token

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.fim.model_speeds import ModelSpeed
-from quicksilver.model.tiers import Chosen, Tier, choose, installed_tiers
+from quicksilver.fim.models.speeds import ModelSpeed
+from quicksilver.model.choice.tiers import Chosen, Tier, choose, installed_tiers
 
 TIERS = [Tier(name, Path(name)) for name in ("coder", "base", "nano")]
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError
-from quicksilver.model.tokenizer import CodeTokenizer, Special
+from quicksilver.model.special_tokens import Special
+from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
 from tiny import TEXTS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -3,12 +3,12 @@ import dataclasses
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
-from quicksilver.model.asks import tree_of
-from quicksilver.model.canvas_tokens import CanvasTokens
-from quicksilver.model.denoise import denoise
-from quicksilver.model.forwards import ModelRunner, drive, run_branches
-from quicksilver.model.policies import threshold
-from quicksilver.model.verification import Verified, opening, predict_verified, verify
+from quicksilver.model.decoding.denoise import denoise
+from quicksilver.model.decoding.policies import threshold
+from quicksilver.model.decoding.verification import Verified, opening, predict_verified, verify
+from quicksilver.model.requests import tree_of
+from quicksilver.model.runners.batching import ModelRunner, drive, run_branches
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from quicksilver.model.asks import Ask, Reply, Rows
-from quicksilver.model.canvas_tokens import CanvasTokens
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.denoiser import ContextStates, Denoiser
-from quicksilver.model.tokenizer import CodeTokenizer
+from quicksilver.model.network.denoiser import ContextStates, Denoiser
+from quicksilver.model.requests import Ask, Reply, Rows
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
+from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
 
 TEXTS = [
     "def add(a, b):\n    return a + b\n\n\n"

@@ -11,14 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from quicksilver.model.asks import Ask, AskHead, Extend, Extended, HeadGuess, Reply, Tree
-from quicksilver.model.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
-from quicksilver.model.checkpoint import rounded, weights_of
+from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.checkpoint.checkpoint_files import (
+    BODY_FORMAT,
+    SCALE_SUFFIX,
+    TOKENIZER,
+    WEIGHTS,
+    Int8Matrix,
+    write_config,
+)
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.forwards import Runner
-from quicksilver.model.stored import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, Int8Matrix, write_config
-from quicksilver.published.tokens import QWEN_PIECES
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.published.tokens import QWEN_PIECES
+from quicksilver.model.requests import Ask, AskHead, Extend, Extended, HeadGuess, Reply, Tree
+from quicksilver.model.runners.batching import Runner
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from safetensors.numpy import save_file
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 

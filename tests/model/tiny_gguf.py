@@ -9,7 +9,7 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import quantize
-from quicksilver.model.tokenizer import byte_characters
+from quicksilver.model.tokenizers.code_tokenizer import byte_characters
 
 MERGES = [("d", "e"), ("de", "f"), ("Ġ", "x"), ("r", "e"), ("re", "t"), ("Ċ", "Ġ"), ("<", "|")]
 SPECIALS = [

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from quicksilver.model.body_tokenizer import BodyTokenizer
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.training.corpus import Document
-from quicksilver.training.lora_body import load_body
-from quicksilver.training.lora_examples import LoraExampleConfig, LoraStream
-from quicksilver.training.lora_layers import add_lora
-from quicksilver.training.lora_trainer import LoraPlan, LoraTrainer
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
+from quicksilver.training.adapt.lora_body import load_body
+from quicksilver.training.adapt.lora_examples import LoraExampleConfig, LoraStream
+from quicksilver.training.adapt.lora_layers import add_lora
+from quicksilver.training.adapt.lora_trainer import LoraPlan, LoraTrainer
+from quicksilver.training.corpus.corpus import Document
 from tiny_gguf import TinyGguf
 
 TEXT = (

@@ -11,11 +11,11 @@ import torch
 from bad_files import KINDS, refusal, replaced
 from quicksilver.fim.errors import EngineError
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.asks import never
-from quicksilver.model.split_patterns import check_pattern
-from quicksilver.published.folder import Published, load
-from quicksilver.published.infiller import PublishedInfiller, load_published
-from quicksilver.published.tokens import QWEN_PIECES, read_tokenizer
+from quicksilver.model.published.folder import Published, load
+from quicksilver.model.published.infiller import PublishedInfiller, load_published
+from quicksilver.model.published.tokens import QWEN_PIECES, read_tokenizer
+from quicksilver.model.requests import never
+from quicksilver.model.tokenizers.split_patterns import check_pattern
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write
 
@@ -146,7 +146,7 @@ def test_no_memory_while_loading_is_one_line(folder: Path, monkeypatch: pytest.M
     def fails(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("quicksilver.published.folder.Backbone", fails)
+    monkeypatch.setattr("quicksilver.model.published.folder.Backbone", fails)
     assert "does not fit in memory" in refusal(lambda: load_published(folder))
 
 
@@ -249,7 +249,7 @@ def test_a_panic_of_the_library_is_an_error(folder: Path, monkeypatch: pytest.Mo
     def panics(*_: object) -> None:
         raise PanicException("slice index out of range")
 
-    monkeypatch.setattr("quicksilver.published.tokens.harmless", panics)
+    monkeypatch.setattr("quicksilver.model.published.tokens.harmless", panics)
     assert "slice index" in refusal(lambda: read_tokenizer(folder))
 
 

@@ -2,11 +2,11 @@
 
 import torch
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.asks import never
-from quicksilver.published.backbone import Past
-from quicksilver.published.contexts import MOST_CONTEXTS, KeptContexts
-from quicksilver.published.folder import load
-from quicksilver.published.infiller import PublishedInfiller
+from quicksilver.model.published.backbone import Past
+from quicksilver.model.published.contexts import MOST_CONTEXTS, KeptContexts
+from quicksilver.model.published.folder import load
+from quicksilver.model.published.infiller import PublishedInfiller
+from quicksilver.model.requests import never
 from tiny_checkpoints import write
 
 

@@ -16,8 +16,7 @@ from bad_files import replaced
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, FinishReason, Hole
-from quicksilver.model.asks import never
-from quicksilver.published.diffusion_gemma import (
+from quicksilver.model.published.diffusion_gemma import (
     N_SETTLED,
     N_UNSETTLED,
     SEED,
@@ -27,6 +26,7 @@ from quicksilver.published.diffusion_gemma import (
     is_diffusion_gemma,
     load_gemma,
 )
+from quicksilver.model.requests import never
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import GEMMA_SPECIALS, write_diffusion_gemma
 

@@ -5,9 +5,9 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.model.canvas_tokens import CanvasTokens
-from quicksilver.published.expanding import expanded
-from quicksilver.published.lengths import best_row, likely_lengths, of_lengths
+from quicksilver.model.published.expanding import expanded
+from quicksilver.model.published.lengths import best_row, likely_lengths, of_lengths
+from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 
 MASK, END, EXPAND, V = 20, 21, 22, 23
 NOTHING = torch.zeros(V, dtype=torch.bool)

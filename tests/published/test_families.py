@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.asks import never
-from quicksilver.published.families import FAMILIES
-from quicksilver.published.folder import Published, load
-from quicksilver.published.infiller import PublishedInfiller
-from quicksilver.published.layout import around
-from quicksilver.published.prediction import CacheKind, Canvases, answer, canvas_log_probs
+from quicksilver.model.published.families import FAMILIES
+from quicksilver.model.published.folder import Published, load
+from quicksilver.model.published.infiller import PublishedInfiller
+from quicksilver.model.published.layout import around
+from quicksilver.model.published.prediction import CacheKind, Canvases, answer, canvas_log_probs
+from quicksilver.model.requests import never
 from tiny_checkpoints import LAYOUTS, reference_logits, write
 
 NAMES = sorted(LAYOUTS)
@@ -88,7 +88,7 @@ def test_parity_of_logits(family, record_property):
 
 
 def sequences_log_probs(infiller: PublishedInfiller, asks: list) -> list[torch.Tensor]:
-    from quicksilver.published.prediction import Sequences, log_softmax
+    from quicksilver.model.published.prediction import Sequences, log_softmax
 
     published = infiller.published
     shift = 1 if published.family.is_shifted else 0
@@ -156,8 +156,8 @@ def test_an_answer(family, multiline: bool, monkeypatch: pytest.MonkeyPatch):
     """Something, the same again, also among others; no special token in it, one line where one was asked for."""
     _, _, published = family
     infiller = PublishedInfiller(published)
-    monkeypatch.setattr("quicksilver.published.infiller.N_TOKENS_LINE", 10)
-    monkeypatch.setattr("quicksilver.published.infiller.N_TOKENS_BLOCK", 20)
+    monkeypatch.setattr("quicksilver.model.published.infiller.N_TOKENS_LINE", 10)
+    monkeypatch.setattr("quicksilver.model.published.infiller.N_TOKENS_BLOCK", 20)
     request = CompletionRequest(
         hole=Hole(prefix=HOLE.prefix, suffix=HOLE.suffix, language="python", replaced=(32, 32), multiline=multiline),
         budget_ms=None, drafts=0, max_evaluations=200,
@@ -167,7 +167,9 @@ def test_an_answer(family, multiline: bool, monkeypatch: pytest.MonkeyPatch):
     assert alone.steps > 0 and alone.model == published.name
     assert multiline or "\n" not in alone.text
     assert not any(text in alone.text for text in published.tokenizer.added)
-    monkeypatch.setattr("quicksilver.published.infiller.step_ceiling", lambda n: None)  # as many steps among others
+    monkeypatch.setattr(
+        "quicksilver.model.published.infiller.step_ceiling", lambda n: None
+    )  # as many steps among others
     jobs = [infiller.begin(request, never) for _ in range(3)]
     while any(job.completion is None for job in jobs):
         infiller.advance(jobs)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.asks import never
-from quicksilver.model.stored import is_ours
-from quicksilver.published.folder import load
-from quicksilver.published.infiller import PublishedInfiller
+from quicksilver.model.checkpoint.checkpoint_files import is_ours
+from quicksilver.model.published.folder import load
+from quicksilver.model.published.infiller import PublishedInfiller
+from quicksilver.model.requests import never
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write
 

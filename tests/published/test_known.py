@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from quicksilver.published.families import FAMILIES
-from quicksilver.published.known import KNOWN, QWEN2_7B, memory_gb, smallest_gpu, table
-from quicksilver.serving.command import main
+from quicksilver.cli.serve import main
+from quicksilver.model.published.families import FAMILIES
+from quicksilver.model.published.known import KNOWN, QWEN2_7B, memory_gb, smallest_gpu, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "published.md"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.home import EngineHome, find_home
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.paths import EngineHome, find_home
 
 FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
 

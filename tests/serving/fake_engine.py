@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+from quicksilver.cli.serve import main
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.fim.types import Completion, CompletionRequest, TraceCell, TraceFrame
-from quicksilver.serving.command import main
 
 
 class FakeInfiller:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from quicksilver.serving import connections
-from quicksilver.serving.connections import MAX_TCP_CONNECTIONS, BoundedConnection, report_once
-from quicksilver.serving.exchange import Endpoint, exchange
-from quicksilver.serving.home import read_info
+from quicksilver.serving.client.http import Endpoint, exchange
+from quicksilver.serving.paths import read_info
+from quicksilver.serving.process import connections
+from quicksilver.serving.process.connections import MAX_TCP_CONNECTIONS, BoundedConnection, report_once
 from uvicorn.server import ServerState
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.fim.model_speeds import ModelSpeed, known_speeds
-from quicksilver.fim.user_folders import models_folder, speeds_file
-from quicksilver.serving.loading import LoadPlan, load_model
+from quicksilver.fim.files.user_folders import models_folder, speeds_file
+from quicksilver.fim.models.speeds import ModelSpeed, known_speeds
+from quicksilver.serving.process.loading import LoadPlan, load_model
 
 pytestmark = pytest.mark.slow
 PLAN = LoadPlan(runtime="torch")
@@ -19,8 +19,8 @@ DAY_S = 86_400
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """Folders of a tiny coder, base and nano."""
-    from quicksilver.model.checkpoint import save
-    from quicksilver.model.denoiser import Denoiser
+    from quicksilver.model.checkpoint.checkpoint import save
+    from quicksilver.model.network.denoiser import Denoiser
     from tiny import tiny_denoiser, tiny_tokenizer
     from tiny_body import body_config, save_body
 
@@ -35,7 +35,7 @@ def made(tmp_path_factory) -> Path:
 def coder(made, tmp_path, monkeypatch) -> Path:
     """The folder of the coder that was fetched."""
     monkeypatch.setenv("QUICKSILVER_HOME", str(tmp_path))
-    monkeypatch.setattr("quicksilver.model.tiers.CHECKPOINTS", made)
+    monkeypatch.setattr("quicksilver.model.choice.tiers.CHECKPOINTS", made)
     shutil.copytree(made / "coder", models_folder() / "coder")
     return models_folder() / "coder"
 
@@ -52,8 +52,8 @@ def machine(monkeypatch) -> dict[str, float]:
             measured_s=takes.get("now", 1e12 - 1),
         )  # fmt: skip
 
-    monkeypatch.setattr("quicksilver.model.speed.measured", measured)
-    monkeypatch.setattr("quicksilver.serving.loading.time.time", lambda: takes.get("now", 1e12 - 1))
+    monkeypatch.setattr("quicksilver.model.choice.speed.measured", measured)
+    monkeypatch.setattr("quicksilver.serving.process.loading.time.time", lambda: takes.get("now", 1e12 - 1))
     return takes
 
 
@@ -149,6 +149,6 @@ def test_options_that_do_not_suit_are_told():
 
 def test_where_nothing_can_be_used_one_line_says_so(machine, coder, monkeypatch, tmp_path):
     (coder / "config.json").unlink()
-    monkeypatch.setattr("quicksilver.model.tiers.CHECKPOINTS", tmp_path / "nowhere")
+    monkeypatch.setattr("quicksilver.model.choice.tiers.CHECKPOINTS", tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="no model came with this installation"):
         served()

@@ -9,14 +9,14 @@ import sys
 from functools import partial
 
 import pytest
+from quicksilver.cli.main import main
 from quicksilver.fim.errors import EngineUnavailable, InputError
-from quicksilver.lsp_server.cli import main
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.ending import end_process
-from quicksilver.serving.home import EngineInfo, find_home, read_info, running_info, write_info
-from quicksilver.serving.listener import claim, listen
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.client.process_control import end_process
 from quicksilver.serving.liveness import birth_s, is_same
+from quicksilver.serving.paths import EngineInfo, find_home, read_info, running_info, write_info
 from quicksilver.serving.peer import EngineNotOurs
+from quicksilver.serving.process.listener import claim, listen
 
 
 def engine_info(rig) -> EngineInfo:
@@ -131,7 +131,7 @@ def test_the_holder_of_the_lock_is_named(home):
 
 @pytest.mark.slow
 async def test_restarting_ends_a_frozen_engine_without_a_socket(rig, ask, monkeypatch):
-    monkeypatch.setattr("quicksilver.serving.client.end_process", partial(end_process, patience_s=0.2))
+    monkeypatch.setattr("quicksilver.serving.client.engine_client.end_process", partial(end_process, patience_s=0.2))
     client = rig.client()
     await client.ensure_running()
     frozen = engine_info(rig)
@@ -163,9 +163,9 @@ async def test_an_engine_that_does_not_stop_is_named(rig, monkeypatch):
     async def nothing(*_, **__):
         return None
 
-    monkeypatch.setattr("quicksilver.serving.client.end_process", nothing)
-    monkeypatch.setattr("quicksilver.serving.client._STOP_S", 0.3)
-    monkeypatch.setattr("quicksilver.serving.client._PROBE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client.end_process", nothing)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client._STOP_S", 0.3)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client._PROBE_TIMEOUT_S", 0.2)
     os.kill(info.pid, signal.SIGSTOP)
     with pytest.raises(EngineUnavailable, match=f"process {info.pid}"):
         await client.shutdown()

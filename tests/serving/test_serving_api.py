@@ -7,8 +7,8 @@ import json
 import pytest
 from quicksilver.fim.errors import EngineError, InputError
 from quicksilver.serving.bounds import JUMP_CHARS, MAX_SIDE_CHARS
-from quicksilver.serving.exchange import Endpoint, exchange
-from quicksilver.serving.home import EngineHome, EngineInfo, read_info
+from quicksilver.serving.client.http import Endpoint, exchange
+from quicksilver.serving.paths import EngineHome, EngineInfo, read_info
 from quicksilver.serving.wire import MAX_BODY_BYTES
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from quicksilver.fim.embedded_models import CHECKPOINTS, EMBEDDED
 from quicksilver.fim.errors import EngineUnavailable
-from quicksilver.serving.home import (
+from quicksilver.fim.models.embedded import CHECKPOINTS, EMBEDDED
+from quicksilver.serving.paths import (
     MAX_SOCKET_BYTES,
     EngineInfo,
     find_home,
@@ -27,10 +27,10 @@ def test_one_engine_per_model_and_version(tmp_path, monkeypatch):
     other = find_home(tmp_path / "model", environ)
     assert built_in == again
     assert built_in.socket != other.socket
-    monkeypatch.setattr("quicksilver.serving.home.package_version", lambda: "99")
+    monkeypatch.setattr("quicksilver.serving.paths.package_version", lambda: "99")
     assert find_home(environ=environ).socket != built_in.socket
     monkeypatch.undo()
-    monkeypatch.setattr("quicksilver.serving.home.PROTOCOL", 1)
+    monkeypatch.setattr("quicksilver.serving.paths.PROTOCOL", 1)
     assert find_home(environ=environ).socket != built_in.socket
 
 
@@ -142,7 +142,7 @@ def test_last_log_line(tmp_path):
 
 def test_client_side_imports_no_heavy_package():
     code = (
-        "import sys, quicksilver.serving.client, quicksilver.serving.wire, quicksilver.serving.home\n"
+        "import sys, quicksilver.serving.client.engine_client, quicksilver.serving.wire, quicksilver.serving.paths\n"
         "heavy = {'torch', 'starlette', 'uvicorn', 'numpy', 'httpx', 'filelock', 'psutil', 'transformers'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 from quicksilver.fim.types import Completion, CompletionSource
-from quicksilver.serving.metrics import Metrics
+from quicksilver.serving.engine.metrics import Metrics
 
 
 @pytest.mark.parametrize("source", get_args(CompletionSource))

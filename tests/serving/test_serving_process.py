@@ -12,12 +12,12 @@ from contextlib import suppress
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.ending import end_process
-from quicksilver.serving.exchange import EngineNotRunning
-from quicksilver.serving.home import EngineHome, EngineInfo, find_home, read_info, write_info
-from quicksilver.serving.starting import default_launch
-from quicksilver.serving.worker import N_SLOTS, N_WAITING
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.client.http import EngineNotRunning
+from quicksilver.serving.client.process_control import end_process
+from quicksilver.serving.client.starting import default_launch
+from quicksilver.serving.engine.worker import N_SLOTS, N_WAITING
+from quicksilver.serving.paths import EngineHome, EngineInfo, find_home, read_info, write_info
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,8 @@ async def test_ten_front_ends_start_one_engine(rig, ask):
 
 FRONT_END = """
 import asyncio, sys
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.home import find_home
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.paths import find_home
 health = asyncio.run(EngineClient(find_home(), sys.argv[1:]).ensure_running())
 print(health.pid)
 """
@@ -278,7 +278,7 @@ async def test_engine_that_never_answers(rig, ask):
 
 async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
     client = rig.client()
-    monkeypatch.setattr("quicksilver.serving.starting.package_version", lambda: "99")
+    monkeypatch.setattr("quicksilver.serving.client.starting.package_version", lambda: "99")
     with pytest.raises(EngineUnavailable, match="restart the editor"):
         await client.complete(ask())
 
@@ -332,13 +332,13 @@ async def test_without_unix_sockets(rig, ask):
 def test_default_launch_keeps_the_workspace_out(tmp_path):
     home = find_home(tmp_path, {"QUICKSILVER_HOME": str(tmp_path)})
     command = default_launch(home, threads=3)
-    assert command[1:4] == ["-P", "-m", "quicksilver.lsp_server"]
+    assert command[1:4] == ["-P", "-m", "quicksilver.cli"]
     assert command[4:] == ["serve", "--detached", "--model", str(tmp_path.resolve()), "--threads", "3"]
 
 
 async def test_a_frozen_engine_is_named_and_no_second_one_is_started(rig, ask, monkeypatch):
-    monkeypatch.setattr("quicksilver.serving.client._ANSWER_SLACK_S", 0.3)
-    monkeypatch.setattr("quicksilver.serving.client._PROBE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client._ANSWER_SLACK_S", 0.3)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client._PROBE_TIMEOUT_S", 0.3)
     client = rig.client()
     await client.complete(ask("first"))
     pid = engine_info(rig.home).pid
@@ -355,7 +355,7 @@ async def test_a_frozen_engine_is_named_and_no_second_one_is_started(rig, ask, m
 
 
 async def test_a_frozen_engine_can_be_ended(rig, ask, monkeypatch):
-    monkeypatch.setattr("quicksilver.serving.client._PROBE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("quicksilver.serving.client.engine_client._PROBE_TIMEOUT_S", 0.3)
     client = rig.client()
     await client.complete(ask("first"))
     pid = engine_info(rig.home).pid
@@ -413,7 +413,7 @@ async def test_what_ended_an_engine_while_it_was_starting_is_named(rig, ask, las
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
 async def test_a_full_disk_is_named(rig, ask, monkeypatch):
     rig.home.prepare()
-    monkeypatch.setattr("quicksilver.serving.starting.last_log_line", lambda *_: "")  # nothing could be written
+    monkeypatch.setattr("quicksilver.serving.client.starting.last_log_line", lambda *_: "")  # nothing could be written
     rig.home.log_file.symlink_to("/dev/full")
     with pytest.raises(EngineUnavailable, match=r"cannot write .*\.log: No space left on device"):
         await EngineClient(rig.home, [rig.launch()[0], "-c", "raise SystemExit(1)"]).complete(ask())

@@ -26,7 +26,7 @@ from quicksilver.fim.types import (
     TraceFrame,
 )
 from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bounded
-from quicksilver.serving.home import PROTOCOL
+from quicksilver.serving.paths import PROTOCOL
 from quicksilver.serving.wire import (
     EngineHealth,
     decode_completion,

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from quicksilver.fim.types import Completion
-from quicksilver.serving.waiting import Job, Pace, WaitingRoom
-from quicksilver.serving.worker import Worker
-from quicksilver.serving.worker_state import EngineStopping
+from quicksilver.serving.engine.queue import Job, Pace, WaitingRoom
+from quicksilver.serving.engine.worker import Worker
+from quicksilver.serving.engine.worker_state import EngineStopping
 
 
 class GatedInfiller:

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from quicksilver.serving.client import EngineClient
-from quicksilver.serving.exchange import Endpoint, EngineNotRunning, exchange
-from quicksilver.serving.home import EngineInfo, find_home, read_info, write_info, write_private
+from quicksilver.serving.client.engine_client import EngineClient
+from quicksilver.serving.client.http import Endpoint, EngineNotRunning, exchange
 from quicksilver.serving.liveness import birth_s, is_same
+from quicksilver.serving.paths import EngineInfo, find_home, read_info, write_info, write_private
 from quicksilver.serving.peer import EngineNotOurs, check_peer
 from quicksilver.serving.proof import Challenge
 

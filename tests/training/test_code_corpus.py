@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training import code_corpus, corpus
-from quicksilver.training.code_corpus import Collection, make_code
-from quicksilver.training.code_filters import language_of, reason_to_drop
-from quicksilver.training.code_packages import Pin, origins, read_package, read_pins
-from quicksilver.training.command import parser
-from quicksilver.training.sources import Package, Refused
+from quicksilver.training.cli import parser
+from quicksilver.training.corpus import code as code_corpus
+from quicksilver.training.corpus import corpus
+from quicksilver.training.corpus.code import Collection, make_code
+from quicksilver.training.corpus.code_filters import language_of, reason_to_drop
+from quicksilver.training.corpus.code_packages import Pin, origins, read_package, read_pins
+from quicksilver.training.corpus.sources import Package, Refused
 
 CODE = "export function total(values) {\n  return values.reduce((a, b) => a + b, 0);\n}\n" * 4
 COPYRIGHT = """\

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.attention.flex_attention as flex
-from quicksilver.model.blocks import branch_mask
-from quicksilver.training.compiled import FlexMasks, Way, compiled, first_that_works, flex_blocks, ways
-from quicksilver.training.corpus import Document
-from quicksilver.training.loss import AS_WRITTEN, Passes, combined_loss
-from quicksilver.training.samples import SampleConfig, SampleStream
+from quicksilver.model.network.transformer import branch_mask
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.samples import SampleConfig, SampleStream
+from quicksilver.training.run.gpu_loss import FlexMasks, Way, compiled, first_that_works, flex_blocks, ways
+from quicksilver.training.run.loss import AS_WRITTEN, Passes, combined_loss
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -114,7 +114,7 @@ def test_the_first_way_that_works_is_taken():
 def test_a_gpu_gives_the_same_as_a_cpu(number):
     """float32 on both sides; heads of 64, as FlexAttention's kernels want them."""
     from quicksilver.model.config import DenoiserConfig
-    from quicksilver.model.denoiser import Denoiser
+    from quicksilver.model.network.denoiser import Denoiser
 
     torch.manual_seed(0)
     shape = DenoiserConfig(

@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training import command, corpus, sources
-from quicksilver.training.corpus_report import corpus_report
-from quicksilver.training.sources import Origin, Package, Refused
+from quicksilver.training import cli as command
+from quicksilver.training.corpus import corpus, sources
+from quicksilver.training.corpus.report import corpus_report
+from quicksilver.training.corpus.sources import Origin, Package, Refused
 
 pytestmark = pytest.mark.slow
 
@@ -220,7 +221,7 @@ def test_an_interrupt_leaves_the_old_corpus_and_no_process(tmp_path):
     wheel(tmp_path / "wheels", "good", "MIT", **{f"m{i}": rng.replace("def f", f"def g{i}_") for i in range(150)})
     (tmp_path / "packages.txt").write_text("good==1.0\n")
     arguments = ["train", "corpus", "--no-download", "--folder", str(tmp_path), "--processes", "2"]
-    code = "import sys; from quicksilver.lsp_server.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from quicksilver.cli.main import main; sys.exit(main(sys.argv[1:]))"
     running = subprocess.Popen(
         [sys.executable, "-P", "-c", code, *arguments, "--packages", str(tmp_path / "packages.txt")],
         stderr=subprocess.PIPE,

@@ -1,5 +1,5 @@
 import pytest
-from quicksilver.training.filters import TESTS_KEPT, reason_to_drop
+from quicksilver.training.corpus.filters import TESTS_KEPT, reason_to_drop
 
 CODE = "".join(f"def function_{i}(first, second):\n    return first + second * {i}\n\n\n" for i in range(20))
 STRINGS = "names = {\n" + "".join(f'    "colour number {i}": "some value",\n' for i in range(40)) + "}\n"

@@ -1,7 +1,7 @@
 from email.parser import HeaderParser
 
 import pytest
-from quicksilver.training.licences import is_permissive, licence_of
+from quicksilver.training.corpus.licences import is_permissive, licence_of
 
 
 def metadata(text):

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.decontamination import contamination, is_contaminated
-from quicksilver.training.near_duplicates import NearDuplicates, signature
-from quicksilver.training.ngrams import ngram_hashes, word_hashes
+from quicksilver.training.corpus.decontamination import contamination, is_contaminated
+from quicksilver.training.corpus.near_duplicates import NearDuplicates, signature
+from quicksilver.training.corpus.word_hashes import ngram_hashes, word_hashes
 
 
 def text_of(seed, n_words=600):

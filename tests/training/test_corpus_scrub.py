@@ -3,7 +3,7 @@ import random
 import string
 
 import pytest
-from quicksilver.training.scrub import scrub
+from quicksilver.training.corpus.scrub import scrub
 
 RANDOM = random.Random(7)
 

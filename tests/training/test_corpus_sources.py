@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training import sources
+from quicksilver.training.corpus import sources
 
 METADATA = "Metadata-Version: 2.4\nName: Some.Thing\nVersion: 1.0\nLicense-Expression: MIT\n"
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model.checkpoint import load
-from quicksilver.model.denoising_head import DenoisingHead
-from quicksilver.model.head_config import HeadConfig
-from quicksilver.model.head_file import HEAD
-from quicksilver.model.infiller import DenoisingInfiller
-from quicksilver.training import head_states, head_step
-from quicksilver.training.command import main
-from quicksilver.training.corpus import Document
-from quicksilver.training.head_states import BodyReader, Reading
-from quicksilver.training.head_texts import UNKNOWN, BodyText, canvases, load_texts, save_texts
-from quicksilver.training.head_trainer import HeadPlan, HeadTrainer
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.checkpoint.head_file import HEAD
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.network.denoising_head import DenoisingHead
+from quicksilver.model.network.head_config import HeadConfig
+from quicksilver.training.adapt import head_states, head_step
+from quicksilver.training.adapt.head_states import BodyReader, Reading
+from quicksilver.training.adapt.head_texts import UNKNOWN, BodyText, canvases, load_texts, save_texts
+from quicksilver.training.adapt.head_trainer import HeadPlan, HeadTrainer
+from quicksilver.training.cli import main
+from quicksilver.training.corpus.corpus import Document
 from tiny_body import save_body, tiny_body
 from tiny_lora import DOCUMENTS, ticking
 

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training import corpus, heldout, heldout_fetch, heldout_files, heldout_list, sources
-from quicksilver.training.command import PACKAGES, parser
-from quicksilver.training.heldout_list import HeldOutPackage
-from quicksilver.training.licence_texts import grants, licences_in
+from quicksilver.training.cli import PACKAGES, parser
+from quicksilver.training.corpus import corpus, sources
+from quicksilver.training.corpus import heldout_packages as heldout_list
+from quicksilver.training.corpus.heldout_packages import HeldOutPackage
+from quicksilver.training.corpus.licence_texts import grants, licences_in
+from quicksilver.training.heldout import fetch as heldout_fetch
+from quicksilver.training.heldout import files as heldout_files
+from quicksilver.training.heldout import step as heldout
 
 MIT = (
     "MIT License\n\nPermission is hereby granted, free of charge, to any person\nobtaining a copy of this software. "

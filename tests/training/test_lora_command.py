@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model.gguf_body import read_body
-from quicksilver.model.gguf_file import read_gguf
-from quicksilver.model.gguf_import import import_gguf
-from quicksilver.model.lora import read_lora
-from quicksilver.training import lora_step
-from quicksilver.training.command import main
-from quicksilver.training.corpus import Document
-from quicksilver.training.lora_step import _Pause
+from quicksilver.model.checkpoint.lora import read_lora
+from quicksilver.model.gguf.body import read_body
+from quicksilver.model.gguf.convert import import_gguf
+from quicksilver.model.gguf.file import read_gguf
+from quicksilver.training.adapt import lora_step
+from quicksilver.training.adapt.lora_step import _Pause
+from quicksilver.training.cli import main
+from quicksilver.training.corpus.corpus import Document
 from safetensors import safe_open
 from tiny_gguf import TinyGguf
 from tiny_lora import DOCUMENTS, ticking

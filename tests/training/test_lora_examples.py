@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.layout import BodyLayout
-from quicksilver.training.lora_examples import LoraExampleConfig, LoraStream
+from quicksilver.model.completion.layout import BodyLayout
+from quicksilver.training.adapt.lora_examples import LoraExampleConfig, LoraStream
 from tiny_lora import DOCUMENTS, SMALL, TEXT, tiny_body, tiny_stream
 
 

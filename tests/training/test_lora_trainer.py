@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import InputError
-from quicksilver.model.checkpoint import load
-from quicksilver.model.gguf_import import import_gguf
-from quicksilver.model.lora import read_lora
-from quicksilver.training.lora_exam import _best, examine
-from quicksilver.training.lora_layers import add_lora, write_lora
-from quicksilver.training.lora_pass import Asked, hidden_states, losses
-from quicksilver.training.lora_trainer import LoraPlan, held_out, split
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.checkpoint.lora import read_lora
+from quicksilver.model.gguf.convert import import_gguf
+from quicksilver.training.adapt.lora_exam import _best, examine
+from quicksilver.training.adapt.lora_layers import add_lora, write_lora
+from quicksilver.training.adapt.lora_pass import Asked, hidden_states, losses
+from quicksilver.training.adapt.lora_trainer import LoraPlan, held_out, split
 from tiny_lora import PLAN, tiny_body, tiny_stream, tiny_trainer
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from quicksilver.model.copy_head import Matches
-from quicksilver.model.matches import context_matches
-from quicksilver.training.corpus import Document
-from quicksilver.training.loss import combined_loss, target_log_probs, vocabulary_scores
-from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream
+from quicksilver.model.network.copy_head import Matches
+from quicksilver.model.network.matches import context_matches
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.samples import IGNORE, SampleConfig, SampleStream
+from quicksilver.training.run.loss import combined_loss, target_log_probs, vocabulary_scores
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -66,7 +66,7 @@ def test_the_loss_equals_a_plain_reference(model):
 )
 def test_continuations_are_what_the_causal_head_says_after_the_mark(model, monkeypatch):
     """Each one's context read anew, its tokens run as more context, copies from the context alone."""
-    monkeypatch.setattr("quicksilver.training.loss.Z_LOSS", 0.0)
+    monkeypatch.setattr("quicksilver.training.run.loss.Z_LOSS", 0.0)
     b = batch(2, 3)
     b.target_weights[:] = 0
     total = 0.0
@@ -87,7 +87,7 @@ def test_continuations_are_what_the_causal_head_says_after_the_mark(model, monke
 
 
 def test_sliced_scores_have_the_right_gradients(monkeypatch):
-    monkeypatch.setattr("quicksilver.training.loss.N_ROWS", 3)
+    monkeypatch.setattr("quicksilver.training.run.loss.N_ROWS", 3)
     hidden = torch.randn(1, 7, 48, requires_grad=True)
     targets = torch.randint(0, TOKENIZER.vocab_size, (1, 7))
     weight = torch.randn(2, 1, 7)

@@ -1,6 +1,6 @@
 import pytest
-from quicksilver.training.model_card import merged, model_card
-from quicksilver.training.recipes import nano, train_config
+from quicksilver.training.export.model_card import merged, model_card
+from quicksilver.training.run.recipes import nano, train_config
 
 MANIFEST = {
     "from_environment": False,

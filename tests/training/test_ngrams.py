@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model.checkpoint import load
-from quicksilver.model.ngrams import LENGTHS, NGRAMS, Ngrams, read_ngrams, write_ngrams
-from quicksilver.training.command import main
-from quicksilver.training.corpus import Document
-from quicksilver.training.ngram_counts import MIN_COUNT, MIN_SHARE, count
+from quicksilver.model.checkpoint.checkpoint import load
+from quicksilver.model.decoding.ngrams import LENGTHS, NGRAMS, Ngrams, read_ngrams, write_ngrams
+from quicksilver.training.adapt.ngram_counts import MIN_COUNT, MIN_SHARE, count
+from quicksilver.training.cli import main
+from quicksilver.training.corpus.corpus import Document
 from safetensors.numpy import load_file, save_file
 from tiny_body import save_body, tiny_body
 
@@ -148,7 +148,7 @@ def test_the_command_counts_and_the_body_guesses_by_it(folder, capsys):
 
 @pytest.mark.parametrize("out", [".", "nowhere/n.safetensors", "body"])
 def test_a_place_that_cannot_be_written_is_said_before_counting(folder, monkeypatch, out: str):
-    monkeypatch.setattr("quicksilver.training.ngram_step.count", lambda *_: pytest.fail("it has counted"))
+    monkeypatch.setattr("quicksilver.training.adapt.ngram_step.count", lambda *_: pytest.fail("it has counted"))
     with pytest.raises(InputError, match="--out must name a file"):
         counted(folder, out=out)
 

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model import checkpoint
-from quicksilver.model.infiller import load_infiller
-from quicksilver.model.prefixes import FEATURES, PrefixRanker
-from quicksilver.training.command import main as train
-from quicksilver.training.corpus import Document
-from quicksilver.training.prefixes import Promise, calibrated, fit_prefixes, typing_holes
-from quicksilver.training.ranker import Example, fit, fit_to, holes, regression
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.model.completion.infiller import load_infiller
+from quicksilver.model.ranking.prefix_confidence import FEATURES, PrefixRanker
+from quicksilver.training.cli import main as train
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.fit.prefix_ranker import Promise, calibrated, fit_prefixes, typing_holes
+from quicksilver.training.fit.ranker import Example, fit, fit_to, holes, regression
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
 DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 3), Document("p", "b.py", TEXTS[0] * 2)]
@@ -17,9 +17,9 @@ NAMES = ["bias", "draft"]
 
 
 def named(of: dict[str, float]) -> dict[str, float]:
-    from quicksilver.model.candidates import Candidate
-    from quicksilver.model.ranker import features
-    from quicksilver.model.verification import Verified
+    from quicksilver.model.decoding.verification import Verified
+    from quicksilver.model.ranking.candidates import Candidate
+    from quicksilver.model.ranking.ranker import features
 
     return dict.fromkeys(features([Candidate(text="", tokens=())], [Verified.nothing()])[0], 0.0) | of
 
@@ -167,7 +167,7 @@ def test_calibrating_by_replays_from_the_command_line(tmp_path):
 
 
 def test_documents_that_make_no_hole_are_one_line(monkeypatch):
-    monkeypatch.setattr("quicksilver.training.ranker.N_DRAWS_MOST", 100)
+    monkeypatch.setattr("quicksilver.training.fit.ranker.N_DRAWS_MOST", 100)
     blank = [[Document("p", "a.py", "\n \n\n")]]
     for made in (holes(blank, 3, 0), typing_holes(blank, 3, 0)):
         with pytest.raises(InputError, match="are their texts blank"):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from quicksilver.model.tokenizer import Special
-from quicksilver.training.corpus import Document
-from quicksilver.training.cuts import block_end, cut
-from quicksilver.training.samples import IGNORE, SampleConfig, SampleStream, draw_mask
+from quicksilver.model.special_tokens import Special
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.holes import block_end, cut
+from quicksilver.training.data.samples import IGNORE, SampleConfig, SampleStream, draw_mask
 from tiny import TEXTS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.model.tokenizer import CodeTokenizer
-from quicksilver.training import command, corpus, shards
-from quicksilver.training.corpus import Document
+from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
+from quicksilver.training import cli as command
+from quicksilver.training.corpus import corpus, shards
+from quicksilver.training.corpus.corpus import Document
 
 CODE = "".join(f"def function_{i}(first, second):\n    return first + second * {i}\n\n\n" for i in range(20))
 ODD = ["x = '🧪 naïve \u2028 \u200d'\n" * 3, "", "\t \n\n\n  \n", "\x0c\x00\x7f", "пример = 1\n", CODE]

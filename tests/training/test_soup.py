@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 from quicksilver.fim.errors import InputError
-from quicksilver.model import checkpoint
-from quicksilver.training.command import main
-from quicksilver.training.soup import averaged
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.training.cli import main
+from quicksilver.training.export.average import averaged
 from tiny import tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

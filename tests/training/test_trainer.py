@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 from quicksilver.fim.errors import InputError
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.training.corpus import Document
-from quicksilver.training.journal import SAMPLES
-from quicksilver.training.loss import AS_WRITTEN, Passes
-from quicksilver.training.plan import Call
-from quicksilver.training.probe import Probe, draw_holes, fill
-from quicksilver.training.samples import SampleConfig, SampleStream
-from quicksilver.training.trainer import LOG, N_SKIPPED_MAX, STATE, TrainConfig, Trainer
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.samples import SampleConfig, SampleStream
+from quicksilver.training.run.config import Call
+from quicksilver.training.run.log import SAMPLES
+from quicksilver.training.run.loss import AS_WRITTEN, Passes
+from quicksilver.training.run.samples_page import Probe, draw_holes, fill
+from quicksilver.training.run.trainer import LOG, N_SKIPPED_MAX, STATE, TrainConfig, Trainer
 from tiny import TEXTS, tiny_config, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -240,7 +240,7 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch
     def full(*_given):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("quicksilver.training.monitor.append", full)
+    monkeypatch.setattr("quicksilver.training.run.monitor.append", full)
     assert run.run(show=False) == "done"
     assert "No space left" in capsys.readouterr().out
     assert (tmp_path / STATE).is_file()
@@ -305,8 +305,10 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now_s = 1000.0
-        for module in ("trainer", "plan"):
-            monkeypatch.setattr(f"quicksilver.training.{module}.time", SimpleNamespace(monotonic=lambda: self.now_s))
+        for module in ("trainer", "config"):
+            monkeypatch.setattr(
+                f"quicksilver.training.run.{module}.time", SimpleNamespace(monotonic=lambda: self.now_s)
+            )
 
     def slow(self, function: Any, seconds: float) -> Any:
         """function, taking so many seconds."""

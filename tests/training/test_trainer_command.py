@@ -7,14 +7,15 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 from quicksilver.fim.errors import InputError
-from quicksilver.model import checkpoint
-from quicksilver.training import recipes, shards
-from quicksilver.training.command import main
-from quicksilver.training.corpus import Document
-from quicksilver.training.plan import TrainConfig
-from quicksilver.training.run_step import alone_in
-from quicksilver.training.samples import SampleConfig
-from quicksilver.training.throughput import flops_per_context_token
+from quicksilver.model.checkpoint import checkpoint
+from quicksilver.training.cli import main
+from quicksilver.training.corpus import shards
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.samples import SampleConfig
+from quicksilver.training.run import recipes
+from quicksilver.training.run.config import TrainConfig
+from quicksilver.training.run.step import alone_in
+from quicksilver.training.run.throughput import flops_per_context_token
 from tiny import TEXTS, tiny_config, tiny_tokenizer
 
 DOCUMENTS = [Document("p", f"{i}.py", (TEXTS[0] + TEXTS[1]) * 4) for i in range(2)]
@@ -78,7 +79,7 @@ def test_first_weights_are_those_of_the_checkpoint(folder, monkeypatch):
     (folder / "nano").rename(folder / "before")
     seen = []
     monkeypatch.setattr(
-        "quicksilver.training.trainer.Trainer.run", lambda self: seen.append(self.model) or "interrupted"
+        "quicksilver.training.run.trainer.Trainer.run", lambda self: seen.append(self.model) or "interrupted"
     )
     train(folder, "--steps", "2", "--init-from", str(folder / "before" / "checkpoint"))
     for a, b in zip(given.parameters(), seen[0].parameters(), strict=True):
@@ -150,7 +151,7 @@ def test_a_full_disk_leaves_the_old_tokenizer(folder, monkeypatch):
     def full(*_given):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("quicksilver.fim.files.replace_whole", full)
+    monkeypatch.setattr("quicksilver.fim.files.atomic_write.replace_whole", full)
     with pytest.raises(InputError, match="No space left"):
         main(["tokenizer", "--folder", str(folder)])
     assert path.read_bytes() == before

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from quicksilver.training.state_file import STATE
+from quicksilver.training.run.state_file import STATE
 
 pytestmark = pytest.mark.slow
 

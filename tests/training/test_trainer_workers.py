@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.corpus import Document
-from quicksilver.training.documents import open_stream
-from quicksilver.training.samples import SampleConfig, SampleStream
-from quicksilver.training.workers import BatchOrder, InProcess, Workers
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.documents import open_stream
+from quicksilver.training.data.samples import SampleConfig, SampleStream
+from quicksilver.training.data.workers import BatchOrder, InProcess, Workers
 from tiny import TEXTS, tiny_tokenizer
 
 CONFIG = SampleConfig(n_context=48, n_canvas=8)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.denoiser import Denoiser
-from quicksilver.model.tokenizer import CodeTokenizer
-from quicksilver.training.corpus import Document
-from quicksilver.training.ranks import joined
-from quicksilver.training.samples import SampleConfig, SampleStream
-from quicksilver.training.trainer import TrainConfig, Trainer
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
+from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.data.samples import SampleConfig, SampleStream
+from quicksilver.training.run.distributed import joined
+from quicksilver.training.run.trainer import TrainConfig, Trainer
 
 TEXT = "def add(a, b):\n    return a + b\n\n\nfor i in range(10):\n    if i % 2 == 0:\n        print(i)\n" * 8
 

@@ -13,7 +13,7 @@ const FIRST_LINE = 'value = 1\n';
 const KEYS = 'zqxkvw'; // none of which the answer begins with
 const N_SKIPPED = 5; // first keys
 const PAUSE_MS = 300; // between two keys
-const SERVER = ['-P', '-m', 'quicksilver.benchmarks.instant_server', '--text', ANSWER];
+const SERVER = ['-P', '-m', 'quicksilver.benchmarks.speed.instant_server', '--text', ANSWER];
 
 /** In the page: note the time of a key, and of the first frame after wanted() holds. Gives ms. */
 function watch({ selector, text }) {

@@ -1,0 +1,1 @@
+"""Infilling tasks: read, answered, and counted as solved when their tests pass."""

@@ -1,0 +1,1 @@
+"""How good: holes of held-out packages, decoders, scores and their reports."""

@@ -1,0 +1,237 @@
+"""`quicksilver eval heldout`: how well a checkpoint fills holes in packages that training never saw.
+
+Every decoder (`decoders`) sees the same holes (`holes`); no editor rules (trimming, gating) are applied. `--split
+valid` measures on the split that tuning may look at. Owns the command line and the JSON of the results:
+
+* format ("quicksilver-heldout-2"), date, machine {architecture, python, workers, threads}, model (what the infiller
+  says of itself, and its name), split, seed, packages [name], state (null, or {file, part, is_source}: where fp32
+  weights came from, and whether rounding them gives the checkpoint's int8).
+* scores: one object for each kind × decoder × weights. kind; decoder (label), name, family (floor, causal, denoiser),
+  weights (int8, fp32), max_steps (cap on evaluations, null for none); holes; exact_match and exact_match_95 [low, high]
+  (percentile bootstrap, 2,000 resamples of the holes within each package: for these packages, not for others);
+  first_line_match; edit_similarity (normalised Levenshtein; null without rapidfuzz); syntax_valid (share of the
+  syntax_holes files that parsed before and parse with the answer in place; null for 0); mean_steps; median_ms (decoding
+  after the context was read, on a machine that others may use). Of the confidence, null for floors: ece (15 bins of
+  equal width), risk_coverage [[coverage, share wrong]], risk_area (mean risk over all coverages), precision_at_25, _50,
+  _75 (exact share among the surest so many per cent), reliability [{low, high, n, confidence, accuracy}].
+* comparison: with --state, for each kind × decoder: exact_match_int8, exact_match_fp32, relative_loss (fp32 - int8) /
+  fp32 and its paired relative_loss_95, same_text (share of equal answers).
+"""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from ...fim.errors import InputError
+from ...fim.files.atomic_write import write_whole
+from ...fim.models.embedded import EMBEDDED
+from ...fim.terminal.arguments import Parser, add_model
+from ...model.checkpoint import checkpoint
+from ...model.gguf.cache import checkpoint_folder
+from ...model.runners.select import Runtime, fastest_runtime
+from ...training.corpus import corpus
+from ...training.corpus.corpus import Split
+from ..progress import progress
+from .answer_log import AnswerLog, code_digest, maker
+from .decoders import CATALOGUE, NamedDecoder
+from .evaluation import Dtype, Setup, WeightsName, catalogue_of, evaluate, filler_of, load
+from .holes import KINDS, Kind, Task, draw
+from .scores import Judged, compare, score
+from .tables import show
+
+FORMAT = "quicksilver-heldout-2"
+DTYPES: tuple[Dtype, ...] = ("bfloat16", "float32")
+Named = TypeVar("Named")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure: holes of each kind, by which decoders, with which weights, in how many processes."""
+
+    setup: Setup
+    weights: tuple[WeightsName, ...]
+    kinds: tuple[Kind, ...]
+    decoders: tuple[NamedDecoder, ...]
+    corpus_folder: Path
+    split: Split
+    n_holes: int
+    seed: int
+    n_workers: int
+
+    def __post_init__(self) -> None:
+        if self.n_holes < 1:
+            raise InputError(f"--holes must be at least 1, not {self.n_holes}")
+        if not (1 <= self.n_workers <= 256 and 1 <= self.setup.n_threads <= 256):
+            raise InputError("--workers and --threads must be from 1 to 256")
+        if "fp32" in self.weights and self.setup.state is None:
+            raise InputError("--weights fp32 and both need --state FILE: checkpoints hold int8 alone")
+
+    def decoders_of(self, weights: WeightsName) -> tuple[NamedDecoder, ...]:
+        """Those to run with these weights: floors have none, so they run once."""
+        return tuple(d for d in self.decoders if d.family != "floor" or weights == self.weights[0])
+
+
+def select(patterns: str, named: Sequence[tuple[str, Named]], what: str) -> tuple[Named, ...]:
+    """Those of named that a comma-separated list of names or wildcards picks. Raises InputError for an unknown one."""
+    wanted = [pattern.strip() for pattern in patterns.split(",")]
+    for pattern in wanted:
+        if not any(fnmatchcase(name, pattern) for name, _ in named):
+            raise InputError(f"there is no {what} {pattern!r}: choose from {', '.join(name for name, _ in named)}")
+    return tuple(value for name, value in named if any(fnmatchcase(name, pattern) for pattern in wanted))
+
+
+def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
+    """Draw the holes, fill them, judge the answers. Raises InputError, CheckpointError, QuicksilverError."""
+    documents = corpus.read(plan.corpus_folder, plan.split)
+    tasks = [task for kind in plan.kinds for task in draw(documents, kind, plan.n_holes, plan.seed)]
+    state = _state_facts(plan.setup)  # first, as a bad state must not cost hours
+    judged: dict[WeightsName, dict[str, list[Judged]]] = {}
+    for weights in plan.weights:
+        setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
+        filler, facts = filler_of(setup, plan.n_workers)
+        by = maker(str(facts["sha256"]), setup.dtype, setup.runtime if weights == "int8" else "torch", code)
+        with progress(f"holes, {weights}", len(tasks)) as advance:
+            judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
+    return result_of(plan, tasks, judged, state)
+
+
+def result_of(
+    plan: Plan,
+    tasks: Sequence[Task],
+    judged: dict[WeightsName, dict[str, list[Judged]]],
+    state: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The results as data, in the form that the module describes."""
+    scores, comparison = [], []
+    for i, kind in enumerate(plan.kinds):
+        part = slice(i * plan.n_holes, (i + 1) * plan.n_holes)
+        for decoder in plan.decoders:
+            rows = {name: each[decoder.name][part] for name, each in judged.items() if decoder.name in each}
+            scores += [score(kind, decoder, weights, row) for weights, row in rows.items()]
+            if len(rows) == 2:
+                comparison.append(compare(kind, decoder, rows))
+    infiller = load(replace(plan.setup, state=None))
+    return {
+        "format": FORMAT,
+        "date": date.today().isoformat(),
+        "machine": {
+            "architecture": platform.machine(), "python": platform.python_version(), "workers": plan.n_workers,
+            "threads": plan.setup.n_threads,
+        },
+        "model": {"name": infiller.name, **infiller.describe()},
+        "state": state,
+        "split": plan.split,
+        "seed": plan.seed,
+        "packages": sorted({task.package for task in tasks}),
+        "scores": scores,
+        "comparison": comparison,
+    }  # fmt: skip
+
+
+def _state_facts(setup: Setup) -> dict[str, Any] | None:
+    if setup.state is None:
+        return None
+    from .unquantised import unquantised
+
+    found = unquantised(checkpoint.load(setup.model), setup.state)
+    return {"file": setup.state.name, "part": found.part, "is_source": found.is_source}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = Parser(prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code.")
+    add_model(made, default=EMBEDDED[0])
+    made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
+    made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
+    made.add_argument("--holes", type=int, default=500, help="of each kind (500)")
+    made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
+    made.add_argument("--kinds", default="*", help=f"comma-separated, wildcards allowed: {', '.join(KINDS)}")
+    names = ", ".join(decoder.name for decoder in CATALOGUE)
+    made.add_argument("--decoders", default="*", help=f"comma-separated, wildcards allowed: {names}")
+    made.add_argument("--state", type=Path, metavar="FILE", help="a run's state.pt: compare its fp32 weights with int8")
+    made.add_argument("--weights", choices=("int8", "fp32", "both"), help="int8, with --state both")
+    made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
+    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs int8 weights")
+    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
+    made.add_argument("--threads", type=int, default=1, help="of each process (1)")
+    made.add_argument("--resume", type=Path, metavar="FILE", help="keep answers in FILE and go on from those in it")
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
+    made.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw plots into FOLDER (needs matplotlib)")
+    return made
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The plan that a command line asks for."""
+    folder = checkpoint_folder(arguments.model)
+    decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
+    kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
+    chosen = arguments.weights or ("both" if arguments.state else "int8")
+    weights: tuple[WeightsName, ...] = ("int8", "fp32") if chosen == "both" else (chosen,)
+    setup = Setup(
+        model=folder,
+        state=arguments.state,
+        dtype=arguments.dtype,
+        runtime=arguments.runtime,
+        n_threads=arguments.threads,
+    )
+    return Plan(
+        setup=setup, weights=weights, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
+        split=arguments.split, n_holes=arguments.holes, seed=arguments.seed, n_workers=arguments.workers,
+    )  # fmt: skip
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, whatever they are called."""
+    return one.absolute().resolve() == other.absolute().resolve()
+
+
+def check_outputs(json_path: Path | None, resume: Path | None) -> None:
+    """Whether the files that an evaluation writes can be written. Raises InputError."""
+    for path in (json_path, resume):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.parent} to write to")
+        if path is not None and path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file: name another one")
+    if json_path is not None and resume is not None and same_place(json_path, resume):
+        raise InputError("--json and --resume name the same file: the result would replace the answers")
+    if json_path is not None:
+        _try_writing(json_path)
+
+
+def _try_writing(path: Path) -> None:
+    """Fail now rather than after the evaluation. Raises InputError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def main(argv: list[str]) -> int:
+    """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
+    arguments = parser().parse_args(argv)
+    plan = plan_of(arguments)
+    check_outputs(arguments.json, arguments.resume)
+    if arguments.plots is not None:
+        from .plots import drawing_folder
+
+        drawing_folder(arguments.plots)
+    with AnswerLog(arguments.resume) as log:
+        result = measure(plan, log, code_digest())
+    show(result)
+    if arguments.json is not None:
+        write_whole(arguments.json, json.dumps(result, indent=1) + "\n")
+    if arguments.plots is not None:
+        from .plots import draw_plots
+
+        draw_plots(result, arguments.plots)
+    return 0

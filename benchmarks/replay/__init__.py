@@ -1,0 +1,1 @@
+"""People type real code again, with the real language server beside them."""

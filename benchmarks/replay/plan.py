@@ -1,0 +1,46 @@
+"""What is replayed, by whom, and with which variants of the product."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .typist import Policy, Reader
+
+Mode = Literal["discrete", "wall"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to run the product: what differs from the defaults, and how long answers take (None: as they do).
+
+    floor: a source that needs no server instead.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fixed_ms: float | None = None
+    policy: Policy | None = None
+    reader: Reader | None = None
+    floor: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan:
+    """What is replayed: n_blocks blocks in each of n_files files under paths, by one person per seed.
+
+    types_programs: the beginnings of the files instead, each into an empty file. language: an LSP language id.
+    """
+
+    paths: tuple[Path, ...]
+    language: str = "python"
+    n_files: int = 40
+    n_blocks: int = 2
+    seeds: tuple[int, ...] = (1, 2, 3)
+    policy: Policy = "words"
+    reader: Reader = "eager"
+    types_programs: bool = False
+    mode: Mode = "discrete"
+    variants: tuple[Variant, ...] = (Variant(name="default"),)
+    memory: Path | None = None
+    model: Path | None = None

@@ -1,0 +1,143 @@
+"""`quicksilver bench replay`: people type real code again, with the real language server beside them.
+
+Owns the plan: which variants of the product meet which persons, in copies of which workspaces. The block that is typed
+is not in the copy, so that nothing can find it there. It does not know metrics (`replay_scores`) or the loop
+(`replay_run`).
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...fim.errors import InputError
+from ...serving.client.engine_client import EngineClient
+from ...serving.paths import HOME_VARIABLE, find_home
+from ..progress import progress
+from .baselines import FLOORS, LocalOffers
+from .blocks import SKIPPED_FOLDERS, Block, find_blocks, find_programs
+from .languages import copied_suffixes
+from .offers import OfferSource, ServerOffers
+from .plan import ReplayPlan, Variant
+from .report import report
+from .run import BlockReplay, BlockRun, DiscreteClock, WallClock
+from .typist import Typist
+
+MAX_FILE_BYTES = 1_000_000
+FLOOR_MS = 5.0
+BUDGET_MS = 1000.0  # of the engine in discrete time: what it answers must not depend on how busy this machine is
+
+
+def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) -> int:
+    """Replay, print the tables, write the report. Raises InputError, EngineError and CheckpointError."""
+    with tempfile.TemporaryDirectory(prefix="quicksilver-replay-") as scratch:
+        environ = {**os.environ, HOME_VARIABLE: str(Path(scratch) / "home")}
+        copies = copied(plan.paths, Path(scratch) / "workspaces", plan.language)
+        if plan.types_programs:
+            blocks = find_programs(copies, plan.n_files, 1, plan.language)
+        else:
+            blocks = find_blocks(copies, plan.n_files, plan.n_blocks, 1, plan.language)
+        memory = (plan.memory or Path(scratch)) / "answers.jsonl"
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        runs, facts = asyncio.run(_replayed(plan, blocks, memory, environ))
+    report(plan, blocks, runs, facts, folder, json_file)
+    return 0
+
+
+def copied(paths: Sequence[Path], target: Path, language: str = "python") -> list[Path]:
+    """Copies of source files and folders of them, where nothing else is. Raises InputError for what is not there."""
+    copies: list[Path] = []
+    for i, path in enumerate(paths):
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}")
+        source = path.resolve()
+        copy = target / str(i) / source.name
+        copy.parent.mkdir(parents=True)
+        if source.is_file():
+            shutil.copyfile(source, copy)
+        else:
+            shutil.copytree(source, copy, ignore=partial(_unwanted, copied_suffixes(language)))
+        copies.append(copy)
+    return copies
+
+
+def _unwanted(suffixes: Sequence[str], folder: str, names: list[str]) -> list[str]:
+    """What of a folder is not copied: links, and all but folders and source files of sensible size."""
+    unwanted = []
+    for name in names:
+        path = Path(folder) / name
+        is_source = path.is_file() and path.suffix in suffixes and path.stat().st_size <= MAX_FILE_BYTES
+        if path.is_symlink() or name in SKIPPED_FOLDERS or not (path.is_dir() or is_source):
+            unwanted.append(name)
+    return unwanted
+
+
+async def _replayed(
+    plan: ReplayPlan, blocks: Sequence[Block], memory: Path, environ: Mapping[str, str]
+) -> tuple[dict[str, list[BlockRun]], dict[str, Any]]:
+    """Every variant's runs, by name, and the engine's facts."""
+    client = EngineClient(find_home(plan.model, environ))
+    runs: dict[str, list[BlockRun]] = {}
+    try:
+        health = await client.ensure_running()
+        with progress("blocks", len(blocks) * len(plan.seeds) * len(plan.variants)) as advance:
+            for variant in plan.variants:
+                runs[variant.name] = await _variant_runs(plan, variant, blocks, memory, environ, advance)
+    finally:
+        await client.shutdown()
+    return runs, {"model": health.model, **health.facts}
+
+
+async def _variant_runs(
+    plan: ReplayPlan,
+    variant: Variant,
+    blocks: Sequence[Block],
+    memory: Path,
+    environ: Mapping[str, str],
+    advance: Callable[[], None],
+) -> list[BlockRun]:
+    runs: list[BlockRun] = []
+    by_root: dict[Path, list[Block]] = {}
+    for block in blocks:
+        by_root.setdefault(block.root, []).append(block)
+    for root, its_blocks in by_root.items():
+        source = await _source(plan, variant, root, memory, environ)
+        try:
+            for block in its_blocks:
+                with cut_file(block):
+                    for seed in plan.seeds:
+                        typist = Typist(seed, variant.policy or plan.policy, variant.reader or plan.reader)
+                        clock = WallClock() if plan.mode == "wall" else DiscreteClock()
+                        runs.append(await BlockReplay(block, typist, source, clock).run())
+                        advance()
+        finally:
+            if isinstance(source, ServerOffers):
+                await source.stop()
+    return runs
+
+
+async def _source(
+    plan: ReplayPlan, variant: Variant, root: Path, memory: Path, environ: Mapping[str, str]
+) -> OfferSource:
+    if variant.floor is not None:
+        return LocalOffers(FLOORS[variant.floor], variant.fixed_ms or FLOOR_MS)
+    if plan.mode == "wall":
+        return await ServerOffers.start(root.parent, variant.settings, plan.model, None, environ=environ)
+    settings = {"budget_ms": BUDGET_MS, **variant.settings}
+    return await ServerOffers.start(root.parent, settings, plan.model, memory, variant.fixed_ms, environ)
+
+
+@contextmanager
+def cut_file(block: Block) -> Iterator[None]:
+    """While it lasts, the block is not in its file either."""
+    file = block.root / block.path
+    file.write_text(block.prefix + block.suffix, encoding="utf-8", newline="")
+    try:
+        yield
+    finally:
+        file.write_text(block.text, encoding="utf-8", newline="")

@@ -1,0 +1,1 @@
+"""How fast: keystrokes, steps, throughput, against peers."""

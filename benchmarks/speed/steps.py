@@ -1,0 +1,170 @@
+"""The time of one denoise step of whole models, beside the least that reading their weights takes.
+
+Random weights in the shapes of published models, as far as our own denoiser has them (no biases, tied head, copy head):
+what a step costs depends on sizes alone. A step reads every weight once, whatever the number of canvases; so its floor
+is the bytes of the weights at the bandwidth of large copies. On a GPU steps are those of the engine's loop, captured in
+a CUDA graph; elsewhere they are launched one by one.
+"""
+
+import gc
+import json
+import statistics
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from torch import Tensor
+
+from ...fim.terminal.console import open_console
+from ...model.config import DenoiserConfig
+from ...model.network.denoiser import ContextStates, Denoiser
+from ...model.requests import Context
+from ...model.runners.batching import ModelRunner
+from ...model.runners.graph_loop import Buffers, CanvasLoop
+from ...model.special_tokens import Special
+from ...model.tokenizers.canvas_tokens import CanvasTokens
+from ...training.run.recipes import RECIPES
+from ..machine import machine, percentile
+from .kernels import QWEN_7B, by_clock, by_events, captured, measure_ceilings, rounded
+
+Row = dict[str, Any]
+
+SHAPES = {
+    "nano": RECIPES["nano"]().shape,
+    "base": RECIPES["base"]().shape,
+    "0.5b": replace(QWEN_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64,
+                    ffn_width=4864),
+    "1.7b": replace(QWEN_7B, vocab_size=151_936, width=2048, n_heads=16, n_kv_heads=8, ffn_width=6144),
+    "7b": QWEN_7B,
+}  # fmt: skip
+STEPS_IN_A_TURN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsPlan:
+    """Where, which shapes, in what dtype, canvases at once, tokens of context and of a canvas, turns of each."""
+
+    device: str
+    shapes: tuple[str, ...]
+    dtype: str
+    canvases: tuple[int, ...] = (1, 4)
+    n_context: int = 1024
+    n_canvas: int = 32
+    n_rounds: int = 20
+
+
+def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
+    """Measure, print a table, write JSON."""
+    device, dtype = torch.device(plan.device), getattr(torch, plan.dtype)
+    ceilings = measure_ceilings(device, dtype, 5)
+    rows: list[Row] = []
+    for shape in plan.shapes:
+        rows += measure(shape, SHAPES[shape], plan, ceilings["gb_per_s"])
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    result = {
+        "benchmark": "steps",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(("triton",)),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}",
+        "plan": vars(plan),
+        "ceilings": ceilings,
+        "rows": rows,
+    }
+    show(result)
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+@torch.inference_mode()
+def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) -> list[Row]:
+    """A row for each number of canvases; what a shape raises becomes its row's error."""
+    device, dtype = torch.device(plan.device), getattr(torch, plan.dtype)
+    row: Row = {"shape": name}
+    try:
+        model = random_model(shape, device, dtype)
+        n_bytes = sum(parameter.nbytes for parameter in model.parameters())
+        row |= {"parameters": sum(parameter.numel() for parameter in model.parameters()), "weight_bytes": n_bytes}
+        row["floor_ms"] = rounded(n_bytes / gb_per_s / 1e6)
+        buffers = Buffers(model, max(plan.canvases), plan.n_context)
+        (states,) = ModelRunner(model)([Context(torch.randint(1000, (1, plan.n_context)), None)])
+        assert isinstance(states, ContextStates)
+        for i in range(max(plan.canvases)):
+            buffers.load(i, states)
+        return [row | {"canvases": n} | timed(model, buffers, plan, n, row["floor_ms"]) for n in plan.canvases]
+    except Exception as error:  # of memory, of a compiler: other shapes go on
+        return [row | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}]
+
+
+def timed(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> Row:
+    """Milliseconds of a step over n canvases that begin all masked: median and deciles of the plan's turns."""
+    device = torch.device(plan.device)
+    tokens = rules(model, device)
+    loop = CanvasLoop(model, buffers, tokens, 1.0, n, plan.n_canvas)
+    loop.begin()
+    for row in range(n):
+        loop.load(row, torch.full((plan.n_canvas,), tokens.mask, device=device))
+    run = partial(loop.run, STEPS_IN_A_TURN, is_end=False)
+    if device.type == "cuda":
+        run()  # kernels compile
+        replay, how = captured([run]), "CUDA graph"
+        turns = [by_events([replay], STEPS_IN_A_TURN) for _ in range(plan.n_rounds + 1)][1:]
+    else:
+        how = "loop"
+        turns = [by_clock(iter([run]), 1, device) / STEPS_IN_A_TURN for _ in range(plan.n_rounds + 1)][1:]
+    median_ms = 1e3 * statistics.median(turns)
+    return {
+        "median_ms": rounded(median_ms),
+        "p10_ms": rounded(1e3 * percentile(turns, 0.1)),
+        "p90_ms": rounded(1e3 * percentile(turns, 0.9)),
+        "of_floor": rounded(floor_ms / median_ms),
+        "timer": how,
+    }
+
+
+def random_model(shape: DenoiserConfig, device: torch.device, dtype: torch.dtype) -> Denoiser:
+    """A denoiser of random weights, made where it will stay: 7B need not pass through the host's memory."""
+    with torch.device("meta"):
+        model = Denoiser(shape)
+    model = model.to(dtype).to_empty(device=device)
+    for parameter in model.parameters():
+        parameter.normal_(std=0.02)
+    return model.eval()
+
+
+def rules(model: Denoiser, device: torch.device) -> CanvasTokens:
+    """Any id may stand on a canvas but the special ones; one of them ends it."""
+    mask, end = model.config.special(Special.MASK), model.config.special(Special.EOM)
+    ids = torch.arange(model.config.vocab_size, device=device)
+    nothing = torch.zeros_like(ids, dtype=torch.bool)
+    forbidden: Tensor = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
+    return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, gives_way=nothing)
+
+
+def show(result: Row) -> None:
+    """Print a line for each shape and number of canvases."""
+    plan, ceilings = result["plan"], result["ceilings"]
+    title = (
+        f"quicksilver bench steps: {plan['dtype']}, {plan['n_canvas']} masked tokens after {plan['n_context']:,}, "
+        f"{result['device']}, {ceilings['gb_per_s']:,.0f} GB/s"
+    )
+    table = Table(title=title, box=SIMPLE_HEAD)
+    for column in ("shape", "parameters", "canvases", "step ms", "p10", "p90", "floor ms", "floor / step"):
+        table.add_column(column, justify="left" if column == "shape" else "right")
+    for row in result["rows"]:
+        if "error" in row:
+            table.add_row(row["shape"], *[""] * 6, row["error"])
+            continue
+        numbers = (row["median_ms"], row["p10_ms"], row["p90_ms"], row["floor_ms"])
+        table.add_row(
+            row["shape"], f"{row['parameters'] / 1e6:,.0f}M", str(row["canvases"]), *map(str, numbers),
+            f"{row['of_floor']:.0%}",
+        )  # fmt: skip
+    open_console().print(table)

@@ -1,0 +1,14 @@
+"""The engine of this user, as every command of ours gets it.
+
+Owns which home belongs to a checkpoint folder. It does not know how the engine is started or asked.
+"""
+
+from pathlib import Path
+
+from ..serving.client.engine_client import EngineClient
+from ..serving.paths import find_home
+
+
+def shared_engine(model: Path | None) -> EngineClient:
+    """A client of the engine for a checkpoint folder (None: for the best one here); nothing is started yet."""
+    return EngineClient(find_home(model))

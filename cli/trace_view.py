@@ -1,0 +1,62 @@
+"""The denoise steps of one completion, drawn for a terminal.
+
+Owns colours and signs. It does not know where a trace comes from.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from ..fim.text.printable import printable
+
+MASKED, END, LINE_END = "░", "∎", "⏎"
+_DIM = "dim"
+_STYLES = {"new": "bold black on green", "kept": "", "refused": "red strike"}
+
+
+def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> Text:
+    """One line per frame of an explained answer; before and after are what stands left and right on the cursor line."""
+    return Text("\n").join([*(draw_frame(frame, before, after) for frame in trace), legend()])
+
+
+def legend() -> Text:
+    """What the signs mean."""
+    return Text.assemble(
+        (f"{MASKED} blank  ", _DIM), (" chosen now ", _STYLES["new"]), "  ",
+        ("guessed and refused", _STYLES["refused"]), (f"  kept   {END} end of text", _DIM),
+    )  # fmt: skip
+
+
+def first_line(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The cells up to the first line break: where one line is wanted, what lies beyond is dropped."""
+    for number, cell in enumerate(cells):
+        if "\n" in cell["text"]:
+            return [*cells[:number], {**cell, "text": cell["text"].partition("\n")[0] + "\n"}]
+    return list(cells)
+
+
+def visible(text: str) -> str:
+    """Text for one terminal line: line ends become a sign, tabs become spaces, other control characters escapes."""
+    shown = text.replace("\r\n", LINE_END).replace("\n", LINE_END).replace("\r", LINE_END).replace("\t", "    ")
+    return printable(shown)
+
+
+def draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
+    """One step in one line."""
+    line = Text()
+    line.append(f"step {frame['step']:>3} {frame['elapsed_ms']:>8.1f} ms  {visible(before)}", style=_DIM)
+    cells = list(frame["cells"])
+    while len(cells) > 1 and _is_end(cells[-1]) and _is_end(cells[-2]):
+        cells.pop()  # the canvas is filled up with end signs; one is enough
+    for cell in cells:
+        if cell["state"] == "masked":
+            line.append(MASKED, style=_DIM)
+        else:
+            line.append(visible(cell["text"]) or END, style=_STYLES[cell["state"]])
+    line.append(visible(after), style=_DIM)
+    return line
+
+
+def _is_end(cell: Mapping[str, Any]) -> bool:
+    return cell["state"] == "kept" and not cell["text"]

@@ -1,0 +1,20 @@
+"""Everything that can be left out of a completion, by name: for ablations, and for users who want one off."""
+
+from .gating import GATING_RULES
+from .hole import HOLE_RULES
+from .trimming.trim import TRIM_RULES
+
+SNIPPET_SOURCES = ("declarations", "recent", "similar")  # as in fim.snippets, which takes long to import
+
+# Sources of context and drafts, and how what is shown is chosen: by expected gain among beginnings of all candidates
+# (else the likeliest candidate, whole), beginnings with their closing brackets (round-ends), without new parse errors;
+# syntax: all that trees are read for; known-words: more is demanded of a begun word that stands nowhere.
+OTHERS = ("offers", "choice", "cuts", "round-ends", "alternatives", "parse-errors", "syntax", "known-words")
+
+RULES = (
+    *(name for name, _ in GATING_RULES),
+    *(name for name, _ in HOLE_RULES),
+    *(name for name, _ in TRIM_RULES),
+    *SNIPPET_SOURCES,
+    *OTHERS,
+)

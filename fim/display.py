@@ -1,0 +1,144 @@
+"""What of the candidates is shown: how much of which, so that what is shown is right likely enough.
+
+A wrong text costs attention, a right one saves keys, and the beginning of a text is likelier right than all of it. So
+every candidate may be cut where a word of it ends, and of all that is sure enough what has most to gain is shown.
+Pure functions over texts and probabilities; knows no model and no editor.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .text.line_scan import CLOSER_OF, CLOSERS
+from .types import Alternative, Completion, CompletionSource
+
+N_LEAST = 3  # characters: to accept fewer saves next to nothing
+N_TRIMMED = 8  # of the options with most to gain, how many are looked at
+UNKNOWN_ODDS = 3.0  # of .85 they make .94: of .85 to .9 a quarter was wrong inside words of new files (decision 26)
+ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # what ends a text together with a closing bracket
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """A text to show, the probability that it is right, and where it came from; is_cut: it is only a beginning."""
+
+    text: str
+    probability: float
+    source: CompletionSource
+    is_cut: bool = False
+
+
+def always(_text: str) -> bool:
+    """Whether a word is known, if nobody can tell: yes."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """How likely a text must be right to be shown: `least`, wherever it is and however short.
+
+    knows says whether a text leaves the begun word one that is known; of a word that stands nowhere the odds must be
+    UNKNOWN_ODDS times as good.
+    """
+
+    least: float
+    knows: Callable[[str], bool] = always
+
+    def of(self, text: str) -> float:
+        """The least probability for a text."""
+        if self.knows(text):
+            return self.least
+        return UNKNOWN_ODDS * self.least / (1 + (UNKNOWN_ODDS - 1) * self.least)
+
+    def gain(self, showing: Showing) -> float:
+        """What a text can be expected to save, in characters, less what it costs if it is wrong.
+
+        Weighed so that nothing is won or lost at the least probability.
+        """
+        least = min(self.of(showing.text), 1 - 1e-6)
+        return len(showing.text) * (showing.probability - least) / (1 - least)
+
+
+def choose(
+    completion: Completion,
+    trimmed: Callable[[str], str],
+    demand: Demand,
+    breaks_syntax: Callable[[str], bool] = lambda text: False,
+    *,
+    may_cut: bool = True,
+    may_round: bool = True,
+    n_least: int = N_LEAST,
+) -> Showing | None:
+    """The most worthwhile beginning of any candidate that is as sure as demanded; None where none is.
+
+    trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
+    once they are trimmed, are passed over; a mere beginning may break it: the rest is to come. may_cut: beginnings
+    count at all; may_round: they end behind closing brackets, and not behind opening ones, where that is as sure.
+    """
+    options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
+    sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
+    by_text: dict[str, Showing] = {}
+    for option in sure:
+        by_text.setdefault(option.text, option)
+    best: Showing | None = None
+
+    def fits(option: Showing) -> bool:
+        return len(option.text.strip()) >= n_least and (option.is_cut or not breaks_syntax(option.text))
+
+    for option in list(by_text.values())[:N_TRIMMED]:
+        if best is not None and demand.gain(option) <= demand.gain(best):
+            break  # trimming only takes away
+        text = trimmed(option.text)
+        found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
+        if (best is None or demand.gain(found) > demand.gain(best)) and fits(found):
+            best = found
+    if best is None or not may_round:
+        return best
+    return _rounded(best, list(by_text.values()), lambda option: trimmed(option.text) == option.text and fits(option))
+
+
+def _rounded(best: Showing, sure: Sequence[Showing], may_show: Callable[[Showing], bool]) -> Showing:
+    """A beginning with the closing brackets that follow it, where they are sure too, or without an opening bracket that
+    it ends with: in front of a closer, or behind an opener, a text looks as if it were wrong."""
+    closed = [option for option in sure if option.text.startswith(best.text) and _closes(option.text[len(best.text) :])]
+    kept = best.text.rstrip("".join(CLOSER_OF)) if best.is_cut else best.text
+    before = [option for option in sure if option.text == kept != best.text]
+    better = [*sorted(closed, key=lambda option: len(option.text), reverse=True), *before]
+    return next((option for option in better if may_show(option)), best)
+
+
+def _closes(text: str) -> bool:
+    return text[:1] in CLOSERS and set(text) <= ROUND_ENDS
+
+
+def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Showing]:
+    """All of the likeliest candidates, however likely, the likeliest first: at most limit, all different."""
+    found: dict[str, Showing] = {}
+    for each in candidates(completion):
+        text = trimmed(each.text)
+        if text and len(found) < limit:
+            found.setdefault(text, Showing(text=text, probability=each.confidence, source=each.source))
+    return list(found.values())
+
+
+def candidates(completion: Completion) -> Sequence[Alternative]:
+    """The completion itself and its alternatives, as equals."""
+    first = Alternative(
+        text=completion.text,
+        confidence=completion.confidence,
+        source=completion.source,
+        n_tokens=completion.n_tokens,
+        prefixes=completion.prefixes,
+    )
+    return (first, *completion.alternatives)
+
+
+def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Showing]:
+    """A candidate's text and its beginnings where a word ends; with its confidence where nothing more is known."""
+    text, source = candidate.text, candidate.source
+    if not candidate.prefixes:
+        yield Showing(text=text, probability=candidate.confidence, source=source)
+    for n, probability in candidate.prefixes:
+        if n >= len(text):
+            yield Showing(text=text, probability=probability, source=source)
+        elif may_cut:
+            yield Showing(text=text[:n], probability=probability, source=source, is_cut=True)

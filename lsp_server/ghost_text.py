@@ -1,0 +1,72 @@
+"""What an editor shows in a document, and what may come of it: it is typed, or accepted.
+
+Owns which answers can be typed at all, and the question that follows an accepted one. It does not know how an answer is
+made, sessions or LSP messages.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from ..fim.reuse import Shown, typed_through
+from ..fim.text.document import Document, TextChange
+from .answers import Answer, Ask, Item, Range
+
+
+@dataclass(frozen=True)
+class LastShown:
+    """The latest text that was shown in a document, and the engine's answer that it came from."""
+
+    shown: Shown
+    answer: Answer
+
+
+def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown | None:
+    """What is shown once a question has this answer, before which something else was; None where it is nothing that
+    could be typed."""
+    text = _typed(ask.document, ask.offset, answer.text, answer.range)
+    if ask.document is None or text is None:
+        return None
+    if before is not None and not ask.invoked and typed_through(before.shown, ask.document, ask.offset) == text:
+        return before  # what is left of it
+    return LastShown(Shown(ask.document, ask.offset, text), answer)
+
+
+def left_of(last: LastShown | None, ask: Ask) -> str | None:
+    """What is left of a text at a question's place, now that its beginning may have been typed; None if it no longer
+    fits."""
+    if last is None or ask.document is None:
+        return None
+    return typed_through(last.shown, ask.document, ask.offset)
+
+
+def other_shown(shown: LastShown, item: Item) -> LastShown | None:
+    """What is on show once a person has chosen another item of the same answer; None where it cannot be typed."""
+    text = _typed(shown.shown.document, shown.shown.offset, item.text, item.range)
+    if text is None:
+        return None
+    answer = replace(shown.answer, text=item.text, range=item.range, showing=item.showing, others=())
+    return LastShown(replace(shown.shown, text=text), answer)
+
+
+def after_accepting(ask: Ask, answer: Answer) -> Ask | None:
+    """The question that comes when an answer is accepted, at its end; None where it was none that could be typed."""
+    document, typed = ask.document, _typed(ask.document, ask.offset, answer.text, answer.range)
+    if document is None or typed is None:
+        return None
+    start, end = (document.position_at(ask.offset + n, "utf-32") for n in (0, len(answer.text) - len(typed)))
+    then = document.with_changes([TextChange(start, end, answer.text)], document.version, "utf-32")
+    return replace(ask, document=then, offset=ask.offset + len(answer.text), received_s=time.perf_counter())
+
+
+def _typed(document: Document | None, offset: int, text: str, where: Range | None) -> str | None:
+    """What of a text could be typed at offset: all of it, or what stands left of the rest of the line where it takes
+    the place of that and ends with it (`portable`); None where there is none, or it replaces something else."""
+    if document is None or not text or where is None:
+        return None
+    start, end = where
+    if start == end:
+        return text
+    right = document.text[offset : document.line_end(document.line_of(offset))]
+    return text[: -len(right)] if start.line == end.line and right and text.endswith(right) else None

@@ -1,0 +1,1 @@
+"""pygls made strict: framing, parameters, stdio and TCP, and a client without an editor."""

@@ -1,0 +1,1 @@
+"""Checkpoint folders: read, checked, saved. `checkpoint.load` is the door."""

@@ -1,0 +1,1 @@
+"""Which installed model is served: how fast each is on this machine."""

@@ -1,0 +1,90 @@
+"""One answer in the making: its tokens so far, and where it ends though no single place is a likely end.
+
+Some place has to be the end all the same. Inside a line it is the one with the highest probability of the text so far
+times that of ending there: once that of the text itself has fallen below the best of these, going on cannot win. Where
+whole lines are wanted, that would always be the first line, since a longer text is less likely; so there it is the line
+end by which the text has ended more likely than not. Denoiser and causal head both end by these rules. Knows numbers
+only.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ...fim.types import FinishReason
+from ..tokenizers.canvas_tokens import EndsBy
+
+
+@dataclass
+class Row:
+    """Tokens, their log-probabilities and those of ending before each of them, all N; gives_way[i] tells whether the
+    answer could end before token i without any single place having said so. A row that ends by itself has a given end.
+
+    log_prob is that of all tokens, and of the end, where one was committed or cut at; finish_reason tells why it ended.
+    The first n_opening tokens cover what is healed: none of them ends the text.
+    """
+
+    ends_by: EndsBy = "likeliest"
+    tokens: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    end_log_probs: list[float] = field(default_factory=list)
+    gives_way: list[bool] = field(default_factory=list)
+    finish_reason: FinishReason = "length"
+    log_prob: float = 0.0
+    n_opening: int = 0
+
+    def add(
+        self,
+        tokens: Sequence[int],
+        log_probs: Sequence[float],
+        end_log_probs: Sequence[float],
+        gives_way: Sequence[bool],
+    ) -> None:
+        """Add tokens to the end."""
+        self.tokens += tokens
+        self.log_probs += log_probs
+        self.end_log_probs += end_log_probs
+        self.gives_way += gives_way
+        self.log_prob += sum(log_probs)
+
+    def end(self) -> tuple[int, float] | None:
+        """The number of tokens to end after, at least 1, and the log-probability of doing so; None: not among these."""
+        if self.ends_by == "itself":
+            return None
+        ends = list(self._ends())
+        if self.ends_by == "likeliest":
+            n, score = max(ends, key=lambda end: end[1], default=(0, -math.inf))
+            return (n, score) if score > self.log_prob else None
+        goes_on = 1.0
+        for n, score in ends:
+            goes_on *= 1 - min(1.0, math.exp(self.end_log_probs[n]))
+            if goes_on < 0.5:
+                return n, score
+        return None
+
+    def _ends(self) -> Iterator[tuple[int, float]]:
+        """Every length after which it could end, and the log-probability of text and end together."""
+        text = itertools.accumulate(self.log_probs, initial=0.0)
+        for n, (before, end, gives_way) in enumerate(zip(text, self.end_log_probs, self.gives_way, strict=False)):
+            if gives_way and n:
+                yield n, before + end
+
+    def cut(self) -> None:
+        """Drop what follows the end, if there is one."""
+        end = self.end()
+        if end is not None:
+            n, self.log_prob = end
+            self._drop(n)
+            self.ends_by = "itself"
+            self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason
+
+    def keep(self, n: int) -> None:
+        """Drop what follows the first n tokens, where no end was committed."""
+        if n < len(self.tokens):
+            self.log_prob = sum(self.log_probs[:n])
+            self._drop(n)
+
+    def _drop(self, n: int) -> None:
+        for kept in (self.tokens, self.log_probs, self.end_log_probs, self.gives_way):
+            del kept[n:]

@@ -1,0 +1,1 @@
+"""GGUF files of published models, made into checkpoint folders of ours."""

@@ -1,0 +1,42 @@
+"""What DreamOn's canvas does between two steps: a committed `expand` becomes two masks (Wu et al. 2025, "DreamOn").
+
+Its other half, deletion, needs nothing: a committed end turns every mask right of it into `end`, as in any canvas, and
+cells that hold `end` are not part of the sequence.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..tokenizers.canvas_tokens import CanvasTokens
+
+Changed = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def expanded(expand: int, tokens: CanvasTokens) -> Changed:
+    """A function of canvas, log-probabilities and those of a stop (all [B, L]), after a step, to the same with every
+    `expand` as two masks, as far as there is room."""
+
+    def change(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not bool((canvas == expand).any()):
+            return canvas, log_probs, stops
+        n = canvas.shape[1]
+        new = (torch.full_like(canvas, tokens.end), torch.zeros_like(log_probs), torch.full_like(stops, -torch.inf))
+        for row, cells in enumerate(canvas.tolist()):
+            n_text = sum(token != tokens.end for token in cells)
+            at = 0
+            for i, token in enumerate(cells):
+                if at == n:
+                    break
+                if token != expand:
+                    new[0][row, at], new[1][row, at], new[2][row, at] = token, log_probs[row, i], stops[row, i]
+                    at += 1
+                    continue
+                n_masks = 2 if n_text < n else 1
+                new[0][row, at : at + n_masks] = tokens.mask
+                n_text += n_masks - 1
+                at += n_masks
+        return new
+
+    return change

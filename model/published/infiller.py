@@ -1,0 +1,293 @@
+"""`fim.engine.Infiller` over a published checkpoint: text in, text out, several requests in step.
+
+The work on a request is a generator that asks for forwards (`prediction.Sequences`); the loop itself is
+`model.denoise`, as for our own model. No drafts, no ranker: the text is what the canvas came to.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...fim.budget import Budget, step_ceiling
+from ...fim.errors import CheckpointError, EngineError, InputError
+from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ..decoding.decodings import DECODINGS, DEFAULT_POLICY
+from ..decoding.denoise import denoise, unchanged
+from ..decoding.partial_answer import Row
+from ..languages import MANY, languages_fact
+from ..out_of_memory import is_out_of_memory
+from ..ranking.ranker import probability_of
+from ..requests import Denoised
+from ..tokenizers.canvas_tokens import CanvasTokens
+from .contexts import KeptContexts
+from .expanding import expanded
+from .folder import TOO_LITTLE_MEMORY, Published, load
+from .layout import around
+from .lengths import best_row, likely_lengths, of_lengths
+from .prediction import CacheKind, Canvases, Sequences, answer, canvas_log_probs, predict, read_blocks
+from .quantised import WeightFormat
+
+logger = logging.getLogger(__name__)
+
+N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 64  # default answer lengths
+N_TOKENS_MAX = 256
+N_FIRST = 8  # masks that a model which expands begins with
+N_LENGTHS = 3  # canvases side by side, where a model cannot change its canvas's length
+Work = Generator[Sequences, Any, Completion]
+
+
+class PublishedInfiller:
+    """One checkpoint on one device. For one thread."""
+
+    def __init__(self, published: Published, cache: CacheKind = "exact") -> None:
+        self.published = published
+        self.cache: CacheKind = cache
+        self.n_requests = 1
+        in_blocks = published.family.sight == "blocks" and cache == "exact"
+        self.contexts = KeptContexts(published.block) if in_blocks else None
+        specials, tokenizer = published.specials, published.tokenizer
+        ids = torch.arange(published.shape.vocab_size)
+        is_end = torch.isin(ids, torch.tensor(specials.ends))
+        is_text = tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids))
+        forbidden = ~is_text & ~is_end
+        if specials.expand is not None:
+            forbidden[specials.expand] = False
+        is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
+        self._tokens = {
+            multiline: CanvasTokens(
+                mask=specials.mask, end=specials.ends[0], forbidden=forbidden,
+                stops=is_end if multiline else is_end | is_break, gives_way=torch.zeros_like(forbidden),
+            )
+            for multiline in (False, True)
+        }  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.published.name
+
+    def describe(self) -> Mapping[str, str | int | float]:
+        """Facts for people: family, device, dtype, parameters, hash, cache, context length, threads."""
+        published = self.published
+        return {
+            "family": published.family.name,
+            "device": published.model.device.type,
+            "runtime": "torch",
+            "dtype": str(published.model.dtype).removeprefix("torch."),
+            "parameters": published.shape.n_parameters,
+            "sha256": published.sha256,
+            "context_cache": self.cache if published.family.sight == "blocks" or self.cache == "dual" else "none",
+            "context_tokens": published.shape.n_context,
+            "threads": torch.get_num_threads(),
+            "languages": languages_fact(MANY),
+            "torch": torch.__version__,
+        }
+
+    def tokens_for(self, hole: Hole) -> CanvasTokens:
+        """The denoise loop's view of the vocabulary for a hole."""
+        return self._tokens[hole.multiline]
+
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "PublishedJob":
+        """A job for request; is_cancelled is asked before every step. Raises InputError."""
+        if request.policy == "verified":
+            raise InputError("published models have no causal head to verify with: choose another policy")
+        return PublishedJob(self, request, is_cancelled)
+
+    def advance(self, jobs: Sequence["PublishedJob"], n_waiting: int = 0) -> None:
+        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot."""
+        self.n_requests = n_waiting + sum(not job.request.warms for job in jobs)
+        is_open = [job for job in jobs if job.completion is None and job.error is None]
+        asking = [(job, job.ask) for job in is_open if job.ask is not None]
+        for job in is_open:
+            if job.ask is None:
+                job.go_on(None)
+        if not asking:
+            return
+        try:
+            replies = answer(self.published.model, [ask for _, ask in asking])
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.contexts is not None:
+                self.contexts.clear()
+            for job, _ in asking:
+                job.error = EngineError(TOO_LITTLE_MEMORY)
+            return
+        for (job, _), reply in zip(asking, replies, strict=True):
+            job.go_on(reply)
+
+    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
+        """Fill request.hole, alone. Raises InputError."""
+        job = self.begin(request, is_cancelled)
+        while job.completion is None:
+            self.advance([job])
+            if job.error is not None:
+                raise job.error
+        return job.completion
+
+
+class PublishedJob:
+    """One request on its way."""
+
+    def __init__(
+        self, infiller: PublishedInfiller, request: CompletionRequest, is_cancelled: Callable[[], bool]
+    ) -> None:
+        self.infiller, self.request, self.is_cancelled = infiller, request, is_cancelled
+        self.ask: Sequences | None = None  # None before it has begun
+        self.completion: Completion | None = None
+        self.error: Exception | None = None
+        self.tokens = infiller.tokens_for(request.hole)
+        self._started_s = time.monotonic()
+        self._budget = Budget.of(request.budget_ms, request.max_evaluations)
+        self._work = self._fill()
+
+    def go_on(self, reply: object) -> None:
+        """Send it the reply to its ask (None to begin)."""
+        try:
+            self.ask = self._work.send(reply)
+        except StopIteration as end:
+            self.completion = end.value
+        except Exception as error:  # one request's failure is no other's
+            self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
+
+    @property
+    def n_open(self) -> int:
+        """The longest answer, in tokens."""
+        n = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
+        return min(n, N_TOKENS_MAX)
+
+    def _fill(self) -> Work:
+        published, request = self.infiller.published, self.request
+        surroundings = around(request.hole, published, self.n_open)
+        n_context = len(surroundings.left) + len(surroundings.right)
+        canvases = Canvases(published, surroundings, self.infiller.cache, self.infiller.contexts)
+        if request.warms and canvases.kept is not None:
+            yield from read_blocks(canvases)
+        if request.warms or self.is_cancelled():
+            return self._completion((), 0.0, "stop" if request.warms else "cancelled", canvases, n_context)
+        if published.family.sight == "blocks":
+            tokens, log_prob, reason = yield from self._in_blocks(canvases)
+        else:
+            tokens, log_prob, reason = yield from self._between(canvases)
+        return self._completion(tokens, log_prob, reason, canvases, n_context)
+
+    def _between(self, canvases: Canvases) -> Generator[Sequences, Any, tuple[Sequence[int], float, FinishReason]]:
+        """Canvases of several lengths, or one that the model makes longer and shorter itself."""
+        canvas = yield from self._canvas(canvases)
+        result = yield from self._denoised(canvases, canvas)
+        best = best_row(result.canvas, result.log_probs, self.tokens)
+        row, log_probs = result.canvas[best], result.log_probs[best]
+        is_text = (row != self.tokens.end) & (row != self.tokens.mask)
+        return row[is_text].tolist(), float(log_probs[is_text].sum()), self._reason(result)
+
+    def _canvas(self, canvases: Canvases) -> Generator[Sequences, Any, Tensor]:
+        """The canvas [B, L] to begin with: of one length that was asked for, of what the model can expand, or of the
+        likeliest lengths."""
+        n, tokens = self.n_open, self.tokens
+        if canvases.published.specials.expand is not None:
+            canvas = of_lengths([n], tokens)
+            canvas[0, N_FIRST:] = tokens.end
+            return canvas
+        if self.request.max_tokens is not None and self.request.lengths == 1:
+            return of_lengths([n], tokens)
+        probe = of_lengths([n], tokens)
+        log_probs = tokens.allowed((yield from canvas_log_probs(canvases, probe, tokens)))
+        canvases.forget()
+        n_lengths = self.request.lengths if self.request.lengths > 1 else N_LENGTHS
+        return of_lengths(likely_lengths(log_probs[0], tokens, n_lengths), tokens)
+
+    def _in_blocks(self, canvases: Canvases) -> Generator[Sequences, Any, tuple[Sequence[int], float, FinishReason]]:
+        """One block after the other, as such models were taught; the first fills up the block that the text ends in."""
+        done: list[int] = []
+        log_prob, reason = 0.0, "length"
+        block = canvases.published.block
+        while len(done) < self.n_open:
+            n = min(block - len(canvases.around.left) % block, self.n_open - len(done))
+            result = yield from self._denoised(canvases, of_lengths([n], self.tokens))
+            row, log_probs = result.canvas[0], result.log_probs[0]
+            is_text = ((row != self.tokens.end) & (row != self.tokens.mask)).tolist()
+            new = [token for token, kept in zip(row.tolist(), is_text, strict=True) if kept]
+            canvases.go_on(new)
+            done += new
+            log_prob += float(log_probs.sum())
+            reason = self._reason(result)
+            if reason != "length":
+                break
+        return done, log_prob, reason
+
+    def _denoised(self, canvases: Canvases, canvas: Tensor) -> Generator[Sequences, Any, Denoised]:
+        left = self.request.max_evaluations - canvases.n_forwards
+        budget = Budget(
+            deadline_s=self._budget.deadline_s,
+            max_evaluations=max(1, left),
+            ceiling=lambda: step_ceiling(self.infiller.n_requests),
+        )
+        decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
+        specials = self.infiller.published.specials
+        changed = unchanged if specials.expand is None else expanded(specials.expand, self.tokens)
+        rows = [Row("itself") for _ in canvas]
+        return (
+            yield from denoise(
+                canvases, canvas, self.tokens, decoding.policy, budget, self.is_cancelled, predict=predict, rows=rows,
+                changed=changed,
+            )
+        )  # fmt: skip
+
+    def _reason(self, result: Denoised) -> FinishReason:
+        if result.ended != "filled":
+            return result.ended
+        return "stop" if bool(self.tokens.stops[result.canvas].any()) else "length"
+
+    def _completion(
+        self, tokens: Sequence[int], log_prob: float, reason: FinishReason, canvases: Canvases, n_context: int
+    ) -> Completion:
+        expand = self.infiller.published.specials.expand
+        tokens = [token for token in tokens if token != expand]
+        text = self.infiller.published.tokenizer.decode(tokens, canvases.around.left)
+        if not self.request.hole.multiline:
+            text, line_break, _ = text.partition("\n")
+            reason = "stop" if line_break and reason == "length" else reason
+        engine_ms = 1000 * (time.monotonic() - self._started_s)
+        return Completion(
+            text=text,
+            range=self.request.hole.replaced,
+            confidence=probability_of(log_prob) if tokens else 0.0,
+            finish_reason=reason,
+            steps=canvases.n_forwards,
+            n_tokens=len(tokens),
+            model=self.infiller.name,
+            timings_ms={"prefill": 0.0, "denoise": engine_ms, "verify": 0.0, "engine": engine_ms},
+            n_context=n_context,
+            n_cached=canvases.n_cached,
+        )
+
+
+def load_published(
+    folder: Path,
+    *,
+    n_threads: int | None = None,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    weights: WeightFormat | None = None,
+    family: str | None = None,
+    cache: CacheKind = "exact",
+) -> PublishedInfiller:
+    """Load a published folder. Raises CheckpointError, or InputError for a device that is not there or has no room."""
+    if n_threads is not None:
+        torch.set_num_threads(n_threads)
+    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        published = load(folder, device=place, dtype=dtype or torch.bfloat16, weights=weights, family_name=family)
+    except (MemoryError, RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
+        if is_out_of_memory(error) and place.type == "cpu":
+            raise CheckpointError(f"{folder} does not fit in memory: close something, or try --weights int8") from error
+        reason = (
+            "it has no room for the model: try --weights int8" if is_out_of_memory(error) else "PyTorch cannot use it"
+        )
+        raise InputError(f"the device {place} is of no use: {reason}") from error
+    return PublishedInfiller(published, cache)

@@ -1,0 +1,241 @@
+"""What a published model would put at every open place of a canvas: `model.denoise`'s prediction, computed otherwise.
+
+A canvas stands between two texts; its cells that hold `end` are not part of the sequence, so that rows of one canvas
+may be of different lengths. Contexts are cached where that is exact (families that see in blocks: whole blocks before
+the canvas), and on request where it is not ("dual": states of the text around are those of the first step, after Wu et
+al. 2025, "Fast-dLLM"). Without a cache every step reads the whole sequence: the reference.
+
+Letters: B rows, L canvas, T tokens of a sequence, V vocabulary.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from ..decoding.denoise import Prediction, entropy, first_stops, stop_log_probs
+from ..decoding.policies import Scores
+from ..tokenizers.canvas_tokens import CanvasTokens
+from .backbone import Backbone, Past
+from .contexts import KeptContexts
+from .folder import Published
+from .layout import Around
+
+CacheKind = Literal["exact", "dual", "none"]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """An ask: what comes out at places (rows of indices into their sequence, ascending) of sequences of tokens.
+
+    Answered by hidden states [n, D] of all places, one sequence after the other. past: keys and values of what stands
+    before, at positions 0 … n - 1 unless positions say otherwise; then every sequence has the same length, and
+    positions are those of its tokens. block: sight in blocks of so many; None: everything.
+    """
+
+    tokens: tuple[tuple[int, ...], ...]
+    places: tuple[tuple[int, ...], ...]
+    block: int | None
+    past: Past | None = None
+    positions: tuple[tuple[int, ...], ...] | None = None
+    keeps: bool = False
+
+
+@dataclass
+class Canvases:
+    """What stands around the rows of a canvas, and what is remembered of it between steps, or, in kept, between
+    requests. n_cached: tokens that were read for an earlier request."""
+
+    published: Published
+    around: Around
+    cache: CacheKind
+    kept: KeptContexts | None = None
+    n_forwards: int = 0
+    n_cached: int = 0
+    _past: Past | None = None
+    _lengths: tuple[int, ...] = ()
+
+    @property
+    def block(self) -> int | None:
+        """Tokens of a block where sight is in blocks."""
+        return self.published.block if self.published.family.sight == "blocks" else None
+
+    def go_on(self, tokens: Sequence[int]) -> None:
+        """Let the canvas follow tokens; what is known of the text before them stays known."""
+        self.around = Around((*self.around.left, *tokens), self.around.right)
+
+    def forget(self) -> None:
+        """Remember nothing: the next canvases are others."""
+        self._past, self._lengths = None, ()
+
+
+Asking = Generator[Sequences, Any, Any]
+
+
+def predict(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
+    """The likeliest token at every place of canvas [B, L], in one forward (two where a cache is filled)."""
+    n_before = canvases.n_forwards
+    log_probs = tokens.allowed((yield from canvas_log_probs(canvases, canvas, tokens)))
+    expand = canvases.published.specials.expand
+    if expand is not None:
+        is_full = (canvas[:, -1] != tokens.end).view(-1, 1, 1)
+        column = torch.arange(log_probs.shape[-1]) == expand
+        log_probs = log_probs.masked_fill(is_full & column, float("-inf"))
+    best = log_probs.max(dim=-1)
+    stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
+    n_forwards = canvases.n_forwards - n_before
+    return Prediction(best.indices, Scores(best.values.exp(), lambda: entropy(log_probs)), stops, n_forwards)
+
+
+def canvas_log_probs(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Tensor]:
+    """Log-probabilities [B, L, V] of what stands at each cell; those of cells that hold `end` say nothing."""
+    rows = [tuple(token for token in row if token != tokens.end) for row in canvas.tolist()]
+    if canvases.cache == "none" or (canvases.cache == "exact" and canvases.block is None):
+        hidden = yield from _uncached(canvases, rows)
+    elif canvases.block is not None:
+        hidden = yield from _after_blocks(canvases, rows)
+    else:
+        hidden = yield from _dual(canvases, rows)
+    canvases.n_forwards += 1
+    live = log_softmax(canvases.published.model, hidden)  # [n, V]
+    result = torch.zeros((*canvas.shape, live.shape[-1]), dtype=live.dtype)
+    result[canvas != tokens.end] = live
+    return result
+
+
+def log_softmax(model: Backbone, hidden: Tensor) -> Tensor:
+    """Log-probabilities [n, V] in float32, on the CPU, of hidden states [n, D]."""
+    return F.log_softmax(model.logits(hidden).float(), dim=-1).cpu()
+
+
+def _places(canvases: Canvases, start: int, n: int) -> tuple[int, ...]:
+    """Whose output tells about n cells from index start on."""
+    shift = 1 if canvases.published.family.is_shifted else 0
+    return tuple(max(0, i - shift) for i in range(start, start + n))
+
+
+def _uncached(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+    left, right = canvases.around.left, canvases.around.right
+    places = tuple(_places(canvases, len(left), len(row)) for row in rows)
+    hidden, _ = yield Sequences(tuple((*left, *row, *right) for row in rows), places, canvases.block)
+    return hidden
+
+
+def read_blocks(canvases: Canvases) -> Generator[Sequences, Any, int]:
+    """See to it that the states of the whole blocks before the canvas are at hand; how many tokens these are.
+
+    They see nothing of the canvas, so they stay. One token is left out to ask for a shifted first place.
+    """
+    left, block = canvases.around.left, canvases.block or 1
+    n_past = (len(left) - 1) // block * block
+    known = canvases._past
+    if known is None and canvases.kept is not None:
+        known = canvases.kept.find(left[:n_past])
+        canvases.n_cached = known.n_tokens if known else 0
+    n_known = known.n_tokens if known else 0
+    if n_past > n_known:
+        _, known = yield Sequences((left[n_known:n_past],), ((),), block, known, keeps=True)
+        canvases.n_forwards += 1
+        if canvases.kept is not None and known is not None:
+            canvases.kept.keep(left[:n_past], known)
+    canvases._past = known
+    return n_past
+
+
+def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+    block = canvases.block or 1
+    n_past = yield from read_blocks(canvases)
+    rest = canvases.around.left[n_past:]
+    places = tuple(_places(canvases, len(rest), len(row)) for row in rows)
+    hidden, _ = yield Sequences(tuple((*rest, *row) for row in rows), places, block, canvases._past)
+    return hidden
+
+
+def _dual(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+    """States of the text around from the first step, and from every step that changes a row's length."""
+    left, right = canvases.around.left, canvases.around.right
+    lengths = tuple(map(len, rows))
+    n_left = len(left) - 1  # the last one is asked again: a shifted first place is its output
+    if canvases._past is None or lengths != canvases._lengths:
+        whole = tuple((*left, *row, *right) for row in rows)
+        places = tuple(_places(canvases, len(left), n) for n in lengths)
+        hidden, past = yield Sequences(whole, places, None, keeps=True)
+        kept = [[*range(n_left), *range(n_left + 1 + n, n_left + 1 + n + len(right))] for n in lengths]
+        canvases._past, canvases._lengths = picked(past, kept), lengths
+        return hidden
+    tokens = tuple((left[-1], *row) for row in rows)
+    positions = tuple(tuple(range(n_left, n_left + len(each))) for each in tokens)
+    places = tuple(_places(canvases, 1, n) for n in lengths)
+    hidden, _ = yield Sequences(tokens, places, None, canvases._past, positions)
+    return hidden
+
+
+def picked(past: Past, kept: Sequence[Sequence[int]]) -> Past:
+    """The states of some tokens of each row, as many of each."""
+    index = torch.tensor(kept, device=past.layers[0][0].device)
+    at = torch.arange(len(kept), device=index.device).unsqueeze(1)
+    # Indexing beside a slice puts the indexed dimensions first: [B, n, K, E].
+    return Past(
+        [(keys[at, :, index].transpose(1, 2), values[at, :, index].transpose(1, 2)) for keys, values in past.layers]
+    )
+
+
+@torch.inference_mode()
+def answer(model: Backbone, asks: Sequence[Sequences]) -> list[tuple[Tensor, Past | None]]:
+    """Hidden states of each ask's places, and its keys and values where it keeps them.
+
+    Asks with nothing before them go through the model together, padded to the longest.
+    """
+    together = [i for i, ask in enumerate(asks) if ask.past is None and not ask.keeps]
+    replies: dict[int, tuple[Tensor, Past | None]] = {}
+    by_block: dict[int | None, list[int]] = {}
+    for i in together:
+        by_block.setdefault(asks[i].block, []).append(i)
+    for block, members in by_block.items():
+        one = Sequences(
+            tuple(tokens for i in members for tokens in asks[i].tokens),
+            tuple(places for i in members for places in asks[i].places),
+            block,
+        )
+        hidden, _ = _forward(model, one)
+        sizes = [sum(map(len, asks[i].places)) for i in members]
+        replies |= {i: (part, None) for i, part in zip(members, hidden.split(sizes), strict=True)}
+    for i, ask in enumerate(asks):
+        if i not in replies:
+            replies[i] = _forward(model, ask)
+    return [replies[i] for i in range(len(asks))]
+
+
+def _forward(model: Backbone, ask: Sequences) -> tuple[Tensor, Past | None]:
+    device, b = model.device, len(ask.tokens)
+    lengths = torch.tensor([len(tokens) for tokens in ask.tokens], device=device)
+    t = int(lengths.max())
+    tokens = torch.tensor([[*each, *[0] * (t - len(each))] for each in ask.tokens], device=device)
+    n_past = 0 if ask.past is None else ask.past.n_tokens
+    positions = torch.arange(n_past, n_past + t, device=device).expand(b, t)
+    if ask.positions is not None:
+        positions = torch.tensor([[*each, *[0] * (t - len(each))] for each in ask.positions], device=device)
+    past = ask.past
+    if past is not None and past.layers[0][0].shape[0] != b:
+        past = Past([(k.expand(b, *k.shape[1:]), v.expand(b, *v.shape[1:])) for k, v in past.layers])
+    hidden, states = model(tokens, positions, _sees(ask, lengths, t, n_past), past)
+    row = torch.tensor([i for i, places in enumerate(ask.places) for _ in places], device=device, dtype=torch.long)
+    place = torch.tensor([at for places in ask.places for at in places], device=device, dtype=torch.long)
+    return hidden[row, place], states if ask.keeps else None
+
+
+def _sees(ask: Sequences, lengths: Tensor, t: int, n_past: int) -> Tensor | None:
+    """Who sees whom, [B or 1, 1, T, P + T]; None: all. Padding is seen by nobody."""
+    device = lengths.device
+    is_padded = bool((lengths < t).any())
+    if not is_padded and ask.block is None:
+        return None
+    key = torch.arange(n_past + t, device=device)
+    sees = (key < n_past + lengths.unsqueeze(1)).view(-1, 1, 1, n_past + t).expand(-1, 1, t, -1)
+    if ask.block is not None:
+        query = torch.arange(n_past, n_past + t, device=device)
+        sees = sees & (key // ask.block <= query.unsqueeze(1) // ask.block)
+    return sees

@@ -1,0 +1,1 @@
+"""Candidates for one hole, and how likely each of them, and each beginning of it, is right."""

@@ -1,0 +1,212 @@
+"""The tokenizer of a published code model, with what our own offers: text to ids and back, special tokens out of reach.
+
+Byte-level BPE as Qwen, Llama 3, GPT-2 and SmolLM have it. What a user's file spells is always plain text, also where it
+spells a special token. Text is not normalised: what comes back is what went in. Knows no model.
+"""
+
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from ...fim.errors import CheckpointError
+from ..special_tokens import Special
+from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
+from .code_tokenizer import LONE_SURROGATE, byte_characters, panics_as_errors
+from .piece_boundaries import PieceBoundaries
+from .rules import harmless, is_token_id
+
+MAX_SPECIALS = 10_000
+_PROBE = "x):\n    y's  é\t😀\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """Ids of the special tokens that a model was taught infilling with.
+
+    end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
+    repository before a repository's name, where the model has such marks. specials are all ids that are no text.
+    suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
+    """
+
+    prefix: int
+    suffix: int
+    middle: int
+    end: int
+    ends: tuple[int, ...]
+    specials: tuple[int, ...]
+    file: int | None = None
+    repository: int | None = None
+    suffix_first: bool = False
+
+    @classmethod
+    def of(cls, value: object, vocab_size: int) -> "Marks":
+        """Marks from what config.json says. Raises ValueError or TypeError."""
+        if not isinstance(value, Mapping):
+            raise TypeError("marks are no object")
+
+        def ids(name: str) -> tuple[int, ...]:
+            found = value.get(name, [])
+            if not isinstance(found, list) or len(found) > MAX_SPECIALS:
+                raise ValueError(f"{name} of marks is no list, or too long")
+            return tuple(_id(each, vocab_size) for each in found)
+
+        one = {name: _id(value.get(name), vocab_size) for name in ("prefix", "suffix", "middle", "end")}
+        file, repository = (
+            None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
+        )
+        suffix_first, ends = value.get("suffix_first", False), ids("ends")
+        if not isinstance(suffix_first, bool):
+            raise TypeError("suffix_first of marks must be true or false")
+        both = [mark for mark in (file, repository) if mark is not None]
+        infilling = {one["prefix"], one["suffix"], one["middle"]}
+        if len(infilling) < 3 or infilling & {one["end"], *ends, *both}:
+            raise ValueError("two marks have the same id")
+        return cls(
+            prefix=one["prefix"],
+            suffix=one["suffix"],
+            middle=one["middle"],
+            end=one["end"],
+            ends=ends,
+            specials=tuple(sorted({*ids("specials"), *one.values(), *ends, *both})),
+            file=file,
+            repository=repository,
+            suffix_first=suffix_first,
+        )
+
+
+def _id(value: object, vocab_size: int) -> int:
+    if not is_token_id(value, vocab_size):
+        raise ValueError(f"{excerpt(repr(value))} is no id of a vocabulary of {vocab_size:,}")
+    return value
+
+
+class BodyTokenizer:
+    """Text to token ids and back; see `tokenizer.TextTokenizer`."""
+
+    def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
+        """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
+        self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
+        self._boundaries = PieceBoundaries(plain)
+        characters = {ord(character): byte for byte, character in byte_characters().items()}
+        specials = set(marks.specials)
+        pieces = {piece: i for piece, i in plain.get_vocab(with_added_tokens=False).items() if i not in specials}
+        if strange := set(map(ord, set("".join(pieces)))) - characters.keys():
+            raise KeyError(chr(min(strange)))
+        self._bytes = [b""] * vocab_size
+        for piece, i in pieces.items():
+            if i >= vocab_size:
+                raise ValueError(f"it has a token {i:,}, but the model only {vocab_size:,}")
+            self._bytes[i] = piece.translate(characters).encode("latin-1")
+        if not {bytes([byte]) for byte in range(256)} <= set(self._bytes):
+            raise ValueError("some bytes have no token")
+        if self.decode(self.encode(_PROBE)) != _PROBE:
+            raise ValueError("text does not come back as it went in")
+
+    @property
+    def text_ids(self) -> list[int]:
+        """The ids that are text."""
+        return [i for i, piece in enumerate(self._bytes) if piece]
+
+    def special(self, token: Special) -> int:
+        """The id of a special token; MASK, which no body has, is an id that no answer holds. Raises KeyError."""
+        return {
+            Special.EOM: self.marks.end,
+            Special.MASK: self.marks.prefix,
+            Special.PREFIX: self.marks.prefix,
+            Special.SUFFIX: self.marks.suffix,
+        }[token]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
+        return self._plain.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """What `encode` gives for each of texts, on all cores."""
+        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
+        return [encoding.ids for encoding in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
+        if not 0 <= token < self.vocab_size:
+            raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
+        return self._bytes[token]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
+        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
+
+    def last_boundary(self, text: str) -> int:
+        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
+        return self._boundaries.last_boundary(text)
+
+    def open_piece(self, text: str) -> str:
+        """The end of text that what follows may change the tokens of.
+
+        Where it is dropped and the answer begins with it again, the model sees only tokens as it was taught them.
+        """
+        return self._boundaries.open_end(text)
+
+    @cached_property
+    def _sorted(self) -> tuple[list[bytes], list[int]]:
+        order = sorted(self.text_ids, key=lambda i: self._bytes[i])
+        return [self._bytes[i] for i in order], order
+
+    def beginning_with(self, start: bytes) -> list[int]:
+        """The ids of all tokens whose bytes begin with start."""
+        pieces, ids = self._sorted
+        at = bisect_left(pieces, start)
+        found = []
+        while at < len(pieces) and pieces[at].startswith(start):
+            found.append(ids[at])
+            at += 1
+        return found
+
+    def agreeing_with(self, rest: bytes) -> list[int]:
+        """The ids of all tokens that a text which begins with rest can begin with."""
+        pieces, ids = self._sorted
+        shorter = (rest[:n] for n in range(1, len(rest)))
+        places = ((bisect_left(pieces, piece), piece) for piece in shorter)
+        return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
+
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
+        return {self._bytes[i]: i for i in reversed(self.text_ids)}
+
+    def spelt(self, data: bytes) -> list[int]:
+        """Tokens that spell data, the longest first; data may begin or end inside a character."""
+        found: list[int] = []
+        while data:
+            piece = next(data[:n] for n in range(len(data), 0, -1) if data[:n] in self._ids)
+            found.append(self._ids[piece])
+            data = data[len(piece) :]
+        return found
+
+    @classmethod
+    def load(cls, path: Path, marks: Marks, vocab_size: int) -> "BodyTokenizer":
+        """Read a tokenizer.json. Raises CheckpointError when the file is missing, damaged or of an unknown kind."""
+        found = read_json(path, MAX_TOKENIZER_BYTES)
+        try:
+            with panics_as_errors():
+                return cls(plain_tokenizer(found), marks, vocab_size)
+        except Exception as error:  # the library raises bare Exception for every kind of damage
+            raise CheckpointError(
+                f"the tokenizer at {path} is damaged ({excerpt(error)}): copy it again, or make it anew"
+            ) from error
+
+
+def plain_tokenizer(found: Mapping[str, Any]) -> Tokenizer:
+    """What a tokenizer.json says of cutting and merging, without its normaliser and special tokens.
+
+    Raises what the library raises, or ValueError, TypeError, KeyError, AttributeError.
+    """
+    plain = Tokenizer.from_str(json.dumps(harmless({**found, "normalizer": None})))
+    if plain.pre_tokenizer is None:
+        raise ValueError("it does not say how text is cut")
+    plain.encode(_PROBE, add_special_tokens=False)
+    return plain

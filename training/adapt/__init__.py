@@ -1,0 +1,1 @@
+"""A published model adapted: LoRA, denoising head, n-grams."""

@@ -1,0 +1,136 @@
+"""The steps of `quicksilver train` that make data: corpus, shards, and the comparison of tokenizers.
+
+Owns their arguments' meaning, their progress bars and what they print. The work itself is done elsewhere.
+"""
+
+import argparse
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+from ...fim.errors import InputError
+from ...fim.text.printable import printable
+from ..interrupts import remembered
+from ..progress import counted
+from . import corpus, sources
+from .decontamination import contamination
+from .report import corpus_report
+
+T = TypeVar("T")
+OURSELVES = frozenset({"quicksilver-lsp"})
+NANO_TOKENIZER = Path(__file__).parents[2] / "model" / "checkpoints" / "nano" / "tokenizer.json"
+
+
+def make_corpus(arguments: argparse.Namespace) -> None:
+    """Collect, filter, split and write the corpus; print what went in and what did not."""
+    if arguments.processes < 1:
+        raise InputError("--processes must be 1 or more")
+    wheels = arguments.folder / "wheels"
+    runs = contamination(arguments.decontaminate)  # a wrong file name shows before the download
+    if not arguments.no_download:
+        sources.download(arguments.packages, wheels)
+    pinned = sources.pins(arguments.packages)
+    found = sources.archives(wheels, pinned)
+    installed = sources.installed(OURSELVES) if arguments.from_environment else ()
+    origins = corpus.in_order(chain([sources.standard_library()], sources.origins(found), installed))
+    report = corpus.Report(
+        from_environment=arguments.from_environment, decontaminated=[_signed(path) for path in arguments.decontaminate]
+    )
+    report.drops.update(
+        f"package {name}: its archive is not in {wheels.name}/" for name in sorted(pinned.keys() - found)
+    )
+    with counted("examining packages", len(origins)) as advance, remembered() as interrupted:
+        finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
+        examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
+        corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
+    print(printable(corpus_report(report), keep_newlines=True))  # licences and names are their packages' words
+    for split in corpus.SPLITS:
+        if not any(source.split == split for source in report.sources):
+            print(
+                f"The {split} split is empty: none of its packages was found. Fetch the pinned ones for a full corpus."
+            )
+
+
+def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
+    """Write the corpus as token shards of a size's tokenizer; print how large they are."""
+    from . import shards
+
+    folder = shards_path(arguments.folder, arguments.size)
+    if not tokenizer_file.is_file():
+        size = arguments.size
+        raise InputError(f"no tokenizer at {tokenizer_file}: run `quicksilver train tokenizer --size {size}` first")
+    splits: dict[corpus.Split, list[corpus.Document]] = {
+        split: corpus.read(arguments.folder / "corpus", split) for split in corpus.SPLITS
+    }
+    for documents in splits.values():
+        documents.sort(key=lambda d: (d.package, d.path))  # neighbours resemble each other, which LZMA likes
+    with counted("tokenising characters", sum(len(d.text) for ds in splits.values() for d in ds)) as advance:
+        written = shards.write(folder, splits, tokenizer_file, advance)
+    for split in splits:
+        own = [shard for shard in written if shard.split == split]
+        n_tokens, n_bytes = sum(s.n_tokens for s in own), sum(s.n_bytes for s in own)
+        n_chars = sum(len(d.text) for d in splits[split])
+        print(
+            f"{split}: {len(own)} shards, {sum(s.n_documents for s in own):,} documents, {n_tokens:,} tokens, "
+            f"{n_chars:,} characters, {n_bytes / 1e6:.1f} MB, {8 * n_bytes / max(n_tokens, 1):.2f} bits a token"
+        )
+    print(f"wrote {folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 2**20:.1f} MiB in all")
+
+
+def shards_path(folder: Path, size: str) -> Path:
+    """Where the token shards of a size lie."""
+    return folder / f"shards-{size}"
+
+
+def vocabulary_sizes(text: str) -> list[int]:
+    """The sizes that --compare names. Raises InputError when one is no sensible number."""
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--compare wants numbers with commas between them, like 8192,16384, not {text!r}") from None
+    if not all(512 <= size <= 1 << 16 for size in sizes):
+        raise InputError("--compare: a vocabulary has 512 to 65,536 ids")
+    return sizes
+
+
+def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> None:
+    """Learn a tokenizer of every size from texts, measure it on the valid split, print a table."""
+    from ..tokenizer_comparison import compare
+
+    sizes = vocabulary_sizes(arguments.compare)
+    valid = [document.text for document in corpus.read(arguments.folder / "corpus", "valid")]
+    with counted("learning tokenizers", len(sizes)) as advance:
+        rows = [row for size in sizes for row in _counted([compare(size, texts, valid)], advance)]
+    print("| ids | characters a token | head, width 256 | width 640 | embedding, width 256 | width 640 | learnt in |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        cells = [f"{row.vocab_size:,}", f"{row.n_chars_per_token:.3f}"]
+        cells += [f"{ms:.2f} ms" for ms in row.head_ms] + [f"{n / 1e6:.1f}M" for n in row.n_parameters]
+        print("| " + " | ".join([*cells, f"{row.training_s:.0f} s"]) + " |")
+
+
+def _finished(report: corpus.Report, tokenizer_file: Path, interrupted: threading.Event) -> str:
+    """Estimate tokens if there is a tokenizer, then write the report; the last place where an interrupt counts."""
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+    from ...model.tokenizers.code_tokenizer import CodeTokenizer
+
+    if tokenizer_file.is_file():
+        tokenizer = CodeTokenizer.load(tokenizer_file)
+        name = f"the tokenizer of checkpoint {tokenizer_file.parent.name} ({tokenizer.vocab_size:,} ids)"
+        report.estimate_tokens(lambda texts: sum(map(len, tokenizer.encode_batch(texts))), name)
+    return corpus_report(report)
+
+
+def _signed(path: Path) -> str:
+    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
+
+
+def _counted(items: Iterator[T] | Sequence[T], advance: Callable[[int], None]) -> Iterator[T]:
+    for item in items:
+        yield item
+        advance(1)

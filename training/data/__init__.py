@@ -1,0 +1,1 @@
+"""From documents to training samples: where holes are cut, canvases and their noise."""

@@ -1,0 +1,1 @@
+"""What comes of a run: a mean of checkpoints, and the model card."""

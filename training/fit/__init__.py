@@ -1,0 +1,1 @@
+"""Fits the rankers of a finished checkpoint."""

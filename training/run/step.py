@@ -1,0 +1,295 @@
+"""`quicksilver train run`: puts a run together from its size, device and folder, trains, and exports.
+
+One call trains up to the end of the plan, or of the call; the same command goes on. Under torchrun every process runs
+this.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...fim.errors import InputError
+from .config import Call, TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...model.network.denoiser import Denoiser
+    from ...model.tokenizers.code_tokenizer import CodeTokenizer
+    from ..data.workers import BatchSource
+    from .distributed import Ranks
+    from .recipes import Recipe
+    from .trainer import Ending, Trainer
+
+PLAN, LOCK = "plan.json", "run.lock"
+N_PROBE_HOLES = 64
+N_WORKERS_MAX = 14
+MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: beyond it is a slip of the finger
+
+
+def add_arguments(run: argparse.ArgumentParser) -> None:
+    """The arguments of `run`, other than folder and size."""
+    plan = run.add_mutually_exclusive_group(required=True)
+    plan.add_argument("--minutes", type=float, help="end after so many minutes, all calls together, export included")
+    plan.add_argument("--steps", type=int, help="end after so many steps")
+    run.add_argument("--call-minutes", type=float, help="end this call after so many; the same command goes on")
+    run.add_argument("--seed", type=int, default=1, help="of weights and samples (1)")
+    run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
+    run.add_argument("--batch-tokens", type=int, help="context tokens of a step (default: by size and device)")
+    run.add_argument("--micro-tokens", type=int, help="context tokens of a forward on one device: bounds the memory")
+    run.add_argument("--workers", type=int, help="processes that draw samples (default: by device)")
+    run.add_argument("--init-from", type=Path, help="begin with the weights of this checkpoint folder")
+    run.add_argument("--no-compile", action="store_true", help="on a GPU: neither FlexAttention nor torch.compile")
+    run.add_argument("--export", type=Path, default=None, help="checkpoint folder to write (default: in the run)")
+
+
+def run(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
+    """Train a size in its own folder, resuming if there is a state, then export the checkpoint."""
+    call = Call(minutes=arguments.call_minutes)
+    check(arguments)
+    import torch
+
+    from .distributed import joined
+
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
+    with joined(device) as (ranks, own_device), alone_in(arguments.folder / arguments.size, ranks.leads):
+        _run(arguments, tokenizer_file, call, ranks, own_device)
+
+
+@contextmanager
+def alone_in(folder: Path, leads: bool) -> Iterator[None]:
+    """Keep other runs out of folder while this lasts. Raises InputError when one is in it."""
+    if not leads:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is training in {folder}: wait for it, or give another --folder") from None
+        yield
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises InputError for numbers that make no run."""
+    for name in ("minutes", "steps", "call_minutes", "batch_tokens", "micro_tokens"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value <= MAX_NUMBER:
+            raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_NUMBER:,}, not {value}")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise InputError(f"--workers must be 0 or more, not {arguments.workers}")
+    if not 0 <= arguments.seed <= MAX_NUMBER:
+        raise InputError(f"--seed must be from 0 to {MAX_NUMBER:,}, not {arguments.seed}")
+
+
+def _run(
+    arguments: argparse.Namespace, tokenizer_file: Path, call: Call, ranks: "Ranks", device: "torch.device"
+) -> None:
+    from ...model.tokenizers.code_tokenizer import CodeTokenizer
+    from ..data.documents import find_tokenizer
+    from .gpu_loss import first_that_works, ways
+    from .recipes import RECIPES
+
+    say = partial(print, flush=True) if ranks.leads else _silent
+    recipe = RECIPES[arguments.size]()
+    tokenizer_file = find_tokenizer(arguments.folder, arguments.size, tokenizer_file, arguments.init_from)
+    tokenizer = CodeTokenizer.load(tokenizer_file)
+    model, init_from = first_model(arguments, recipe, tokenizer, tokenizer_file)
+    config = config_of(arguments, recipe, device.type, init_from)
+    config = replace(config, tokenizer=hashlib.sha256(tokenizer_file.read_bytes()).hexdigest())
+    folder = arguments.folder / recipe.name
+    source = batch_source(arguments, recipe, tokenizer_file, device.type, ranks)
+    try:
+        trainer = put_together(arguments, recipe, tokenizer, model.to(device), config, source, call, ranks)
+        if trainer.resume():
+            say(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens, {trainer.done():.0%} done")
+            for change in changed_settings(folder, config):
+                say(f"changed since the last call: {change}")
+        if ranks.leads:
+            _write_plan(folder, config)
+        if not arguments.no_compile:
+            start_s = time.monotonic()
+            way = first_that_works(ways(device), trainer.trial, say)
+            trainer.passes = way.passes
+            say(f"{device.type}: {way.words} ({time.monotonic() - start_s:.0f} s to find out)")
+        ending = trainer.run()
+    finally:
+        source.close()
+    _end(trainer, ending, export_folder(arguments, recipe.name), say)
+
+
+def export_folder(arguments: argparse.Namespace, name: str) -> Path:
+    """Where the checkpoint is written at the end."""
+    return arguments.export or arguments.folder / name / "checkpoint"
+
+
+def _silent(text: str) -> None:
+    """What ranks other than the first say."""
+
+
+def first_model(
+    arguments: argparse.Namespace, recipe: "Recipe", tokenizer: "CodeTokenizer", tokenizer_file: Path
+) -> "tuple[Denoiser, str | None]":
+    """A fresh model, or that of --init-from and the SHA-256 of its weights. Raises InputError if it does not fit."""
+    import torch
+
+    from ...model.checkpoint import checkpoint
+    from ...model.network.denoiser import Denoiser
+
+    shape = replace(recipe.shape, vocab_size=tokenizer.vocab_size)
+    torch.manual_seed(arguments.seed)
+    if arguments.init_from is None:
+        return Denoiser(shape), None
+    loaded = checkpoint.load(arguments.init_from)
+    theirs, ours = asdict(loaded.model.config), asdict(shape)
+    learnable = {"marks_middle", "copies_matches"}  # no matter of shape: the run teaches them
+    different = [
+        f"{name} {theirs[name]}, not {ours[name]}"
+        for name in ours
+        if name not in learnable and theirs[name] != ours[name]
+    ]
+    if different:
+        raise InputError(f"{arguments.init_from} is no {recipe.name} of this recipe: it has {'; '.join(different)}")
+    files = (arguments.init_from / checkpoint.TOKENIZER, tokenizer_file)
+    theirs_bpe, ours_bpe = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    if theirs_bpe != ours_bpe:
+        raise InputError(f"{arguments.init_from} has another tokenizer than {tokenizer_file}: use {files[0]} there")
+    model = Denoiser(shape)
+    model.load_state_dict(model.state_dict() | loaded.model.state_dict())
+    return model, loaded.sha256
+
+
+def config_of(arguments: argparse.Namespace, recipe: "Recipe", device: str, init_from: str | None) -> TrainConfig:
+    """The run's plan: the recipe's for that device, with what the command line overrides."""
+    from .recipes import train_config
+
+    config = train_config(
+        steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context,
+        size=recipe.name, device=device,
+    )  # fmt: skip
+    if arguments.batch_tokens:
+        config = replace(config, batch_tokens=arguments.batch_tokens)
+    if arguments.micro_tokens:
+        config = replace(config, micro_tokens=arguments.micro_tokens)
+    return replace(config, init_from=init_from)
+
+
+def batch_source(
+    arguments: argparse.Namespace, recipe: "Recipe", tokenizer_file: Path, device: str, ranks: "Ranks"
+) -> "BatchSource":
+    """Worker processes beside a GPU; on a CPU, which has no core to spare, this process."""
+    from ..data.documents import open_stream
+    from ..data.workers import InProcess, Workers
+
+    opener = partial(open_stream, arguments.folder, recipe.name, "train", tokenizer_file, recipe.samples)
+    n_workers = arguments.workers
+    if n_workers is None:
+        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        n_workers = 0 if device == "cpu" else max(1, min(N_WORKERS_MAX, n_cores - 2) // ranks.n)
+    return Workers(opener, n_workers) if n_workers else InProcess(opener())
+
+
+def put_together(
+    arguments: argparse.Namespace,
+    recipe: "Recipe",
+    tokenizer: "CodeTokenizer",
+    model: "Denoiser",
+    config: TrainConfig,
+    source: "BatchSource",
+    call: Call,
+    ranks: "Ranks",
+) -> "Trainer":
+    """The trainer with everything it needs."""
+    from ..data.documents import read_documents
+    from ..data.samples import SampleStream
+    from .samples_page import Probe, draw_holes
+    from .trainer import Trainer
+
+    documents = read_documents(arguments.folder, recipe.name, "valid")
+    n_context = config.stages[-1][1]
+    valid = SampleStream(documents, tokenizer, replace(recipe.samples, n_context=n_context))
+    holes = draw_holes(documents, tokenizer, N_PROBE_HOLES, n_context) if ranks.leads and config.sample_steps else []
+    return Trainer(
+        model, source, valid, config, arguments.folder / recipe.name, call=call, ranks=ranks,
+        probe=Probe(tokenizer, holes) if holes else None, export=exporter(recipe.name, model, tokenizer),
+        export_folder=export_folder(arguments, recipe.name),
+    )  # fmt: skip
+
+
+def exporter(
+    name: str, model: "Denoiser", tokenizer: "CodeTokenizer", averaged_from: Sequence[str] = ()
+) -> Callable[[Path], None]:
+    """A function that writes the model's present weights as a checkpoint; a half-written one is never taken for whole.
+
+    It raises NotSaved, with one line, when they cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    from ...model.checkpoint import checkpoint
+    from .state_file import NotSaved
+
+    def export(folder: Path) -> None:
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            checkpoint.save(part, name, model, tokenizer, averaged_from)
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in (checkpoint.WEIGHTS, checkpoint.TOKENIZER, checkpoint.CONFIG):
+                (part / file).replace(folder / file)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise NotSaved(f"could not write the checkpoint {folder} ({reason}): the state is kept") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    return export
+
+
+def changed_settings(folder: Path, config: TrainConfig) -> list[str]:
+    """What config has otherwise than the plan of the call before, in words."""
+    try:
+        before = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    now = json.loads(json.dumps(asdict(config)))
+    return [f"{name} {before[name]} to {now[name]}" for name in now if name in before and before[name] != now[name]]
+
+
+def _write_plan(folder: Path, config: TrainConfig) -> None:
+    (folder / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+
+
+def _end(trainer: "Trainer", ending: "Ending", folder: Path, say: Callable[[str], None]) -> None:
+    """Export, unless somebody interrupted, and say what came of it."""
+    if ending == "interrupted":
+        say(f"interrupted after step {trainer.step}: the same command goes on from there")
+        return
+    final = trainer.finish(folder)
+    if final is None:
+        return
+    for words, losses in (("last weights", final.last), ("averaged weights", final.averaged)):
+        say(f"valid split, {words}: next {float(losses.next_token):.4f} canvas {float(losses.canvas):.4f} nats")
+    if trainer.n_skipped:
+        say(f"{trainer.n_skipped} steps were skipped: their gradients were not finite")
+    if trainer.device.type == "cuda":
+        import torch
+
+        say(f"GPU memory at most {torch.cuda.max_memory_allocated() / 1e9:.0f} GB")
+    say(
+        f"wrote {folder} ({final.chosen} weights) after {trainer.step} steps, {trainer.n_tokens:,} context tokens, "
+        f"{trainer.elapsed_s / 60:.1f} min; {trainer.done():.0%} of the plan is done"
+        + (": the same command goes on from there" if ending == "call over" else "")
+    )
