@@ -276,12 +276,12 @@ def _steps(options: argparse.Namespace) -> int:
 
 
 def _published(options: argparse.Namespace) -> int:
-    from .speed.published_load import LoadPlan, run_load
+    from .speed.published_load import PublishedLoadPlan, run_load
 
     formats = options.weights.replace(" ", "").split(",")
     if not set(formats) <= {"as-stored", "int8", "fp8"}:
         raise InputError(f"--weights must be of as-stored, int8 and fp8, with commas between, not {options.weights!r}")
-    plan = LoadPlan(
+    plan = PublishedLoadPlan(
         folder=options.model, shape=options.shape, device=options.device, keeps=options.keep,
         weights=tuple(None if name == "as-stored" else name for name in formats),
     )  # fmt: skip

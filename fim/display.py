@@ -18,7 +18,7 @@ ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # what ends a text together with a c
 
 
 @dataclass(frozen=True, kw_only=True)
-class Showing:
+class Displayed:
     """A text to show, the probability that it is right, and where it came from; is_cut: it is only a beginning."""
 
     text: str
@@ -49,7 +49,7 @@ class Demand:
             return self.least
         return UNKNOWN_ODDS * self.least / (1 + (UNKNOWN_ODDS - 1) * self.least)
 
-    def gain(self, showing: Showing) -> float:
+    def gain(self, showing: Displayed) -> float:
         """What a text can be expected to save, in characters, less what it costs if it is wrong.
 
         Weighed so that nothing is won or lost at the least probability.
@@ -67,7 +67,7 @@ def choose(
     may_cut: bool = True,
     may_round: bool = True,
     n_least: int = N_LEAST,
-) -> Showing | None:
+) -> Displayed | None:
     """The most worthwhile beginning of any candidate that is as sure as demanded; None where none is.
 
     trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
@@ -76,12 +76,12 @@ def choose(
     """
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
     sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
-    by_text: dict[str, Showing] = {}
+    by_text: dict[str, Displayed] = {}
     for option in sure:
         by_text.setdefault(option.text, option)
-    best: Showing | None = None
+    best: Displayed | None = None
 
-    def fits(option: Showing) -> bool:
+    def fits(option: Displayed) -> bool:
         return len(option.text.strip()) >= n_least and (option.is_cut or not breaks_syntax(option.text))
 
     for option in list(by_text.values())[:N_TRIMMED]:
@@ -96,7 +96,7 @@ def choose(
     return _rounded(best, list(by_text.values()), lambda option: trimmed(option.text) == option.text and fits(option))
 
 
-def _rounded(best: Showing, sure: Sequence[Showing], may_show: Callable[[Showing], bool]) -> Showing:
+def _rounded(best: Displayed, sure: Sequence[Displayed], may_show: Callable[[Displayed], bool]) -> Displayed:
     """A beginning with the closing brackets that follow it, where they are sure too, or without an opening bracket that
     it ends with: in front of a closer, or behind an opener, a text looks as if it were wrong."""
     closed = [option for option in sure if option.text.startswith(best.text) and _closes(option.text[len(best.text) :])]
@@ -110,13 +110,13 @@ def _closes(text: str) -> bool:
     return text[:1] in CLOSERS and set(text) <= ROUND_ENDS
 
 
-def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Showing]:
+def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Displayed]:
     """All of the likeliest candidates, however likely, the likeliest first: at most limit, all different."""
-    found: dict[str, Showing] = {}
+    found: dict[str, Displayed] = {}
     for each in candidates(completion):
         text = trimmed(each.text)
         if text and len(found) < limit:
-            found.setdefault(text, Showing(text=text, probability=each.confidence, source=each.source))
+            found.setdefault(text, Displayed(text=text, probability=each.confidence, source=each.source))
     return list(found.values())
 
 
@@ -132,13 +132,13 @@ def candidates(completion: Completion) -> Sequence[Alternative]:
     return (first, *completion.alternatives)
 
 
-def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Showing]:
+def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Displayed]:
     """A candidate's text and its beginnings where a word ends; with its confidence where nothing more is known."""
     text, source = candidate.text, candidate.source
     if not candidate.prefixes:
-        yield Showing(text=text, probability=candidate.confidence, source=source)
+        yield Displayed(text=text, probability=candidate.confidence, source=source)
     for n, probability in candidate.prefixes:
         if n >= len(text):
-            yield Showing(text=text, probability=probability, source=source)
+            yield Displayed(text=text, probability=probability, source=source)
         elif may_cut:
-            yield Showing(text=text[:n], probability=probability, source=source, is_cut=True)
+            yield Displayed(text=text[:n], probability=probability, source=source, is_cut=True)

@@ -52,7 +52,7 @@ _CLOSING_SIGNS = CLOSERS | frozenset("\"'`:;,")
 
 
 @dataclass(frozen=True)
-class Place:
+class CursorPlace:
     """A cursor in a document, and what is known around it."""
 
     document: Document
@@ -78,7 +78,7 @@ class Place:
         return None if self.syntax is None else class_at(self.syntax, self.offset)
 
 
-Rule = Callable[[Place], str | None]
+Rule = Callable[[CursorPlace], str | None]
 
 
 def why_not(
@@ -98,7 +98,7 @@ def why_not(
     syntax is the document's, rhythm that of its latest edits; a rule that needs one stays silent without it. off names
     the rules among GATING_RULES that do not count. Raises InputError outside the text.
     """
-    place = Place(document, offset, document.line_of(offset), known_languages, syntax, rhythm)
+    place = CursorPlace(document, offset, document.line_of(offset), known_languages, syntax, rhythm)
     polite = () if invoked else tuple(rule for name, rule in GATING_RULES if name not in off)
     reasons = (rule(place) for rule in SAFETY_RULES + polite)
     return next((reason for reason in reasons if reason is not None), None)
@@ -133,58 +133,58 @@ def _name_of(uri: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
-def _secret(place: Place) -> str | None:
+def _secret(place: CursorPlace) -> str | None:
     return "the file looks like one that holds secrets" if is_secret(place.document.uri) else None
 
 
-def _message(place: Place) -> str | None:
+def _message(place: CursorPlace) -> str | None:
     is_one = is_message(place.document.uri, place.document.language)
     return "the document is a message to people, and only code is completed" if is_one else None
 
 
-def _data(place: Place) -> str | None:
+def _data(place: CursorPlace) -> str | None:
     is_one = is_data(place.document.uri)
     return "the file holds data or generated text: a lock file, a table, minified code" if is_one else None
 
 
-def _long_document(place: Place) -> str | None:
+def _long_document(place: CursorPlace) -> str | None:
     too_long = len(place.document.text) > MAX_DOCUMENT_CHARS
     return f"the document is longer than {MAX_DOCUMENT_CHARS:,} characters" if too_long else None
 
 
-def _binary(place: Place) -> str | None:
+def _binary(place: CursorPlace) -> str | None:
     return "the document is binary: it holds NUL characters" if "\0" in place.document.text else None
 
 
-def _long_line(place: Place) -> str | None:
+def _long_line(place: CursorPlace) -> str | None:
     too_long = place.document.line_end(place.line) - place.document.line_start(place.line) > MAX_LINE_CHARS
     return f"the line is longer than {MAX_LINE_CHARS:,} characters" if too_long else None
 
 
-def _language(place: Place) -> str | None:
+def _language(place: CursorPlace) -> str | None:
     language, known = place.document.language, place.known_languages
     return None if known is None or language in known else f"the model does not know the language {language!r}"
 
 
-def _word_right(place: Place) -> str | None:
+def _word_right(place: CursorPlace) -> str | None:
     """What is typed there changes a word that stands already."""
     return "the cursor is in front of a word character" if is_word_character(place.right[:1]) else None
 
 
-def _indentation(place: Place) -> str | None:
+def _indentation(place: CursorPlace) -> str | None:
     """What is typed there moves a line. A line of closing brackets alone is no line to move: an item may come."""
     right = place.right.strip()
     is_inside = bool(right) and not place.left.strip() and not set(right) <= _CLOSING_SIGNS
     return "the cursor stands in the indentation of a line" if is_inside else None
 
 
-def _deletions(place: Place) -> str | None:
+def _deletions(place: CursorPlace) -> str | None:
     """Whoever takes text away does not want it back."""
     in_burst = place.rhythm is not None and place.rhythm.in_deletion_burst
     return "text is being deleted" if in_burst else None
 
 
-def _prose(place: Place) -> str | None:
+def _prose(place: CursorPlace) -> str | None:
     """Sentences are what a small model of code is worst at, and what a reader is disturbed by most."""
     in_prose = place.cursor_class in ("comment", "docstring")
     return f"the cursor stands in a {place.cursor_class}" if in_prose else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..fim.display import Showing
+from ..fim.display import Displayed
 from ..fim.text.document import Document
 from ..fim.text.positions import Position
 from ..fim.types import Completion
@@ -34,7 +34,7 @@ class SelectedItem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class Question:
     """A request as it was when it arrived: the document of that moment, the cursor in code points.
 
     uri is the editor's word for it; document is None when the editor never opened that. first_line is where what uri
@@ -59,7 +59,7 @@ class Item:
 
     text: str
     range: Range
-    showing: Showing | None = None
+    showing: Displayed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Answer:
     reason: str | None = None
     text: str = ""
     range: Range | None = None
-    showing: Showing | None = None
+    showing: Displayed | None = None
     others: tuple[Item, ...] = ()
     completion: Completion | None = None
     is_reused: bool = False

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..fim.display import Demand, Showing, choose, wholes
+from ..fim.display import Demand, Displayed, choose, wholes
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ..fim.gating import why_not
@@ -26,7 +26,7 @@ from ..fim.trimming.context import nowhere
 from ..fim.trimming.known_words import has_word
 from ..fim.types import Completion, CompletionRequest, Hole, Offer
 from ..fim.typing_rhythm import Rhythm
-from .answers import Answer, Ask, Cause, Item
+from .answers import Answer, Cause, Item, Question
 from .ghost_text import LastShown, left_of
 from .protocol.file_uris import name_of
 from .settings import Settings
@@ -75,7 +75,7 @@ class Surroundings:
 
 
 async def complete_inline(
-    ask: Ask,
+    ask: Question,
     settings: Settings,
     engine: Engine,
     encoding: PositionEncoding,
@@ -106,7 +106,7 @@ async def complete_inline(
     return answer
 
 
-async def _unwanted(ask: Ask, document: Document, settings: Settings, around: Surroundings) -> Answer | None:
+async def _unwanted(ask: Question, document: Document, settings: Settings, around: Surroundings) -> Answer | None:
     """The empty answer where no suggestion is wanted, or the engine cannot say what languages there are."""
     reason, known = why_not(document, ask.offset, invoked=True), settings.languages
     if reason is None and not ask.invoked:
@@ -131,7 +131,7 @@ def _is_worth_keeping(answer: Answer, document: Document) -> bool:
 
 
 async def _asked(
-    ask: Ask,
+    ask: Question,
     document: Document,
     settings: Settings,
     engine: Engine,
@@ -164,7 +164,9 @@ async def _asked(
     return answer
 
 
-def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, known: Surroundings) -> list[Showing]:
+def _showings(
+    ask: Question, hole: Hole, completion: Completion, settings: Settings, known: Surroundings
+) -> list[Displayed]:
     """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
     where all do; else what is sure enough."""
     off = settings.without
@@ -181,7 +183,7 @@ def _showings(ask: Ask, hole: Hole, completion: Completion, settings: Settings, 
     return [] if chosen is None else [chosen]
 
 
-def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
+def _reused(ask: Question, document: Document, text: str, before: Answer, encoding: PositionEncoding) -> Answer:
     """What is left of an answer whose beginning was typed."""
     at = (ask.offset, ask.offset)
     suffix = document.text[ask.offset :]
@@ -191,7 +193,7 @@ def _reused(ask: Ask, document: Document, text: str, before: Answer, encoding: P
     return replace(_stamped(before, ask, document), text=text, range=where, others=())
 
 
-def _stamped(before: Answer, ask: Ask, document: Document) -> Answer:
+def _stamped(before: Answer, ask: Question, document: Document) -> Answer:
     """An earlier answer as the one to this question."""
     total_ms = (time.perf_counter() - ask.received_s) * 1000
     timings_ms = {"engine": 0.0, "lsp": total_ms, "total": total_ms}
@@ -217,7 +219,7 @@ async def warm_context(
         await warm(replace(request, warms=True))
 
 
-def nothing(ask: Ask, cause: Cause, reason: str) -> Answer:
+def nothing(ask: Question, cause: Cause, reason: str) -> Answer:
     """An empty answer."""
     total_ms = (time.perf_counter() - ask.received_s) * 1000
     version = None if ask.document is None else ask.document.version
@@ -255,10 +257,10 @@ def _request(hole: Hole, uri: str, invoked: bool, settings: Settings, around: Su
 
 
 def _answer(
-    ask: Ask,
+    ask: Question,
     document: Document,
     hole: Hole,
-    showings: list[Showing],
+    showings: list[Displayed],
     completion: Completion,
     encoding: PositionEncoding,
     clock_s: tuple[float, float, float],
@@ -285,14 +287,14 @@ def _why_none(completion: Completion) -> str:
     return "the model had nothing to add here"
 
 
-def _item(document: Document, hole: Hole, showing: Showing, encoding: PositionEncoding) -> Item:
+def _item(document: Document, hole: Hole, showing: Displayed, encoding: PositionEncoding) -> Item:
     """A text with the document's own line breaks, and the range that every editor shows it with."""
     text, (start, end) = portable(hole, showing.text.replace("\n", document.eol))
     where = (document.position_at(start, encoding), document.position_at(end, encoding))
     return Item(text=text, range=where, showing=showing)
 
 
-def _timings_ms(ask: Ask, completion: Completion, clock_s: tuple[float, float, float]) -> Mapping[str, float]:
+def _timings_ms(ask: Question, completion: Completion, clock_s: tuple[float, float, float]) -> Mapping[str, float]:
     started_s, answered_s, trimmed_s = clock_s
     total_ms = (time.perf_counter() - ask.received_s) * 1000
     asked_ms, trim_ms = (answered_s - started_s) * 1000, (trimmed_s - answered_s) * 1000

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..fim.reuse import Shown, typed_through
 from ..fim.text.document import Document, TextChange
-from .answers import Answer, Ask, Item, Range
+from .answers import Answer, Item, Question, Range
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LastShown:
     answer: Answer
 
 
-def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown | None:
+def last_shown(ask: Question, answer: Answer, before: LastShown | None) -> LastShown | None:
     """What is shown once a question has this answer, before which something else was; None where it is nothing that
     could be typed."""
     text = _typed(ask.document, ask.offset, answer.text, answer.range)
@@ -33,7 +33,7 @@ def last_shown(ask: Ask, answer: Answer, before: LastShown | None) -> LastShown 
     return LastShown(Shown(ask.document, ask.offset, text), answer)
 
 
-def left_of(last: LastShown | None, ask: Ask) -> str | None:
+def left_of(last: LastShown | None, ask: Question) -> str | None:
     """What is left of a text at a question's place, now that its beginning may have been typed; None if it no longer
     fits."""
     if last is None or ask.document is None:
@@ -50,7 +50,7 @@ def other_shown(shown: LastShown, item: Item) -> LastShown | None:
     return LastShown(replace(shown.shown, text=text), answer)
 
 
-def after_accepting(ask: Ask, answer: Answer) -> Ask | None:
+def after_accepting(ask: Question, answer: Answer) -> Question | None:
     """The question that comes when an answer is accepted, at its end; None where it was none that could be typed."""
     document, typed = ask.document, _typed(ask.document, ask.offset, answer.text, answer.range)
     if document is None or typed is None:

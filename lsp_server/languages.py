@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..fim.text.language_ids import CODE_LANGUAGES
 from ..fim.text.printable import printable
-from .answers import Answer, Ask
+from .answers import Answer, Question
 
 GUESSES = "it makes no automatic suggestions, and on request it guesses (see the setting languages)"
 
@@ -38,7 +38,7 @@ class LanguageNotes:
     def __init__(self) -> None:
         self._mentioned: set[str] = set()
 
-    def note(self, ask: Ask, answer: Answer, known: KnownLanguages) -> str | None:
+    def note(self, ask: Question, answer: Answer, known: KnownLanguages) -> str | None:
         """One line to show after an answer, None for no line.
 
         A request that got nothing is always told why. Besides, a language is mentioned at the first request, or when a

@@ -14,7 +14,7 @@ from ..fim.types import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
 N_KEPT = 64  # answers whose outcome may still come
-Ending = Literal["accepted", "rejected"]
+OutcomeEnd = Literal["accepted", "rejected"]
 
 
 @dataclass
@@ -23,7 +23,7 @@ class _Open:
 
     is_partial: bool = False
     taken: dict[str, int] = field(default_factory=dict)
-    ending: Ending | None = None
+    ending: OutcomeEnd | None = None
 
 
 class Outcomes:

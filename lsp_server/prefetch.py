@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..fim.syntax.tree import parsed
 from ..fim.text.document import Document
-from .answers import Answer, Ask
+from .answers import Answer, Question
 from .completion import Surroundings, complete_inline, warm_context
 from .ghost_text import after_accepting
 from .sessions import Session
@@ -47,7 +47,7 @@ def read_again(ls: ServerState, document: Document, offset: int) -> None:
         ls.spawn(read_ahead(ls, session, offset))
 
 
-async def look_ahead(ls: ServerState, session: Session, ask: Ask, answer: Answer) -> None:
+async def look_ahead(ls: ServerState, session: Session, ask: Question, answer: Answer) -> None:
     """Ask now what will be asked if this answer is accepted, as long as it is on show; what comes is remembered."""
     then = after_accepting(ask, answer)
     if then is None or not ls.settings.prefetch or ask.invoked:
@@ -61,7 +61,7 @@ async def look_ahead(ls: ServerState, session: Session, ask: Ask, answer: Answer
         await session.run_newest(work, about=("ahead", answer.id), warms=True)
 
 
-def surroundings_of(then: Ask, around: Surroundings) -> Surroundings:
+def surroundings_of(then: Question, around: Surroundings) -> Surroundings:
     """What is known around a question about another text of the document, by what is known around this one."""
     document, syntax = then.document, around.syntax
     if document is not None and syntax is not None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..fim.engine import Engine
 from ..fim.text.document import Document, TextChange
 from ..fim.text.positions import PositionEncoding
-from .answers import Answer, Ask, Item, SelectedItem
+from .answers import Answer, Item, Question, SelectedItem
 from .completion import Surroundings, complete_inline, nothing
 from .prefetch import surroundings_of
 from .settings import Settings
@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 
 
 async def extend_item(
-    ask: Ask, settings: Settings, engine: Engine, encoding: PositionEncoding, around: Surroundings
+    ask: Question, settings: Settings, engine: Engine, encoding: PositionEncoding, around: Surroundings
 ) -> Answer:
     """The answer to a question with a selected item: items that begin with its text, or none."""
     document, item = ask.document, ask.selected

@@ -12,7 +12,7 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
-from .answers import Answer, Ask, SelectedItem
+from .answers import Answer, Question, SelectedItem
 from .completion import Surroundings, complete_inline, nothing
 from .engine_backoff import ManagedEngine
 from .features import commands, configuration, documents
@@ -40,12 +40,12 @@ class CompletionServer(ServerState):
         super().__init__(engine, version)
         _register(self)
 
-    def snapshot(self, params: object) -> Ask:
+    def snapshot(self, params: object) -> Question:
         """A question with the document as it is at this moment. Raises InputError."""
         received_s = time.perf_counter()
         wanted = read.read_inline_completion(params)
         place = documents.find_place(self, wanted.uri, wanted.position)
-        return Ask(
+        return Question(
             id=uuid.uuid4().hex[:12],
             uri=wanted.uri,
             document=None if place is None else place.session.document,
@@ -64,7 +64,7 @@ class CompletionServer(ServerState):
         start, end = (documents.find_place(self, wanted.uri, position) for position in ends)
         return None if start is None or end is None else SelectedItem(start=start.offset, end=end.offset, text=text)
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, ask: Question) -> Answer:
         """The answer to a question; empty when a newer question or a newer text came meanwhile."""
         if ask.document is not None:
             self.look_at(ask.document)
@@ -82,7 +82,7 @@ class CompletionServer(ServerState):
             self.look_at(self._looked_at)  # again: by now the engine may have said what it knows
         return answer
 
-    async def _answer(self, ask: Ask, session: Session) -> Answer:
+    async def _answer(self, ask: Question, session: Session) -> Answer:
         session.asked = ask.document
         if ask.invoked:
             self.care.wake()
@@ -104,7 +104,7 @@ class CompletionServer(ServerState):
         self.spawn(look_ahead(self, session, ask, found))
         return found
 
-    async def _settled(self, ask: Ask, session: Session, settings: Settings, around: Surroundings) -> Answer:
+    async def _settled(self, ask: Question, session: Session, settings: Settings, around: Surroundings) -> Answer:
         """The answer, once its text has been wanted long enough to appear."""
         asked_s = self.clock.now_s()
         complete = complete_inline if ask.selected is None else extend_item
@@ -118,7 +118,7 @@ class CompletionServer(ServerState):
         session.held = None  # it appears now
         return settled
 
-    def _unwanted(self, ask: Ask) -> Answer | None:
+    def _unwanted(self, ask: Question) -> Answer | None:
         """The empty answer if completions are off or snoozed, perhaps since the question came; None if they are on."""
         if not self.settings.enabled:
             return nothing(ask, "off", "completion is switched off in the settings")
@@ -126,7 +126,7 @@ class CompletionServer(ServerState):
             return nothing(ask, "snoozed", "completions are snoozed")
         return None
 
-    def _too_late(self, ask: Ask, session: Session | None) -> Answer:
+    def _too_late(self, ask: Question, session: Session | None) -> Answer:
         if ask.document is None or session is None:
             return nothing(ask, "closed", "the editor has not opened this document")
         if session.document is not ask.document:
@@ -149,7 +149,7 @@ class CompletionServer(ServerState):
             self.status.answered(took_ms, answer.completion.model, self.outcomes.counts)
 
 
-async def inline_completion(ls: CompletionServer, ask: Ask) -> dict[str, Any]:
+async def inline_completion(ls: CompletionServer, ask: Question) -> dict[str, Any]:
     """Answer `textDocument/inlineCompletion`: a list with one item or none."""
     return {"items": (await ls.answer(ask)).items()}
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from .answers import Answer, Ask
+from .answers import Answer, Question
 from .ghost_text import LastShown, last_shown, left_of
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -34,7 +34,7 @@ class SettleClock:
     sleep: Sleep = asyncio.sleep
 
 
-def hold(ask: Ask, answer: Answer, shown: LastShown | None, held: Held | None, asked_s: float) -> Held | None:
+def hold(ask: Question, answer: Answer, shown: LastShown | None, held: Held | None, asked_s: float) -> Held | None:
     """What of an answer must be held back; None if it may appear at once.
 
     shown is the text on the screen, held the one that an earlier question left waiting; asked_s is when this question

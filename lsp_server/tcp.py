@@ -85,7 +85,7 @@ async def _connection(
         return
     server, frames = make(), FrameReader()
     stopped = server.strict.stopped
-    server.strict.set_writer(_Writer(writer, stopped))
+    server.strict.set_writer(_TcpWriter(writer, stopped))
     end = asyncio.ensure_future(stopped.wait())
     try:
         while not stopped.is_set():
@@ -106,7 +106,7 @@ async def _connection(
         writer.close()
 
 
-class _Writer:
+class _TcpWriter:
     """What pygls writes to: a connection that is gone ends its server and is no error."""
 
     def __init__(self, writer: asyncio.StreamWriter, stopped: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
 """What work on a hole asks of the model, and how the tokens of an ask stand behind their context.
 
-Work is a generator: it yields an `Ask`, is sent the reply, and returns its result. Knows tensors and no text.
+Work is a generator: it yields a `ForwardRequest`, is sent the reply, and returns its result. Knows tensors, no text.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -122,10 +122,10 @@ class HeadGuess:
 
 
 Branches = Rows | Tree
-Ask = Rows | Tree | Fill | Context | Extend | AskHead
-Reply = Tensor | ContextStates | Denoised | Extended | HeadGuess
+ForwardRequest = Rows | Tree | Fill | Context | Extend | AskHead
+ForwardReply = Tensor | ContextStates | Denoised | Extended | HeadGuess
 T = TypeVar("T")
-Work = Generator[Ask, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
+Work = Generator[ForwardRequest, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
 BranchWork = Generator[Rows | Tree | Fill | Extend | AskHead, Any, T]
 
 
@@ -147,7 +147,7 @@ class Laid:
         return Laid(self.tokens.to(device), self.depths.to(device), self.before.to(device), sees, self.is_canvas)
 
 
-def no_fill(asks: Sequence[Ask]) -> Sequence[Rows | Tree | Context | Extend | AskHead]:
+def no_fill(asks: Sequence[ForwardRequest]) -> Sequence[Rows | Tree | Context | Extend | AskHead]:
     """The asks, for a runner that answers no `Fill`. Raises TypeError where there is one."""
     answered = [ask for ask in asks if not isinstance(ask, Fill)]
     if len(answered) < len(asks):

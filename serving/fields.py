@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from ..fim.errors import InputError
 
 T = TypeVar("T")
-Reader = Callable[[object, str], T]
+FieldReader = Callable[[object, str], T]
 
 _MISSING: Any = object()
 
@@ -40,7 +40,7 @@ class Fields:
         self._where = where
         self._taken: set[str] = set()
 
-    def take(self, key: str, read: Reader[T], default: T = _MISSING) -> T:
+    def take(self, key: str, read: FieldReader[T], default: T = _MISSING) -> T:
         """The value of key as read makes it; default (if given) where the key is absent. Raises InputError."""
         self._taken.add(key)
         if key in self._values:
@@ -97,12 +97,12 @@ def as_pair(value: object, where: str) -> tuple[int, int]:
     return (numbers[0], numbers[1]) if len(numbers) == 2 else _refuse(value, where, "a list of two numbers")
 
 
-def optional(read: Reader[T]) -> Reader[T | None]:
+def optional(read: FieldReader[T]) -> FieldReader[T | None]:
     """null, or what read accepts."""
     return lambda value, where: None if value is None else read(value, where)
 
 
-def one_of(names: Sequence[str]) -> Reader[Any]:
+def one_of(names: Sequence[str]) -> FieldReader[Any]:
     """One of the given strings."""
 
     def read(value: object, where: str) -> str:
@@ -113,7 +113,7 @@ def one_of(names: Sequence[str]) -> Reader[Any]:
     return read
 
 
-def list_of(read: Reader[T], n_max: int | None = None) -> Reader[tuple[T, ...]]:
+def list_of(read: FieldReader[T], n_max: int | None = None) -> FieldReader[tuple[T, ...]]:
     """A list of what read accepts, at most n_max long."""
 
     def read_all(value: object, where: str) -> tuple[T, ...]:
@@ -126,7 +126,7 @@ def list_of(read: Reader[T], n_max: int | None = None) -> Reader[tuple[T, ...]]:
     return read_all
 
 
-def mapping_of(read: Reader[T]) -> Reader[dict[str, T]]:
+def mapping_of(read: FieldReader[T]) -> FieldReader[dict[str, T]]:
     """An object whose values read accepts."""
 
     def read_all(value: object, where: str) -> dict[str, T]:

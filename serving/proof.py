@@ -16,7 +16,7 @@ NONCE_HEADER = "Quicksilver-Nonce"
 PROOF_SCHEME = "Quicksilver"
 MAX_NONCE_CHARS = 128
 
-Side = Literal["engine", "client"]
+ProofSide = Literal["engine", "client"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,12 @@ class Challenge:
     client_port: int
     engine_port: int
 
-    def proof(self, token: str, side: Side) -> str:
+    def proof(self, token: str, side: ProofSide) -> str:
         """What side says to show that it knows token."""
         parts = (side, self.client_nonce, self.engine_nonce, str(self.client_port), str(self.engine_port))
         return hmac.new(token.encode(), _bytes("\n".join(parts)), hashlib.sha256).hexdigest()
 
-    def holds(self, given: str, token: str, side: Side) -> bool:
+    def holds(self, given: str, token: str, side: ProofSide) -> bool:
         """Whether given is that."""
         return hmac.compare_digest(_bytes(given), self.proof(token, side).encode())
 

@@ -5,6 +5,7 @@ runs in an editor's process leaves torch out.
 """
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -80,6 +81,21 @@ def test_siblings_are_imported_relatively() -> None:
             if tops & {OURS, *PACKAGES}:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")  # type: ignore[attr-defined]
     assert not found
+
+
+def test_each_class_name_exists_once() -> None:
+    """Aliases of types too."""
+    places: dict[str, list[str]] = {}
+    for path in files():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            name = node.name if isinstance(node, ast.ClassDef) else None
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript | ast.Name | ast.Attribute):
+                target = node.targets[0]
+                name = target.id if isinstance(target, ast.Name) and re.fullmatch("[A-Z][a-z]\\w*", target.id) else None
+            if name is not None:
+                places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert len(places) > 400
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_every_room_says_what_it_is_for() -> None:

@@ -148,7 +148,7 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
 
 
 def _first_chars(
-    documents: list[corpus.Document], n_chars: int, advance: Callable[[int], None] = lambda n: None
+    documents: list[corpus.CorpusDocument], n_chars: int, advance: Callable[[int], None] = lambda n: None
 ) -> Iterator[str]:
     for document in documents:
         if n_chars <= 0:
@@ -240,7 +240,7 @@ def _write_rankers(arguments: argparse.Namespace, ranker: "Ranker", prefix_ranke
     checkpoint.save_rankers(arguments.checkpoint, ranker, prefix_ranker)
 
 
-def _documents(folder: Path) -> list[corpus.Document]:
+def _documents(folder: Path) -> list[corpus.CorpusDocument]:
     has_valid = (folder / "valid.jsonl.gz").exists() or not (folder / "train.jsonl.gz").exists()
     return corpus.read(folder, "valid" if has_valid else "train")
 

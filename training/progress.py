@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 LINE_S = 10.0  # a plain line every so many seconds
 
-Report = Callable[[str, float], None]  # what to say, and the share that is done
+ProgressReport = Callable[[str, float], None]  # what to say, and the share that is done
 
 
 @contextmanager
-def progress(is_shown: bool) -> Iterator[Report]:
+def progress(is_shown: bool) -> Iterator[ProgressReport]:
     """A function to report to while this lasts."""
     if not is_shown:
         yield lambda text, done: None
@@ -46,7 +46,7 @@ def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def plain_lines(every_s: float = LINE_S) -> Report:
+def plain_lines(every_s: float = LINE_S) -> ProgressReport:
     """Reports that print a line to stderr now and then."""
     last_s = [float("-inf")]
 

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 from ...fim.text.printable import printable
 from ..progress import progress
-from ..quality.decoders import Answer
+from ..quality.decoders import Attempt
 from ..sandbox.bubblewrap import isolation
-from ..sandbox.execution import Limits, Verdict
+from ..sandbox.execution import Limits, RunVerdict
 from ..sandbox.verdicts import VerdictLog, name_of, run_programs
 from .tasks import InfillTask
 
 N_SHOWN = 20
 
 
-def gold_verdicts(tasks: Sequence[InfillTask], limits: Limits, n_at_once: int) -> list[tuple[InfillTask, Verdict]]:
+def gold_verdicts(tasks: Sequence[InfillTask], limits: Limits, n_at_once: int) -> list[tuple[InfillTask, RunVerdict]]:
     """How the solutions of those tasks end that are run. Raises OSError."""
-    programs = [(task, program) for task in tasks if (program := task.program(task.filled(Answer(task.hole.truth))))]
+    programs = [(task, program) for task in tasks if (program := task.program(task.filled(Attempt(task.hole.truth))))]
     names = [name_of(program, limits) for _, program in programs]
     log = VerdictLog(None)
     wanted = {name: program for name, (_, program) in zip(names, programs, strict=True)}

@@ -37,7 +37,7 @@ from .tasks import (
     same_text,
 )
 
-Fields = Mapping[str, Any]
+TaskFields = Mapping[str, Any]
 LANGUAGES = {"py": "python", "js": "javascript", "ts": "typescript", "cs": "csharp", "rs": "rust", "c++": "cpp"}
 INFILLING = {
     "SingleLineInfilling": "single-line", "MultiLineInfilling": "multi-line", "RandomSpanInfilling": "random-span",
@@ -51,7 +51,7 @@ COMPLETION = "{{completion}}"
 class Line:
     """One line of a file, and whether the line break that ends a hole of whole lines is given."""
 
-    fields: Fields
+    fields: TaskFields
     number: int
     gives_break: bool
 
@@ -170,8 +170,8 @@ def mbpp(line: Line) -> InfillTask:
     return InfillTask(name=name, benchmark="mbpp", base=name, hole=hole, check=check, cut=module_body)
 
 
-Reader = Callable[[Line], InfillTask]
-FORMATS: Mapping[str, tuple[tuple[str, ...], Reader]] = {  # the first whose fields are all there is the one
+TaskReader = Callable[[Line], InfillTask]
+FORMATS: Mapping[str, tuple[tuple[str, ...], TaskReader]] = {  # the first whose fields are all there is the one
     "mbpp": (("code", "test_list"), mbpp),
     "safim": (("eval_prompt", "ground_truth"), safim),
     "humaneval-infilling": (("prompt", "suffix", "canonical_solution", "test", "entry_point"), humaneval_infilling),
@@ -181,7 +181,7 @@ FORMATS: Mapping[str, tuple[tuple[str, ...], Reader]] = {  # the first whose fie
 }
 
 
-def format_of(fields: Fields) -> str:
+def format_of(fields: TaskFields) -> str:
     """The format that a line's fields tell. Raises InputError."""
     for name, (needed, _) in FORMATS.items():
         if all(field in fields for field in needed):

@@ -1,14 +1,11 @@
 """The report of an infilling evaluation for a terminal: two tables for each benchmark, and what they rest on."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...fim.text.printable import printable
 from ..quality.tables import percent, print_table
+from ..rows import ReportRow
 from ..sandbox.bubblewrap import isolation
 from ..sandbox.execution import OUTCOMES
 
-Row = Mapping[str, Any]
 SOLVED = ("decoder", "length", "micro", "95 %", "macro", "95 %", "exact", "similar")
 COST = ("decoder", *OUTCOMES[1:], "forwards", "tok/fwd", "ms", "p95")
 LEGEND = """\
@@ -20,7 +17,7 @@ forwards: mean number for an answer; tok/fwd: tokens of the answers per forward;
 ms, p95: decoding alone, the context being read, on this machine."""
 
 
-def show(result: Row) -> None:
+def show(result: ReportRow) -> None:
     """Print everything that `infill` measured, to stdout."""
     model = result["model"]
     for benchmark in dict.fromkeys(row["benchmark"] for row in result["scores"]):
@@ -36,7 +33,7 @@ def show(result: Row) -> None:
         print(printable(line))
 
 
-def facts(result: Row) -> list[str]:
+def facts(result: ReportRow) -> list[str]:
     """What the numbers rest on, a line each."""
     breaks = {
         "given": "Whole lines: the line break that ends the hole was given to every decoder, not asked of it.",
@@ -52,7 +49,7 @@ def facts(result: Row) -> list[str]:
     return [*lines, *_contamination(result["contamination"])]
 
 
-def _contamination(found: Row) -> list[str]:
+def _contamination(found: ReportRow) -> list[str]:
     lines = []
     if found["manifest"] is None:
         lines.append("Contamination: this checkpoint does not say what it was trained on.")
@@ -80,7 +77,7 @@ def _interval(ends: tuple[float, float]) -> str:
     return f"{100 * ends[0]:.1f}–{100 * ends[1]:.1f}"
 
 
-def _solved(row: Row) -> list[str]:
+def _solved(row: ReportRow) -> list[str]:
     """One row of a benchmark's first table, in the order of SOLVED."""
     return [
         row["name"], row["length"], percent(row["solved_micro"]), _interval(row["solved_micro_95"]),
@@ -89,7 +86,7 @@ def _solved(row: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def _cost(row: Row) -> list[str]:
+def _cost(row: ReportRow) -> list[str]:
     """One row of a benchmark's second table, in the order of COST."""
     ended = [str(row["outcomes"].get(outcome, "–")) for outcome in OUTCOMES[1:]]
     per_forward = "–" if row["tokens_per_forward"] is None else f"{row['tokens_per_forward']:.1f}"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..quality import calibration
-from ..quality.decoders import Answer, NamedDecoder
+from ..quality.decoders import Attempt, NamedDecoder
 from ..quality.scores import similarity
-from ..sandbox.execution import OUTCOMES, Verdict
+from ..sandbox.execution import OUTCOMES, RunVerdict
 from .tasks import InfillTask
 
 
@@ -24,8 +24,8 @@ class Scored:
     """One answer to one task, and how its program ended; None where nothing is run."""
 
     task: InfillTask
-    answer: Answer
-    verdict: Verdict | None
+    answer: Attempt
+    verdict: RunVerdict | None
 
     @property
     def text(self) -> str:

@@ -59,7 +59,7 @@ FLOORS = "floor-*"  # stand in every table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class InfillPlan:
     """What to measure: the tasks of files, by which decoders, in how many processes (n_workers with the model, later
     n_programs that run answers), within what limits."""
 
@@ -83,7 +83,7 @@ class Plan:
             raise InputError("--workers and --threads must be from 1 to 256")
 
 
-def tasks_of(plan: Plan) -> list[InfillTask]:
+def tasks_of(plan: InfillPlan) -> list[InfillTask]:
     """The tasks to solve, benchmark by benchmark; of each at most as many as the plan wants. Raises InputError."""
     benchmarks: dict[str, list[InfillTask]] = {}
     found = read_all(plan.files, plan.format_name, gives_break=plan.gives_break)
@@ -101,7 +101,7 @@ def tasks_of(plan: Plan) -> list[InfillTask]:
     return [task for tasks in benchmarks.values() for task in tasks]
 
 
-def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str, Any], dict[str, list[Scored]]]:
+def measure(plan: InfillPlan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str, Any], dict[str, list[Scored]]]:
     """Answer the tasks, run the programs, count. Returns the result and every answer, by decoder.
 
     Raises InputError, CheckpointError, QuicksilverError, OSError.
@@ -130,7 +130,7 @@ def measure(plan: Plan, log: AnswerLog, verdicts: VerdictLog) -> tuple[dict[str,
     return result_of(plan, scored, facts, contamination), scored
 
 
-def _contamination(plan: Plan, tasks: Sequence[InfillTask]) -> dict[str, Any]:
+def _contamination(plan: InfillPlan, tasks: Sequence[InfillTask]) -> dict[str, Any]:
     facts = manifest_facts(plan.setup.model, {path.name: _sha256(path) for path in plan.files})
     runs = None
     if plan.corpus is not None:
@@ -139,7 +139,7 @@ def _contamination(plan: Plan, tasks: Sequence[InfillTask]) -> dict[str, Any]:
 
 
 def result_of(
-    plan: Plan, scored: dict[str, list[Scored]], model: Mapping[str, Any], contamination: dict[str, Any]
+    plan: InfillPlan, scored: dict[str, list[Scored]], model: Mapping[str, Any], contamination: dict[str, Any]
 ) -> dict[str, Any]:
     """The results as data, in the form that the module describes."""
     tasks = [each.task for each in next(iter(scored.values()))]
@@ -230,7 +230,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def plan_of(arguments: argparse.Namespace) -> Plan:
+def plan_of(arguments: argparse.Namespace) -> InfillPlan:
     """The plan that a command line asks for. Raises InputError."""
     folder = checkpoint_folder(arguments.model)
     is_own = is_ours(folder)
@@ -251,7 +251,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         n_threads=arguments.threads if arguments.threads is not None else (1 if is_own else n_cores),
         family=arguments.family,
     )
-    return Plan(
+    return InfillPlan(
         setup=setup, files=tuple(arguments.files), format_name=arguments.format,
         languages=tuple(map(language_id, arguments.languages.split(","))) if arguments.languages else None,
         gives_break=arguments.line_break == "given",

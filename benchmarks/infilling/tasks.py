@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..quality.decoders import Answer
+from ..quality.decoders import Attempt
 from ..quality.holes import Kind, Task
 from ..quality.scores import filling, judge
 from ..sandbox.execution import Program, Run
@@ -36,7 +36,7 @@ def as_it_is(text: str) -> str:
 
 def same_text(hole: Task, text: str) -> bool:
     """Equal, but for blanks at the end where the hole ended with a line."""
-    return judge(hole, Answer(text), None).exact
+    return judge(hole, Attempt(text), None).exact
 
 
 def same_stripped(hole: Task, text: str) -> bool:
@@ -66,7 +66,7 @@ class InfillTask:
     cut: Callable[[str], str] = as_it_is
     same: Same = same_text
 
-    def filled(self, answer: Answer) -> str:
+    def filled(self, answer: Attempt) -> str:
         """What of an answer is put into the hole."""
         return self.cut(filling(self.hole, answer))
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Generic, Self, TypeVar
 
 from ...fim.errors import InputError
-from .decoders import Answer
+from .decoders import Attempt
 
 N_HASH = 16
 CODE_FOLDERS = ("fim", "kernels", "model")
@@ -32,7 +32,7 @@ class Record:
     by: str
     decoder: str
     task: str
-    answer: Answer
+    answer: Attempt
     parses: bool | None
 
 
@@ -128,7 +128,7 @@ class AnswerLog(ResultLog[Record]):
 
     def result_of(self, fields: dict[str, Any]) -> Record:
         """An answer from a line's fields."""
-        return Record(**{**fields, "answer": Answer(**fields["answer"])})
+        return Record(**{**fields, "answer": Attempt(**fields["answer"])})
 
     def fields_of(self, result: Record) -> dict[str, Any]:
         """A line's fields."""

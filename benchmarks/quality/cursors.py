@@ -35,7 +35,7 @@ BUDGET_MS = 10_000  # the model is measured, not the machine
 N_CHARS_SHOWN = 44
 TIMEOUT_S = 600.0
 
-Verdict = Literal["right", "wrong", "silent", "open"]
+CursorVerdict = Literal["right", "wrong", "silent", "open"]
 Trigger = Literal["automatic", "invoked"]
 
 
@@ -61,7 +61,7 @@ class Cursor:
             except re.error as error:
                 raise ValueError(f"{self.name!r} has a pattern that is none: {error}") from error
 
-    def verdict(self, text: str) -> Verdict:
+    def verdict(self, text: str) -> CursorVerdict:
         """What a text is worth; "open" where neither pattern says."""
         if not text:
             return "silent"
@@ -143,7 +143,7 @@ async def _ask(client: HeadlessClient, cursor: Cursor, uri: str, trigger: Trigge
     return facts if facts["cause"] in ("gated", "unsure") else checked(facts)
 
 
-def _show(rows: Sequence[dict[str, Any]], counts: dict[Trigger, Counter[Verdict]]) -> None:
+def _show(rows: Sequence[dict[str, Any]], counts: dict[Trigger, Counter[CursorVerdict]]) -> None:
     triggers = get_args(Trigger)
     cells = (
         [
@@ -155,7 +155,7 @@ def _show(rows: Sequence[dict[str, Any]], counts: dict[Trigger, Counter[Verdict]
     columns = ["cursor", *(column for trigger in triggers for column in (trigger, "text"))]
     print_table("Cursors", columns, cells, n_left=len(columns))
     for trigger in triggers:
-        found = ", ".join(f"{counts[trigger][verdict]} {verdict}" for verdict in get_args(Verdict))
+        found = ", ".join(f"{counts[trigger][verdict]} {verdict}" for verdict in get_args(CursorVerdict))
         print(f"{trigger}: {found}, of {len(rows)}")
 
 

@@ -27,7 +27,7 @@ from ...model.completion.infiller import DenoisingInfiller
 from ...model.completion.job import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ...model.decoding.decodings import DECODINGS
 from ...model.decoding.denoise import denoise, stop_log_probs
-from ...model.decoding.partial_answer import Row
+from ...model.decoding.partial_answer import PartialAnswer
 from ...model.decoding.verification import opening
 from ...model.network.denoiser import ContextStates
 from ...model.network.transformer import LayerStates
@@ -46,7 +46,7 @@ OWN_LENGTH, ORACLE_LENGTH, NO_LENGTH = "own", "oracle", "–"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Attempt:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
@@ -69,8 +69,8 @@ class Completes(Protocol):
         ...
 
 
-Decoder = Callable[[Task], Answer]
-Family = Literal["floor", "causal", "denoiser"]
+Decoder = Callable[[Task], Attempt]
+DecoderFamily = Literal["floor", "causal", "denoiser"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class NamedDecoder:
 
     name: str
     label: str
-    family: Family
+    family: DecoderFamily
     make: Callable[[Any], Decoder]
     max_steps: int | None = None
     length: str = OWN_LENGTH
@@ -127,10 +127,10 @@ def read_context(infiller: DenoisingInfiller, task: Task) -> None:
 def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str], str]) -> Decoder:
     """A filling that needs no model; fill_lines is asked where several lines are allowed."""
 
-    def decode(task: Task) -> Answer:
+    def decode(task: Task) -> Attempt:
         start_s = time.perf_counter()
         text = (fill_lines if task.multiline else fill_line)(task.prefix, task.suffix)
-        return Answer(text, ms=1000 * (time.perf_counter() - start_s))
+        return Attempt(text, ms=1000 * (time.perf_counter() - start_s))
 
     return decode
 
@@ -138,13 +138,13 @@ def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str],
 def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) -> Decoder:
     """The infiller as a whole, asked in a certain way."""
 
-    def decode(task: Task) -> Answer:
+    def decode(task: Task) -> Attempt:
         if isinstance(infiller, DenoisingInfiller):
             infiller.recent.clear()  # what another decoder wrote into this hole is not known
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
-        return Answer(completion.text, completion.steps, completion.confidence, ms, completion.n_tokens)
+        return Attempt(completion.text, completion.steps, completion.confidence, ms, completion.n_tokens)
 
     return decode
 
@@ -157,7 +157,7 @@ def invoked(infiller: DenoisingInfiller) -> Decoder:
 def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: bool = True) -> Decoder:
     """As `invoked`, in at most budget_ms. Without guesses and drafts, a body writes a token a forward."""
 
-    def decode(task: Task) -> Answer:
+    def decode(task: Task) -> Attempt:
         asked = request_of(task, drafts=N_DRAFTS if guesses else 0)
         request = replace(asked, n_alternatives=N_ALTERNATIVES, budget_ms=budget_ms)
         infiller.recent.clear()
@@ -169,7 +169,7 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
         shown = [each for each in found if not checks.breaks_syntax(each.text)] or found
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
         text, sure = (shown[0].text, shown[0].probability) if shown else ("", 0.0)
-        return Answer(text, completion.steps, sure, ms, completion.n_tokens)
+        return Attempt(text, completion.steps, sure, ms, completion.n_tokens)
 
     return decode
 
@@ -177,14 +177,14 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
 def causal(infiller: DenoisingInfiller) -> Decoder:
     """The same weights as a language model, left to right and greedy, ended by the engine's own rule (`model.row`)."""
 
-    def decode(task: Task) -> Answer:
+    def decode(task: Task) -> Attempt:
         with torch.inference_mode():
             return _decode_causally(infiller, task)
 
     return decode
 
 
-def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
+def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Attempt:
     model = infiller.model
     request = request_of(task)
     tokens = infiller.tokens_for(request.hole)
@@ -194,7 +194,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
-    row = Row(tokens.ends_by)
+    row = PartialAnswer(tokens.ends_by)
     steps = 0
     for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
         if row.tokens:
@@ -213,20 +213,20 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Answer:
     ms = 1000 * (time.perf_counter() - start_s)
     confidence = min(1.0, math.exp(row.log_prob))
     text = infiller.tokenizer.decode(row.tokens)
-    return Answer(begins.text + text if text else "", steps, confidence * begins.probability, ms, len(row.tokens))
+    return Attempt(begins.text + text if text else "", steps, confidence * begins.probability, ms, len(row.tokens))
 
 
 def told_length(infiller: DenoisingInfiller) -> Decoder:
     """The denoiser by threshold on canvases as long as the truth, none of whose tokens may be an end."""
 
-    def decode(task: Task) -> Answer:
+    def decode(task: Task) -> Attempt:
         with torch.inference_mode():
             return _decode_told(infiller, task, len(infiller.tokenizer.encode(task.truth)))
 
     return decode
 
 
-def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Answer:
+def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Attempt:
     request = request_of(task)
     tokens = _endless(infiller.tokens_for(request.hole))
     context = infiller.layout.context(request, infiller.n_context_max)
@@ -238,12 +238,12 @@ def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Answ
     while len(found) < n_tokens and len(context) + len(found) < infiller.config.n_context:
         states, _ = drive(infiller.run, infiller.cache.states([*context, *found]))
         canvas = torch.full((1, min(n_tokens - len(found), infiller.config.n_canvas)), tokens.mask)
-        result = drive(infiller.run, denoise(states, canvas, tokens, policy, budget, rows=[Row("itself")]))
+        result = drive(infiller.run, denoise(states, canvas, tokens, policy, budget, rows=[PartialAnswer("itself")]))
         found += result.canvas[0].tolist()
         steps += result.steps
         log_prob += float(result.log_probs.sum())
     ms = 1000 * (time.perf_counter() - start_s)
-    return Answer(infiller.tokenizer.decode(found), steps, min(1.0, math.exp(log_prob)), ms, len(found))
+    return Attempt(infiller.tokenizer.decode(found), steps, min(1.0, math.exp(log_prob)), ms, len(found))
 
 
 def _endless(tokens: CanvasTokens) -> CanvasTokens:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -25,10 +24,10 @@ from ...model.published.layout import around
 from ...model.published.lengths import of_lengths
 from ...model.published.prediction import Canvases, answer, canvas_log_probs
 from ..machine import machine, percentile
+from ..rows import DataRow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 N_AT_ONCE = 2  # tokens that a step commits
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def run_drift(plan: DriftPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON."""
     device = None if plan.device is None else torch.device(plan.device)
     infiller = load_published(plan.model, device=device, family=plan.family, cache="dual")
-    steps: dict[int, list[Row]] = {}
+    steps: dict[int, list[DataRow]] = {}
     for hole in holes(plan.n_holes):
         for row in drifted(infiller, hole, plan.n_canvas):
             steps.setdefault(row["step"], []).append(row)
@@ -82,7 +81,7 @@ def holes(n: int) -> Iterator[Hole]:
 
 
 @torch.inference_mode()
-def drifted(infiller: PublishedInfiller, hole: Hole, n_canvas: int) -> Iterator[Row]:
+def drifted(infiller: PublishedInfiller, hole: Hole, n_canvas: int) -> Iterator[DataRow]:
     """A row a step: the greatest difference of a probability, the share of places with another likeliest token, ms."""
     published, tokens = infiller.published, infiller.tokens_for(hole)
     laid = around(hole, published, n_canvas)
@@ -118,7 +117,7 @@ def _asked(infiller: PublishedInfiller, canvases: Canvases, canvas: Tensor, hole
             return infiller.tokens_for(hole).allowed(end.value), 1000 * (time.perf_counter() - start_s)
 
 
-def _summary(step: int, found: list[Row]) -> Row:
+def _summary(step: int, found: list[DataRow]) -> DataRow:
     differences = [row["difference"] for row in found]
     return {
         "step": step + 1,
@@ -129,7 +128,7 @@ def _summary(step: int, found: list[Row]) -> Row:
     }
 
 
-def show(result: Row) -> None:
+def show(result: DataRow) -> None:
     """Print a line for each step."""
     title = f"quicksilver bench drift: {result['model']['name']}, {result['holes']} holes, {result['canvas']} masks"
     table = Table(title=title, box=SIMPLE_HEAD)

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ...fim.errors import InputError, QuicksilverError
+from ...fim.models.formats import Dtype
 from ...model.checkpoint.checkpoint_files import is_ours
 from ...model.completion.infiller import DenoisingInfiller
 from ...model.runners.select import Runtime
 from .answer_log import AnswerLog, Record
-from .decoders import CATALOGUE, Answer, NamedDecoder, read_context
+from .decoders import CATALOGUE, Attempt, NamedDecoder, read_context
 from .holes import Task
-from .scores import Judged, filling, judge
+from .scores import JudgedAttempt, filling, judge
 from .syntax import parses
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ...model.published.infiller import PublishedInfiller
 
 WeightsName = Literal["int8", "fp32"]
-Dtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class EvaluationWork:
     """A hole and the names of the decoders that still have to fill it."""
 
     task: Task
@@ -93,7 +93,7 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller
 
 def fill(
     infiller: "DenoisingInfiller | PublishedInfiller | GemmaInfiller",
-    work: Sequence[Work],
+    work: Sequence[EvaluationWork],
     by: str,
     catalogue: Sequence[NamedDecoder] = CATALOGUE,
 ) -> Generator[list[Record]]:
@@ -115,7 +115,7 @@ def fill(
         yield records
 
 
-def _parses_filled(task: Task, answer: Answer, seen: dict[str, bool]) -> bool:
+def _parses_filled(task: Task, answer: Attempt, seen: dict[str, bool]) -> bool:
     """Whether the file parses with the answer in it; seen remembers by filling, as decoders often agree."""
     text = filling(task, answer)
     if text not in seen:
@@ -132,13 +132,13 @@ def filler_of(
     if n_workers == 1:
         return partial(fill, infiller, catalogue=catalogue_of(setup.model)), facts
 
-    def share_out(work: Sequence[Work], by: str) -> Generator[list[Record]]:
+    def share_out(work: Sequence[EvaluationWork], by: str) -> Generator[list[Record]]:
         return fill_in_processes(setup, work, by, n_workers)
 
     return share_out, facts
 
 
-def fill_in_processes(setup: Setup, work: Sequence[Work], by: str, n_workers: int) -> Generator[list[Record]]:
+def fill_in_processes(setup: Setup, work: Sequence[EvaluationWork], by: str, n_workers: int) -> Generator[list[Record]]:
     """As `fill`, shared out over n_workers processes, in the order in which answers come.
 
     Raises what a worker raised, and QuicksilverError when one died. Closing the iterator ends the workers.
@@ -181,7 +181,7 @@ def _receive(end: Connection) -> list[Record] | None:
     return received
 
 
-def _serve(setup: Setup, work: Sequence[Work], by: str, end: Connection) -> None:
+def _serve(setup: Setup, work: Sequence[EvaluationWork], by: str, end: Connection) -> None:
     """A worker's whole life: records, then None; or the error that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
     try:
@@ -199,9 +199,9 @@ def evaluate(
     decoders: Sequence[NamedDecoder],
     log: AnswerLog,
     by: str,
-    filler: Callable[[Sequence[Work]], Generator[list[Record]]],
+    filler: Callable[[Sequence[EvaluationWork]], Generator[list[Record]]],
     advance: Callable[[], None],
-) -> dict[str, list[Judged]]:
+) -> dict[str, list[JudgedAttempt]]:
     """Judged answers of every decoder (by name) to every task, in their order.
 
     Asks filler only for what log lacks, and keeps each answer there; advance is called once a task.
@@ -209,7 +209,7 @@ def evaluate(
     keys = [task.key() for task in tasks]
     missing = [tuple(d.name for d in decoders if log.find(by, d.name, key) is None) for key in keys]
     work = {  # a hole that was drawn twice is filled once
-        key: Work(task=task, key=key, decoders=names)
+        key: EvaluationWork(task=task, key=key, decoders=names)
         for task, key, names in zip(tasks, keys, missing, strict=True)
         if names
     }
@@ -224,7 +224,7 @@ def evaluate(
             for decoder in decoders}  # fmt: skip
 
 
-def _judged(log: AnswerLog, by: str, decoder: str, task: Task, key: str) -> Judged:
+def _judged(log: AnswerLog, by: str, decoder: str, task: Task, key: str) -> JudgedAttempt:
     record = log.find(by, decoder, key)
     assert record is not None
     return judge(task, record.answer, record.parses)

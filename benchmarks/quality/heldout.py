@@ -44,7 +44,7 @@ from .answer_log import AnswerLog, code_digest, maker
 from .decoders import CATALOGUE, NamedDecoder
 from .evaluation import Dtype, Setup, WeightsName, catalogue_of, evaluate, filler_of, load
 from .holes import KINDS, Kind, Task, draw
-from .scores import Judged, compare, score
+from .scores import JudgedAttempt, compare, score
 from .tables import show
 
 FORMAT = "quicksilver-heldout-2"
@@ -53,7 +53,7 @@ Named = TypeVar("Named")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class HeldoutPlan:
     """What to measure: holes of each kind, by which decoders, with which weights, in how many processes."""
 
     setup: Setup
@@ -88,12 +88,12 @@ def select(patterns: str, named: Sequence[tuple[str, Named]], what: str) -> tupl
     return tuple(value for name, value in named if any(fnmatchcase(name, pattern) for pattern in wanted))
 
 
-def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
+def measure(plan: HeldoutPlan, log: AnswerLog, code: str) -> dict[str, Any]:
     """Draw the holes, fill them, judge the answers. Raises InputError, CheckpointError, QuicksilverError."""
     documents = corpus.read(plan.corpus_folder, plan.split)
     tasks = [task for kind in plan.kinds for task in draw(documents, kind, plan.n_holes, plan.seed)]
     state = _state_facts(plan.setup)  # first, as a bad state must not cost hours
-    judged: dict[WeightsName, dict[str, list[Judged]]] = {}
+    judged: dict[WeightsName, dict[str, list[JudgedAttempt]]] = {}
     for weights in plan.weights:
         setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
         filler, facts = filler_of(setup, plan.n_workers)
@@ -104,9 +104,9 @@ def measure(plan: Plan, log: AnswerLog, code: str) -> dict[str, Any]:
 
 
 def result_of(
-    plan: Plan,
+    plan: HeldoutPlan,
     tasks: Sequence[Task],
-    judged: dict[WeightsName, dict[str, list[Judged]]],
+    judged: dict[WeightsName, dict[str, list[JudgedAttempt]]],
     state: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The results as data, in the form that the module describes."""
@@ -168,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def plan_of(arguments: argparse.Namespace) -> Plan:
+def plan_of(arguments: argparse.Namespace) -> HeldoutPlan:
     """The plan that a command line asks for."""
     folder = checkpoint_folder(arguments.model)
     decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
@@ -182,7 +182,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         runtime=arguments.runtime,
         n_threads=arguments.threads,
     )
-    return Plan(
+    return HeldoutPlan(
         setup=setup, weights=weights, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
         split=arguments.split, n_holes=arguments.holes, seed=arguments.seed, n_workers=arguments.workers,
     )  # fmt: skip

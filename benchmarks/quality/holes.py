@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...fim.errors import InputError
-from ...training.corpus.corpus import Document
+from ...training.corpus.corpus import CorpusDocument
 from .syntax import block_bodies
 
 Kind = Literal["rest-of-line", "whole-line", "random-span", "multi-line", "block"]
-Cut = Callable[[random.Random, str], tuple[int, int] | None]
+CutText = Callable[[random.Random, str], tuple[int, int] | None]
 """(generator, text) → a hole (start, end) in code points, or None when the draw hit no hole of this kind."""
 
 N_SPAN_CHARS_MAX = 120
@@ -117,7 +117,7 @@ def block(rng: random.Random, text: str) -> tuple[int, int] | None:
     return rng.choice(bodies) if bodies else None
 
 
-CUTS: Mapping[Kind, Cut] = {
+CUTS: Mapping[Kind, CutText] = {
     "rest-of-line": rest_of_line,
     "whole-line": whole_line,
     "random-span": random_span,
@@ -127,7 +127,7 @@ CUTS: Mapping[Kind, Cut] = {
 KINDS = tuple(CUTS)
 
 
-def draw(documents: Iterable[Document], kind: Kind, n: int, seed: int) -> list[Task]:
+def draw(documents: Iterable[CorpusDocument], kind: Kind, n: int, seed: int) -> list[Task]:
     """n holes of one kind, spread evenly over packages; the first ones of a larger n are the same.
 
     Raises InputError for n < 1, without documents, and where they hold fewer than n different holes.
@@ -136,7 +136,7 @@ def draw(documents: Iterable[Document], kind: Kind, n: int, seed: int) -> list[T
         raise InputError(f"at least 1 hole must be asked for, not {n}")
     may_repeat = kind == "rest-of-line"
     rng = random.Random(seed) if may_repeat else random.Random(f"{kind} {seed}")
-    packages: dict[str, list[Document]] = {}
+    packages: dict[str, list[CorpusDocument]] = {}
     for document in documents:
         packages.setdefault(document.package, []).append(document)
     names = sorted(packages)
@@ -162,7 +162,7 @@ def draw(documents: Iterable[Document], kind: Kind, n: int, seed: int) -> list[T
     return tasks
 
 
-def _task(document: Document, kind: Kind, start: int, end: int) -> Task:
+def _task(document: CorpusDocument, kind: Kind, start: int, end: int) -> Task:
     text = document.text
     return Task(document.package, document.path, text[:start], text[end:], text[start:end], kind)
 

@@ -5,15 +5,15 @@ The only user of matplotlib here.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...fim.errors import InputError
+from ..rows import ReportRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]
 MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[train]', or leave --plots or --png out"
 # Okabe and Ito's, which colour-blind readers can tell apart, and two more.
 COLOURS = ("#999999", "#E69F00", "#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#7B4F2E")
@@ -43,7 +43,7 @@ def drawing_folder(folder: Path) -> None:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
-def draw_plots(result: Row, folder: Path) -> list[Path]:
+def draw_plots(result: ReportRow, folder: Path) -> list[Path]:
     """Write exact-match-by-steps.png, risk-coverage.png and reliability.png; returns their paths."""
     rows = [row for row in result["scores"] if row["weights"] == result["scores"][0]["weights"]]
     drawn: list[Path] = []
@@ -58,7 +58,7 @@ def draw_plots(result: Row, folder: Path) -> list[Path]:
     return drawn
 
 
-def draw_steps(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, str]) -> None:
+def draw_steps(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str]) -> None:
     """Exact match against mean steps with 95 % intervals, step caps of a decoder joined; floors as level lines."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
@@ -84,12 +84,12 @@ def draw_steps(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, str]) ->
     axes.set_ylim(0, 1.1 * max(5.0, *(100 * row["exact_match_95"][1] for row in rows)))
 
 
-def series_of(row: Row) -> str:
+def series_of(row: ReportRow) -> str:
     """The name of a decoder without its step cap."""
     return str(row["name"]).partition("@")[0]
 
 
-def draw_risk(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, str]) -> None:
+def draw_risk(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str]) -> None:
     """The share of wrong answers among the surest, by how many of them are given."""
     for row in uncapped(rows):
         coverage, risk = zip(*row["risk_coverage"], strict=True)
@@ -98,7 +98,7 @@ def draw_risk(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, str]) -> 
     axes.set(xlabel="coverage", ylabel="share that is wrong", xlim=(0, 1), ylim=(0, 1.02))
 
 
-def draw_reliability(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, str]) -> None:
+def draw_reliability(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str]) -> None:
     """Accuracy against confidence; points grow with the answers in their bin, the diagonal is perfect."""
     axes.plot((0, 1), (0, 1), color="#999999", linestyle="--", linewidth=1)
     for row in uncapped(rows):
@@ -109,15 +109,15 @@ def draw_reliability(axes: "Axes", rows: Sequence[Row], colours: Mapping[str, st
     axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
 
 
-def uncapped(rows: Sequence[Row]) -> list[Row]:
+def uncapped(rows: Sequence[ReportRow]) -> list[ReportRow]:
     """The rows that have a confidence, without step caps: else there would be too many lines to tell apart."""
     return [row for row in rows if row["risk_coverage"] is not None and row["max_steps"] is None]
 
 
-Draw = Callable[["Axes", Sequence[Row], Mapping[str, str]], None]
+DrawPanel = Callable[["Axes", Sequence[ReportRow], Mapping[str, str]], None]
 
 
-def _by_kind(rows: Sequence[Row], draw: Draw) -> "Figure":
+def _by_kind(rows: Sequence[ReportRow], draw: DrawPanel) -> "Figure":
     """One panel per kind of hole, with the same colours for the same decoders."""
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(map(series_of, rows)))}
@@ -134,7 +134,7 @@ def _by_kind(rows: Sequence[Row], draw: Draw) -> "Figure":
     return figure
 
 
-def show_kernels(result: Row) -> None:
+def show_kernels(result: ReportRow) -> None:
     """Print what `kernels` measured: a table for each size, what failed, and how the floors come about."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -160,7 +160,7 @@ def show_kernels(result: Row) -> None:
         console.print(ON_A_GPU, soft_wrap=True)
 
 
-def _kernel_cells(row: Row) -> list[str]:
+def _kernel_cells(row: ReportRow) -> list[str]:
     """A row in the order of KERNEL_COLUMNS; the spread lies between the deciles, as a share of the median."""
     median, share = row["median_us"], row["share_of_floor"]
     return [
@@ -175,7 +175,7 @@ def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def draw_kernels(result: Row, path: Path) -> None:
+def draw_kernels(result: ReportRow, path: Path) -> None:
     """Time against floor as PNG, both axes logarithmic; hollow: the reference beside a kernel. Raises InputError."""
     figure = new_figure(6.4, 4.8)
     axes = figure.add_subplot()

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import calibration
-from .decoders import Answer, NamedDecoder
+from .decoders import Attempt, NamedDecoder
 from .holes import Task
 
 COVERAGES = (25, 50, 75)  # per cent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class JudgedAttempt:
     """One answer against what stood there.
 
     parses is None where the file did not parse before, similarity where rapidfuzz is not installed.
@@ -30,20 +30,20 @@ class Judged:
     first_line: bool
     similarity: float | None
     parses: bool | None
-    answer: Answer
+    answer: Attempt
 
 
-def filling(task: Task, answer: Answer) -> str:
+def filling(task: Task, answer: Attempt) -> str:
     """What of an answer is put into the hole."""
     return answer.text if task.multiline else answer.text.split("\n", 1)[0]
 
 
-def judge(task: Task, answer: Answer, parses: bool | None) -> Judged:
+def judge(task: Task, answer: Attempt, parses: bool | None) -> JudgedAttempt:
     """Compare an answer with the truth."""
     text, truth = filling(task, answer), task.truth
     if not task.suffix or task.suffix.startswith("\n"):
         text, truth = text.rstrip(), truth.rstrip()
-    return Judged(
+    return JudgedAttempt(
         package=task.package,
         exact=text == truth,
         first_line=text.split("\n", 1)[0].rstrip() == truth.split("\n", 1)[0].rstrip(),
@@ -62,7 +62,7 @@ def similarity(text: str, truth: str) -> float | None:
     return Levenshtein.normalized_similarity(text, truth)
 
 
-def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[Judged]) -> dict[str, Any]:
+def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
     """The row of one decoder over the holes of one kind; the fields are described in `heldout`."""
     exact = [each.exact for each in judged]
     low, high = calibration.interval(calibration.resampled_means(exact, [each.package for each in judged]))
@@ -87,7 +87,7 @@ def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[Judge
     }
 
 
-def _trust(judged: Sequence[Judged]) -> dict[str, Any]:
+def _trust(judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
     """The measures of confidence, each None for a decoder that has none."""
     known = [(each.answer.confidence, each.exact) for each in judged if each.answer.confidence is not None]
     names = ["ece", "risk_area", *(f"precision_at_{c}" for c in COVERAGES), "risk_coverage", "reliability"]
@@ -104,7 +104,7 @@ def _trust(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def compare(kind: str, decoder: NamedDecoder, judged: Mapping[str, Sequence[Judged]]) -> dict[str, Any]:
+def compare(kind: str, decoder: NamedDecoder, judged: Mapping[str, Sequence[JudgedAttempt]]) -> dict[str, Any]:
     """What int8 loses against fp32 on the same holes: relative loss of exact match, with its paired interval.
 
     The loss is (fp32 - int8) / fp32; None where fp32 fills no hole. Resamples in which it fills none are left out.

@@ -1,11 +1,10 @@
 """The report for a terminal: two tables per kind of hole, and one for int8 against fp32. Knows no decoder."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from ...fim.text.printable import printable
+from ..rows import ReportRow
 
-Row = Mapping[str, Any]
 QUALITY = ("decoder", "exact", "95 %", "1st line", "similar", "parses", "steps", "ms")
 TRUST = ("decoder", "ECE", "risk area", "surest 25 %", "50 %", "75 %")
 LEGEND = """\
@@ -16,7 +15,7 @@ ECE: calibration error, 15 bins; risk area: under the risk-coverage curve (0 is
 best); surest: exact among the answers of highest confidence."""
 
 
-def quality_cells(row: Row) -> list[str]:
+def quality_cells(row: ReportRow) -> list[str]:
     """One row of a kind's first table, in the order of QUALITY."""
     low, high = row["exact_match_95"]
     return [
@@ -26,17 +25,17 @@ def quality_cells(row: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def trust_cells(row: Row) -> list[str]:
+def trust_cells(row: ReportRow) -> list[str]:
     """One row of a kind's second table, in the order of TRUST."""
     surest = [percent(row[f"precision_at_{coverage}"]) for coverage in (25, 50, 75)]
     return [_name(row), f"{row['ece']:.3f}", f"{row['risk_area']:.3f}", *surest]
 
 
-def _name(row: Row) -> str:
+def _name(row: ReportRow) -> str:
     return row["name"] if row["weights"] == "int8" else f"{row['name']} {row['weights']}"
 
 
-def loss_cells(row: Row) -> list[str]:
+def loss_cells(row: ReportRow) -> list[str]:
     """One row of the comparison of int8 with fp32."""
     loss, around = row["relative_loss"], row["relative_loss_95"]
     return [
@@ -50,7 +49,7 @@ def loss_cells(row: Row) -> list[str]:
 LOSS_COLUMNS = ("kind", "decoder", "fp32 exact", "int8 exact", "loss", "95 %", "same text")
 
 
-def show(result: Row) -> None:
+def show(result: ReportRow) -> None:
     """Print everything that `heldout` measured, to stdout."""
     model = result["model"]
     for kind in dict.fromkeys(row["kind"] for row in result["scores"]):

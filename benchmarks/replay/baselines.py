@@ -8,14 +8,14 @@ written, always; what no line-wise completion can beat for this typist. oracle-b
 import re
 from collections.abc import Callable
 
-from .blocks import Block
-from .offers import Late, Reply
+from .blocks import TypedBlock
+from .offers import Late, OfferReply
 
 N_WORD_MIN, N_LINE_MIN = 2, 3  # characters that must stand there already
 _WORD_END = re.compile(r"\w+$")
 _WORDS = re.compile(r"\w+")
 
-Suggest = Callable[[Block, int], str]
+Suggest = Callable[[TypedBlock, int], str]
 """(block, how much of it is there) → the text on offer, "" for none."""
 
 
@@ -24,37 +24,37 @@ class LocalOffers:
 
     def __init__(self, suggest: Suggest, latency_ms: float) -> None:
         self._suggest, self._latency_ms = suggest, latency_ms
-        self._block: Block | None = None
+        self._block: TypedBlock | None = None
 
-    async def begin(self, block: Block, gap_ms: float) -> Reply | Late:
+    async def begin(self, block: TypedBlock, gap_ms: float) -> OfferReply | Late:
         """What is on offer at the block's beginning."""
         self._block = block
         return self._at(0, gap_ms)
 
-    async def typed(self, start: int, end: int, gap_ms: float) -> Reply | Late:
+    async def typed(self, start: int, end: int, gap_ms: float) -> OfferReply | Late:
         """What is on offer after text[:end]."""
         return self._at(end, gap_ms)
 
-    async def accepted(self, reply: Reply, start: int, end: int, n_wrong: int, gap_ms: float) -> Reply | Late:
+    async def accepted(self, reply: OfferReply, start: int, end: int, n_wrong: int, gap_ms: float) -> OfferReply | Late:
         """What is on offer after text[:end]."""
         return self._at(end, gap_ms)
 
     async def end(self) -> None:
         """Nothing to close."""
 
-    def _at(self, at: int, gap_ms: float) -> Reply | Late:
+    def _at(self, at: int, gap_ms: float) -> OfferReply | Late:
         assert self._block is not None
         if self._latency_ms > gap_ms:
             return Late(latency_ms=self._latency_ms)
-        return Reply(text=self._suggest(self._block, at), latency_ms=self._latency_ms)
+        return OfferReply(text=self._suggest(self._block, at), latency_ms=self._latency_ms)
 
 
-def nothing(block: Block, at: int) -> str:
+def nothing(block: TypedBlock, at: int) -> str:
     """Nothing."""
     return ""
 
 
-def word(block: Block, at: int) -> str:
+def word(block: TypedBlock, at: int) -> str:
     """The rest of the nearest word above, else of the first one below, that begins as the one at the cursor."""
     above = block.prefix + block.target[:at]
     begun = _WORD_END.search(above)
@@ -68,7 +68,7 @@ def word(block: Block, at: int) -> str:
     return ""
 
 
-def copied_line(block: Block, at: int) -> str:
+def copied_line(block: TypedBlock, at: int) -> str:
     """The rest of the nearest line, above first, that begins with the cursor's line as far as it is written."""
     above = (block.prefix + block.target[:at]).split("\n")
     begin = above.pop().lstrip()
@@ -81,12 +81,12 @@ def copied_line(block: Block, at: int) -> str:
     return ""
 
 
-def rest_of_line(block: Block, at: int) -> str:
+def rest_of_line(block: TypedBlock, at: int) -> str:
     """What will be written up to the end of the line."""
     return block.target[at:].split("\n", 1)[0]
 
 
-def rest_of_block(block: Block, at: int) -> str:
+def rest_of_block(block: TypedBlock, at: int) -> str:
     """All that will be written."""
     return block.target[at:]
 

@@ -32,7 +32,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Block:
+class TypedBlock:
     """A file of a package, and the part of it that is typed again: text[start:end], which begins after indentation.
 
     root is the package's folder, path the file's path in it.
@@ -85,7 +85,7 @@ class Block:
         return sum(key.n_presses for key in self.keys if start < key.end <= end)
 
 
-def _keys(block: Block) -> Iterator[Key]:
+def _keys(block: TypedBlock) -> Iterator[Key]:
     prefix, target, indenter = block.prefix, block.target, indenter_of(block.text, block.language)
     at = 0
     while at < len(target):
@@ -104,7 +104,9 @@ def _keys(block: Block) -> Iterator[Key]:
         at = line_end
 
 
-def find_blocks(paths: Sequence[Path], n_files: int, n_blocks: int, seed: int, language: str = "python") -> list[Block]:
+def find_blocks(
+    paths: Sequence[Path], n_files: int, n_blocks: int, seed: int, language: str = "python"
+) -> list[TypedBlock]:
     """Up to n_blocks blocks of each of up to n_files source files under paths, drawn with seed; packages take turns.
 
     A file's blocks are in turn a body of a definition or statement, and lines between any two line breaks, of
@@ -119,7 +121,7 @@ def find_blocks(paths: Sequence[Path], n_files: int, n_blocks: int, seed: int, l
             by_root.setdefault(root, []).append(file)
     for files in by_root.values():
         chance.shuffle(files)
-    blocks: list[Block] = []
+    blocks: list[TypedBlock] = []
     n_taken = 0
     while n_taken < n_files and any(by_root.values()):
         for root, files in by_root.items():
@@ -133,7 +135,7 @@ def find_blocks(paths: Sequence[Path], n_files: int, n_blocks: int, seed: int, l
     return blocks
 
 
-def find_programs(paths: Sequence[Path], n_files: int, seed: int, language: str = "python") -> list[Block]:
+def find_programs(paths: Sequence[Path], n_files: int, seed: int, language: str = "python") -> list[TypedBlock]:
     """The first lines of up to n_files source files under paths, each as one block that is typed into an empty file.
 
     Comments at the head of a file (a licence) are left out. Raises InputError where there is nothing to type.
@@ -141,11 +143,11 @@ def find_programs(paths: Sequence[Path], n_files: int, seed: int, language: str 
     chance = random.Random(f"{seed}:programs")
     files = [found for path in paths for found in _files(path.resolve(), language)]
     chance.shuffle(files)
-    programs: list[Block] = []
+    programs: list[TypedBlock] = []
     for root, file in files:
         text = _program(file, language)
         if text is not None and len(programs) < n_files:
-            programs.append(Block(root, file.relative_to(root).as_posix(), text, 0, len(text), language))
+            programs.append(TypedBlock(root, file.relative_to(root).as_posix(), text, 0, len(text), language))
     if not programs:
         raise InputError(f"there is no {language} file of at least {N_LINES_PROGRAM[0]} lines to type")
     return programs
@@ -188,7 +190,7 @@ def _files(path: Path, language: str) -> Iterator[tuple[Path, Path]]:
                 yield package, file
 
 
-def _first_with_blocks(root: Path, files: list[Path], n_blocks: int, seed: int, language: str) -> list[Block]:
+def _first_with_blocks(root: Path, files: list[Path], n_blocks: int, seed: int, language: str) -> list[TypedBlock]:
     """The blocks of the first of files that has any; takes the files it looked at off the list."""
     while files:
         file = files.pop()
@@ -197,7 +199,7 @@ def _first_with_blocks(root: Path, files: list[Path], n_blocks: int, seed: int, 
             path = file.relative_to(root).as_posix()
             spans = _drawn_spans(text, language, n_blocks, random.Random(f"{seed}:{root.name}/{path}"))
             if spans:
-                return [Block(root, path, text, start, end, language) for start, end in spans]
+                return [TypedBlock(root, path, text, start, end, language) for start, end in spans]
     return []
 
 

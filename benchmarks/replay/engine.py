@@ -34,7 +34,7 @@ KEY, LATE = "replay/key", "replay/late"
 WAIT = "wait"  # among an answer's timings: how long it was waited for, in ms
 
 
-class Memory:
+class AnswerMemory:
     """Answers by request, in a file of JSON lines that only grows."""
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class KeyTime:
 class RememberingEngine:
     """`ManagedEngine` over another one. fixed_ms: what every answer is said to take; None: what it took."""
 
-    def __init__(self, engine: ManagedEngine, memory: Memory, time: KeyTime, fixed_ms: float | None) -> None:
+    def __init__(self, engine: ManagedEngine, memory: AnswerMemory, time: KeyTime, fixed_ms: float | None) -> None:
         self._engine, self._memory, self._time, self._fixed_ms = engine, memory, time, fixed_ms
 
     async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> EngineHealth:
@@ -147,7 +147,7 @@ def main() -> int:
     log_to_stderr("warning")
     client = EngineClient(find_home(options.model, os.environ))
     time_between = KeyTime()
-    engine = RememberingEngine(client, Memory(options.memory), time_between, options.fixed_ms)
+    engine = RememberingEngine(client, AnswerMemory(options.memory), time_between, options.fixed_ms)
     server = CompletionServer(engine, "replay")
     server.clock = SettleClock(time_between.now_s, time_between.sleep)
     time_between.tell_late = lambda facts: server.protocol.notify(LATE, facts)

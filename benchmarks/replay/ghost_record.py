@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .blocks import Block
-from .run import Shown
+from .blocks import TypedBlock
+from .run import ShownText
 from .typist import n_equal
 
 
@@ -50,10 +50,10 @@ class GhostScreen:
 
     GAP_MS = 25.0
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: TypedBlock) -> None:
         self._block = block
-        self.shown: list[Shown] = []
-        self.now: Shown | None = None
+        self.shown: list[ShownText] = []
+        self.now: ShownText | None = None
         self._gone_ms: float | None = None
 
     def take(self, look: Look) -> None:
@@ -70,7 +70,7 @@ class GhostScreen:
             self._end(now, look)
         if look.text:
             n_right = n_equal(look.text, self._block.target[look.offset :])
-            self.now = Shown(at=look.offset, text=look.text, n_right=n_right, from_ms=look.at_ms)
+            self.now = ShownText(at=look.offset, text=look.text, n_right=n_right, from_ms=look.at_ms)
 
     def settle(self, now_ms: float, offset: int) -> None:
         """A text that has not come back is gone."""
@@ -83,11 +83,11 @@ class GhostScreen:
             return ""
         return self.now.text[max(0, offset - self.now.at) :]
 
-    def _goes_on(self, now: Shown, look: Look) -> bool:
+    def _goes_on(self, now: ShownText, look: Look) -> bool:
         n_typed = look.offset - now.at
         return 0 <= n_typed < len(now.text) and bool(look.text) and now.text.endswith(look.text)
 
-    def _end(self, now: Shown, look: Look) -> None:
+    def _end(self, now: ShownText, look: Look) -> None:
         now.to_ms = look.at_ms if self._gone_ms is None else self._gone_ms
         was_typed = self._block.target[now.at : look.offset].startswith(now.text)
         now.ends = "accepted" if now.n_accepted else "typed" if was_typed else "gone"

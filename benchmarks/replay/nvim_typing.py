@@ -24,10 +24,10 @@ from ...lsp_server.protocol.headless import INLINE_COMPLETION, HeadlessClient, c
 from ..machine import machine
 from ..speed.nvim_latency import PLUGIN, Terminal, nvim_terminal, version_of
 from . import scores
-from .blocks import Block
+from .blocks import TypedBlock
 from .ghost_record import GhostRecord, GhostScreen, Look
 from .report import show_table
-from .run import Shown
+from .run import ShownText
 from .typist import Typist
 
 STILL_MS = 300.0
@@ -83,8 +83,8 @@ class TypingPlan:
 class Typed:
     """What happened while one program was typed."""
 
-    block: Block
-    shown: list[Shown] = field(default_factory=list)
+    block: TypedBlock
+    shown: list[ShownText] = field(default_factory=list)
     n_keys: int = 0
     n_accepted: int = 0
     n_chars_accepted: int = 0
@@ -144,24 +144,26 @@ def _row(name: str, row: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _text_row(shown: Shown) -> dict[str, Any]:
+def _text_row(shown: ShownText) -> dict[str, Any]:
     return {
         "at": shown.at, "text": shown.text, "right": shown.n_right, "ms": round(shown.visible_ms), "ends": shown.ends,
         "accepted": shown.n_accepted,
     }  # fmt: skip
 
 
-def _program(path: Path) -> Block:
+def _program(path: Path) -> TypedBlock:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}") from error
     if not text.isascii() or "\t" in text or "\r" in text:
         raise InputError(f"{path}: only ASCII text without tabs is typed")
-    return Block(path.resolve().parent, path.name, text.rstrip("\n"), 0, len(text.rstrip("\n")))
+    return TypedBlock(path.resolve().parent, path.name, text.rstrip("\n"), 0, len(text.rstrip("\n")))
 
 
-async def _typed(plan: TypingPlan, blocks: Sequence[Block], folder: Path, environ: Mapping[str, str]) -> list[Typed]:
+async def _typed(
+    plan: TypingPlan, blocks: Sequence[TypedBlock], folder: Path, environ: Mapping[str, str]
+) -> list[Typed]:
     """Type all programs while another editor window keeps the engine warm, as on a working day."""
     client = await HeadlessClient.start(plan.server, environ)
     try:
@@ -188,7 +190,7 @@ def _end_engine(home: str) -> None:
             continue
 
 
-def _type_program(plan: TypingPlan, block: Block, folder: Path, environ: Mapping[str, str]) -> Typed:
+def _type_program(plan: TypingPlan, block: TypedBlock, folder: Path, environ: Mapping[str, str]) -> Typed:
     folder.mkdir()
     record, init, file = folder / "record.jsonl", folder / "init.lua", folder / "project" / block.path
     file.parent.mkdir()
@@ -214,7 +216,7 @@ def _type_program(plan: TypingPlan, block: Block, folder: Path, environ: Mapping
 class _Typing:
     """One program at one keyboard."""
 
-    def __init__(self, block: Block, typist: Typist, terminal: Terminal, record: GhostRecord) -> None:
+    def __init__(self, block: TypedBlock, typist: Typist, terminal: Terminal, record: GhostRecord) -> None:
         self._block, self._typist, self._terminal, self._record = block, typist, terminal, record
         self._screen = GhostScreen(block)
         self._typed = Typed(block=block)
@@ -248,7 +250,7 @@ class _Typing:
                 return True
         return False
 
-    def _accept(self, now: Shown, text: str) -> None:
+    def _accept(self, now: ShownText, text: str) -> None:
         self._terminal.write("\t")
         self._typed.n_keys += 1
         self._typed.n_accepted += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
-from .blocks import Block
+from .blocks import TypedBlock
 from .engine import KEY, LATE, WAIT
 
 DID_ACCEPT = "quicksilver.didAccept"
@@ -23,7 +23,7 @@ AT_ONCE_MS = 5.0  # what an answer takes that asks no engine, where times are fi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class OfferReply:
     """What is on offer: text for the cursor ("": nothing), how long that took, and what the server says of it.
 
     cause, source and confidence as in `quicksilver/explain`; n_steps are forwards (0 where no engine was asked).
@@ -47,18 +47,18 @@ class Late:
     n_steps: int = 0
 
 
-class OfferSource(Protocol):
+class TextSource(Protocol):
     """What offers text for a block that is being typed."""
 
-    async def begin(self, block: Block, gap_ms: float) -> Reply | Late:
+    async def begin(self, block: TypedBlock, gap_ms: float) -> OfferReply | Late:
         """The file is open without the block, and the cursor stands where it was."""
         ...
 
-    async def typed(self, start: int, end: int, gap_ms: float) -> Reply | Late:
+    async def typed(self, start: int, end: int, gap_ms: float) -> OfferReply | Late:
         """The block's text from start to end has been typed or accepted; the next key comes in gap_ms."""
         ...
 
-    async def accepted(self, reply: Reply, start: int, end: int, n_wrong: int, gap_ms: float) -> Reply | Late:
+    async def accepted(self, reply: OfferReply, start: int, end: int, n_wrong: int, gap_ms: float) -> OfferReply | Late:
         """Of reply, text[start:end] was accepted, with n_wrong characters after it that were deleted again."""
         ...
 
@@ -75,7 +75,7 @@ class ServerOffers:
 
     def __init__(self, client: HeadlessClient, *, in_real_time: bool, fixed_ms: float | None = None) -> None:
         self._client, self._in_real_time, self._fixed_ms = client, in_real_time, fixed_ms
-        self._block: Block | None = None
+        self._block: TypedBlock | None = None
         self._uri, self._version, self._inserted = "", 0, ""
         self._now_ms = 0.0  # of the key that is asked after, in discrete time; an acceptance counts as a key
 
@@ -104,7 +104,7 @@ class ServerOffers:
         """End the server."""
         await self._client.stop()
 
-    async def begin(self, block: Block, gap_ms: float) -> Reply | Late:
+    async def begin(self, block: TypedBlock, gap_ms: float) -> OfferReply | Late:
         """Open the file without the block and ask."""
         self._block, self._version, self._inserted = block, 1, ""
         self._uri = (block.root / block.path).as_uri()
@@ -113,13 +113,13 @@ class ServerOffers:
         await self._workspace_settled()
         return await self._ask(gap_ms)
 
-    async def typed(self, start: int, end: int, gap_ms: float) -> Reply | Late:
+    async def typed(self, start: int, end: int, gap_ms: float) -> OfferReply | Late:
         """Send the change and ask."""
         assert self._block is not None
         self._insert(self._block.target[start:end])
         return await self._ask(gap_ms)
 
-    async def accepted(self, reply: Reply, start: int, end: int, n_wrong: int, gap_ms: float) -> Reply | Late:
+    async def accepted(self, reply: OfferReply, start: int, end: int, n_wrong: int, gap_ms: float) -> OfferReply | Late:
         """Send what an editor sends that accepts a text, and ask."""
         text = reply.text[: end - start + n_wrong]
         self._insert(text)
@@ -158,7 +158,7 @@ class ServerOffers:
         self._version += 1
         self._client.replace(self._uri, self._version, (self._position(), end), "")
 
-    async def _ask(self, gap_ms: float) -> Reply | Late:
+    async def _ask(self, gap_ms: float) -> OfferReply | Late:
         params = completion_params(self._uri, self._position(), invoked=False)
         if self._in_real_time:
             return await self._ask_until(params, gap_ms)
@@ -173,7 +173,7 @@ class ServerOffers:
         self._client.notify("$/cancelRequest", {"id": request_id})
         return Late(latency_ms=late.result()["wait_ms"], n_steps=late.result()["steps"])
 
-    async def _ask_until(self, params: dict[str, Any], gap_ms: float) -> Reply | Late:
+    async def _ask_until(self, params: dict[str, Any], gap_ms: float) -> OfferReply | Late:
         started = asyncio.get_running_loop().time()
         request_id, answer = self._client.ask(INLINE_COMPLETION, params)
         with suppress(TimeoutError):
@@ -183,7 +183,7 @@ class ServerOffers:
         self._client.notify("$/cancelRequest", {"id": request_id})
         return Late(latency_ms=gap_ms)
 
-    async def _reply(self, result: Mapping[str, Any], waited_ms: float | None = None) -> Reply:
+    async def _reply(self, result: Mapping[str, Any], waited_ms: float | None = None) -> OfferReply:
         facts = await self._client.explain()
         timings = facts["timings_ms"]
         latency_ms = timings["total"] + timings.get(WAIT, 0.0) - timings.get("transport", 0.0)
@@ -191,7 +191,7 @@ class ServerOffers:
         if self._fixed_ms is not None:  # nothing of this machine's pace then
             latency_ms = self._fixed_ms if was_asked else min(self._fixed_ms, AT_ONCE_MS)
             latency_ms += timings.get("settle", 0.0)
-        return Reply(
+        return OfferReply(
             text=self._text(result["items"]),
             latency_ms=latency_ms if waited_ms is None else waited_ms,
             cause=facts["cause"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .typist import Policy, Reader
+from .typist import Policy, ReadingHabit
 
 Mode = Literal["discrete", "wall"]
 
@@ -21,7 +21,7 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     fixed_ms: float | None = None
     policy: Policy | None = None
-    reader: Reader | None = None
+    reader: ReadingHabit | None = None
     floor: str | None = None
 
 
@@ -38,7 +38,7 @@ class ReplayPlan:
     n_blocks: int = 2
     seeds: tuple[int, ...] = (1, 2, 3)
     policy: Policy = "words"
-    reader: Reader = "eager"
+    reader: ReadingHabit = "eager"
     types_programs: bool = False
     mode: Mode = "discrete"
     variants: tuple[Variant, ...] = (Variant(name="default"),)

@@ -12,12 +12,11 @@ from rich.table import Table
 from ...fim.terminal.console import open_console
 from ..machine import machine
 from ..quality.plots import new_figure
+from ..rows import ReportRow
 from . import scores
-from .blocks import Block
+from .blocks import TypedBlock
 from .plan import ReplayPlan
 from .run import BlockRun
-
-Row = Mapping[str, Any]
 
 WIDTH = 150  # of the tables, also where there is no terminal
 
@@ -42,7 +41,7 @@ indentation are wrong, or the line below comes twice."""
 
 def report(
     plan: ReplayPlan,
-    blocks: Sequence[Block],
+    blocks: Sequence[TypedBlock],
     runs: Mapping[str, Sequence[BlockRun]],
     engine: Mapping[str, Any],
     folder: Path | None,
@@ -103,7 +102,7 @@ def thinned(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[fl
     return [[round(x, 4), round(y, 4)] for x, y in points[::step]]
 
 
-def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str, language: str) -> None:
+def show(rows: Mapping[str, ReportRow], against: Mapping[str, Any], base: str, language: str) -> None:
     """Print everything to stdout."""
     console = open_console()
     console.width = max(console.width, WIDTH)
@@ -121,7 +120,7 @@ def show(rows: Mapping[str, Row], against: Mapping[str, Any], base: str, languag
     console.print(LEGEND)
 
 
-def show_reliability(name: str, bins: Sequence[Row]) -> None:
+def show_reliability(name: str, bins: Sequence[ReportRow]) -> None:
     """Print what texts promised and what was right."""
     rows = [
         [f"from {row['from']:g}", str(row["texts"]), _percent(row["promised"]), _percent(row["right"])] for row in bins
@@ -136,7 +135,7 @@ def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
     console.print(_table(title, headings, rows))
 
 
-def _kept_rows(rows: Mapping[str, Row]) -> list[list[str]]:
+def _kept_rows(rows: Mapping[str, ReportRow]) -> list[list[str]]:
     return [
         [name, *(_percent(row[key]) for key in KEPT[:3]), f"{row['wrong_per_1000']:.1f}", str(row["shown"])]
         + [_percent(row[key]) for key in (*KEPT[3:], "edit_similarity")]
@@ -144,7 +143,7 @@ def _kept_rows(rows: Mapping[str, Row]) -> list[list[str]]:
     ]
 
 
-def _text_rows(rows: Mapping[str, Row]) -> list[list[str]]:
+def _text_rows(rows: Mapping[str, ReportRow]) -> list[list[str]]:
     return [
         [name, str(row["texts"]), _percent(row["texts_right"]), str(row["steady"]), _percent(row["steady_right"])]
         + [str(row[key]) for key in ("flickers", "longest_right", "lines_right")]
@@ -152,7 +151,7 @@ def _text_rows(rows: Mapping[str, Row]) -> list[list[str]]:
     ]
 
 
-def _cost_rows(rows: Mapping[str, Row]) -> list[list[str]]:
+def _cost_rows(rows: Mapping[str, ReportRow]) -> list[list[str]]:
     return [
         [name, *(str(row[key]) for key in ("questions", "cancelled", "stale", "reused", "forwards"))]
         + [_percent(row["forwards_unseen"]), _three(row["answer_ms"]), _three(row["visible_ms"])]

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from .blocks import Block
-from .offers import Late, OfferSource, Reply
+from .blocks import TypedBlock
+from .offers import Late, OfferReply, TextSource
 from .typist import ACCEPT_MS, FLICKER_MS, Decision, Typist, n_equal
 
 
 @dataclass(kw_only=True)
-class Shown:
+class ShownText:
     """Ghost text from coming up to going away: where it began, what it said, and what became of it.
 
     text is all of it as it first came up at target[at]; n_right of its characters are what was to be written. ends:
@@ -52,9 +52,9 @@ class Shown:
 class BlockRun:
     """What happened to one block. answers has every question's outcome, in order; plain_ms is typing without help."""
 
-    block: Block
-    shown: list[Shown] = field(default_factory=list)
-    answers: list[Reply | Late] = field(default_factory=list)
+    block: TypedBlock
+    shown: list[ShownText] = field(default_factory=list)
+    answers: list[OfferReply | Late] = field(default_factory=list)
     n_presses: int = 0
     n_chars_saved: int = 0
     total_ms: float = 0.0
@@ -103,12 +103,12 @@ class WallClock:
 class BlockReplay:
     """The replay of one block."""
 
-    def __init__(self, block: Block, typist: Typist, source: OfferSource, clock: Clock) -> None:
+    def __init__(self, block: TypedBlock, typist: Typist, source: TextSource, clock: Clock) -> None:
         self._block, self._typist, self._source, self._clock = block, typist, source, clock
         self._run = BlockRun(block=block)
         self._at = 0
-        self._now: Shown | None = None  # what is visible or about to be
-        self._reply: Reply | None = None
+        self._now: ShownText | None = None  # what is visible or about to be
+        self._reply: OfferReply | None = None
         self._rest = ""  # what of it is still grey
         self._decides_ms = float("inf")
         self._disturbed_ms = 0.0  # what the next key comes later for
@@ -187,7 +187,7 @@ class BlockReplay:
             self._take(await self._source.accepted(reply, start, self._at, decision.n_wrong, key_ms - now_ms), now_ms)
         return key_ms
 
-    def _take(self, reply: Reply | Late, asked_ms: float) -> None:
+    def _take(self, reply: OfferReply | Late, asked_ms: float) -> None:
         """Note an answer, and show it unless it is what is shown already."""
         self._run.answers.append(reply)
         if isinstance(reply, Late):
@@ -201,7 +201,7 @@ class BlockReplay:
         if reply.text:
             self._rest = reply.text
             n_right = n_equal(reply.text, self._block.target[self._at :])
-            self._now = Shown(
+            self._now = ShownText(
                 at=self._at, text=reply.text, n_right=n_right, from_ms=arrives_ms, source=reply.source,
                 confidence=reply.confidence,
             )  # fmt: skip

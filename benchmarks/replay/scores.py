@@ -15,10 +15,10 @@ import numpy as np
 from ...fim.text.line_scan import scan_line
 from ..machine import percentile
 from ..quality.scores import similarity
-from .blocks import Block
+from .blocks import TypedBlock
 from .languages import has_tabs, indent_step, parses, width_of
-from .offers import Late, Reply
-from .run import BlockRun, Shown
+from .offers import Late, OfferReply
+from .run import BlockRun, ShownText
 from .typist import FLICKER_MS
 
 SHOWN_MS, SEEN_MS = 250.0, 750.0
@@ -46,11 +46,11 @@ def score(runs: Sequence[BlockRun]) -> dict[str, Any]:
         **_faults(shown),
         **_latencies(runs),
         "sources": _sources(runs),
-        "causes": dict(Counter(each.cause for run in runs for each in run.answers if isinstance(each, Reply))),
+        "causes": dict(Counter(each.cause for run in runs for each in run.answers if isinstance(each, OfferReply))),
     }
 
 
-def texts(shown: Sequence[Shown]) -> dict[str, Any]:
+def texts(shown: Sequence[ShownText]) -> dict[str, Any]:
     """What came up on the screen, however briefly: how many texts, how many right, how many flickers."""
     steady = [each for each in shown if each.visible_ms >= FLICKER_MS]
     right = [len(each.text) for each in shown if each.is_right]
@@ -143,7 +143,7 @@ def reliability(runs: Iterable[BlockRun]) -> list[dict[str, float]]:
 
 def _latencies(runs: Sequence[BlockRun]) -> dict[str, Any]:
     answers = [each for run in runs for each in run.answers]
-    came = [each for each in answers if isinstance(each, Reply)]
+    came = [each for each in answers if isinstance(each, OfferReply)]
     late = [each for each in answers if isinstance(each, Late)]
     n_steps = sum(each.n_steps for each in answers)
     unseen = sum(each.n_steps for each in late) + sum(each.n_steps for each in came if not each.text)
@@ -176,11 +176,11 @@ def _sources(runs: Iterable[BlockRun]) -> dict[str, float]:
     return {source: round(n / total, 4) for source, n in counted.most_common() if n}
 
 
-def _similarity(block: Block, each: Shown) -> float | None:
+def _similarity(block: TypedBlock, each: ShownText) -> float | None:
     return similarity(each.text, block.target[each.at : each.at + len(each.text)])
 
 
-def _faults(shown: Sequence[tuple[Block, Shown]]) -> Mapping[str, float | None]:
+def _faults(shown: Sequence[tuple[TypedBlock, ShownText]]) -> Mapping[str, float | None]:
     """The share of shown texts with which the file, the block's rest in place, does not parse; and so on."""
     return {
         "parse_errors": _share(not _fits(block, each.at, each.text) for block, each in shown),
@@ -191,7 +191,7 @@ def _faults(shown: Sequence[tuple[Block, Shown]]) -> Mapping[str, float | None]:
 
 
 @lru_cache(maxsize=100_000)
-def _fits(block: Block, at: int, text: str) -> bool:
+def _fits(block: TypedBlock, at: int, text: str) -> bool:
     """Whether the file parses with the text in place of as many lines of the block as it has."""
     rest = block.target[at:].split("\n")
     n_lines = text.count("\n") + 1
@@ -199,7 +199,7 @@ def _fits(block: Block, at: int, text: str) -> bool:
     return parses(block.prefix + block.target[:at] + text + after + block.suffix, block.language)
 
 
-def _unbalances(block: Block, each: Shown) -> bool | None:
+def _unbalances(block: TypedBlock, each: ShownText) -> bool | None:
     """Whether the cursor's line, with a text of one line, has more open ends than what was to stand there.
 
     None where it cannot be told: single lines are read in Python only.
@@ -213,7 +213,7 @@ def _unbalances(block: Block, each: Shown) -> bool | None:
     return scan_line(left + each.text).n_open_ends > scan_line(left + truth).n_open_ends
 
 
-def _indents_oddly(block: Block, text: str) -> bool:
+def _indents_oddly(block: TypedBlock, text: str) -> bool:
     """Whether a line after the first is indented by no multiple of the file's step, or not with what the file uses."""
     step, stranger = _indent_style(block.text, block.language)
     lines = [line for line in text.split("\n")[1:] if line.strip() and not line.lstrip().startswith("*")]
@@ -229,7 +229,7 @@ def _indent_style(text: str, language: str) -> tuple[int, str]:
     return min((n for line in text.split("\n") if line.strip() and (n := width_of(line))), default=4), "\t"
 
 
-def _duplicates(block: Block, each: Shown) -> bool:
+def _duplicates(block: TypedBlock, each: ShownText) -> bool:
     """Whether the text's last whole line stands right below the block already."""
     lines = [line.strip() for line in each.text.split("\n") if line.strip()]
     below = next((line.strip() for line in block.suffix.split("\n")[1:] if line.strip()), "")

@@ -20,9 +20,9 @@ from ...serving.client.engine_client import EngineClient
 from ...serving.paths import HOME_VARIABLE, find_home
 from ..progress import progress
 from .baselines import FLOORS, LocalOffers
-from .blocks import SKIPPED_FOLDERS, Block, find_blocks, find_programs
+from .blocks import SKIPPED_FOLDERS, TypedBlock, find_blocks, find_programs
 from .languages import copied_suffixes
-from .offers import OfferSource, ServerOffers
+from .offers import ServerOffers, TextSource
 from .plan import ReplayPlan, Variant
 from .report import report
 from .run import BlockReplay, BlockRun, DiscreteClock, WallClock
@@ -78,7 +78,7 @@ def _unwanted(suffixes: Sequence[str], folder: str, names: list[str]) -> list[st
 
 
 async def _replayed(
-    plan: ReplayPlan, blocks: Sequence[Block], memory: Path, environ: Mapping[str, str]
+    plan: ReplayPlan, blocks: Sequence[TypedBlock], memory: Path, environ: Mapping[str, str]
 ) -> tuple[dict[str, list[BlockRun]], dict[str, Any]]:
     """Every variant's runs, by name, and the engine's facts."""
     client = EngineClient(find_home(plan.model, environ))
@@ -96,13 +96,13 @@ async def _replayed(
 async def _variant_runs(
     plan: ReplayPlan,
     variant: Variant,
-    blocks: Sequence[Block],
+    blocks: Sequence[TypedBlock],
     memory: Path,
     environ: Mapping[str, str],
     advance: Callable[[], None],
 ) -> list[BlockRun]:
     runs: list[BlockRun] = []
-    by_root: dict[Path, list[Block]] = {}
+    by_root: dict[Path, list[TypedBlock]] = {}
     for block in blocks:
         by_root.setdefault(block.root, []).append(block)
     for root, its_blocks in by_root.items():
@@ -123,7 +123,7 @@ async def _variant_runs(
 
 async def _source(
     plan: ReplayPlan, variant: Variant, root: Path, memory: Path, environ: Mapping[str, str]
-) -> OfferSource:
+) -> TextSource:
     if variant.floor is not None:
         return LocalOffers(FLOORS[variant.floor], variant.fixed_ms or FLOOR_MS)
     if plan.mode == "wall":
@@ -133,7 +133,7 @@ async def _source(
 
 
 @contextmanager
-def cut_file(block: Block) -> Iterator[None]:
+def cut_file(block: TypedBlock) -> Iterator[None]:
     """While it lasts, the block is not in its file either."""
     file = block.root / block.path
     file.write_text(block.prefix + block.suffix, encoding="utf-8", newline="")

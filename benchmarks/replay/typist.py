@@ -14,12 +14,12 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from .blocks import Block
+from .blocks import TypedBlock
 
 Policy = Literal["strict", "words", "fix"]
-Reader = Literal["eager", "patient"]
+ReadingHabit = Literal["eager", "patient"]
 POLICIES: tuple[Policy, ...] = ("strict", "words", "fix")
-READERS: tuple[Reader, ...] = ("eager", "patient")
+READERS: tuple[ReadingHabit, ...] = ("eager", "patient")
 
 KEY_MS, KEY_SPREAD = 150.0, 0.45
 WORD_MS, WORD_SPREAD, WORD_SHARE = 120.0, 0.8, 0.5  # a pause before every other word
@@ -50,7 +50,7 @@ class Typist:
     keys.
     """
 
-    def __init__(self, seed: int, policy: Policy, reader: Reader = "eager") -> None:
+    def __init__(self, seed: int, policy: Policy, reader: ReadingHabit = "eager") -> None:
         self.seed, self.policy, self.reader = seed, policy, reader
 
     @property
@@ -58,7 +58,7 @@ class Typist:
         """What a flicker costs this person."""
         return DISTURBED_MS if self.reader == "patient" else 0.0
 
-    def pause_ms(self, block: Block, at: int) -> float:
+    def pause_ms(self, block: TypedBlock, at: int) -> float:
         """The time before the key that writes target[at] is pressed, after the key before it."""
         chance = random.Random(f"{self.seed}:{block.name}:{at}:key")
         pause = _lognormal(chance, KEY_MS, KEY_SPREAD)
@@ -71,14 +71,14 @@ class Typist:
             pause += _lognormal(chance, WORD_MS, WORD_SPREAD)
         return pause
 
-    def notice_ms(self, block: Block, at: int, text: str) -> float:
+    def notice_ms(self, block: TypedBlock, at: int, text: str) -> float:
         """How long text must be visible, from target[at] on, before it is noticed and read."""
         chance = random.Random(f"{self.seed}:{block.name}:{at}:notice")
         if self.reader == "patient":
             return PATIENT_NOTICE_MS + min(READ_MS_MAX, READ_MS_CHAR * len(text))
         return _lognormal(chance, NOTICE_MS, NOTICE_SPREAD) + min(READ_MS_MAX, READ_MS_CHAR * len(text))
 
-    def decide(self, block: Block, at: int, text: str) -> Decision | None:
+    def decide(self, block: TypedBlock, at: int, text: str) -> Decision | None:
         """What is done with text, on offer at target[at]; None: type on."""
         rest = block.target[at:]
         n_right = n_equal(text, rest)
@@ -94,7 +94,7 @@ class Typist:
         saved, best = max(kept, key=lambda pair: pair[0], default=(0, None))
         return best if saved >= N_PRESSES_SAVED_MIN else None
 
-    def _whole_words(self, block: Block, at: int, text: str, n_right: int) -> Decision | None:
+    def _whole_words(self, block: TypedBlock, at: int, text: str, n_right: int) -> Decision | None:
         """All of a text that is right to its end and ends where a word of the target does."""
         decision = Decision(n_right, 1)
         cuts_word = _is_word(text[-1:]) and _is_word(block.target[at + n_right : at + n_right + 1])
@@ -102,7 +102,7 @@ class Typist:
             return None
         return decision
 
-    def _saved(self, block: Block, at: int, decision: Decision) -> int:
+    def _saved(self, block: TypedBlock, at: int, decision: Decision) -> int:
         return block.n_presses(at, at + decision.n_chars) - decision.n_presses
 
 

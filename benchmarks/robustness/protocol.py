@@ -46,7 +46,7 @@ class ProtocolPlan:
     seed: int = 0
 
 
-class Memory:
+class MemoryUse:
     """Resident memory of a process, MiB, now and then."""
 
     def __init__(self, pid: int) -> None:
@@ -98,7 +98,7 @@ async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, An
         NaiveText("def f():\n    pass\n"),
         await _started(encoding),
     )
-    memory, n_wrong = Memory(client.process.pid), 0
+    memory, n_wrong = MemoryUse(client.process.pid), 0
     client.open(URI, text.text)
     with progress(f"edits, {encoding}", plan.n_edits) as advance:
         for version in range(2, plan.n_edits + 2):
@@ -122,7 +122,7 @@ async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, An
 async def _storm(plan: ProtocolPlan) -> dict[str, Any]:
     """Keys and questions at a rate that nobody types at, half of them cancelled right away."""
     rng, client = random.Random(plan.seed), await _started()
-    memory, answers, n_cancelled, version = Memory(client.process.pid), [], 0, 1
+    memory, answers, n_cancelled, version = MemoryUse(client.process.pid), [], 0, 1
     source = Path(__file__).read_text(encoding="utf-8")
     client.open(URI, source)
     line = len(source.split("\n")) - 1
@@ -179,7 +179,7 @@ async def _timed(answer: "asyncio.Future[Any]") -> tuple[float, int | None]:
 async def _fuzz(plan: ProtocolPlan) -> dict[str, Any]:
     """Broken messages, and questions between them that must be answered as ever."""
     rng, client = random.Random(plan.seed), await _started()
-    memory, n_sent, n_wrong, n_unanswered, version = Memory(client.process.pid), 0, 0, 0, 1
+    memory, n_sent, n_wrong, n_unanswered, version = MemoryUse(client.process.pid), 0, 0, 0, 1
     text = NaiveText("value = \n")
     client.open(URI, text.text)
     end_s = time.monotonic() + plan.fuzz_s

@@ -23,8 +23,8 @@ from typing import IO, Literal
 from .bubblewrap import ENVIRONMENT, ISOLATED, bubblewrap, in_bubblewrap, own_folder
 from .toolchains import ENDING, Toolchain, toolchain_of
 
-Outcome = Literal["passed", "failed", "timeout", "memory", "crashed"]
-OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "timeout", "memory", "crashed")
+RunOutcome = Literal["passed", "failed", "timeout", "memory", "crashed"]
+OUTCOMES: tuple[RunOutcome, ...] = ("passed", "failed", "timeout", "memory", "crashed")
 JAIL, BUILD = (Path(__file__).with_name(f"{name}.py") for name in ("jail", "compile_and_run"))
 OUTPUT_BYTES = 4_000_000
 REPORT_BYTES = 4096
@@ -76,31 +76,31 @@ class Program:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class RunVerdict:
     """How a program ended. detail: where it failed, the program's own words: not to be trusted, nor printed raw.
 
     protection: what held it back, of bubblewrap, Landlock, seccomp and audit hook, with commas; "" where it never ran.
     """
 
-    outcome: Outcome
+    outcome: RunOutcome
     detail: str = ""
     protection: str = ""
     ms: float = 0.0
 
 
-def execute(program: Program, limits: Limits) -> Verdict:
+def execute(program: Program, limits: Limits) -> RunVerdict:
     """Run a program, as often as it has runs; the first that does not pass is the verdict. Raises OSError."""
     start_s = time.monotonic()
-    verdict = _execute_once(program, None, limits) if not program.runs else Verdict(outcome="failed")
+    verdict = _execute_once(program, None, limits) if not program.runs else RunVerdict(outcome="failed")
     for run in program.runs:
         verdict = _execute_once(program, run, limits)
         if verdict.outcome != "passed":
             break
     ms = 1000 * (time.monotonic() - start_s)
-    return Verdict(outcome=verdict.outcome, detail=verdict.detail, protection=verdict.protection, ms=round(ms, 1))
+    return RunVerdict(outcome=verdict.outcome, detail=verdict.detail, protection=verdict.protection, ms=round(ms, 1))
 
 
-def _execute_once(program: Program, run: Run | None, limits: Limits) -> Verdict:
+def _execute_once(program: Program, run: Run | None, limits: Limits) -> RunVerdict:
     secret = secrets.token_bytes(32)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(own_folder())
@@ -125,7 +125,7 @@ def _execute_once(program: Program, run: Run | None, limits: Limits) -> Verdict:
             printed.seek(0)
             text = printed.read(OUTPUT_BYTES).decode("utf-8", "replace")
             if not any(_same_output(text, wanted) for wanted in run.outputs):
-                return Verdict(outcome="failed", detail="another output", protection=protection)
+                return RunVerdict(outcome="failed", detail="another output", protection=protection)
         return verdict
 
 
@@ -187,9 +187,9 @@ def _status(process: subprocess.Popen[bytes]) -> int:
     return 128 - status if status > 128 and bubblewrap() else status
 
 
-def _verdict(said: bytes, secret: bytes, status: int, is_late: bool, protection: str, limits: Limits) -> Verdict:
-    def ended(outcome: Outcome, detail: str = "") -> Verdict:
-        return Verdict(outcome=outcome, detail=detail, protection=protection)
+def _verdict(said: bytes, secret: bytes, status: int, is_late: bool, protection: str, limits: Limits) -> RunVerdict:
+    def ended(outcome: RunOutcome, detail: str = "") -> RunVerdict:
+        return RunVerdict(outcome=outcome, detail=detail, protection=protection)
 
     if is_late or -status == signal.SIGXCPU:
         return ended("timeout", f"{limits.seconds:g} s")

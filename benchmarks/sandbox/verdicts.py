@@ -14,7 +14,7 @@ from typing import Any
 
 from ..quality.answer_log import ResultLog
 from .bubblewrap import memory_kept_private
-from .execution import Limits, Program, Verdict, execute
+from .execution import Limits, Program, RunVerdict, execute
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class KeptVerdict:
     """A verdict, and the name of its program."""
 
     program: str
-    verdict: Verdict
+    verdict: RunVerdict
 
 
 class VerdictLog(ResultLog[KeptVerdict]):
@@ -32,7 +32,7 @@ class VerdictLog(ResultLog[KeptVerdict]):
 
     def __init__(self, path: Path | None) -> None:
         """Read what path holds. Raises InputError when it is no such log, is in use or cannot be written."""
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, RunVerdict] = {}
         super().__init__(path)
 
     def keep(self, result: KeptVerdict) -> None:
@@ -41,13 +41,13 @@ class VerdictLog(ResultLog[KeptVerdict]):
 
     def result_of(self, fields: dict[str, Any]) -> KeptVerdict:
         """A verdict from a line's fields."""
-        return KeptVerdict(fields["program"], Verdict(**fields["verdict"]))
+        return KeptVerdict(fields["program"], RunVerdict(**fields["verdict"]))
 
     def fields_of(self, result: KeptVerdict) -> dict[str, Any]:
         """A line's fields."""
         return asdict(result)
 
-    def find(self, program: str) -> Verdict | None:
+    def find(self, program: str) -> RunVerdict | None:
         """How a program ended, if it has run."""
         return self._verdicts.get(program)
 

@@ -31,9 +31,9 @@ from ...model.config import DenoiserConfig
 from ...training.run.recipes import RECIPES
 from ..machine import machine, percentile
 from ..quality.plots import draw_kernels, show_kernels
+from ..rows import DataRow
 
-Row = dict[str, Any]
-Call = Callable[[], object]
+KernelCall = Callable[[], object]
 
 CONTEXTS = {"nano": (1024,), "base": (1024, 2048), "7b": (1024,)}  # tokens, for each size
 BATCHES = (1, 8)
@@ -58,7 +58,7 @@ class KernelsPlan:
     n_rounds: int = 20
 
 
-class Setting(NamedTuple):
+class KernelSetting(NamedTuple):
     """What a kernel is measured at: b canvases of a model's, each after its own context of t tokens; a dtype."""
 
     model: DenoiserConfig
@@ -71,7 +71,7 @@ class Setting(NamedTuple):
         return torch.randn(sizes, dtype=self.dtype)
 
 
-class Work(NamedTuple):
+class KernelWork(NamedTuple):
     """A call's arguments; bytes that it must read or write; floating-point operations that it must do."""
 
     inputs: tuple[Any, ...]
@@ -79,7 +79,7 @@ class Work(NamedTuple):
     flops: int
 
 
-def attention_work(at: Setting) -> Work:
+def attention_work(at: KernelSetting) -> KernelWork:
     """Bytes: queries and output, keys and values, page table, lengths. FLOPs: two products of every query and key."""
     h, k, e, n = at.model.n_heads, at.model.n_kv_heads, at.model.head_size, at.model.n_canvas
     n_pages = -(-at.t // N_PAGE)
@@ -88,53 +88,53 @@ def attention_work(at: Setting) -> Work:
     n_context, n_own = (torch.full((at.b,), length, dtype=torch.int32) for length in (at.t, n))
     inputs = at.normal(at.b, h, n, e), pages[0], pages[1], table, n_context, own[0], own[1], n_own
     n_bytes = at.dtype.itemsize * 2 * at.b * e * (h * n + k * (at.t + n)) + 4 * at.b * (n_pages + 2)
-    return Work(inputs, n_bytes, 4 * at.b * h * n * (at.t + n) * e)
+    return KernelWork(inputs, n_bytes, 4 * at.b * h * n * (at.t + n) * e)
 
 
-def norm_rope_work(at: Setting) -> Work:
+def norm_rope_work(at: KernelSetting) -> KernelWork:
     """Bytes: raw, previous, output, parameters, rotations. FLOPs: 2 a number (shift), in queries and keys 7 more."""
     w, e, n, heads = at.model.qkv_width, at.model.head_size, at.model.n_canvas, (at.model.n_heads, at.model.n_kv_heads)
     turned = torch.rand(at.b, n, e // 2)
     parameters = at.normal(w), at.normal(e), at.normal(e)
     inputs = at.normal(at.b, n, w), at.normal(at.b, n, w), *parameters, turned.cos(), turned.sin(), *heads, 1e-6
     n_bytes = at.dtype.itemsize * (3 * at.b * n * w + w + 2 * e) + 4 * at.b * n * e
-    return Work(inputs, n_bytes, at.b * n * (2 * w + 7 * sum(heads) * e))
+    return KernelWork(inputs, n_bytes, at.b * n * (2 * w + 7 * sum(heads) * e))
 
 
-def head_work(at: Setting) -> Work:
+def head_work(at: KernelSetting) -> KernelWork:
     """Bytes: hidden, table, 1 an id, 20 a row of output. FLOPs: the product."""
     n, d, v = at.b * at.model.n_canvas, at.model.width, at.model.vocab_size
     inputs = at.normal(n, d), at.normal(v, d) / math.sqrt(d), torch.rand(v) < 0.1
-    return Work(inputs, at.dtype.itemsize * (n + v) * d + v + 20 * n, 2 * n * v * d)
+    return KernelWork(inputs, at.dtype.itemsize * (n + v) * d + v + 20 * n, 2 * n * v * d)
 
 
-def mixture_work(at: Setting) -> Work:
+def mixture_work(at: KernelSetting) -> KernelWork:
     """Bytes: as the head, 4 a weight, 8 a follower, 4 a gate, 16 a row of output. FLOPs: the product, 1 a weight."""
     (inputs, n_bytes, flops), n = head_work(at), at.b * at.model.n_canvas
     weights, followers = (3 * torch.randn(n, at.t)).softmax(-1), torch.randint(at.model.vocab_size, (at.b, at.t))
     n_more = 4 * n * at.t + 8 * at.b * at.t  # a gate more than the head, and a statistic less
-    return Work((*inputs, weights, followers, torch.randn(n)), n_bytes + n_more, flops + n * at.t)
+    return KernelWork((*inputs, weights, followers, torch.randn(n)), n_bytes + n_more, flops + n * at.t)
 
 
-def matmul_work(at: Setting, name: str) -> Work:
+def matmul_work(at: KernelSetting, name: str) -> KernelWork:
     """One of a layer's matrices. Bytes: rows in and out, weights, scales. FLOPs: the product."""
     n, d, model = at.b * at.model.n_canvas, at.model.width, at.model
     sizes = {"qkv": (d, model.qkv_width), "out": (model.n_heads * model.head_size, d)}
     width, r = (sizes | {"up": (d, 2 * model.ffn_width), "down": (model.ffn_width, d)})[name]
     weight, scale = torch.randint(-127, 128, (r, width), dtype=torch.int8), torch.rand(r) / 127 / math.sqrt(width)
     n_bytes = at.dtype.itemsize * n * (width + r) + r * width + 4 * r
-    return Work((at.normal(n, width), weight, scale), n_bytes, 2 * n * width * r)
+    return KernelWork((at.normal(n, width), weight, scale), n_bytes, 2 * n * width * r)
 
 
-def commit_work(at: Setting) -> Work:
+def commit_work(at: KernelSetting) -> KernelWork:
     """Bytes: 25 in and 13 out a position, 4 a row. FLOPs: a logarithm a position."""
     size, mask, end = (at.b, at.model.n_canvas), at.model.vocab_size - 1, at.model.vocab_size - 2
     canvas = torch.randint(end, size).masked_fill(torch.rand(size) < 0.5, mask)
     tensors = canvas, -torch.rand(size), torch.randint(mask, size), torch.rand(size), torch.arange(mask + 1) == end
-    return Work((*tensors, mask, end, 0.9), 38 * canvas.numel() + 4 * at.b, canvas.numel())
+    return KernelWork((*tensors, mask, end, 0.9), 38 * canvas.numel() + 4 * at.b, canvas.numel())
 
 
-KERNELS: Mapping[str, tuple[Any, Callable[[Setting], Work]]] = {
+KERNELS: Mapping[str, tuple[Any, Callable[[KernelSetting], KernelWork]]] = {
     "canvas_attention": (canvas_attention, attention_work),
     "mixture_head": (mixture_head, mixture_work),
     "head_stats": (head_stats, head_work),
@@ -151,7 +151,7 @@ def run_kernels(plan: KernelsPlan, json_file: Path | None, png_file: Path | None
     ceilings = measure_ceilings(device, dtype, plan.n_rounds)
     models = {size: QWEN_7B if size == "7b" else RECIPES[size]().shape for size in plan.sizes}
     rows = [
-        {"size": size} | measure(name, Setting(model, b, t, dtype), device, ceilings, plan.n_rounds)
+        {"size": size} | measure(name, KernelSetting(model, b, t, dtype), device, ceilings, plan.n_rounds)
         for size, model in models.items()
         for name in KERNELS
         for t in CONTEXTS[size][: None if name in WITH_CONTEXT else 1]
@@ -183,7 +183,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, n_rounds: int) ->
         a, b, c = torch.rand(3, n)
         x, y = torch.randn(2, width, width).to(dtype)
         z = torch.empty_like(x)
-    calls: dict[str, tuple[int, Call]] = {
+    calls: dict[str, tuple[int, KernelCall]] = {
         "copy_gb_per_s": (8 * n, lambda: c.copy_(a)),
         "triad_gb_per_s": (12 * n, lambda: torch.add(a, b, alpha=2, out=c)),
         "sum_gb_per_s": (4 * n, a.sum),
@@ -195,10 +195,12 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, n_rounds: int) ->
     return seen | {"gb_per_s": max(list(seen.values())[:3]), "cache_bytes": n_cache}
 
 
-def measure(name: str, at: Setting, device: torch.device, ceilings: Mapping[str, float], n_rounds: int) -> Row:
+def measure(
+    name: str, at: KernelSetting, device: torch.device, ceilings: Mapping[str, float], n_rounds: int
+) -> DataRow:
     """A kernel's row at one setting; whatever the kernel raises becomes the row's error."""
     kernel, work_of = KERNELS[name]
-    row: Row = {"kernel": name, "n_batch": at.b, "n_context": at.t if name in WITH_CONTEXT else None}
+    row: DataRow = {"kernel": name, "n_batch": at.b, "n_context": at.t if name in WITH_CONTEXT else None}
     row |= dict.fromkeys(("n_bytes", "flops", "floor_us", "median_us", "p10_us", "p90_us", "share_of_floor"))
     row |= dict.fromkeys(("reference_us", "speedup", "max_error", "mismatches", "inputs_from", "timer", "error"))
     sides = [kernel.launch, kernel.reference] if device.type == "cuda" else [kernel.reference]
@@ -217,7 +219,7 @@ def measure(name: str, at: Setting, device: torch.device, ceilings: Mapping[str,
     return row
 
 
-def check(got: Any, expected: Any, dtype: torch.dtype) -> Row:  # noqa: ANN401
+def check(got: Any, expected: Any, dtype: torch.dtype) -> DataRow:  # noqa: ANN401
     """The greatest error, as a share of the greatest number, and share of ids that differ; else ArithmeticError."""
     errors, mismatches = [0.0], [0.0]
     for a, b in zip(*(x if isinstance(x, tuple) else (x,) for x in (got, expected)), strict=True):
@@ -231,14 +233,14 @@ def check(got: Any, expected: Any, dtype: torch.dtype) -> Row:  # noqa: ANN401
     return {"max_error": rounded(max(errors)), "mismatches": rounded(max(mismatches))}
 
 
-def time_sides(sides: Sequence[Any], inputs: Sequence[Any], device: torch.device, n_cache: float, n: int) -> Row:
+def time_sides(sides: Sequence[Any], inputs: Sequence[Any], device: torch.device, n_cache: float, n: int) -> DataRow:
     """Medians of n turns taken in rounds: of the first side, with its deciles, and of the second if there is one."""
     n_bytes = sum(x.nbytes for x in inputs if isinstance(x, Tensor))
     n_copies = min(MOST_COPIES, math.ceil(N_CACHES * n_cache / n_bytes))
     copies = [[x.clone() if isinstance(x, Tensor) else x for x in inputs] for _ in range(n_copies)]
     timers, how = zip(*(timer([partial(side, *copy) for copy in copies], device) for side in sides), strict=True)
     own, *other = rounds(timers, n)
-    row: Row = {f"p{share}_us": rounded(1e6 * percentile(own, share / 100)) for share in (10, 90)}
+    row: DataRow = {f"p{share}_us": rounded(1e6 * percentile(own, share / 100)) for share in (10, 90)}
     row["median_us"] = rounded(1e6 * statistics.median(own))
     if other:
         row["reference_us"] = rounded(1e6 * statistics.median(other[0]))
@@ -252,7 +254,7 @@ def rounds(timers: Sequence[Callable[[], float]], n: int) -> list[list[float]]:
     return [list(times)[1:] for times in zip(*([turn() for turn in timers] for _ in range(n + 1)), strict=True)]
 
 
-def timer(calls: Sequence[Call], device: torch.device) -> tuple[Callable[[], float], str]:
+def timer(calls: Sequence[KernelCall], device: torch.device) -> tuple[Callable[[], float], str]:
     """What takes a turn of about TURN_S and gives seconds a call; how: loop, CUDA graph or CUDA events."""
     queue = cycle(calls)
     once_s = [by_clock(queue, 1, device) for _ in range(2)][1]
@@ -266,7 +268,7 @@ def timer(calls: Sequence[Call], device: torch.device) -> tuple[Callable[[], flo
         return partial(by_events, several, len(several)), "CUDA events"
 
 
-def by_clock(queue: Iterator[Call], n: int, device: torch.device) -> float:
+def by_clock(queue: Iterator[KernelCall], n: int, device: torch.device) -> float:
     """Seconds a call, of the queue's next n, by the host's clock."""
     start_s = time.perf_counter()
     for call in islice(queue, n):
@@ -276,7 +278,7 @@ def by_clock(queue: Iterator[Call], n: int, device: torch.device) -> float:
     return (time.perf_counter() - start_s) / n
 
 
-def by_events(runs: Sequence[Call], n: int) -> float:
+def by_events(runs: Sequence[KernelCall], n: int) -> float:
     """Seconds a call, of the n in runs, by the GPU's clock; they run once before, so that it is busy until all wait."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     for run in (*runs, start.record, *runs, end.record, end.synchronize):
@@ -284,7 +286,7 @@ def by_events(runs: Sequence[Call], n: int) -> float:
     return start.elapsed_time(end) / 1000 / n
 
 
-def captured(calls: Sequence[Call]) -> Call:
+def captured(calls: Sequence[KernelCall]) -> KernelCall:
     """Replays all calls as one CUDA graph. Raises RuntimeError where one cannot be captured."""
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):  # which also leads back to the stream before, where capture fails

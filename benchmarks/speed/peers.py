@@ -23,7 +23,7 @@ from ...fim.terminal.console import open_console
 from ...model.runners.select import best_dtype, fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..machine import machine
-from .sides import N_IDS_USED, Side, all_sides
+from .sides import N_IDS_USED, Peer, all_sides
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
 
@@ -65,7 +65,7 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
     return 0
 
 
-def compare(sides: Sequence[Side], n_context: int, n: int, n_rounds: int, *, is_warm: bool) -> list[dict[str, Any]]:
+def compare(sides: Sequence[Peer], n_context: int, n: int, n_rounds: int, *, is_warm: bool) -> list[dict[str, Any]]:
     """One row a side, the first side's ratio being 1. The first of n_rounds + 1 rounds is thrown away."""
     times_ms: dict[str, list[float]] = {side.name: [] for side in sides}
     n_forwards: dict[str, int] = {}

@@ -51,7 +51,7 @@ SPECIALS = ("<|endoftext|>", "<|beginoftext|>", "<|mask|>", "<|expand|>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadPlan:
+class PublishedLoadPlan:
     """A folder, or a shape to write one of; how weights are kept; where it runs; keeps: leave what was written."""
 
     folder: Path | None
@@ -61,7 +61,7 @@ class LoadPlan:
     keeps: Path | None
 
 
-def run_load(plan: LoadPlan, json_file: Path | None) -> int:
+def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises EngineError where a process dies."""
     if plan.folder is not None:
         rows = [_apart(plan.folder, weights, plan.device) for weights in plan.weights]

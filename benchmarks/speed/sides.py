@@ -42,7 +42,7 @@ def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds 
         raise InputError(f"{name} is missing: bench peers needs {PACKAGES}") from None
 
 
-class Side(Protocol):
+class Peer(Protocol):
     """One way to complete. torch_threads are what PyTorch shall have meanwhile."""
 
     name: str
@@ -266,7 +266,7 @@ def write_gguf(path: Path, shape: DenoiserConfig, weights: str) -> None:
 
 def all_sides(
     shape: DenoiserConfig, dtype: torch.dtype, steps: Sequence[int], uncached_steps: Sequence[int], n_threads: int
-) -> list[Callable[[], Side]]:
+) -> list[Callable[[], Peer]]:
     """Makers of every side, ours first."""
     runtime = fastest_runtime()
     run = runner_of(random_denoiser(shape, torch.float32), dtype, runtime, n_threads)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -30,9 +29,8 @@ from ...model.special_tokens import Special
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from ...training.run.recipes import RECIPES
 from ..machine import machine, percentile
+from ..rows import DataRow
 from .kernels import QWEN_7B, by_clock, by_events, captured, measure_ceilings, rounded
-
-Row = dict[str, Any]
 
 SHAPES = {
     "nano": RECIPES["nano"]().shape,
@@ -62,7 +60,7 @@ def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON."""
     device, dtype = torch.device(plan.device), getattr(torch, plan.dtype)
     ceilings = measure_ceilings(device, dtype, 5)
-    rows: list[Row] = []
+    rows: list[DataRow] = []
     for shape in plan.shapes:
         rows += measure(shape, SHAPES[shape], plan, ceilings["gb_per_s"])
         gc.collect()
@@ -84,10 +82,10 @@ def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
 
 
 @torch.inference_mode()
-def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) -> list[Row]:
+def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) -> list[DataRow]:
     """A row for each number of canvases; what a shape raises becomes its row's error."""
     device, dtype = torch.device(plan.device), getattr(torch, plan.dtype)
-    row: Row = {"shape": name}
+    row: DataRow = {"shape": name}
     try:
         model = random_model(shape, device, dtype)
         n_bytes = sum(parameter.nbytes for parameter in model.parameters())
@@ -103,7 +101,7 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
         return [row | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}]
 
 
-def timed(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> Row:
+def timed(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> DataRow:
     """Milliseconds of a step over n canvases that begin all masked: median and deciles of the plan's turns."""
     device = torch.device(plan.device)
     tokens = rules(model, device)
@@ -148,7 +146,7 @@ def rules(model: Denoiser, device: torch.device) -> CanvasTokens:
     return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, gives_way=nothing)
 
 
-def show(result: Row) -> None:
+def show(result: DataRow) -> None:
     """Print a line for each shape and number of canvases."""
     plan, ceilings = result["plan"], result["ceilings"]
     title = (

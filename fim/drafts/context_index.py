@@ -39,7 +39,7 @@ def query_of(prefix: str) -> Query:
 
 
 @dataclass(frozen=True)
-class Tails:
+class PrecedingTextIndex:
     """Places (offsets into text) in the order of the symbols before them; near and far hold these symbols, packed."""
 
     text: str
@@ -48,7 +48,7 @@ class Tails:
     far: NDArray[np.uint32]  # [N], ascending where near is equal
 
     @classmethod
-    def of(cls, text: str) -> "Tails":
+    def of(cls, text: str) -> "PrecedingTextIndex":
         """The index of a text with LF as its only line break."""
         near, far, places = _sortable(text, NO_TEXT)
         order = np.argsort(far, kind="stable")

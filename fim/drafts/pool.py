@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..text.line_breaks import with_lf
 from ..trimming.known_words import has_word
 from ..types import Hole, OfferSource
-from .context_index import Query, Tails, query_of
+from .context_index import PrecedingTextIndex, Query, query_of
 from .search import N_MATCH_MAX, Draft, best_of, draft_at
 
 MAX_TEXT_CHARS = 200_000  # of one text: more are data; to index as many takes 23 ms (2-core AMD EPYC, 2026-11-22)
@@ -26,10 +26,10 @@ N_SUFFIX_CHARS = 512  # right of the hole that drafts are compared with
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _PoolEntry:
     text: str
     source: OfferSource
-    tails: Tails | None = None  # of text or of what it was when it was last indexed
+    tails: PrecedingTextIndex | None = None  # of text or of what it was when it was last indexed
 
 
 class _Place(NamedTuple):
@@ -44,7 +44,7 @@ class DraftPool:
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
         self._max_chars = max_chars
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _PoolEntry] = {}
         self._stale: dict[str, None] = {}  # keys whose text is not the one that is indexed, in order
         self._n_chars = 0
         self._lock = Lock()
@@ -63,7 +63,7 @@ class DraftPool:
         text = text if len(text) <= MAX_TEXT_CHARS else ""
         with self._lock:
             old = self._removed(key)
-            self._entries[key] = _Entry(text, source, old.tails if old else None)
+            self._entries[key] = _PoolEntry(text, source, old.tails if old else None)
             self._n_chars += len(text)
             if old is None or old.text != text:
                 self._stale[key] = None
@@ -83,7 +83,7 @@ class DraftPool:
         """
         while n_chars > 0 and (stale := self._taken_stale(skip)) is not None:
             key, entry = stale
-            tails = Tails.of(with_lf(entry.text))
+            tails = PrecedingTextIndex.of(with_lf(entry.text))
             with self._lock:
                 if self._entries.get(key) is entry:  # else it has changed again meanwhile, or is gone
                     self._entries[key] = replace(entry, tails=tails)
@@ -111,7 +111,7 @@ class DraftPool:
             texts = [entry.text for key, entry in self._entries.items() if key != skip]
         return any(has_word(text, word) for text in texts)
 
-    def _taken_stale(self, skip: str | None) -> tuple[str, _Entry] | None:
+    def _taken_stale(self, skip: str | None) -> tuple[str, _PoolEntry] | None:
         """The text that has waited longest for its index, which is the caller's to make now."""
         with self._lock:
             key = next((key for key in self._stale if key != skip), None)
@@ -120,7 +120,7 @@ class DraftPool:
             del self._stale[key]
             return key, self._entries[key]
 
-    def _removed(self, key: str) -> _Entry | None:
+    def _removed(self, key: str) -> _PoolEntry | None:
         entry = self._entries.pop(key, None)
         self._n_chars -= len(entry.text) if entry else 0
         return entry
@@ -135,9 +135,9 @@ class DraftPool:
                 self._stale.pop(key, None)
 
 
-def _places(entries: Sequence[_Entry], query: Query) -> list[_Place]:
+def _places(entries: Sequence[_PoolEntry], query: Query) -> list[_Place]:
     """The places that agree with query best, the best first; of equal ones those in open files and earlier entries."""
-    ranked: list[tuple[int, int, Tails, OfferSource]] = []
+    ranked: list[tuple[int, int, PrecedingTextIndex, OfferSource]] = []
     for entry in entries:
         if entry.tails is not None:
             n_symbols, rank = entry.tails.rank_of(query)

@@ -14,7 +14,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class FilePlace:
     """A file, with a line and a character column counted from 1."""
 
     path: Path
@@ -22,14 +22,14 @@ class Place:
     column: int
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> FilePlace:
     """Reads FILE:LINE:COL from the right, so `C:\\x.py:3:7` works. Raises InputError."""
     path, line, column = ["", "", *text.rsplit(":", 2)][-3:]
     if not path or not (_is_number(line) and _is_number(column)):
         raise InputError(f"{text!r} is not FILE:LINE:COL, for example app.py:12:5")
     if int(line) < 1 or int(column) < 1:
         raise InputError(f"line and column are counted from 1, not {line}:{column}")
-    return Place(path=Path(path), line=int(line), column=int(column))
+    return FilePlace(path=Path(path), line=int(line), column=int(column))
 
 
 def read_document(path: Path) -> Document:
@@ -57,7 +57,7 @@ def language_of(path: Path) -> str:
     return known or suffix.lstrip(".") or "plaintext"
 
 
-def position_of(document: Document, place: Place) -> tuple[int, int]:
+def position_of(document: Document, place: FilePlace) -> tuple[int, int]:
     """The zero-based line and code-point character of a place. Raises InputError when it is outside the document."""
     if place.line > document.line_count:
         raise InputError(f"{place.path} has {document.line_count} lines, there is no line {place.line}")

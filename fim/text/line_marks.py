@@ -13,7 +13,7 @@ _HASH = r"(?<!\S)#"  # a sign of its own: `$#` and `a#b` hold no comment
 
 
 @dataclass(frozen=True)
-class Marks:
+class LineMarks:
     """Regular expressions of what begins a comment that ends with its line, of what begins a string, and of what is
     passed over; carried are the strings that may go on on the next line."""
 
@@ -31,34 +31,34 @@ class Marks:
         return "|".join(part for part in parts if part)
 
 
-_PYTHON = Marks("#", r"\"\"\"|'''|[\"']")
-_SLASHES = Marks("//", r"\"\"\"|\"", _CHARACTER, block_comment=r"/\*")
-_SCRIPT = Marks("//", "[\"'`]", block_comment=r"/\*", carried=frozenset({"`", "*/"}))
-_STYLES = Marks(r"(?<![:\w])//", "[\"']", block_comment=r"/\*")
+_PYTHON = LineMarks("#", r"\"\"\"|'''|[\"']")
+_SLASHES = LineMarks("//", r"\"\"\"|\"", _CHARACTER, block_comment=r"/\*")
+_SCRIPT = LineMarks("//", "[\"'`]", block_comment=r"/\*", carried=frozenset({"`", "*/"}))
+_STYLES = LineMarks(r"(?<![:\w])//", "[\"']", block_comment=r"/\*")
 _MARKS = {
     "python": _PYTHON,
     **dict.fromkeys(("java", "kotlin", "csharp", "c", "cpp", "rust"), _SLASHES),
     **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact"), _SCRIPT),
-    "go": Marks("//", '["`]', _CHARACTER, block_comment=r"/\*", carried=frozenset({"`", "*/"})),
-    "php": Marks(rf"//|{_HASH}(?!\[)", "[\"']", block_comment=r"/\*"),
-    "shellscript": Marks(_HASH, "[\"']"),
-    "ruby": Marks(_HASH, "[\"']", r"\$[\"']"),
-    "sql": Marks("--", "[\"']", block_comment=r"/\*"),
-    "html": Marks("", '"', block_comment="<!--"),
-    "css": Marks("", "[\"']", block_comment=r"/\*"),
+    "go": LineMarks("//", '["`]', _CHARACTER, block_comment=r"/\*", carried=frozenset({"`", "*/"})),
+    "php": LineMarks(rf"//|{_HASH}(?!\[)", "[\"']", block_comment=r"/\*"),
+    "shellscript": LineMarks(_HASH, "[\"']"),
+    "ruby": LineMarks(_HASH, "[\"']", r"\$[\"']"),
+    "sql": LineMarks("--", "[\"']", block_comment=r"/\*"),
+    "html": LineMarks("", '"', block_comment="<!--"),
+    "css": LineMarks("", "[\"']", block_comment=r"/\*"),
     "scss": _STYLES,
     "less": _STYLES,
-    "json": Marks("", '"'),
-    "jsonc": Marks("//", '"', block_comment=r"/\*"),
-    "yaml": Marks(_HASH, r"(?<![\w)\]}.])[\"']"),
-    "markdown": Marks("", ""),
+    "json": LineMarks("", '"'),
+    "jsonc": LineMarks("//", '"', block_comment=r"/\*"),
+    "yaml": LineMarks(_HASH, r"(?<![\w)\]}.])[\"']"),
+    "markdown": LineMarks("", ""),
 }
 
 
 _TOKENS = {marks: re.compile(marks.tokens) for marks in {_PYTHON, *_MARKS.values()}}
 
 
-def marks_of(language: str) -> Marks:
+def marks_of(language: str) -> LineMarks:
     """How a language writes its lines; as Python does where nothing is known."""
     return _MARKS.get(language, _PYTHON)
 

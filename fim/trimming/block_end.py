@@ -10,10 +10,10 @@ from ..syntax.blocks import indent_of
 from ..syntax.kinds import BODIES, BRANCHES, ENDS
 from ..syntax.tree import Syntax, enclosing
 from ..text.line_scan import scan_line
-from .context import Around
+from .context import TrimContext
 
 
-def cut_at_block_end(around: Around, text: str) -> str:
+def cut_at_block_end(around: TrimContext, text: str) -> str:
     """Text up to the end of the block that the cursor stands in; a single line is left as it is."""
     if not around.hole.multiline:
         return text
@@ -21,7 +21,7 @@ def cut_at_block_end(around: Around, text: str) -> str:
     return cut_at_dedent(around, text) if end is None else text[:end]
 
 
-def cut_at_dedent(around: Around, text: str) -> str:
+def cut_at_dedent(around: TrimContext, text: str) -> str:
     """Text up to the first line that leaves the block which it started in.
 
     The block is as deep as its first line, and deeper than its opener; when a bracket or a word opened it, the line
@@ -61,7 +61,7 @@ def lines_in_strings(lines: list[str], language: str = "python") -> list[bool]:
     return inside
 
 
-def _end_by_tree(around: Around, syntax: Syntax, text: str) -> int | None:
+def _end_by_tree(around: TrimContext, syntax: Syntax, text: str) -> int | None:
     """How much of text belongs to the block, by the tree of the document with text in it; None where it does not say.
 
     It says so where a bracket that was open at the cursor is closed within text, and where a body of indented
@@ -97,7 +97,7 @@ def _closing_bracket(after: Syntax, start: int) -> Node | None:
     return None
 
 
-def _with_rest(around: Around, text: str, stop: int) -> int:
+def _with_rest(around: TrimContext, text: str, stop: int) -> int:
     """The place behind the rest of the line that a closing bracket before stop begins, or stop if that opens more."""
     line_end = text.find("\n", stop)
     line_end = line_end if line_end >= 0 else len(text)

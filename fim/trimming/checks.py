@@ -9,7 +9,7 @@ from functools import cache
 
 from ..syntax.tree import Syntax
 from ..types import Hole
-from .context import Around, nowhere
+from .context import TrimContext, nowhere
 from .known_words import completes_known_word
 from .parse_errors import errors_before, new_errors
 from .trim import trim_in
@@ -37,8 +37,8 @@ class Checks:
         self._stop_s = time.thread_time() + CHECKING_S
         self._n_before: int | None = None  # errors without any text; counted when it matters: two parses
         known = cache(stands_elsewhere)  # it looks through other files
-        self._around = Around(hole, syntax, known, indent)
-        self._without_tree = Around(hole, None, known, indent)
+        self._around = TrimContext(hole, syntax, known, indent)
+        self._without_tree = TrimContext(hole, None, known, indent)
         self.knows = cache(self._knows)
 
     def trimmed(self, text: str) -> str:

@@ -36,7 +36,7 @@ class Brackets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Around:
+class TrimContext:
     """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out).
 
     stands_elsewhere says of a word whether another file has it. indent is what the editor indents a level with, None if

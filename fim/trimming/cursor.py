@@ -4,7 +4,7 @@ Owns these rules; each takes text away and never adds any. It does not know in w
 """
 
 from ..text.line_scan import CLOSER_OF, CLOSERS, word_after, word_before
-from .context import Around
+from .context import TrimContext
 from .repetition import MAX_LINE_CONTEXT, MIN_REPEATED_CHARS
 
 MAX_BRACKETS = 100  # of an answer, from its end, at which it may be cut
@@ -12,20 +12,20 @@ MAX_BRACKETS = 100  # of an answer, from its end, at which it may be cut
 _BRACKETS = CLOSERS | frozenset(CLOSER_OF)
 
 
-def drop_leading_blank(around: Around, text: str) -> str:
+def drop_leading_blank(around: TrimContext, text: str) -> str:
     """Text without the blanks at its start where code and a blank stand left of the cursor already."""
     has_blank = around.left[-1:] in (" ", "\t") and bool(around.left.strip())
     return text.lstrip(" \t") if has_blank else text
 
 
-def drop_begun_word(around: Around, text: str) -> str:
+def drop_begun_word(around: TrimContext, text: str) -> str:
     """Text without the word, or its beginning, that stands left of the cursor: `pri` and `print(` make `print(`."""
     begun = word_before(around.left)
     is_again = len(begun) >= MIN_REPEATED_CHARS and text.startswith(begun)
     return text[len(begun) :] if is_again else text
 
 
-def drop_word_rest(around: Around, text: str) -> str:
+def drop_word_rest(around: TrimContext, text: str) -> str:
     """Text without the end of its last word where the rest of a word right of the cursor is just that end.
 
     `off` before `set` is meant where the answer says `offset`.
@@ -35,7 +35,7 @@ def drop_word_rest(around: Around, text: str) -> str:
     return text[: -len(rest)] if is_again else text
 
 
-def cut_at_unmatched_bracket(around: Around, text: str) -> str:
+def cut_at_unmatched_bracket(around: TrimContext, text: str) -> str:
     """Text up to a bracket that would unsettle the closing brackets right of the cursor, or of the next line of code.
 
     Right of the cursor stands what the line needs: a text in between closes what it opens and nothing else. On the next

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from ..syntax.blocks import indent_of, lines_above
 from ..text.line_scan import LINE_BREAK, is_word_character
-from .context import Around
+from .context import TrimContext
 from .repetition import MIN_REPEATED_CHARS
 
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100  # in which a file may show that it repeats lines
@@ -19,7 +19,7 @@ _DEF = re.compile(r"\s*(?:async\s+)?def\b")
 _LEAVES = re.compile(r"\s*(?:return|raise|yield|pass|assert|super\b|\.\.\.|[\"'])")  # what many functions begin with
 
 
-def drop_line_above(around: Around, text: str) -> str:
+def drop_line_above(around: TrimContext, text: str) -> str:
     """Drops text whose first line makes the cursor's line equal to the nearest line above.
 
     Also drops several lines that stand directly above the cursor in this order, at any indentation. Keeps rows of data
@@ -35,7 +35,7 @@ def drop_line_above(around: Around, text: str) -> str:
     return text if around.in_expression or _has_equal_lines(around) else ""
 
 
-def drop_neighbour(around: Around, text: str) -> str:
+def drop_neighbour(around: TrimContext, text: str) -> str:
     """Drops text that begins a function's body with the last statement of the function above.
 
     Python only. Keeps statements that many functions consist of (`return`, `raise`, `pass`), and those that the file
@@ -58,7 +58,7 @@ def drop_neighbour(around: Around, text: str) -> str:
     return "" if n_times < 2 else text
 
 
-def _written(around: Around, text: str) -> tuple[list[str], list[str]] | None:
+def _written(around: TrimContext, text: str) -> tuple[list[str], list[str]] | None:
     """The lines that text writes, as a whole and from the first that is not blank, and those above them."""
     whole = (around.left + text).split("\n")
     whole[-1] += around.right
@@ -73,30 +73,30 @@ def _nearest(lines: list[str]) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def _is_same(around: Around, line: str, other: str) -> bool:
+def _is_same(around: TrimContext, line: str, other: str) -> bool:
     return indent_of(line) == indent_of(other) and _core(around, line) == _core(around, other)
 
 
-def _are_same(around: Around, lines: list[str], above: list[str]) -> bool:
+def _are_same(around: TrimContext, lines: list[str], above: list[str]) -> bool:
     """Whether two lines or more are the nearest ones above, in the same order."""
     ours = [_core(around, line) for line in lines if line.strip()]
     theirs = [_core(around, line) for line in above if line.strip()][-len(ours) :]
     return len(ours) > 1 and ours == theirs
 
 
-def _core(around: Around, line: str) -> str:
+def _core(around: TrimContext, line: str) -> str:
     """A line without its comment, the blanks around it, and a comma or semicolon at its end."""
     code = line[: around.scan(line).code_end].strip()
     return (code or line.strip()).rstrip(",; \t")
 
 
-def _says_enough(around: Around, line: str) -> bool:
+def _says_enough(around: TrimContext, line: str) -> bool:
     core = _core(around, line)
     has_word = any(map(is_word_character, core)) and any(map(str.isalpha, core))
     return has_word and len("".join(core.split())) >= MIN_REPEATED_CHARS and not _BARE_WORD.fullmatch(core)
 
 
-def _has_equal_lines(around: Around) -> bool:
+def _has_equal_lines(around: TrimContext) -> bool:
     """Whether two lines in a row, above or below the cursor's, are equal and say something."""
     for lines in (lines_above(around.hole.prefix)[-N_LINES_ABOVE - 1 : -1], list(_lines_below(around))):
         solid = [line for line in lines if line.strip()]
@@ -105,6 +105,6 @@ def _has_equal_lines(around: Around) -> bool:
     return False
 
 
-def _lines_below(around: Around) -> Iterator[str]:
+def _lines_below(around: TrimContext) -> Iterator[str]:
     below = LINE_BREAK.split(around.hole.suffix[: N_LINES_BELOW * 200])
     yield from below[1 : N_LINES_BELOW + 1]

@@ -13,7 +13,7 @@ from ..syntax.blocks import indent_of, lines_above
 from ..text.line_marks import FREELY_INDENTED
 from ..text.line_scan import LINE_BREAK
 from .block_end import lines_in_strings
-from .context import Around
+from .context import TrimContext
 
 N_LINES_READ = 200  # on either side of the cursor
 N_CHARS_READ = 16_000
@@ -23,7 +23,7 @@ _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b)")
 
 
-def with_document_indent(around: Around, text: str) -> str:
+def with_document_indent(around: TrimContext, text: str) -> str:
     """Text whose lines are indented as the document's are; as it is where those mix tabs and spaces.
 
     In a document with tabs four spaces of text are a level, or two if four do not fit. In one with spaces a tab is.
@@ -50,7 +50,7 @@ def with_document_indent(around: Around, text: str) -> str:
     return "\n".join(lines)
 
 
-def indent_unit(around: Around) -> str | None:
+def indent_unit(around: TrimContext) -> str | None:
     """One level of indentation, a tab or some spaces: the document's, or the editor's where the document has none yet.
 
     None where it is mixed, or nothing tells.
@@ -69,7 +69,7 @@ def _unit(tabs: list[str], spaces: list[int]) -> str | None:
     return " " * (unit if unit in (2, 4, 8) else DEFAULT_UNIT)
 
 
-def _indents_around(around: Around) -> tuple[list[str], list[int]]:
+def _indents_around(around: TrimContext) -> tuple[list[str], list[int]]:
     """The indentations with tabs around the cursor, and the widths of those of two spaces and more."""
     above = [*lines_above(around.hole.prefix)[-N_LINES_READ:-1], around.left]
     below = LINE_BREAK.split(around.hole.suffix[:N_CHARS_READ])[1 : N_LINES_READ + 1]
@@ -78,7 +78,7 @@ def _indents_around(around: Around) -> tuple[list[str], list[int]]:
     return tabs, [len(indent) for indent in indents if len(indent) > 1 and "\t" not in indent]
 
 
-def drop_odd_indent(around: Around, text: str) -> str:
+def drop_odd_indent(around: TrimContext, text: str) -> str:
     """Drops text that indents a blank line deeper than the block that it is in.
 
     If the line above has opened a block, text may complete the block's first level.
@@ -99,7 +99,7 @@ def drop_odd_indent(around: Around, text: str) -> str:
     return text if here - around.opener.indent < level and (indent - around.opener.indent) % level == 0 else ""
 
 
-def drop_glued_line(around: Around, text: str) -> str:
+def drop_glued_line(around: TrimContext, text: str) -> str:
     """Drops text that fills the only blank line above a definition with a line of the code above it.
 
     Python only. A line that the person has not indented separates definitions.

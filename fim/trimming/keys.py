@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..syntax.blocks import lines_above
 from ..text.line_scan import CLOSER_OF, CLOSERS
-from .context import Around
+from .context import TrimContext
 
 MAX_SUFFIX_CHARS = 8_000
 
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     text: str
 
 
-def drop_repeated_key(around: Around, text: str) -> str:
+def drop_repeated_key(around: TrimContext, text: str) -> str:
     """Text up to an entry whose key the same literal, call or list of parameters already has."""
     if (":" not in text and "=" not in text) or around.literal in ("comment", "docstring"):
         return text

@@ -10,7 +10,7 @@ import unicodedata
 
 from ..text.keywords import words_of
 from ..text.line_scan import is_word_character, word_after
-from .context import Around
+from .context import TrimContext
 
 N_CHARS_READ = 200_000  # of the document, on either side of the cursor
 
@@ -23,7 +23,7 @@ _STRING = re.compile(r"(?i:[rbuft]|br|rb|fr|rf|tr|rt)[\"']")
 _BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
 
 
-def drop_half_word(around: Around, text: str) -> str:
+def drop_half_word(around: TrimContext, text: str) -> str:
     """Drops text that makes a begun word of prose a word that stands nowhere.
 
     A string with a blank is prose. The word of another string may be a key or a path, and new. What is written without
@@ -35,7 +35,7 @@ def drop_half_word(around: Around, text: str) -> str:
     return ""
 
 
-def drop_after_unknown(around: Around, text: str) -> str:
+def drop_after_unknown(around: TrimContext, text: str) -> str:
     """Drops text that leaves a begun name as it is, if that name stands nowhere: the name has to be completed first.
 
     Python only. Keeps text behind attributes, which may be a library's, behind the letters in front of a string
@@ -53,14 +53,14 @@ def drop_after_unknown(around: Around, text: str) -> str:
     return text if knows(around, begun) else ""
 
 
-def completes_known_word(around: Around, text: str) -> bool:
+def completes_known_word(around: TrimContext, text: str) -> bool:
     """Whether text makes a begun word of code a known one; True if it continues no word."""
     if not _continues(around, text):
         return True
     return around.literal is None and knows(around, around.begun + word_after(text))
 
 
-def knows(around: Around, word: str) -> bool:
+def knows(around: TrimContext, word: str) -> bool:
     """Whether a word stands in the document, but for the cursor's own, in another file or in the language itself."""
     is_member = around.left[: len(around.left) - len(around.begun)].endswith(".")
     is_python = around.hole.language == "python"
@@ -89,13 +89,13 @@ def has_word(text: str, word: str) -> bool:
     return False
 
 
-def _has_blank(around: Around) -> bool:
+def _has_blank(around: TrimContext) -> bool:
     """Whether the string at the cursor has a blank left of the cursor, on the cursor's line."""
     column = max(around.left.rfind(quote) for quote in "\"'")
     return " " in around.left[column + 1 :].strip()
 
 
-def _continues(around: Around, text: str) -> bool:
+def _continues(around: TrimContext, text: str) -> bool:
     begun = around.begun
     if not begun or begun[0].isdecimal() or not is_word_character(text[:1]):
         return False

@@ -8,7 +8,7 @@ import re
 from ..syntax.literals import literal_at
 from ..syntax.tree import Syntax
 from ..text.line_scan import in_triple_quotes, scan_line
-from .context import Around
+from .context import TrimContext
 
 MAX_PREFIX_CHARS = 200_000
 N_PLACES = 20  # of a line of an answer that are looked at
@@ -20,7 +20,7 @@ _CODE_SIGN = re.compile(
 )
 
 
-def cut_at_string_end(around: Around, text: str) -> str:
+def cut_at_string_end(around: TrimContext, text: str) -> str:
     """Text up to a quote that would end the cursor's string, if the string's own end stands further right.
 
     Text may end the string and begin another one: `a", "b`.
@@ -40,7 +40,7 @@ def cut_at_string_end(around: Around, text: str) -> str:
     return text if first_end is None or now == quote else text[:first_end]
 
 
-def cut_at_code(around: Around, text: str) -> str:
+def cut_at_code(around: TrimContext, text: str) -> str:
     """Prose up to the place from which on it is a line of code of the same file; needs a tree, to tell code from prose.
 
     Keeps examples in docstrings, code that is commented out and text in backquotes.
@@ -66,7 +66,7 @@ def _stands_in_code(syntax: Syntax, line: str) -> bool:
     return False
 
 
-def _open_quote(around: Around) -> str:
+def _open_quote(around: TrimContext) -> str:
     """The quote that ends the string at the cursor; "" where lines do not tell, or are too many to be read."""
     before = around.hole.prefix[: len(around.hole.prefix) - len(around.left)]
     if len(before) > MAX_PREFIX_CHARS:
@@ -77,7 +77,7 @@ def _open_quote(around: Around) -> str:
     return scan_line(around.left, quote, around.hole.language).quote
 
 
-def _is_closed(around: Around, quote: str) -> bool:
+def _is_closed(around: TrimContext, quote: str) -> bool:
     """Whether the string ends right of the cursor: on its line, or below where three quotes open and close in pairs."""
     if len(quote) == 3:
         return around.hole.suffix.count(quote) % 2 == 1

@@ -5,7 +5,7 @@ Owns these rules; each takes text away and never adds any. It does not know in w
 
 from ..text.line_marks import CLOSING_WORDS
 from ..text.line_scan import CLOSERS, is_word_character
-from .context import Around
+from .context import TrimContext
 
 MIN_REPEATED_CHARS = 3  # a repeat with words in it must have so many non-blank characters ("a", "i)" prove nothing)
 MAX_LINE_CONTEXT = 1_000  # characters of the cursor's line, left and right, that the overlap rule reads
@@ -17,7 +17,7 @@ MAX_TAIL_CHARS = 2_000
 PUNCTUATION = CLOSERS | frozenset("\"'`:;,")
 
 
-def drop_repeated_lines(around: Around, text: str) -> str:
+def drop_repeated_lines(around: TrimContext, text: str) -> str:
     """Text without its longest tail of whole lines that stand below the cursor already.
 
     Only when nothing stands right of the cursor. Blank lines before the code below are passed over; a repeat must be
@@ -38,7 +38,7 @@ def drop_repeated_lines(around: Around, text: str) -> str:
     return text
 
 
-def drop_repeated_rest(around: Around, text: str) -> str:
+def drop_repeated_rest(around: TrimContext, text: str) -> str:
     """Text without its longest tail that the rest of the cursor's line begins with.
 
     A tail goes only if the line is then no worse balanced than before (so `bar()` in `foo(|)` keeps its bracket), and
@@ -60,7 +60,7 @@ def drop_repeated_rest(around: Around, text: str) -> str:
     return text
 
 
-def drop_repetition(_: Around, text: str) -> str:
+def drop_repetition(_: TrimContext, text: str) -> str:
     """Text up to where it begins to repeat itself: equal lines in a row, or a tail that is one unit over and over.
 
     The first of the equal lines, or units, stays.

@@ -13,7 +13,7 @@ from ..syntax.tree import Syntax
 from ..text.line_scan import LINE_BREAK
 from ..types import Hole
 from .block_end import cut_at_block_end
-from .context import Around, nowhere
+from .context import TrimContext, nowhere
 from .cursor import cut_at_unmatched_bracket, drop_begun_word, drop_leading_blank, drop_word_rest
 from .echo import drop_line_above, drop_neighbour
 from .indentation import drop_glued_line, drop_odd_indent, with_document_indent
@@ -44,10 +44,10 @@ def trim(
     TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
     whether another file has it. indent is one level of indentation for a document that has none yet.
     """
-    return trim_in(Around(hole, syntax, stands_elsewhere, indent), text, eol, off)
+    return trim_in(TrimContext(hole, syntax, stands_elsewhere, indent), text, eol, off)
 
 
-def trim_in(around: Around, text: str, eol: str = "\n", off: Collection[str] = ()) -> str:
+def trim_in(around: TrimContext, text: str, eol: str = "\n", off: Collection[str] = ()) -> str:
     """The same for surroundings that several texts share."""
     hole = around.hole
     rules = [rule for name, rule in TRIM_RULES if name not in off]
@@ -68,7 +68,7 @@ def drop_suspect_characters(text: str, hole: Hole) -> str:
     return text.translate(unwanted) if unwanted else text
 
 
-def drop_trailing_blank(around: Around, text: str) -> str:
+def drop_trailing_blank(around: TrimContext, text: str) -> str:
     """Text without the white space at its end, which stays if code follows at once; white space alone becomes ""."""
     stripped = text.rstrip()
     if not stripped:
@@ -76,7 +76,7 @@ def drop_trailing_blank(around: Around, text: str) -> str:
     return text if around.right[:1].strip() else stripped
 
 
-TRIM_RULES: tuple[tuple[str, Callable[[Around, str], str]], ...] = (
+TRIM_RULES: tuple[tuple[str, Callable[[TrimContext, str], str]], ...] = (
     ("indent-style", with_document_indent),
     ("block", cut_at_block_end),
     ("leading-blank", drop_leading_blank),

@@ -7,7 +7,7 @@ import re
 
 from ..syntax.blocks import indent_of
 from ..text.line_marks import NO_STATEMENTS
-from .context import Around
+from .context import TrimContext
 
 N_LINES_BELOW = 20  # comments below the cursor that are passed over
 
@@ -19,7 +19,7 @@ _LABEL = re.compile(
 )
 
 
-def cut_at_jump(around: Around, text: str) -> str:
+def cut_at_jump(around: TrimContext, text: str) -> str:
     """Text up to a `return`, `raise`, `continue` or `break` that makes the line below it unreachable.
 
     Keeps the statement if the person has typed the word, in brackets, strings and comments, and above a label.
@@ -57,7 +57,7 @@ def _jump(line: str, language: str) -> str:
     return found.group()
 
 
-def _goes_on(around: Around, indent: int) -> bool:
+def _goes_on(around: TrimContext, indent: int) -> bool:
     """Whether the block of that indentation goes on below the cursor's line."""
     below = around.below(N_LINES_BELOW)
     code = next((line for line in below if line.strip() and not line.lstrip().startswith(("#", "//"))), "")

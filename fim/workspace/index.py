@@ -45,7 +45,7 @@ class IndexSize:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _IndexEntry:
     number: int
     stamp: Stamp
     n_chunks: int
@@ -56,7 +56,7 @@ class WorkspaceIndex:
 
     def __init__(self, max_index_bytes: int = MAX_INDEX_BYTES) -> None:
         self._max_index_bytes = max_index_bytes
-        self._entries: dict[SourceFile, _Entry] = {}
+        self._entries: dict[SourceFile, _IndexEntry] = {}
         self._by_number: dict[int, SourceFile] = {}
         self._by_stem: defaultdict[str, set[SourceFile]] = defaultdict(set)
         self._last_file = self._last_chunk = self._n_dead = self._n_text_bytes = 0
@@ -110,7 +110,7 @@ class WorkspaceIndex:
             self._db.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", texts)
         self._last_chunk += len(ranges)
         self._n_text_bytes += stamp.size
-        self._entries[file] = _Entry(number, stamp, len(ranges))
+        self._entries[file] = _IndexEntry(number, stamp, len(ranges))
         self._by_number[number] = file
         self._by_stem[_stem(file)].add(file)
         return True

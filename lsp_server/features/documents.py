@@ -24,7 +24,7 @@ N_TAKEN_LEAST = 2  # characters of a shown text that arrive in one edit: less is
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentPlace:
     """A place in an open document: its session, the offset, and the line of the document at which what the editor names
     begins (0, but for a cell of a notebook)."""
 
@@ -33,16 +33,16 @@ class Place:
     first_line: int = 0
 
 
-def find_place(ls: ServerState, uri: str, position: Position) -> Place | None:
+def find_place(ls: ServerState, uri: str, position: Position) -> DocumentPlace | None:
     """The place that an editor means; None where it has not opened that. Raises InputError for a negative position."""
     notebook = ls.notebooks.of_cell(uri)
     session = None if notebook is None else ls.sessions.find(notebook.uri)
     if notebook is not None and session is not None and uri in notebook.starts:
         start = notebook.starts[uri]
         offset = start + notebook.documents[uri].offset_at(position, ls.encoding)
-        return Place(session, offset, session.document.line_of(start))
+        return DocumentPlace(session, offset, session.document.line_of(start))
     session = ls.sessions.find(uri)
-    return None if session is None else Place(session, session.document.offset_at(position, ls.encoding))
+    return None if session is None else DocumentPlace(session, session.document.offset_at(position, ls.encoding))
 
 
 def did_open(ls: ServerState, document: Document) -> None:

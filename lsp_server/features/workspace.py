@@ -12,7 +12,7 @@ from typing import Any
 from ...fim.text.document import Document
 from ..prefetch import read_again
 from ..protocol import params as read
-from ..protocol.endpoint import Reader, types
+from ..protocol.endpoint import ParamsReader, types
 from ..protocol.file_uris import path_of
 from ..state import ServerState
 from ..workspace.service import Workspace
@@ -103,7 +103,7 @@ FEATURES: Mapping[str, Callable[..., Any]] = {
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: folders_changed,
     STATUS: status,
 }
-READERS: Mapping[str, Reader] = {
+READERS: Mapping[str, ParamsReader] = {
     types.TEXT_DOCUMENT_DID_SAVE: read.read_did_save,
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: read.read_watched_files,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: read.read_folder_changes,

@@ -44,7 +44,7 @@ with collector_paused():
 
 log = logging.getLogger(__name__)
 
-Reader = Callable[[object], Any]
+ParamsReader = Callable[[object], Any]
 _REPLACED = (
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
@@ -69,7 +69,7 @@ class StrictProtocol(LanguageServerProtocol):
 
     def __init__(self, server: LanguageServer, converter: Converter) -> None:
         super().__init__(server, converter)
-        self.readers: dict[str, Reader] = {}
+        self.readers: dict[str, ParamsReader] = {}
         self.stopped = asyncio.Event()
         self.client_said: Mapping[str, Any] = {}
         self._initialized = False
@@ -201,7 +201,7 @@ class StrictServer(LanguageServer):
         log.error("a handler failed: %s\n%s", type(error).__name__, "".join(frames))
 
 
-class _Writer:
+class _StdioWriter:
     """Writes to the client; a client that went away stops the server and is no error."""
 
     def __init__(self, stdout_fd: int, stopped: asyncio.Event) -> None:
@@ -224,7 +224,7 @@ class _Writer:
 async def serve_streams(server: StrictServer, stdin_fd: int, stdout_fd: int) -> int:
     """Serve until `exit` or the end of stdin. Returns the exit code: 0 after a `shutdown`, else 1."""
     protocol = server.strict
-    protocol.set_writer(_Writer(stdout_fd, protocol.stopped))
+    protocol.set_writer(_StdioWriter(stdout_fd, protocol.stopped))
     loop = asyncio.get_running_loop()
 
     def receive(body: bytes | None) -> None:

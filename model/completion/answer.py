@@ -11,7 +11,7 @@ from ..ranking.ranker import Judged
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Result:
     """The text of an answer and what `fim.types.Completion` says of it."""
 
     text: str
@@ -23,15 +23,15 @@ class Answer:
     alternatives: tuple[Alternative, ...] = ()
 
 
-WARMED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
-SPENT = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="budget", source="denoiser")
-CANCELLED = Answer(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
+WARMED = Result(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
+SPENT = Result(text="", n_tokens=0, confidence=0.0, finish_reason="budget", source="denoiser")
+CANCELLED = Result(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled", source="denoiser")
 
 
-def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alternatives: int) -> Answer:
+def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alternatives: int) -> Result:
     """The likeliest of judged, which is the first, as the answer; others beside it."""
     best = judged[0].candidate
-    return Answer(
+    return Result(
         text=best.text,
         n_tokens=len(best.tokens),
         confidence=judged[0].probability,
@@ -42,7 +42,7 @@ def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alterna
     )
 
 
-def indented(answer: Answer, indent: str, probability: float) -> Answer:
+def indented(answer: Result, indent: str, probability: float) -> Result:
     """The answer where it has to begin with indent, which is so probable; an empty one stays empty."""
 
     def moved(prefixes: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:

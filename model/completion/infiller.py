@@ -1,7 +1,7 @@
 """A loaded model that fills holes: text in, text out, blocking. The engine process owns one of these.
 
-Owns what outlives a request: the model, its layout and the context cache. The work on one request is a `Filling`. Knows
-no sockets and no editor.
+Owns what outlives a request: the model, its layout and the context cache. A `CompletionJob` is the work on
+one request. Knows no sockets and no editor.
 """
 
 import logging
@@ -24,14 +24,14 @@ from ..languages import languages_fact
 from ..network.denoiser import Denoiser
 from ..out_of_memory import is_out_of_memory
 from ..ranking.candidates import N_DRAFT_TOKENS, N_DRAFT_TOKENS_BODY
-from ..requests import Ask, Context, Reply
+from ..requests import Context, ForwardReply, ForwardRequest
 from ..runners.batching import ModelRunner
 from ..runners.cuda_graphs import GpuRunner
 from ..runners.preload import HeadStartWork
 from ..runners.select import CPU_ONLY, Runtime, best_dtype, fastest_device, fastest_runtime, openvino_runner, runner_of
 from ..tokenizers.canvas_tokens import CanvasTokens, canvas_tokens, vocabulary_facts
-from .answer import CANCELLED, SPENT, Answer
-from .job import N_TOKENS_BLOCK, Filling
+from .answer import CANCELLED, SPENT, Result
+from .job import N_TOKENS_BLOCK, CompletionJob
 from .layout import layout_of
 
 if TYPE_CHECKING:
@@ -158,11 +158,11 @@ class DenoisingInfiller:
         self.cache.clear()
         self.recent.clear()
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "FillingJob":
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "RunningJob":
         """A job for request; is_cancelled is asked before every forward. Raises InputError."""
-        return FillingJob(self.name, self.filling(request, is_cancelled))
+        return RunningJob(self.name, self.filling(request, is_cancelled))
 
-    def advance(self, jobs: Sequence["FillingJob"], n_waiting: int = 0) -> None:
+    def advance(self, jobs: Sequence["RunningJob"], n_waiting: int = 0) -> None:
         """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot.
 
         The more there are, the fewer steps each canvas gets (`fim.budget.step_ceiling`).
@@ -180,7 +180,7 @@ class DenoisingInfiller:
         for job in new:
             job.go_on(None)
 
-    def _answers(self, asks: Sequence[Ask]) -> list[Reply] | None:
+    def _answers(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply] | None:
         """Replies to asks; None without the memory for them. What the failed forward held is free on return."""
         try:
             return self.run(asks)
@@ -189,7 +189,7 @@ class DenoisingInfiller:
                 raise
             return None
 
-    def _advance_with_less(self, asking: Sequence[tuple["FillingJob", Ask]]) -> None:
+    def _advance_with_less(self, asking: Sequence[tuple["RunningJob", ForwardRequest]]) -> None:
         """One forward for each job by itself, all cached contexts given up; those fail that still want too much."""
         logger.warning("out of memory with %d requests in a forward: cached contexts are given up", len(asking))
         self.cache.clear()
@@ -215,10 +215,10 @@ class DenoisingInfiller:
         """The tokens of a request's context."""
         return self.layout.context(request, self.n_context_max)
 
-    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Filling:
+    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> CompletionJob:
         """The work on one request, not begun."""
         tokens = self.tokens_for(request.hole)
-        return Filling(
+        return CompletionJob(
             self.config,
             self.tokenizer,
             self.cache,
@@ -238,18 +238,18 @@ class DenoisingInfiller:
         )
 
 
-class FillingJob:
-    """A `Filling` on its way: what it asks for next and, in the end, its completion."""
+class RunningJob:
+    """A `CompletionJob` on its way: what it asks for next and, in the end, its completion."""
 
-    def __init__(self, model: str, filling: Filling) -> None:
+    def __init__(self, model: str, filling: CompletionJob) -> None:
         self.model, self.filling = model, filling
-        self.ask: Ask | None = None  # None before it has begun
+        self.ask: ForwardRequest | None = None  # None before it has begun
         self.completion: Completion | None = None
         self.error: Exception | None = None
         self._work = filling.answer()
         self._started_s = time.monotonic()
 
-    def go_on(self, reply: Reply | None) -> None:
+    def go_on(self, reply: ForwardReply | None) -> None:
         """Send it the reply to its ask (None to begin)."""
         try:
             self.ask = self._work.send(reply)
@@ -261,7 +261,7 @@ class FillingJob:
         except Exception as error:  # one request's failure is no other's
             self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
 
-    def _cut_short(self) -> Answer | None:
+    def _cut_short(self) -> Result | None:
         """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
         filling = self.filling
         if filling.is_cancelled():
@@ -269,7 +269,7 @@ class FillingJob:
         has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
         return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
-    def _completion(self, answer: Answer) -> Completion:
+    def _completion(self, answer: Result) -> Completion:
         filling, request = self.filling, self.filling.request
         return Completion(
             text=answer.text,

@@ -20,7 +20,7 @@ from ..decoding.draft_paths import DraftPaths
 from ..decoding.effort import Effort
 from ..decoding.healing import healing_of
 from ..decoding.ngrams import Ngrams
-from ..decoding.partial_answer import Row
+from ..decoding.partial_answer import PartialAnswer
 from ..decoding.recent import Recent
 from ..decoding.tracing import Tracer
 from ..decoding.verification import Verified, verify, written
@@ -32,7 +32,7 @@ from ..requests import BranchWork, Work
 from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
-from .answer import CANCELLED, WARMED, Answer, alternatives, best_answer, indented
+from .answer import CANCELLED, WARMED, Result, alternatives, best_answer, indented
 from .indentation import NONE, Indentation, indentation, with_prefix
 from .writing import DOUBT, Writing
 
@@ -42,7 +42,7 @@ SURE = 0.8  # a draft this likely is shown without denoising
 
 
 @dataclass
-class Filling:
+class CompletionJob:
     """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
 
     config: DenoiserConfig
@@ -78,7 +78,7 @@ class Filling:
             recent=self.recent, n_drafted=self.n_drafted, ngrams=self.ngrams, guesses=self.guesses,
         )  # fmt: skip
 
-    def answer(self) -> Work[Answer]:
+    def answer(self) -> Work[Result]:
         """The work, to its end."""
         if self.is_cancelled():
             return CANCELLED
@@ -103,7 +103,7 @@ class Filling:
             self.context = self.context_of(self.request)
         return begins
 
-    def _answer(self, states: ContextStates) -> Work[Answer]:
+    def _answer(self, states: ContextStates) -> Work[Result]:
         """The work once the context has been read."""
         if not self.config.canvases:
             judged, row = yield from self.continued(states)
@@ -135,7 +135,7 @@ class Filling:
         verified = yield from self._verify(states, fitting)
         return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
-    def continued(self, states: ContextStates) -> BranchWork[tuple[list[Judged], Row]]:
+    def continued(self, states: ContextStates) -> BranchWork[tuple[list[Judged], PartialAnswer]]:
         """Drafts with their probabilities, the likeliest first, and the row that a body writes beside them.
 
         Its own writing tells of most drafts how likely they are, or that they are too unlikely to matter.
@@ -168,7 +168,7 @@ class Filling:
         found = with_cuts(known, [verified[draft.text] for draft in known], self.tokens, self.healing)
         return judge(*found, self.ranker), row
 
-    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[Answer]:
+    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[PartialAnswer]) -> BranchWork[Result]:
         """The best of drafts and rows; what could not be verified counts with its marginals."""
         free = rows[0]
         may_verify = not self.config.canvases or self._may_verify(states)
@@ -178,7 +178,7 @@ class Filling:
                 return self._from(judged, "stop")
             self._trace(self.kept(free))
             text = self.text_of(free)
-            return Answer(
+            return Result(
                 text=text,
                 n_tokens=len(free.tokens),
                 confidence=sure,
@@ -188,10 +188,12 @@ class Filling:
             )
         judged = yield from self._judge(states, judged, rows)
         best = judged[0].candidate.text
-        row = next((row for row in rows if self.text_of(row) == best), Row(finish_reason="stop"))
+        row = next((row for row in rows if self.text_of(row) == best), PartialAnswer(finish_reason="stop"))
         return self._from(judged, row.finish_reason)
 
-    def _judge(self, states: ContextStates, judged: list[Judged], rows: list[Row]) -> BranchWork[list[Judged]]:
+    def _judge(
+        self, states: ContextStates, judged: list[Judged], rows: list[PartialAnswer]
+    ) -> BranchWork[list[Judged]]:
         """Drafts and rows in one list, all verified, the likeliest first."""
         verified = {j.candidate.text: j.verified for j in judged}
         found = merged(
@@ -217,14 +219,14 @@ class Filling:
         found, scores = with_cuts(found, [verified[c.text] for c in found], self.tokens, self.healing)
         return judge(found, scores, self.ranker)
 
-    def kept(self, row: Row) -> list[int]:
+    def kept(self, row: PartialAnswer) -> list[int]:
         """The row's tokens up to the first one that ends the text, and what that says before a line break."""
         for i, token in enumerate(row.tokens):
             if i >= row.n_opening and bool(self.tokens.stops[token]):
                 return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
         return row.tokens
 
-    def text_of(self, row: Row) -> str:
+    def text_of(self, row: PartialAnswer) -> str:
         """The text that a row comes to."""
         return self.healing.text_of(self.kept(row))
 
@@ -241,7 +243,7 @@ class Filling:
         self._verify_s = (self.effort.timings_ms["verify"] - before_ms) / 1000
         return verified
 
-    def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Answer:
+    def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Result:
         self._trace(judged[0].candidate.tokens)
         judged = with_prefixes(judged, self.prefix_ranker, self.healing, CursorFacts.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)

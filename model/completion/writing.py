@@ -17,12 +17,12 @@ from ..cache.context_cache import ContextCache
 from ..config import DenoiserConfig
 from ..decoding.continuation import Continuation
 from ..decoding.decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
-from ..decoding.denoise import Changed, denoise, grown, ignore, predict, unchanged
+from ..decoding.denoise import AfterStep, denoise, grown, ignore, predict, unchanged
 from ..decoding.draft_paths import DraftPaths
 from ..decoding.effort import Effort
 from ..decoding.healing import Healing
 from ..decoding.ngrams import LENGTHS, Ngrams
-from ..decoding.partial_answer import Row
+from ..decoding.partial_answer import PartialAnswer
 from ..decoding.policies import threshold
 from ..decoding.recent import N_SAME, Recent, followers
 from ..decoding.tracing import Tracer
@@ -62,7 +62,9 @@ class Writing:
         """Whether candidates compete, so that the causal head must judge them."""
         return self.request.drafts > 0 or self.request.lengths > 1
 
-    def denoised(self, context: Sequence[int], states: ContextStates, judged: list[Judged]) -> Work[list[Row]]:
+    def denoised(
+        self, context: Sequence[int], states: ContextStates, judged: list[Judged]
+    ) -> Work[list[PartialAnswer]]:
         """What canvases after a context and its states turn into: the row of open length first, then the others.
 
         Only the first goes on when it is full.
@@ -75,7 +77,7 @@ class Writing:
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
             canvases = yield from self._canvases(states, canvases, judged)
-        rows = [Row("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
+        rows = [PartialAnswer("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
         rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
@@ -91,14 +93,14 @@ class Writing:
             row.cut()
         return rows
 
-    def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[Row]:
+    def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[PartialAnswer]:
         """What a body itself goes on with after a context and its states. What it wrote lately, drafts, and what
         followed the same tokens in the context are guessed; else what follows them in general, or what the denoising
         head says.
 
         A load does not shorten it as it does canvases: it would end inside a word.
         """
-        row = Row(self.tokens.ends_by)
+        row = PartialAnswer(self.tokens.ends_by)
         if self.effort.is_spent() or states.n_tokens < 2:
             return replace(row, finish_reason="budget")
         recent, likely = self.recent.guess(context), self.healing.likely
@@ -137,7 +139,7 @@ class Writing:
             row.keep(self._n_whole(row))
         return row
 
-    def _n_whole(self, row: Row) -> int:
+    def _n_whole(self, row: PartialAnswer) -> int:
         """The number of the row's tokens up to its last line break behind text; all of them without one."""
         bytes_of = self.healing.tokenizer.bytes_of
         for n in range(len(row.tokens), row.n_opening, -1):
@@ -180,10 +182,10 @@ class Writing:
         self,
         states: ContextStates,
         canvas: Tensor,
-        rows: list[Row],
+        rows: list[PartialAnswer],
         only: Decoding | None = None,
-        changed: Changed = unchanged,
-    ) -> BranchWork[list[Row]]:
+        changed: AfterStep = unchanged,
+    ) -> BranchWork[list[PartialAnswer]]:
         """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
         decoding that can fill it, changed what is done to it after each step."""
         effort = self.effort
@@ -217,8 +219,8 @@ class Writing:
         canvas: Tensor,
         decoding: Decoding,
         rest: Budget,
-        rows: list[Row],
-        changed: Changed,
+        rows: list[PartialAnswer],
+        changed: AfterStep,
     ) -> BranchWork[Denoised]:
         on_step = ignore
         if self.request.trace:
@@ -230,7 +232,7 @@ class Writing:
             )
         )  # fmt: skip
 
-    def _with(self, row: Row, result: Denoised, i: int) -> Row:
+    def _with(self, row: PartialAnswer, result: Denoised, i: int) -> PartialAnswer:
         """The row and what its canvas came to, left of the first mask or end."""
         canvas, log_probs = result.canvas[i], result.log_probs[i]
         n_before = len(row.tokens)
@@ -253,7 +255,7 @@ class _End:
     where the text has become much less likely than what is of use to whoever asks; then is_doubtful.
     """
 
-    def __init__(self, writing: Writing, opening: Row) -> None:
+    def __init__(self, writing: Writing, opening: PartialAnswer) -> None:
         self._writing, self._opening, self._n_seen, self.is_doubtful = writing, opening, 0, False
 
     def __call__(self, canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, stop_log_probs
 from .effort import Effort
 from .healing import Healing, is_stop
-from .partial_answer import Row
+from .partial_answer import PartialAnswer
 from .policies import Scores
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
@@ -66,7 +66,7 @@ class Continuation:
         self._log_probs = torch.empty(0)  # [1 + guessed, V], of what follows the tokens so far and each guessed one
         self._n_right = 0  # guessed tokens that were chosen
 
-    def open(self, row: Row, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
+    def open(self, row: PartialAnswer, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
         """Put the tokens behind row that cover what is healed and, perhaps, begin the answer.
 
         Where the body would end the text there, the row has ended. Fewer tokens where effort allows no more forwards.
@@ -96,7 +96,7 @@ class Continuation:
         found = self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
         return found._replace(refused=guessed[n_right:] if n_forwards else ())
 
-    def add_known(self, row: Row, n_most: int, tokens: CanvasTokens) -> None:
+    def add_known(self, row: PartialAnswer, n_most: int, tokens: CanvasTokens) -> None:
         """Put behind row what the last forward says, at most n_most tokens and none that ends the text."""
         while n_most and not self._needs_forward(row.tokens):
             log_probs = self._log_probs[self._n_right]
@@ -156,7 +156,9 @@ class Continuation:
         self._n_known += len(new)
 
     @staticmethod
-    def _open_further(row: Row, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes) -> bytes:
+    def _open_further(
+        row: PartialAnswer, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes
+    ) -> bytes:
         """Put the likeliest token behind row, by log_probs [V] of those that agree with rest, and give its bytes back.
 
         Where it ends the text, what stands before the line break is put there.

@@ -17,7 +17,7 @@ from ...fim.budget import Budget
 from ..network.denoiser import ContextStates
 from ..requests import BranchWork, Denoised, Rows, never
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .partial_answer import Row
+from .partial_answer import PartialAnswer
 from .policies import Scores, UnmaskPolicy, one
 
 
@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class DenoiseStep:
     """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and what was
     guessed in the place of the last one and behind it, and refused.
 
@@ -48,7 +48,7 @@ class Step:
     refused: Sequence[int] = ()
 
 
-def ignore(step: Step) -> None:
+def ignore(step: DenoiseStep) -> None:
     """An on_step for callers that do not watch."""
 
 
@@ -71,7 +71,7 @@ def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
 
 
 Predict = Callable[[Any, Tensor, CanvasTokens], Generator[Any, Any, Prediction]]
-Changed = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+AfterStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def unchanged(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,10 +86,10 @@ def denoise(
     policy: UnmaskPolicy,
     budget: Budget,
     is_cancelled: Callable[[], bool] = never,
-    on_step: Callable[[Step], None] = ignore,
+    on_step: Callable[[DenoiseStep], None] = ignore,
     predict: Predict = predict,
-    rows: Sequence[Row] = (),
-    changed: Changed = unchanged,
+    rows: Sequence[PartialAnswer] = (),
+    changed: AfterStep = unchanged,
 ) -> Generator[Any, Any, Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
@@ -101,7 +101,7 @@ def denoise(
     canvas = canvas.clone()
     log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
     stops = torch.full_like(log_probs, float("-inf"))
-    rows = rows or [Row(tokens.ends_by) for _ in canvas]
+    rows = rows or [PartialAnswer(tokens.ends_by) for _ in canvas]
     steps = 0
     while bool((canvas == tokens.mask).any()):
         if is_cancelled():
@@ -119,7 +119,7 @@ def denoise(
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = settle(canvas, log_probs, stops, tokens, rows)
         canvas, log_probs, stops = changed(canvas, log_probs, stops)
-        on_step(Step(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
+        on_step(DenoiseStep(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
         if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
             return Denoised(canvas, log_probs, stops, steps, "budget")
     return Denoised(canvas, log_probs, stops, steps, "filled")
@@ -175,7 +175,7 @@ def first_stops(stop_log_probs: Tensor, canvas: Tensor, tokens: CanvasTokens) ->
 
 
 def settle(
-    canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[Row]
+    canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[PartialAnswer]
 ) -> Tensor:
     """The canvas [B, L] with the masks of those rows ended whose end is among the tokens that stand."""
     if not bool(tokens.gives_way.any()):
@@ -188,7 +188,9 @@ def settle(
     return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)
 
 
-def grown(row: Row, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens) -> Row:
+def grown(
+    row: PartialAnswer, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens
+) -> PartialAnswer:
     """A copy of row with what stands left of any mask or end in its canvas, and its scores (all [L]), behind it."""
     is_text = (canvas != tokens.mask) & (canvas != tokens.end)
     n = int(is_text.cumprod(dim=-1).sum())

@@ -17,7 +17,7 @@ from ..tokenizers.canvas_tokens import EndsBy
 
 
 @dataclass
-class Row:
+class PartialAnswer:
     """Tokens, their log-probabilities and those of ending before each of them, all N; gives_way[i] tells whether the
     answer could end before token i without any single place having said so. A row that ends by itself has a given end.
 

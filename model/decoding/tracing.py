@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ...fim.types import CellState, TraceCell, TraceFrame
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
-from .denoise import Step
+from .denoise import DenoiseStep
 from .healing import Healing
 
 REFUSED: CellState = "refused"
@@ -27,10 +27,10 @@ class Tracer:
     indent: str = ""
     frames: list[TraceFrame] = field(default_factory=list)
 
-    def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[Step], None]:
+    def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[DenoiseStep], None]:
         """An on_step for the canvas that follows the tokens before, begun after so many forwards and milliseconds."""
 
-        def record(step: Step) -> None:
+        def record(step: DenoiseStep) -> None:
             tokens = [*before]
             states: list[CellState] = ["kept"] * len(before)
             for token, is_new in zip(step.canvas[0].tolist(), step.committed[0].tolist(), strict=True):

@@ -19,7 +19,7 @@ from ..requests import BranchWork, Tree, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, predict, stop_log_probs
 from .healing import Healing
-from .partial_answer import Row
+from .partial_answer import PartialAnswer
 from .policies import Scores
 
 
@@ -90,7 +90,7 @@ def verify(
     return [with_joined(each, log_probs[path[:-1]], tokens) for each, path in zip(verified, paths, strict=True)]
 
 
-def written(row: Row, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
+def written(row: PartialAnswer, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
     """The scores of a row that the causal head itself wrote, whose text is that of kept: no forward is needed.
 
     kept are the row's tokens up to the first that ends the text, and what that says before a line break. Where the row

@@ -19,7 +19,7 @@ SAME_MATRIX = 0.2  # relative: of Qwen2.5-Coder's two copies, Q5_0 and Q8_0, .04
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """Some rows of a weight of ours: a tensor of the file, and which of its rows stands where (None: as they are)."""
 
     tensor: GgufTensor
@@ -31,7 +31,7 @@ class Body:
     """The denoiser's shape, and for each of its weights the parts that stand one below the other."""
 
     config: DenoiserConfig
-    weights: Mapping[str, tuple[Part, ...]]
+    weights: Mapping[str, tuple[TensorPart, ...]]
 
 
 def read_body(file: GgufFile) -> Body:
@@ -108,17 +108,17 @@ def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
     return bool(np.linalg.norm(one - other) <= SAME_MATRIX * np.linalg.norm(other))
 
 
-def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[str, tuple[Part, ...]]:
+def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[str, tuple[TensorPart, ...]]:
     """Where each weight stands. Raises CheckpointError for a tensor that is missing or has another shape."""
     width, vocab = config.width, config.vocab_size
     is_paired = architecture == "llama"
 
-    def part(name: str, *size: int, heads: int = 0) -> Part:
+    def part(name: str, *size: int, heads: int = 0) -> TensorPart:
         tensor = file.tensors.get(name)
         if tensor is None or tensor.shape != size:
             found = "is missing" if tensor is None else f"has the shape {tensor.shape}, not {size}"
             raise file.refused(f"its tensor {name} {found}: copy or download it again")
-        return Part(tensor, _unpaired(heads, config.head_size) if heads and is_paired else None)
+        return TensorPart(tensor, _unpaired(heads, config.head_size) if heads and is_paired else None)
 
     same = [name for name in (EMBEDDING, HEAD) if name in file.tensors] if config.tied else [EMBEDDING]
     finest = max(same, key=lambda name: file.tensors[name].row_bytes)
@@ -130,7 +130,9 @@ def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[
     return found
 
 
-def _block(part: Callable[..., Part], i: int, config: DenoiserConfig) -> Iterator[tuple[str, tuple[Part, ...]]]:
+def _block(
+    part: Callable[..., TensorPart], i: int, config: DenoiserConfig
+) -> Iterator[tuple[str, tuple[TensorPart, ...]]]:
     """The names of one block's weights, and where they stand."""
     width, ffn, head_size = config.width, config.ffn_width, config.head_size
     q, kv = config.n_heads * head_size, config.n_kv_heads * head_size

@@ -31,7 +31,7 @@ from .file import GgufFile, read_gguf
 from .tokenizer import read_tokenizer
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-Tell = Callable[[float], None]  # what share is done
+TellShare = Callable[[float], None]  # what share is done
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -43,7 +43,7 @@ def import_gguf(
     source: Mapping[str, Any],
     lora: Path | None = None,
     rankers: Mapping[str, Any] | None = None,
-    tell: Tell = lambda share: None,
+    tell: TellShare = lambda share: None,
 ) -> None:
     """Make the checkpoint folder of the GGUF file at path; a folder that is there already is replaced.
 
@@ -103,7 +103,7 @@ def _not_written(folder: Path, shapes: Shapes, error: OSError) -> CheckpointErro
     return CheckpointError(f"the model cannot be written to {place}: {error.strerror or error}")
 
 
-def _write_weights(path: Path, file: GgufFile, body: Body, shapes: Shapes, lora: Lora | None, tell: Tell) -> None:
+def _write_weights(path: Path, file: GgufFile, body: Body, shapes: Shapes, lora: Lora | None, tell: TellShare) -> None:
     tensors: dict[str, Tensor] = {}
     for name, shape in shapes.items():
         tensors[name] = Tensor("I8" if len(shape) == 2 else "F32", shape)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..config import DenoiserConfig
 from .copy_head import CopyHead, Matches, NoCopies
 from .matches import context_matches
-from .transformer import PLAIN, Block, BlockPasses, LayerStates, Norm, Place, rotations
+from .transformer import PLAIN, BlockPasses, BranchPlace, LayerStates, Norm, TransformerBlock, rotations
 
 INIT_STD = 0.02
 N_ROOM = 64  # stacks of states have room for a multiple of it, so that runtimes see few shapes
@@ -112,7 +112,7 @@ class Denoiser(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         # Tells a canvas token from a context token.
         self.canvas_mark = nn.Parameter(torch.zeros(config.width)) if config.canvases else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.n_layers))
         self.norm = Norm(config.width, eps=config.norm_eps)
         self.head = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
         self.copy_head = CopyHead(config) if config.copies else NoCopies(config)
@@ -124,7 +124,7 @@ class Denoiser(nn.Module):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=INIT_STD)
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.ffn.down.weight)
         self.copy_head.initialise()
@@ -143,7 +143,7 @@ class Denoiser(nn.Module):
         x = self.embedding(tokens)
         layers: list[LayerStates] = []
         for i, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             x, states = passes.context(block, x, cos, sin, mask, None if past is None else past.layers[i])
             layers.append(states)
         hidden = self.norm(x)
@@ -179,9 +179,9 @@ class Denoiser(nn.Module):
         positions = anchors.unsqueeze(-1) + 1 + torch.arange(n, device=device)  # [B, M, L]
         cos, sin = rotations(positions.view(b, 1, m * n), self.config)
         x = self.branch_inputs(canvases.view(b, m * n), is_causal.repeat_interleave(n, dim=1))
-        place = Place(cos, sin, mask, anchors, n)
+        place = BranchPlace(cos, sin, mask, anchors, n)
         for block, layer in zip(self.blocks, states.layers, strict=True):
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             if layer.keys.shape[0] != b:
                 layer = LayerStates(*(t.expand(b, *t.shape[1:]) for t in (layer.keys, layer.values, layer.raw)))
             x = passes.branch(block, x, place, layer)

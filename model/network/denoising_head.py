@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .denoiser import INIT_STD
 from .head_config import HeadConfig
-from .transformer import Block, LayerStates, Norm, Place, branch_mask, rotations
+from .transformer import BranchPlace, LayerStates, Norm, TransformerBlock, branch_mask, rotations
 
 
 class DenoisingHead(nn.Module):
@@ -37,7 +37,7 @@ class DenoisingHead(nn.Module):
         self.hint = nn.Linear(width, width, bias=False)  # what n-grams guess for a masked place
         self.places = nn.Parameter(torch.zeros(config.n_canvas, width))
         self.mask = nn.Parameter(torch.empty(width))
-        self.blocks = nn.ModuleList(Block(config.layers) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(TransformerBlock(config.layers) for _ in range(config.n_layers))
         self.norm = Norm(width, eps=config.norm_eps)
         self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.register_buffer("words", words.long())
@@ -50,7 +50,7 @@ class DenoisingHead(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=INIT_STD)
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.ffn.down.weight)
 
@@ -79,13 +79,13 @@ class DenoisingHead(nn.Module):
         own_cos, own_sin = rotations(places.view(1, m * n), self.config.layers)
         both_ways = torch.zeros(1, m, dtype=torch.bool, device=features.device)
         mask = branch_mask(anchors.unsqueeze(0), both_ways, n_context, n)
-        place = Place(own_cos, own_sin, mask, anchors.unsqueeze(0), n)
+        place = BranchPlace(own_cos, own_sin, mask, anchors.unsqueeze(0), n)
         normed = self.token_norm(embedded)
         x = torch.where(is_mask.unsqueeze(-1), self.mask + self.hint(normed), self.token(normed)) + self.places[:n]
         x = (x + self.anchor(known)[anchors].unsqueeze(1)).view(1, m * n, width)
         context = self.fuse(known).unsqueeze(0)
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             raw = block.attention.qkv(block.attention_norm(context))
             _, keys, values = block.attention.project(raw, None, cos, sin)
             x = block.branch(x, place, LayerStates(keys, values, raw[..., :0]))

@@ -1,4 +1,4 @@
-"""The transformer's layers and who may look at whom: one `Block` runs over context or over canvases.
+"""The transformer's layers and who may look at whom: one `TransformerBlock` runs over context or over canvases.
 
 RMSNorm, RoPE, grouped-query attention and SwiGLU. Our own models have QK-norm and *token shift* (q, k and v each plus a
 learnt multiple of the previous token's); published bodies may have neither, and biases of q, k and v instead
@@ -93,7 +93,7 @@ class Norm(nn.RMSNorm):
 
 
 @dataclass(frozen=True)
-class Place:
+class BranchPlace:
     """Where branches of n tokens stand: rotations [B or 1, 1, M * n, E / 2] or [M * n, E / 2], who sees whom (None: all
     see all), and the context positions [B, M] that they follow."""
 
@@ -145,7 +145,7 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), attn_mask=mask, is_causal=causal)
         return mixed.transpose(1, 2).flatten(2)
 
-    def branch(self, raw: Tensor, place: Place, states: LayerStates) -> Tensor:
+    def branch(self, raw: Tensor, place: BranchPlace, states: LayerStates) -> Tensor:
         """What the heads of branches with raw [B, M * n, W] see, [B, M * n, H * E]."""
         if self.shift is None:
             q, k, v = self.project(raw, None, place.cos, place.sin)
@@ -186,7 +186,7 @@ class FeedForward(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """One layer; it runs over context tokens or over canvas tokens."""
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -212,7 +212,7 @@ class Block(nn.Module):
         x = x + self.attention.out(self.attention.attend(q, k, v, mask, causal=past is None))
         return x + self.ffn(self.ffn_norm(x)), LayerStates(k, v, raw)
 
-    def branch(self, x: Tensor, place: Place, states: LayerStates) -> Tensor:
+    def branch(self, x: Tensor, place: BranchPlace, states: LayerStates) -> Tensor:
         """Run branches, laid end to end in x [B, M * n, D], after the context in states."""
         raw = self.attention.qkv(self.attention_norm(x))  # [B, M * n, W]
         x = x + self.attention.out(self.attention.branch(raw, place, states))
@@ -252,8 +252,8 @@ def branch_mask(anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> T
 class BlockPasses:
     """How blocks are run and what masks them: as written here, or by compiled functions that compute the same."""
 
-    context: Callable[..., tuple[Tensor, LayerStates]] = Block.context
-    branch: Callable[..., Tensor] = Block.branch
+    context: Callable[..., tuple[Tensor, LayerStates]] = TransformerBlock.context
+    branch: Callable[..., Tensor] = TransformerBlock.branch
     context_mask: Callable[[int, torch.device], Tensor | Attend | None] = no_mask
     branch_mask: Callable[[Tensor, Tensor, int, int], Tensor | Attend] = branch_mask
 

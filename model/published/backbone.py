@@ -27,7 +27,7 @@ class Past(NamedTuple):
         return self.layers[0][0].shape[2]
 
 
-class Norm(nn.Module):
+class PublishedNorm(nn.Module):
     """RMSNorm, computed in float32."""
 
     def __init__(self, width: int, eps: float) -> None:
@@ -42,20 +42,20 @@ class Norm(nn.Module):
         return wide.to(x.dtype) * self.weight
 
 
-class Block(nn.Module):
+class PublishedBlock(nn.Module):
     """Attention and gated FFN, each with its norm before it."""
 
     def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
         self.shape = shape
         q, kv, d = shape.n_heads * shape.head_size, shape.n_kv_heads * shape.head_size, shape.width
-        self.attention_norm, self.ffn_norm = Norm(d, shape.norm_eps), Norm(d, shape.norm_eps)
+        self.attention_norm, self.ffn_norm = PublishedNorm(d, shape.norm_eps), PublishedNorm(d, shape.norm_eps)
         self.q, self.k, self.v = (nn.Linear(d, n, bias=shape.qkv_bias) for n in (q, kv, kv))
         self.out = nn.Linear(q, d, bias=False)
         self.gate, self.up = (nn.Linear(d, shape.ffn_width, bias=False) for _ in range(2))
         self.down = nn.Linear(shape.ffn_width, d, bias=False)
         if shape.qk_norm:
-            self.q_norm, self.k_norm = (Norm(shape.head_size, shape.norm_eps) for _ in range(2))
+            self.q_norm, self.k_norm = (PublishedNorm(shape.head_size, shape.norm_eps) for _ in range(2))
 
     def forward(
         self, x: Tensor, turn: tuple[Tensor, Tensor], sees: Tensor | None, past: tuple[Tensor, Tensor] | None
@@ -84,8 +84,8 @@ class Backbone(nn.Module):
         super().__init__()
         self.shape = shape
         self.embedding = nn.Embedding(shape.vocab_size, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layers))
-        self.norm = Norm(shape.width, shape.norm_eps)
+        self.blocks = nn.ModuleList(PublishedBlock(shape) for _ in range(shape.n_layers))
+        self.norm = PublishedNorm(shape.width, shape.norm_eps)
         if not shape.tied:
             self.head = nn.Linear(shape.width, shape.vocab_size, bias=False)
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..tokenizers.canvas_tokens import CanvasTokens
 
-Changed = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Expanded = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def expanded(expand: int, tokens: CanvasTokens) -> Changed:
+def expanded(expand: int, tokens: CanvasTokens) -> Expanded:
     """A function of canvas, log-probabilities and those of a stop (all [B, L]), after a step, to the same with every
     `expand` as two masks, as far as there is room."""
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ...fim.errors import CheckpointError
 from ..config import MAX_SIZE
 from ..storage.folder_files import excerpt
-from .names import DIFFULLAMA, HUGGING_FACE, LLADA, Names
+from .names import DIFFULLAMA, HUGGING_FACE, LLADA, TensorNames
 from .shape import BackboneShape
 
 Sight = Literal["everything", "blocks"]
@@ -37,7 +37,7 @@ class Family:
     is_shifted: bool
     masks: tuple[str, ...]
     licence: str
-    names: Names = HUGGING_FACE
+    names: TensorNames = HUGGING_FACE
     sight: Sight = "everything"
     mask_id: int | None = None
     expands: tuple[str, ...] = ()

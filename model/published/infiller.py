@@ -18,7 +18,7 @@ from ...fim.errors import CheckpointError, EngineError, InputError
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..decoding.decodings import DECODINGS, DEFAULT_POLICY
 from ..decoding.denoise import denoise, unchanged
-from ..decoding.partial_answer import Row
+from ..decoding.partial_answer import PartialAnswer
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
 from ..ranking.ranker import probability_of
@@ -38,7 +38,7 @@ N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 64  # default answer lengths
 N_TOKENS_MAX = 256
 N_FIRST = 8  # masks that a model which expands begins with
 N_LENGTHS = 3  # canvases side by side, where a model cannot change its canvas's length
-Work = Generator[Sequences, Any, Completion]
+PublishedWork = Generator[Sequences, Any, Completion]
 
 
 class PublishedInfiller:
@@ -161,7 +161,7 @@ class PublishedJob:
         n = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         return min(n, N_TOKENS_MAX)
 
-    def _fill(self) -> Work:
+    def _fill(self) -> PublishedWork:
         published, request = self.infiller.published, self.request
         surroundings = around(request.hole, published, self.n_open)
         n_context = len(surroundings.left) + len(surroundings.right)
@@ -230,7 +230,7 @@ class PublishedJob:
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         specials = self.infiller.published.specials
         changed = unchanged if specials.expand is None else expanded(specials.expand, self.tokens)
-        rows = [Row("itself") for _ in canvas]
+        rows = [PartialAnswer("itself") for _ in canvas]
         return (
             yield from denoise(
                 canvases, canvas, self.tokens, decoding.policy, budget, self.is_cancelled, predict=predict, rows=rows,

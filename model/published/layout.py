@@ -17,14 +17,14 @@ N_CHARS_PER_TOKEN = 8  # generous: so much text surely fills the room
 
 
 @dataclass(frozen=True)
-class Around:
+class CanvasSides:
     """Tokens left and right of the canvas."""
 
     left: tuple[int, ...]
     right: tuple[int, ...]
 
 
-def around(hole: Hole, published: Published, n_canvas: int) -> Around:
+def around(hole: Hole, published: Published, n_canvas: int) -> CanvasSides:
     """The surroundings of a canvas of n_canvas tokens; the least of the text that is left out is near the cursor."""
     marks, tokenizer = published.specials, published.tokenizer
     sees_all = published.family.sight == "everything"
@@ -34,8 +34,8 @@ def around(hole: Hole, published: Published, n_canvas: int) -> Around:
     n_prefix = room - len(suffix)
     prefix = tokenizer.encode(with_lf(hole.prefix)[-n_prefix * N_CHARS_PER_TOKEN :])[-n_prefix:]
     if sees_all:
-        return Around((marks.opening, *prefix), (*suffix, marks.ends[0]))
+        return CanvasSides((marks.opening, *prefix), (*suffix, marks.ends[0]))
     if marks.fim:
         before, after, middle = marks.fim
-        return Around((before, *prefix, after, *suffix, middle), ())
-    return Around((marks.opening, *prefix), ())
+        return CanvasSides((before, *prefix, after, *suffix, middle), ())
+    return CanvasSides((marks.opening, *prefix), ())

@@ -24,7 +24,7 @@ _OLMO_BLOCK = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
+class TensorNames:
     """layer matches a layer's tensor: its number and the rest of its name; block and whole say what of ours that is.
 
     ignored are tensors that are computed here, not read.
@@ -47,7 +47,7 @@ class Names:
         raise KeyError(name)
 
 
-HUGGING_FACE = Names(
+HUGGING_FACE = TensorNames(
     layer=re.compile(r"model\.layers\.(\d{1,6})\.(.+)"),
     block=_LLAMA_BLOCK,
     whole={
@@ -56,7 +56,7 @@ HUGGING_FACE = Names(
         "lm_head.weight": "head.weight",
     },
 )
-LLADA = Names(
+LLADA = TensorNames(
     layer=re.compile(r"model\.transformer\.blocks\.(\d{1,6})\.(.+)"),
     block=_OLMO_BLOCK,
     whole={
@@ -65,7 +65,7 @@ LLADA = Names(
         "model.transformer.ff_out.weight": "head.weight",
     },
 )
-DIFFULLAMA = Names(  # a wrapper around a Llama, or the Llama itself
+DIFFULLAMA = TensorNames(  # a wrapper around a Llama, or the Llama itself
     layer=re.compile(r"(?:denoise_model|model)\.layers\.(\d{1,6})\.(.+)"),
     block=_LLAMA_BLOCK,
     whole={

@@ -10,21 +10,20 @@ Letters: B rows, L canvas, T tokens of a sequence, V vocabulary.
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from ...fim.models.formats import CacheKind
 from ..decoding.denoise import Prediction, entropy, first_stops, stop_log_probs
 from ..decoding.policies import Scores
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .backbone import Backbone, Past
 from .contexts import KeptContexts
 from .folder import Published
-from .layout import Around
-
-CacheKind = Literal["exact", "dual", "none"]
+from .layout import CanvasSides
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Canvases:
     requests. n_cached: tokens that were read for an earlier request."""
 
     published: Published
-    around: Around
+    around: CanvasSides
     cache: CacheKind
     kept: KeptContexts | None = None
     n_forwards: int = 0
@@ -65,7 +64,7 @@ class Canvases:
 
     def go_on(self, tokens: Sequence[int]) -> None:
         """Let the canvas follow tokens; what is known of the text before them stays known."""
-        self.around = Around((*self.around.left, *tokens), self.around.right)
+        self.around = CanvasSides((*self.around.left, *tokens), self.around.right)
 
     def forget(self) -> None:
         """Remember nothing: the next canvases are others."""

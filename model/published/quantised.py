@@ -4,14 +4,12 @@ Half the memory and half the bytes a step reads of bfloat16. Both kinds are exac
 there and scaled afterwards; on a GPU short inputs go through our kernel, which reads the bytes alone.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from ...fim.models.formats import WeightFormat
 from ...kernels.int8_matmul import int8_matmul, reference
 
-WeightFormat = Literal["int8", "fp8"]
 LARGEST = {"int8": 127.0, "fp8": 448.0}  # what a scale maps a row's greatest number to
 TYPES = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
 MOST_ROWS = 256  # of an input that the kernel takes; longer ones are no matter of reading weights

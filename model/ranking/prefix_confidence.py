@@ -24,17 +24,17 @@ LEAST = 1e-6
 
 
 @dataclass(frozen=True)
-class Place:
+class CutPlace:
     """A place in a candidate where a word ends: after n_tokens of its tokens, which are its first n_chars."""
 
     n_tokens: int
     n_chars: int
 
 
-def places(judged: Judged, healing: Healing) -> list[Place]:
+def places(judged: Judged, healing: Healing) -> list[CutPlace]:
     """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
     text, tokens = judged.candidate.text, judged.candidate.tokens
-    found: list[Place] = []
+    found: list[CutPlace] = []
     decoder, data, n_whole = codecs.getincrementaldecoder("utf-8")("replace"), b"", 0  # characters
     for i, token in enumerate(tokens, 1):
         n_before, data = len(healing.own(data)), data + healing.tokenizer.bytes_of(token)
@@ -42,7 +42,7 @@ def places(judged: Judged, healing: Healing) -> list[Place]:
         n = len(text) if i == len(tokens) else n_whole
         cuts_word = is_word_character(text[n - 1 : n]) and is_word_character(text[n : n + 1])
         if text[:n].strip() and not cuts_word and not (found and found[-1].n_chars == n):
-            found.append(Place(i, n))
+            found.append(CutPlace(i, n))
     return found
 
 
@@ -60,7 +60,7 @@ class CursorFacts:
         return cls(hole.prefix.rpartition("\n")[2], hole.in_prose, not hole.suffix.strip())
 
 
-def features(judged: Judged, place: Place, rivals: Sequence[Judged], cursor: CursorFacts) -> dict[str, float]:
+def features(judged: Judged, place: CutPlace, rivals: Sequence[Judged], cursor: CursorFacts) -> dict[str, float]:
     """What the regression sees of a candidate up to a place; rivals are all candidates."""
     candidate, draft = judged.candidate, judged.candidate.draft
     log_probs = judged.verified.log_probs[: place.n_tokens].tolist()

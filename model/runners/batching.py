@@ -18,16 +18,16 @@ from torch import Tensor
 
 from ..network.copy_head import CopyHead, NoCopies
 from ..network.denoiser import ContextStates, Denoiser, canvas_rows_matches, mixture, newest
-from ..network.transformer import Block, Tail, rotations
+from ..network.transformer import Tail, TransformerBlock, rotations
 from ..requests import (
-    Ask,
     AskHead,
     Branches,
     Context,
     Extend,
     Extended,
+    ForwardReply,
+    ForwardRequest,
     Laid,
-    Reply,
     Rows,
     T,
     Tree,
@@ -41,7 +41,7 @@ from .drafting import Drafter, drafted
 class Runner(Protocol):
     """What can answer asks."""
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """One reply an ask, in their order."""
         ...
 
@@ -57,7 +57,7 @@ class ModelRunner:
     drafter: Drafter | None = None
 
     @torch.inference_mode()
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         asks = no_fill(asks)
         branches = [ask for ask in asks if isinstance(ask, Rows | Tree)]
         answers = iter(run_branches(self.model, branches) if branches else [])
@@ -95,9 +95,9 @@ def drive(run: Runner, work: Work[T]) -> T:
 def drive_all(run: Runner, works: Sequence[Work[T]]) -> list[T]:
     """The results of several works that go on in step until the last one is done."""
     results: dict[int, T] = {}
-    replies: dict[int, Reply | None] = dict.fromkeys(range(len(works)))
+    replies: dict[int, ForwardReply | None] = dict.fromkeys(range(len(works)))
     while replies:
-        asks: dict[int, Ask] = {}
+        asks: dict[int, ForwardRequest] = {}
         for i, reply in replies.items():
             try:
                 asks[i] = works[i].send(reply)
@@ -127,7 +127,7 @@ def packed_hidden(model: Denoiser, asks: Sequence[Branches], lines: Sequence[Lai
     x = model.branch_inputs(tokens, is_causal.unsqueeze(0))  # [1, S, D]
     tails = [_tail(model, line, ask.states.n_tokens) for ask, line in zip(asks, lines, strict=True)]
     for i, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         x = block.packed(x, [(ask.states.layers[i], tail) for ask, tail in zip(asks, tails, strict=True)])
     return model.norm(x)[0]
 

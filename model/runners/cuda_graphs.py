@@ -19,7 +19,7 @@ from ..decoding.denoise import denoise
 from ..decoding.policies import threshold
 from ..network.denoiser import ContextStates, Denoiser
 from ..out_of_memory import is_out_of_memory
-from ..requests import Ask, Context, Denoised, Ended, Fill, Reply, Rows
+from ..requests import Context, Denoised, Ended, Fill, ForwardReply, ForwardRequest, Rows
 from ..tokenizers.canvas_tokens import CanvasTokens, check_predicted
 from .batching import ModelRunner, drive
 from .graph_loop import Buffers, CanvasLoop, Filled
@@ -89,11 +89,11 @@ class GpuRunner(ModelRunner):
         self._tokens: dict[int, tuple[CanvasTokens, CanvasTokens]] = {}
 
     @torch.inference_mode()
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """One reply an ask, in their order."""
         fills = {i: ask for i, ask in enumerate(asks) if isinstance(ask, Fill)}
         others = [i for i in range(len(asks)) if i not in fills]
-        replies: dict[int, Reply] = dict(zip(fills, self._filled(list(fills.values())), strict=True))
+        replies: dict[int, ForwardReply] = dict(zip(fills, self._filled(list(fills.values())), strict=True))
         if others:
             replies |= zip(others, super().__call__([asks[i] for i in others]), strict=True)
         return [replies[i] for i in range(len(asks))]

@@ -23,7 +23,7 @@ from ..decoding.denoise import commit, ends_text, first_stops
 from ..network.copy_head import Matches
 from ..network.denoiser import ContextStates, Denoiser, stack
 from ..network.matches import canvas_matches, classes, context_matches
-from ..network.transformer import Block, Norm, rotations
+from ..network.transformer import Norm, TransformerBlock, rotations
 from ..tokenizers.canvas_tokens import CanvasTokens
 
 NO_TOKEN = -1
@@ -155,7 +155,7 @@ class CanvasLoop:
         cos, sin = rotations(lengths.unsqueeze(1) + self._place, c)  # [B, L, E / 2]
         x = self.model.branch_inputs(self.canvas, self._is_causal)
         for i, block in enumerate(self.model.blocks):
-            assert isinstance(block, Block)
+            assert isinstance(block, TransformerBlock)
             attention = block.attention
             assert isinstance(attention.q_norm, Norm) and isinstance(attention.k_norm, Norm)
             assert attention.shift is not None

@@ -34,10 +34,10 @@ def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.
     Outputs: hidden float32 [S, D], after the last norm; the vocabulary's log-probabilities float32 [R, V]; the new keys
     and values, of states_type [L, K, S, E]; and, with token shift, raws float32 [L, S, W].
     """
-    return _Builder(config, weights, states_type).build()
+    return _GraphBuilder(config, weights, states_type).build()
 
 
-class _Builder(Nodes):
+class _GraphBuilder(Nodes):
     def __init__(self, config: DenoiserConfig, weights: Weights, states_type: ov.Type) -> None:
         super().__init__(weights, config.norm_eps)
         self.config, self.states_type = config, states_type

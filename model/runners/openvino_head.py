@@ -30,10 +30,10 @@ def head_graph(head: StoredHead, spoken: Int8Matrix) -> ov.Model:
     added to the scores of attention. Outputs: of each place the index [L] of the likeliest word, and its
     log-probability [L].
     """
-    return _Builder(head, spoken).build()
+    return _HeadBuilder(head, spoken).build()
 
 
-class _Builder(Nodes):
+class _HeadBuilder(Nodes):
     def __init__(self, head: StoredHead, spoken: Int8Matrix) -> None:
         super().__init__(head.weights, head.config.norm_eps)
         self.config, self._spoken = head.config, spoken

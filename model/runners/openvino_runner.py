@@ -17,7 +17,7 @@ from ..config import DenoiserConfig
 from ..network.copy_head import CopyHead, NoCopies
 from ..network.denoiser import N_ROOM, ContextStates, stack
 from ..network.transformer import LayerStates, rotations
-from ..requests import Ask, AskHead, Branches, Context, Extend, Extended, Laid, Reply, laid, no_fill
+from ..requests import AskHead, Branches, Context, Extend, Extended, ForwardReply, ForwardRequest, Laid, laid, no_fill
 from .batching import mixed
 from .drafting import Drafter, drafted
 from .openvino_compile import CompiledGraph
@@ -45,12 +45,12 @@ class OpenVinoRunner:
         self._request, self._inputs = graph.request, inputs_of(config)
 
     @torch.inference_mode()
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """One reply an ask, in their order; a body's last one holds until the next call."""
         asks = no_fill(asks)
         return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
 
-    def _reply(self, ask: Branches | Context | Extend | AskHead, *, is_last: bool) -> Reply:
+    def _reply(self, ask: Branches | Context | Extend | AskHead, *, is_last: bool) -> ForwardReply:
         if isinstance(ask, AskHead):
             return drafted(self.drafter, ask)
         if isinstance(ask, Context):

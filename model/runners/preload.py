@@ -8,17 +8,16 @@ import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ...fim.errors import CheckpointError
+from ...fim.models.formats import Dtype
 from ..checkpoint.checkpoint_files import StoredCheckpoint, read
 
 if TYPE_CHECKING:
     from .openvino_compile import CompiledGraph
 
 logger = logging.getLogger(__name__)
-
-Dtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

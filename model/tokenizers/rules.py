@@ -11,7 +11,7 @@ from ..config import MAX_SIZE
 from ..storage.folder_files import excerpt
 from .split_patterns import check_pattern
 
-Step = Mapping[str, Any]
+TokenizerStep = Mapping[str, Any]
 
 MAX_STEPS = 16  # of one kind, in a sequence
 MAX_TOKEN = 1_024  # characters of a token: the longest in use are 128 blanks
@@ -31,7 +31,7 @@ def token_id(value: object) -> int:
     return value
 
 
-def harmless(whole: Step) -> dict[str, Any]:
+def harmless(whole: TokenizerStep) -> dict[str, Any]:
     """A tokenizer.json without added tokens, padding, truncation and post-processing.
 
     Raises ValueError, TypeError, KeyError or AttributeError for anything that is not on the list.
@@ -49,7 +49,7 @@ def harmless(whole: Step) -> dict[str, Any]:
     }
 
 
-def _model(model: Step) -> dict[str, Any]:
+def _model(model: TokenizerStep) -> dict[str, Any]:
     kind = model.get("type", "BPE")
     if kind != "BPE":
         raise ValueError(f"its model is {excerpt(kind)}, not BPE")
@@ -62,7 +62,7 @@ def _model(model: Step) -> dict[str, Any]:
     return {"type": "BPE", **{name: model[name] for name in MODEL_FIELDS if name in model}}
 
 
-def _steps(step: Step | None, parts: str, check: Callable[[str, Step], None]) -> Step | None:
+def _steps(step: TokenizerStep | None, parts: str, check: Callable[[str, TokenizerStep], None]) -> TokenizerStep | None:
     """The step or sequence of steps, if every one passes check."""
     if step is None:
         return None
@@ -74,7 +74,7 @@ def _steps(step: Step | None, parts: str, check: Callable[[str, Step], None]) ->
     return step
 
 
-def _check_normalizer(kind: str, step: Step) -> None:
+def _check_normalizer(kind: str, step: TokenizerStep) -> None:
     if kind == "Prepend":
         _check_short(step["prepend"])
     elif kind == "Replace":
@@ -83,7 +83,7 @@ def _check_normalizer(kind: str, step: Step) -> None:
         raise ValueError(f"the normalizer {excerpt(kind)} is not known to be harmless")
 
 
-def _check_pre_tokenizer(kind: str, step: Step) -> None:
+def _check_pre_tokenizer(kind: str, step: TokenizerStep) -> None:
     if kind == "Split" and "Regex" in step["pattern"]:
         check_pattern(step["pattern"]["Regex"])
     elif kind == "Split":
@@ -94,7 +94,7 @@ def _check_pre_tokenizer(kind: str, step: Step) -> None:
         raise ValueError(f"the pre-tokenizer {excerpt(kind)} is not known to be harmless")
 
 
-def _check_decoder(kind: str, step: Step) -> None:
+def _check_decoder(kind: str, step: TokenizerStep) -> None:
     if kind == "Replace":
         _check_replacing(step)
     elif kind == "Metaspace":
@@ -103,12 +103,12 @@ def _check_decoder(kind: str, step: Step) -> None:
         raise ValueError(f"the decoder {excerpt(kind)} is not known to be harmless")
 
 
-def _check_replacing(step: Step) -> None:
+def _check_replacing(step: TokenizerStep) -> None:
     if len(step["content"]) > len(_text_of(step["pattern"])):
         raise ValueError("it replaces text by longer text")
 
 
-def _text_of(pattern: Step) -> str:
+def _text_of(pattern: TokenizerStep) -> str:
     text = pattern["String"]
     if not isinstance(text, str) or not text:
         raise ValueError("it looks for an empty text")

@@ -25,7 +25,7 @@ from ..wire import (
     decode_health,
     encode_request,
 )
-from .http import Endpoint, EngineNotRunning, EngineSilent, Reply, exchange
+from .http import Endpoint, EngineNotRunning, EngineSilent, HttpReply, exchange
 from .process_control import end_process
 from .starting import Started, default_launch, raise_if_ended, spawn, start_lock
 
@@ -149,7 +149,7 @@ class EngineClient:
         while (now := await self._probe()) is not None and now.pid == before.pid:
             await asyncio.sleep(_POLL_S)
 
-    async def _ask(self, method: str, target: str, body: bytes, timeout_s: float) -> Reply:
+    async def _ask(self, method: str, target: str, body: bytes, timeout_s: float) -> HttpReply:
         reply = await exchange(self._endpoint(), method, target, body, timeout_s=timeout_s)
         if reply.status != 200:
             raise _error_of(reply)
@@ -229,7 +229,7 @@ def _stage_of(health: EngineHealth) -> str:
     return "loading the model" if health.status == "loading" else "waiting for the old engine to stop"
 
 
-def _error_of(reply: Reply) -> Exception:
+def _error_of(reply: HttpReply) -> Exception:
     """The error that an answer other than 200 stands for."""
     try:
         fields: Fields = parse_object(reply.body, "error").take("error", Fields)

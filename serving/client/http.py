@@ -42,14 +42,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class HttpReply:
     """An answer: HTTP status and body."""
 
     status: int
     body: bytes
 
 
-async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b"", *, timeout_s: float) -> Reply:
+async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b"", *, timeout_s: float) -> HttpReply:
     """Send one request and read its whole answer. Cancelling closes the connection at once.
 
     Raises EngineNotRunning when nobody listens or reads the request, EngineNotOurs when somebody else listens,
@@ -142,7 +142,7 @@ def _request(endpoint: Endpoint, method: str, target: str, body: bytes, more: li
 
 async def _converse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
-) -> Reply:
+) -> HttpReply:
     connection = h11.Connection(h11.CLIENT)
     message = connection.send(request) or b""
     if body:
@@ -160,6 +160,6 @@ async def _converse(
         elif isinstance(event, h11.Data):
             parts.append(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
-            return Reply(status=status, body=b"".join(parts))
+            return HttpReply(status=status, body=b"".join(parts))
         elif isinstance(event, h11.ConnectionClosed):
             raise h11.RemoteProtocolError("closed before the answer")

@@ -24,7 +24,7 @@ BODY_S = 30.0
 _HALF_CLOSED_S = 0.02  # between two looks at a connection whose client sends no more
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Phase = Literal["headers", "body", "no"]
+ConnectionPhase = Literal["headers", "body", "no"]
 
 
 class BoundedConnection(H11Protocol):
@@ -34,7 +34,7 @@ class BoundedConnection(H11Protocol):
     user can reach them.
     """
 
-    phase: Phase = "no"
+    phase: ConnectionPhase = "no"
     since_s = 0.0
     is_tcp = False
     is_half_closed = False
@@ -105,7 +105,7 @@ class BoundedConnection(H11Protocol):
         if phase != "no":
             self.timer = self.loop.call_later(HEADERS_S if phase == "headers" else BODY_S, self.transport.abort)
 
-    def _phase_now(self) -> Phase:
+    def _phase_now(self) -> ConnectionPhase:
         if self.transport.is_closing():
             return "no"
         if self.is_busy:

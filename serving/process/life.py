@@ -29,7 +29,7 @@ _ACCEPT_BURST = 16  # a storm of connections must not take all descriptors befor
 
 
 @dataclass(kw_only=True)
-class Ending:
+class EngineEnd:
     """Whether and why the engine is to end; set from signal handlers and requests."""
 
     requested: bool = False
@@ -48,7 +48,7 @@ def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int
     Returns the exit code. The address is withdrawn before the listeners close, so that no client is cut off, and none
     is met by whoever takes the port next.
     """
-    ending = Ending()
+    ending = EngineEnd()
     api = EngineApi(worker=worker, version=address.home.version, stop=lambda: ending.request("asked to stop"))
     config = uvicorn.Config(
         create_app(api, token=address.token),
@@ -93,7 +93,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    server: uvicorn.Server, worker: Worker, address: Address, ending: Ending, idle_s: float | None
+    server: uvicorn.Server, worker: Worker, address: Address, ending: EngineEnd, idle_s: float | None
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(report_once())
     async with asyncio.TaskGroup() as tasks:
@@ -103,7 +103,7 @@ async def _serve(
 
 
 async def _watch(
-    server: uvicorn.Server, worker: Worker, address: Address, ending: Ending, idle_s: float | None
+    server: uvicorn.Server, worker: Worker, address: Address, ending: EngineEnd, idle_s: float | None
 ) -> None:
     while not (ending.requested or server.should_exit):
         await asyncio.sleep(_WATCH_S)
@@ -125,7 +125,7 @@ async def _watch(
 
 
 @contextmanager
-def _signals(ending: Ending) -> Iterator[None]:
+def _signals(ending: EngineEnd) -> Iterator[None]:
     """Turn the ending signals into a request."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:

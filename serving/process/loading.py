@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ...fim.engine import Infiller
 from ...fim.errors import InputError
+from ...fim.models.formats import CacheKind, WeightFormat
 from ...fim.models.speeds import ModelSpeed, known_speeds, note_speed, speed_key
 from ..paths import package_version
 
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 DeviceName = Literal["cpu", "cuda"]
 RuntimeName = Literal["torch", "openvino"]
 DtypeName = Literal["float32", "bfloat16"]
-WeightFormat = Literal["int8", "fp8"]
-CacheKind = Literal["exact", "dual", "none"]
 OwnInfiller = Any  # model.infiller.DenoisingInfiller, whose module imports PyTorch
 YARN_SCALE = 4.0  # what Qwen's own settings for long contexts say
 

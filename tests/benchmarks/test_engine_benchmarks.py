@@ -9,7 +9,7 @@ from quicksilver.benchmarks.robustness import soak
 from quicksilver.benchmarks.speed.peers import compare
 from quicksilver.benchmarks.speed.scaling import ScalingPlan, exponent, measure_contexts
 from quicksilver.benchmarks.speed.shapes import random_denoiser, write_random
-from quicksilver.benchmarks.speed.sides import DiffusionSide, Side, TransformersSide, UncachedSide
+from quicksilver.benchmarks.speed.sides import DiffusionSide, Peer, TransformersSide, UncachedSide
 from quicksilver.fim.errors import InputError
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.requests import Context, Rows
@@ -56,7 +56,7 @@ def test_uncached_diffusion_runs_everything_at_every_step():
 
 
 def test_rows_of_a_comparison():
-    sides: list[Side] = [diffusion(2), UncachedSide(random_denoiser(SHAPE), 2, 1)]
+    sides: list[Peer] = [diffusion(2), UncachedSide(random_denoiser(SHAPE), 2, 1)]
     rows = compare(sides, 30, 8, 2, is_warm=True)
     assert [row["forwards"] for row in rows] == [2, 2]
     assert rows[0]["ratio"] == 1.0

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from quicksilver.benchmarks.replay.blocks import Block
+from quicksilver.benchmarks.replay.blocks import TypedBlock
 from quicksilver.benchmarks.replay.ghost_record import GhostRecord, GhostScreen, Look
 
 TARGET = "import json\nimport sys\n"
 
 
 def screen(*looks):
-    found = GhostScreen(Block(Path("/pkg"), "a.py", TARGET, 0, len(TARGET)))
+    found = GhostScreen(TypedBlock(Path("/pkg"), "a.py", TARGET, 0, len(TARGET)))
     for at_ms, offset, text in looks:
         found.take(Look(at_ms, offset, text))
         found.settle(at_ms, offset)

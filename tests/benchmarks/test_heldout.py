@@ -10,14 +10,14 @@ import pytest
 import torch
 from quicksilver.benchmarks.quality import decoders as decoding
 from quicksilver.benchmarks.quality.decoders import CATALOGUE, UNLIMITED, read_context
-from quicksilver.benchmarks.quality.evaluation import Setup, Work, fill_in_processes, load
+from quicksilver.benchmarks.quality.evaluation import EvaluationWork, Setup, fill_in_processes, load
 from quicksilver.benchmarks.quality.heldout import main
 from quicksilver.benchmarks.quality.holes import KINDS, draw
 from quicksilver.benchmarks.quality.plots import draw_plots, drawing_folder
 from quicksilver.benchmarks.quality.tables import show
 from quicksilver.fim.errors import CheckpointError, InputError, QuicksilverError
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from tiny import tiny_denoiser, tiny_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,10 @@ class Store:
 
 
 """
-DOCUMENTS = [Document("one", "a.py", LIBRARY * 3), Document("two", "b.py", LIBRARY.replace("item", "part") * 3)]
+DOCUMENTS = [
+    CorpusDocument("one", "a.py", LIBRARY * 3),
+    CorpusDocument("two", "b.py", LIBRARY.replace("item", "part") * 3),
+]
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +174,11 @@ def test_an_answer_does_not_depend_on_what_was_filled_before(infiller):
     tasks = draw(DOCUMENTS, "multi-line", 2, seed=2)
     has_time = [each for each in CATALOGUE if not each.name.startswith(("within-", "alone-"))]  # as much as it wants
     made = [decoder.make(infiller) for decoder in has_time if decoder.family != "floor"]
-    alone: list[decoding.Answer] = []
+    alone: list[decoding.Attempt] = []
     for decode in made:
         read_context(infiller, tasks[1])
         alone.append(decode(tasks[1]))
-    last: list[decoding.Answer] = []
+    last: list[decoding.Attempt] = []
     for task in tasks:
         read_context(infiller, task)
         last = [decode(task) for decode in reversed(made)]
@@ -237,7 +240,9 @@ def test_a_damaged_corpus_is_said_in_one_line(place, tmp_path):
 
 
 def test_what_happens_in_a_worker_reaches_the_caller(place):
-    work = [Work(task=task, key=task.key(), decoders=("causal",)) for task in draw(DOCUMENTS, "block", 20, seed=0)]
+    work = [
+        EvaluationWork(task=task, key=task.key(), decoders=("causal",)) for task in draw(DOCUMENTS, "block", 20, seed=0)
+    ]
     setup = Setup(model=place / "tiny", state=None, dtype="float32", n_threads=1)
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         next(fill_in_processes(replace(setup, model=place / "none"), work, "", 2))

@@ -3,14 +3,14 @@
 import pytest
 import torch
 from quicksilver.benchmarks.quality.answer_log import AnswerLog, Record
-from quicksilver.benchmarks.quality.decoders import Answer
+from quicksilver.benchmarks.quality.decoders import Attempt
 from quicksilver.benchmarks.quality.unquantised import unquantised
 from quicksilver.fim.errors import InputError
 from quicksilver.model.checkpoint import checkpoint
 from tiny import tiny_denoiser, tiny_tokenizer
 
-FIRST = Record("w/float32/c", "causal", "key1", Answer("naïve\n\t'", 3, 0.5, 1.5), True)
-SECOND = Record("w/float32/c", "floor-empty", "key1", Answer(""), None)
+FIRST = Record("w/float32/c", "causal", "key1", Attempt("naïve\n\t'", 3, 0.5, 1.5), True)
+SECOND = Record("w/float32/c", "floor-empty", "key1", Attempt(""), None)
 
 
 def test_answers_outlive_a_kill(tmp_path):

@@ -7,7 +7,7 @@ from quicksilver.benchmarks.quality import baselines as floors
 from quicksilver.benchmarks.quality.holes import KINDS, N_SPAN_CHARS_MAX, draw
 from quicksilver.benchmarks.quality.syntax import block_bodies, parses
 from quicksilver.fim.errors import InputError
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 
 SOURCE = '''"""A module."""
 import os
@@ -33,9 +33,9 @@ class Shelf:
         return found
 '''
 DOCUMENTS = [
-    Document("one", "a.py", SOURCE * 3),
-    Document("one", "b.py", SOURCE.replace("book", "größe")),
-    Document("two", "c.py", SOURCE.replace("Shelf", "Crate") * 4),
+    CorpusDocument("one", "a.py", SOURCE * 3),
+    CorpusDocument("one", "b.py", SOURCE.replace("book", "größe")),
+    CorpusDocument("two", "c.py", SOURCE.replace("Shelf", "Crate") * 4),
 ]
 TEXTS = {(d.package, d.path): d.text for d in DOCUMENTS}
 
@@ -89,7 +89,7 @@ def test_multi_line_holes_span_two_to_six_lines():
 
 
 def test_random_spans_start_at_code_and_are_log_uniform():
-    document = Document("p", "a.py", "abcd efgh\n" * 400)
+    document = CorpusDocument("p", "a.py", "abcd efgh\n" * 400)
     tasks = draw([document], "random-span", 1500, seed=0)
     lengths = sorted(len(task.truth) for task in tasks)
     assert lengths[0] == 1 and lengths[-1] <= N_SPAN_CHARS_MAX
@@ -131,7 +131,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line():
     with pytest.raises(InputError, match=r"hold only \d+ block holes, not 5000"):
         draw(DOCUMENTS, "block", 5000, 0)
     with pytest.raises(InputError, match="hold only 0 rest-of-line"):
-        draw([Document("p", "a.py", "\n \n"), Document("p", "b.py", "")], "rest-of-line", 1, 0)
+        draw([CorpusDocument("p", "a.py", "\n \n"), CorpusDocument("p", "b.py", "")], "rest-of-line", 1, 0)
 
 
 def test_floors():

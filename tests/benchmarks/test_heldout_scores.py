@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.benchmarks.quality import calibration
-from quicksilver.benchmarks.quality.decoders import CATALOGUE, Answer
+from quicksilver.benchmarks.quality.decoders import CATALOGUE, Attempt
 from quicksilver.benchmarks.quality.holes import Kind, Task
 from quicksilver.benchmarks.quality.scores import compare, filling, judge, score
 
@@ -15,7 +15,7 @@ def task(truth, suffix="\nrest", kind: Kind = "rest-of-line"):
 
 
 def test_single_line_kinds_take_the_first_line_others_all():
-    answer = Answer("foo()  \nmore")
+    answer = Attempt("foo()  \nmore")
     assert judge(task("foo()"), answer, True).exact
     assert filling(task("foo()"), answer) == "foo()  "
     several = judge(task("foo()\nless", kind="multi-line"), answer, True)
@@ -24,16 +24,16 @@ def test_single_line_kinds_take_the_first_line_others_all():
 
 
 def test_trailing_blanks_matter_only_where_text_follows():
-    assert judge(task("foo", suffix=""), Answer("foo \n"), None).exact
-    assert judge(task("a\n  b", kind="block"), Answer("a\n  b\n"), None).exact
-    assert not judge(task("foo", suffix=")", kind="random-span"), Answer("foo "), None).exact
-    assert judge(task("foo ", suffix="+ 1", kind="random-span"), Answer("foo "), None).exact
+    assert judge(task("foo", suffix=""), Attempt("foo \n"), None).exact
+    assert judge(task("a\n  b", kind="block"), Attempt("a\n  b\n"), None).exact
+    assert not judge(task("foo", suffix=")", kind="random-span"), Attempt("foo "), None).exact
+    assert judge(task("foo ", suffix="+ 1", kind="random-span"), Attempt("foo "), None).exact
 
 
 def test_a_row_counts_what_is_right():
-    right = judge(task("foo()"), Answer("foo()", steps=3, confidence=0.9, ms=4.0), True)
-    wrong = judge(task("foo()"), Answer("bar", steps=1, confidence=0.1, ms=2.0), False)
-    unparsed = judge(task("foo()"), Answer("bar", steps=2, confidence=0.2, ms=2.5), None)
+    right = judge(task("foo()"), Attempt("foo()", steps=3, confidence=0.9, ms=4.0), True)
+    wrong = judge(task("foo()"), Attempt("bar", steps=1, confidence=0.1, ms=2.0), False)
+    unparsed = judge(task("foo()"), Attempt("bar", steps=2, confidence=0.2, ms=2.5), None)
     row = score("rest-of-line", ONE, "int8", [right, wrong, unparsed, right])
     assert (row["exact_match"], row["mean_steps"], row["median_ms"]) == (0.5, 2.25, 3.25)
     assert (row["syntax_valid"], row["syntax_holes"]) == (0.6667, 3)
@@ -44,14 +44,14 @@ def test_a_row_counts_what_is_right():
 
 
 def test_floors_have_no_confidence_to_judge():
-    row = score("block", FLOOR, "int8", [judge(task("a"), Answer("a"), None)])
+    row = score("block", FLOOR, "int8", [judge(task("a"), Attempt("a"), None)])
     assert row["ece"] is row["risk_coverage"] is row["precision_at_50"] is row["syntax_valid"] is None
     assert row["exact_match"] == 1.0
 
 
 def test_the_loss_of_int8_is_paired():
     def answers(right):
-        return [judge(task("a"), Answer("a" if each else "b", confidence=0.5), True) for each in right]
+        return [judge(task("a"), Attempt("a" if each else "b", confidence=0.5), True) for each in right]
 
     same = compare("block", ONE, {"int8": answers([1, 0, 1, 0]), "fp32": answers([1, 0, 1, 0])})
     assert (same["relative_loss"], same["relative_loss_95"], same["same_text"]) == (0.0, [0.0, 0.0], 1.0)

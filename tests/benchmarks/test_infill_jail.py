@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from quicksilver.benchmarks.sandbox import execution as infill_execution
 from quicksilver.benchmarks.sandbox import verdicts as infill_verdicts
-from quicksilver.benchmarks.sandbox.execution import JAIL, Limits, Program, Run, Verdict, execute
+from quicksilver.benchmarks.sandbox.execution import JAIL, Limits, Program, Run, RunVerdict, execute
 from quicksilver.benchmarks.sandbox.verdicts import VerdictLog, run_programs
 
 LINUX = sys.platform == "linux"
@@ -109,7 +109,7 @@ LAYERS = {
 }  # fmt: skip
 
 
-def run(source: str, limits: Limits = Limits(seconds=5)) -> Verdict:  # noqa: B008
+def run(source: str, limits: Limits = Limits(seconds=5)) -> RunVerdict:  # noqa: B008
     return execute(Program(source=textwrap.dedent(source)), limits)
 
 
@@ -206,7 +206,9 @@ def test_the_memory_of_the_evaluation_is_private_while_programs_run(monkeypatch)
         return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 
     seen = []
-    monkeypatch.setattr(infill_verdicts, "execute", lambda *_: (seen.append(dumpable()), Verdict(outcome="passed"))[1])
+    monkeypatch.setattr(
+        infill_verdicts, "execute", lambda *_: (seen.append(dumpable()), RunVerdict(outcome="passed"))[1]
+    )
     before = dumpable()
     run_programs({"a": Program(source="")}, Limits(), 1, VerdictLog(None), lambda: None)
     assert (seen, dumpable()) == ([0], before)

@@ -6,7 +6,7 @@ import json
 import pytest
 from quicksilver.benchmarks.infilling.readers import FORMATS, format_of, read_all
 from quicksilver.benchmarks.infilling.tasks import function_body, module_body
-from quicksilver.benchmarks.quality.decoders import Answer, request_of
+from quicksilver.benchmarks.quality.decoders import Attempt, request_of
 from quicksilver.benchmarks.sandbox.execution import Limits, execute
 from quicksilver.fim.errors import InputError
 
@@ -60,7 +60,7 @@ def read(tmp_path):
 
 
 def verdict(task, text):
-    program = task.program(task.filled(Answer(text)))
+    program = task.program(task.filled(Attempt(text)))
     return program and execute(program, Limits()).outcome
 
 
@@ -73,7 +73,7 @@ def test_every_format_is_told_by_its_fields():
 def test_the_solution_passes_and_another_fails(read, name):
     (task,) = read(ALL[name])
     assert verdict(task, task.hole.truth) == "passed"
-    assert task.same(task.hole, task.filled(Answer(task.hole.truth)))
+    assert task.same(task.hole, task.filled(Attempt(task.hole.truth)))
     wrong = task.hole.truth.replace("2 * x", "3 * x").replace("+= x", "-= x")
     assert wrong != task.hole.truth and verdict(task, wrong) == "failed"
     assert not task.same(task.hole, wrong)

@@ -12,9 +12,9 @@ from quicksilver.benchmarks.infilling.scores import Scored, score
 from quicksilver.benchmarks.infilling.tasks import InfillTask
 from quicksilver.benchmarks.quality import baselines as floors
 from quicksilver.benchmarks.quality import calibration
-from quicksilver.benchmarks.quality.decoders import CATALOGUE, Answer
+from quicksilver.benchmarks.quality.decoders import CATALOGUE, Attempt
 from quicksilver.benchmarks.quality.holes import Task
-from quicksilver.benchmarks.sandbox.execution import Limits, Verdict
+from quicksilver.benchmarks.sandbox.execution import Limits, RunVerdict
 from quicksilver.fim.errors import InputError
 
 BY_NAME = {decoder.name: decoder for decoder in CATALOGUE}
@@ -23,7 +23,7 @@ BY_NAME = {decoder.name: decoder for decoder in CATALOGUE}
 def scored(base, text, outcome, truth="x", **answer):
     hole = Task(base, "", "a = ", "\n", truth, "whole-line")
     task = InfillTask(name=f"{base}/{text}", benchmark="b", base=base, hole=hole)
-    return Scored(task=task, answer=Answer(text, **answer), verdict=outcome and Verdict(outcome=outcome))
+    return Scored(task=task, answer=Attempt(text, **answer), verdict=outcome and RunVerdict(outcome=outcome))
 
 
 def test_micro_counts_tasks_and_macro_problems():
@@ -128,7 +128,7 @@ def test_the_report_never_claims_what_was_not_checked():
 def test_the_report_escapes_what_programs_say(capsys, monkeypatch):
     hostile = "\x1b]0;owned\x07\u202e\x9b31m"
     task: Any = argparse.Namespace(benchmark="humaneval", name=hostile)
-    verdict = Verdict(outcome="failed", detail=hostile)
+    verdict = RunVerdict(outcome="failed", detail=hostile)
     monkeypatch.setattr("quicksilver.benchmarks.infilling.gold.gold_verdicts", lambda *_: [(task, verdict)])
     assert check_gold([task], Limits(), 1) == 1
     printed = capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 import torch
 from quicksilver.benchmarks import bench as command
 from quicksilver.benchmarks.speed import kernels
-from quicksilver.benchmarks.speed.kernels import KERNELS, Setting, check, measure, rounds, time_sides, timer
+from quicksilver.benchmarks.speed.kernels import KERNELS, KernelSetting, check, measure, rounds, time_sides, timer
 from quicksilver.cli import main as cli
 from quicksilver.fim.errors import InputError
 from quicksilver.kernels import head_stats
@@ -23,7 +23,7 @@ NAMED = {"norm_rope": ("n_heads", "n_kv_heads", "eps"), "commit": ("mask", "end"
 
 
 def setting(t=33, dtype=torch.float32):
-    return Setting(MODEL, 2, t, dtype)
+    return KernelSetting(MODEL, 2, t, dtype)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from quicksilver.benchmarks.replay import scores
 from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
-from quicksilver.benchmarks.replay.blocks import N_LINES_PROGRAM, Block, find_blocks, find_programs
-from quicksilver.benchmarks.replay.offers import Late, Reply
-from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, Shown
+from quicksilver.benchmarks.replay.blocks import N_LINES_PROGRAM, TypedBlock, find_blocks, find_programs
+from quicksilver.benchmarks.replay.offers import Late, OfferReply
+from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText
 from quicksilver.benchmarks.replay.step import copied, cut_file
 from quicksilver.benchmarks.replay.typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
@@ -16,10 +16,10 @@ from quicksilver.fim.errors import InputError
 TEXT = "def area(width, height):\n    total = width * height\n    return total\n\n\nprint(area(2, 3))\n"
 
 
-def block(text: str = TEXT, start: int | None = None, end: int | None = None) -> Block:
+def block(text: str = TEXT, start: int | None = None, end: int | None = None) -> TypedBlock:
     start = text.index("total =") if start is None else start
     end = text.index("\n\n\nprint") if end is None else end
-    return Block(Path("/pkg"), "a.py", text, start, end)
+    return TypedBlock(Path("/pkg"), "a.py", text, start, end)
 
 
 class Scripted:
@@ -45,7 +45,7 @@ class Scripted:
     def answer(self, at, gap_ms):
         if self.latency_ms > gap_ms:
             return Late(latency_ms=self.latency_ms, n_steps=3)
-        return Reply(text=self.text_at(at), latency_ms=self.latency_ms, source="file", confidence=0.5, n_steps=3)
+        return OfferReply(text=self.text_at(at), latency_ms=self.latency_ms, source="file", confidence=0.5, n_steps=3)
 
 
 async def replayed(source, of=None, policy: Policy = "words", seed=1):
@@ -74,7 +74,7 @@ def test_keys_write_the_block_and_indentation_is_free():
     ],
 )
 def test_a_line_break_costs_what_the_editor_would_not_do(prefix, target, presses):
-    one = Block(Path("/pkg"), "a.py", prefix + target, len(prefix), len(prefix + target))
+    one = TypedBlock(Path("/pkg"), "a.py", prefix + target, len(prefix), len(prefix + target))
     assert one.n_presses(0, len(target)) == presses
 
 
@@ -113,7 +113,7 @@ def test_copies_hold_no_links_and_no_other_files(tmp_path):
 
 def test_the_block_is_not_on_disk_while_it_is_typed(tmp_path):
     (tmp_path / "a.py").write_text(TEXT)
-    one = Block(tmp_path, "a.py", TEXT, block().start, block().end)
+    one = TypedBlock(tmp_path, "a.py", TEXT, block().start, block().end)
     with cut_file(one):
         assert "width * height" not in (tmp_path / "a.py").read_text()
     assert (tmp_path / "a.py").read_text() == TEXT
@@ -271,8 +271,8 @@ def test_programs_are_beginnings_of_files_without_their_licence(tmp_path):
 def test_reliability_compares_what_was_promised_with_what_was_right():
     run = BlockRun(block=block())
     for confidence, n_right in ((0.91, 4), (0.93, 4), (0.94, 1), (0.55, 0)):
-        run.shown.append(Shown(at=0, text="abcd", n_right=n_right, from_ms=0.0, confidence=confidence))
-    run.shown.append(Shown(at=0, text="abcd", n_right=4, from_ms=0.0))  # nothing promised
+        run.shown.append(ShownText(at=0, text="abcd", n_right=n_right, from_ms=0.0, confidence=confidence))
+    run.shown.append(ShownText(at=0, text="abcd", n_right=4, from_ms=0.0))  # nothing promised
     assert scores.reliability([run]) == [
         {"from": 0.5, "texts": 1, "promised": 0.55, "right": 0.0},
         {"from": 0.9, "texts": 3, "promised": 0.927, "right": 0.667},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from quicksilver.benchmarks.bench import main
-from quicksilver.benchmarks.replay.engine import KeyTime, Memory, RememberingEngine
+from quicksilver.benchmarks.replay.engine import AnswerMemory, KeyTime, RememberingEngine
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.model import __file__ as package_file
@@ -106,11 +106,11 @@ async def test_what_was_asked_before_is_not_asked_again(tmp_path):
     hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
     request, real = CompletionRequest(hole=hole), Counting()
     for _ in range(2):
-        engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=30.0)
+        engine = RememberingEngine(real, AnswerMemory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=30.0)
         for _ in range(2):
             assert (await engine.complete(request)).timings_ms["wait"] == 30.0
     assert real.n_asked == 1
-    engine = RememberingEngine(real, Memory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=None)
+    engine = RememberingEngine(real, AnswerMemory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=None)
     await engine.complete(CompletionRequest(hole=hole, drafts=3))
     assert real.n_asked == 2
 

@@ -7,7 +7,7 @@ import pytest
 from quicksilver.benchmarks.replay import scores
 from quicksilver.benchmarks.replay.arguments import add_replay_arguments
 from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
-from quicksilver.benchmarks.replay.blocks import Block, find_blocks, find_programs
+from quicksilver.benchmarks.replay.blocks import TypedBlock, find_blocks, find_programs
 from quicksilver.benchmarks.replay.languages import (
     LANGUAGES,
     block_bodies,
@@ -16,7 +16,7 @@ from quicksilver.benchmarks.replay.languages import (
     parses,
 )
 from quicksilver.benchmarks.replay.offers import ServerOffers
-from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, Shown
+from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText
 from quicksilver.benchmarks.replay.step import copied
 from quicksilver.benchmarks.replay.typist import Typist
 from quicksilver.fim.errors import InputError
@@ -43,9 +43,9 @@ BODIES = {
 }
 
 
-def block(language: str, text: str, target: str) -> Block:
+def block(language: str, text: str, target: str) -> TypedBlock:
     start = text.index(target)
-    return Block(Path("/pkg"), "a", text, start, start + len(target), language)
+    return TypedBlock(Path("/pkg"), "a", text, start, start + len(target), language)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -65,7 +65,7 @@ def test_braces_that_share_a_line_with_code_hold_no_body():
 def test_indentation_is_free(language):
     """An editor indents after an opener and takes a closer one step back, in whatever the file is indented with."""
     text = SOURCES[language]
-    one = Block(Path("/pkg"), "a", text, 0, len(text.rstrip()), language)
+    one = TypedBlock(Path("/pkg"), "a", text, 0, len(text.rstrip()), language)
     assert one.n_presses(0, len(one.target)) == one.weights[-1]
 
 
@@ -185,6 +185,6 @@ async def test_an_oracle_saves_nearly_everything_in_every_language():
 )
 def test_faults_are_told_by_the_language_s_grammar(language, text, breaks, is_odd):
     run = BlockRun(block=block(language, SOURCES[language], BODIES[language]))
-    run.shown.append(Shown(at=0, text=text, n_right=0, from_ms=0.0, to_ms=1000.0))
+    run.shown.append(ShownText(at=0, text=text, n_right=0, from_ms=0.0, to_ms=1000.0))
     row = scores.score([run])
     assert (row["parse_errors"], row["indent_errors"], row["bracket_errors"]) == (breaks, is_odd, None)

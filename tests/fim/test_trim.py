@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quicksilver.fim.hole import cut_hole, find_hole
 from quicksilver.fim.syntax.tree import parsed
 from quicksilver.fim.text.document import Document
-from quicksilver.fim.trimming.context import Around
+from quicksilver.fim.trimming.context import TrimContext
 from quicksilver.fim.trimming.repetition import drop_repeated_rest
 from quicksilver.fim.trimming.trim import drop_trailing_blank, trim
 from quicksilver.fim.types import Hole
@@ -33,9 +33,9 @@ def holes(draw: st.DrawFn) -> Hole:
     return cut_hole(document, len(prefix), len(prefix), draw(st.booleans()))
 
 
-def around(left: str, right: str) -> Around:
+def around(left: str, right: str) -> TrimContext:
     document = Document("file:///home/ada/cart.py", 1, "python", left + right)
-    return Around(cut_hole(document, len(left), len(left), multiline=False))
+    return TrimContext(cut_hole(document, len(left), len(left), multiline=False))
 
 
 @settings(max_examples=500)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from quicksilver.fim.text.document import Document
-from quicksilver.lsp_server.answers import Answer, Ask
+from quicksilver.lsp_server.answers import Answer, Question
 from quicksilver.lsp_server.languages import KnownLanguages, LanguageNotes, about_language
 
 KNOWN = KnownLanguages(("python",))
@@ -13,9 +13,9 @@ MANY = "python javascript go"
 JS, PY = "file:///a.js", "file:///a.py"
 
 
-def asked(language: str, *, invoked: bool, text: str = "", cause: Any = "nothing") -> tuple[Ask, Answer]:
+def asked(language: str, *, invoked: bool, text: str = "", cause: Any = "nothing") -> tuple[Question, Answer]:
     document = Document(uri=JS, version=1, language=language, text="x")
-    ask = Ask(id="1", uri=JS, document=document, offset=1, invoked=invoked, received_s=time.perf_counter())
+    ask = Question(id="1", uri=JS, document=document, offset=1, invoked=invoked, received_s=time.perf_counter())
     return ask, Answer(id="1", uri=JS, version=1, cause=cause, reason=None if text else "reasons", text=text)
 
 

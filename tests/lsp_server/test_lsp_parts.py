@@ -10,7 +10,7 @@ from quicksilver.cli.trace_view import draw_frame, draw_trace, visible
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
-from quicksilver.lsp_server.answers import Answer, Answers, Ask
+from quicksilver.lsp_server.answers import Answer, Answers, Question
 from quicksilver.lsp_server.completion import (
     MAX_PREFIX_CHARS,
     MAX_SUFFIX_CHARS,
@@ -32,7 +32,7 @@ def document(text="value = \n", uri="file:///a.py"):
 
 
 def ask(text="value = \n", offset=8):
-    return Ask(id="1", uri="file:///a.py", document=document(text), offset=offset, invoked=True, received_s=0.0)
+    return Question(id="1", uri="file:///a.py", document=document(text), offset=offset, invoked=True, received_s=0.0)
 
 
 JSON = st.recursive(

@@ -8,7 +8,7 @@ from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming import checks
 from quicksilver.fim.types import Alternative, Completion, FinishReason
 from quicksilver.lsp_server import sessions
-from quicksilver.lsp_server.answers import Ask
+from quicksilver.lsp_server.answers import Question
 from quicksilver.lsp_server.completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
 from quicksilver.lsp_server.sessions import Session
 from quicksilver.lsp_server.settings import Settings
@@ -17,10 +17,10 @@ from quicksilver.lsp_server.workspace.idle_thread import N_FAILURES_MAX, Backgro
 
 def ask(text="value = \n", offset=8):
     document = Document(uri="file:///a.py", version=1, language="python", text=text)
-    return Ask(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0)
+    return Question(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0)
 
 
-def opened(question: Ask) -> Document:
+def opened(question: Question) -> Document:
     """The document that a question is about."""
     assert question.document is not None
     return question.document

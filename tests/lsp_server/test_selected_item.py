@@ -6,7 +6,7 @@ import pytest
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest
-from quicksilver.lsp_server.answers import Answer, Ask, SelectedItem
+from quicksilver.lsp_server.answers import Answer, Question, SelectedItem
 from quicksilver.lsp_server.completion import Surroundings
 from quicksilver.lsp_server.protocol.params import read_inline_completion
 from quicksilver.lsp_server.selected_item import extend_item
@@ -33,7 +33,9 @@ class OneAnswer:
 
 def answer_of(engine: OneAnswer, item: SelectedItem, text: str = TEXT, offset: int = OFFSET) -> Answer:
     document = Document(uri="file:///a.py", version=1, language="python", text=text)
-    ask = Ask(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0, selected=item)
+    ask = Question(
+        id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0, selected=item
+    )
     return asyncio.run(extend_item(ask, Settings(), engine, "utf-16", Surroundings()))
 
 

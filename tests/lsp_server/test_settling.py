@@ -7,7 +7,7 @@ import pytest
 from quicksilver.fim.reuse import Shown
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.text.positions import Position
-from quicksilver.lsp_server.answers import Answer, Ask
+from quicksilver.lsp_server.answers import Answer, Question
 from quicksilver.lsp_server.ghost_text import LastShown
 from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, completion_params
 from quicksilver.lsp_server.settling import Held, SettleClock, hold, settle
@@ -15,13 +15,13 @@ from quicksilver.lsp_server.settling import Held, SettleClock, hold, settle
 TEXT = "value = "
 
 
-def ask(typed: str = "", *, invoked: bool = False) -> Ask:
+def ask(typed: str = "", *, invoked: bool = False) -> Question:
     document = Document(uri="file:///a.py", version=1, language="python", text=TEXT + typed)
     offset = len(document.text)
-    return Ask(id="1", uri=document.uri, document=document, offset=offset, invoked=invoked, received_s=0.0)
+    return Question(id="1", uri=document.uri, document=document, offset=offset, invoked=invoked, received_s=0.0)
 
 
-def answer(question: Ask, text: str) -> Answer:
+def answer(question: Question, text: str) -> Answer:
     at = Position(0, question.offset)
     return Answer(id="1", uri=question.uri, version=1, cause="answered", text=text, range=(at, at))
 

@@ -16,7 +16,7 @@ from quicksilver.model.cache.pages import joined
 from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
 from quicksilver.model.checkpoint.checkpoint_files import as_float
 from quicksilver.model.network.denoiser import ContextStates, Denoiser
-from quicksilver.model.requests import Context, Extend, Extended, Reply, Tree, tree_of
+from quicksilver.model.requests import Context, Extend, Extended, ForwardReply, Tree, tree_of
 from quicksilver.model.runners.batching import ModelRunner, Runner, drive
 from quicksilver.model.runners.select import runner_of
 from tiny_body import SHAPES, tiny_body
@@ -96,7 +96,7 @@ def check(table: dict[tuple[str, str], float], kind: str, reading: str, got: tor
     table[kind, reading] = max(table.get((kind, reading), 0.0), float((got - wanted).abs().max()))
 
 
-def states_of(reply: Reply) -> ContextStates:
+def states_of(reply: ForwardReply) -> ContextStates:
     assert isinstance(reply, ContextStates)
     return reply
 
@@ -270,7 +270,7 @@ def test_asks_of_several_jobs_do_not_disturb_each_other_on_openvino():
         assert torch.equal(log_probs_of(got), wanted)
 
 
-def log_probs_of(reply: Reply) -> torch.Tensor:
+def log_probs_of(reply: ForwardReply) -> torch.Tensor:
     log_probs = reply.log_probs if isinstance(reply, Extended) else reply
     assert isinstance(log_probs, torch.Tensor)
     return log_probs

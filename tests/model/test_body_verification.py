@@ -10,7 +10,7 @@ import torch
 from quicksilver.model.decoding.healing import Healing
 from quicksilver.model.decoding.verification import Verified, opening, verify
 from quicksilver.model.network.denoiser import ContextStates
-from quicksilver.model.requests import Ask, Reply, Tree, tree_of
+from quicksilver.model.requests import ForwardReply, ForwardRequest, Tree, tree_of
 from quicksilver.model.runners.batching import ModelRunner, drive, run_branches
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens, canvas_tokens
 from tiny_body import tiny_body, tiny_body_tokenizer
@@ -49,7 +49,7 @@ class Ending:
     def __init__(self) -> None:
         self.liked = (LINE.stops | torch.isin(torch.arange(len(LINE.stops)), torch.tensor(list(LINE.joined)))).float()
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         return [self.log_probs(ask) for ask in asks if isinstance(ask, Tree)]
 
     def log_probs(self, ask: Tree) -> torch.Tensor:

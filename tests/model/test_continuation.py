@@ -18,12 +18,12 @@ from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.completion import writing
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.healing import healing_of
-from quicksilver.model.decoding.partial_answer import Row
+from quicksilver.model.decoding.partial_answer import PartialAnswer
 from quicksilver.model.decoding.recent import Recent
 from quicksilver.model.decoding.verification import verify
 from quicksilver.model.decoding.verification import written as written_scores
 from quicksilver.model.network.denoiser import Denoiser
-from quicksilver.model.requests import Ask
+from quicksilver.model.requests import ForwardRequest
 from quicksilver.model.runners.batching import ModelRunner, drive
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from tiny_body import Wanting, save_body, tiny_body
@@ -297,7 +297,7 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
         assert found.log_prob == pytest.approx(verified.log_prob, abs=0.1)
 
 
-def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[Row, str]:
+def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[PartialAnswer, str]:
     """What the body itself writes, and its text, also where trimming would cut it, and with a line cut short."""
     filling = infiller.filling(request, lambda: False)
     setattr(filling.writing, "_n_whole", lambda row: len(row.tokens))  # noqa: B010 (a method)
@@ -347,7 +347,7 @@ def test_a_budget_that_is_just_enough_is_not_spent(infiller: DenoisingInfiller):
 @pytest.mark.parametrize("n_asks", range(1, 4))
 def test_cancelling_ends_the_work_within_a_forward(infiller: DenoisingInfiller, n_asks: int):
     """Also while the healed text is not covered yet, which may take several forwards."""
-    asks: list[Ask] = []
+    asks: list[ForwardRequest] = []
     prefix = "x = '😀中é😀中é😀"  # healed in many tokens
     job = infiller.begin(asked(prefix, offers=["zz"]), lambda: len(asks) >= n_asks)
     while job.completion is None:

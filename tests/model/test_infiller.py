@@ -452,7 +452,7 @@ def test_a_line_may_have_all_the_tokens_that_were_asked_for(infiller, n):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing_module, "denoise", counting)
-        patch.setattr(writing_module.Row, "end", lambda row: None)
+        patch.setattr(writing_module.PartialAnswer, "end", lambda row: None)
         patch.setattr(infiller, "config", dataclasses.replace(infiller.config, n_canvas=24))
         endless = {key: dataclasses.replace(v, stops=v.stops & False) for key, v in infiller._tokens.items()}
         patch.setattr(infiller, "_tokens", endless)

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.types import FinishReason
-from quicksilver.model.decoding.partial_answer import Row
+from quicksilver.model.decoding.partial_answer import PartialAnswer
 
 PROBABILITIES = st.floats(0.01, 0.99)
 PLACES = st.lists(st.tuples(PROBABILITIES, PROBABILITIES, st.booleans()), max_size=8)
 
 
 def row(places, by_lines=False):
-    made = Row("median" if by_lines else "likeliest")
+    made = PartialAnswer("median" if by_lines else "likeliest")
     for i, (token, end, may) in enumerate(places):
         made.add([i], [math.log(token)], [math.log(end)], [may])
     return made
@@ -78,7 +78,7 @@ def test_adding_in_parts_is_adding_at_once():
     places = [(0.5, 0.1, True), (0.7, 0.2, False), (0.9, 0.6, True)]
     at_once = row(places)
     tokens, ends, may = zip(*places, strict=True)
-    parts = Row()
+    parts = PartialAnswer()
     for start, stop in itertools.pairwise((0, 1, 3)):
         cut = slice(start, stop)
         parts.add(

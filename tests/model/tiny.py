@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.network.denoiser import ContextStates, Denoiser
-from quicksilver.model.requests import Ask, Reply, Rows
+from quicksilver.model.requests import ForwardReply, ForwardRequest, Rows
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
 
@@ -44,7 +44,7 @@ class Oracle:
         self.answer, self.sure, self.vocab_size = answer, sure, vocab_size
         self.seen: list[torch.Tensor] = []
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """A `Runner`."""
         return [self.log_probs(ask) for ask in asks if isinstance(ask, Rows)]
 

@@ -23,7 +23,7 @@ from quicksilver.model.checkpoint.checkpoint_files import (
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.published.tokens import QWEN_PIECES
-from quicksilver.model.requests import Ask, AskHead, Extend, Extended, HeadGuess, Reply, Tree
+from quicksilver.model.requests import AskHead, Extend, Extended, ForwardReply, ForwardRequest, HeadGuess, Tree
 from quicksilver.model.runners.batching import Runner
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from safetensors.numpy import save_file
@@ -142,10 +142,10 @@ class Wanting:
             self.next_at[at] = token
             at += len(tokenizer.bytes_of(token))
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         return [self._wanted(ask, reply) for ask, reply in zip(asks, self.run(asks), strict=True)]
 
-    def _wanted(self, ask: Ask, reply: Reply) -> Reply:
+    def _wanted(self, ask: ForwardRequest, reply: ForwardReply) -> ForwardReply:
         if isinstance(ask, Extend):
             assert isinstance(reply, Extended)
             self.counts.append(len(ask.tokens))

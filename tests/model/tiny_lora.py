@@ -11,7 +11,7 @@ from quicksilver.training.adapt.lora_body import load_body
 from quicksilver.training.adapt.lora_examples import LoraExampleConfig, LoraStream
 from quicksilver.training.adapt.lora_layers import add_lora
 from quicksilver.training.adapt.lora_trainer import LoraPlan, LoraTrainer
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from tiny_gguf import TinyGguf
 
 TEXT = (
@@ -20,9 +20,11 @@ TEXT = (
     "        self.count += by\n        return self.count\n"
 )
 DOCUMENTS = [
-    Document("one", "one/sums.py", TEXT),
-    Document("one", "one/names.py", TEXT.replace("total", "name").replace("add", "join")),
-    Document("two", "two/index.js", "function add(left, right) {\n  return left + right;\n}\n\nexport default add;\n"),
+    CorpusDocument("one", "one/sums.py", TEXT),
+    CorpusDocument("one", "one/names.py", TEXT.replace("total", "name").replace("add", "join")),
+    CorpusDocument(
+        "two", "two/index.js", "function add(left, right) {\n  return left + right;\n}\n\nexport default add;\n"
+    ),
 ]
 SMALL = LoraExampleConfig(
     n_context_median=48, n_context_min=32, n_context_max=64, n_middle_min=8, n_middle_max=24, snippet_share=0.5

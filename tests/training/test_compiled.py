@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.attention.flex_attention as flex
 from quicksilver.model.network.transformer import branch_mask
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig, SampleStream
 from quicksilver.training.run.gpu_loss import FlexMasks, Way, compiled, first_that_works, flex_blocks, ways
 from quicksilver.training.run.loss import AS_WRITTEN, Passes, combined_loss
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 TOKENIZER = tiny_tokenizer()
 CPU = torch.device("cpu")
-STREAM = SampleStream([Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 9)], TOKENIZER, SampleConfig(n_canvas=24))
+STREAM = SampleStream([CorpusDocument("p", "a.py", (TEXTS[0] + TEXTS[1]) * 9)], TOKENIZER, SampleConfig(n_canvas=24))
 
 
 @pytest.fixture

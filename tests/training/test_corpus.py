@@ -34,12 +34,12 @@ def same(package):
 
 
 def documents(origins, report=None, **options):
-    report = report or corpus.Report()
+    report = report or corpus.CorpusReport()
     return list(corpus.collect(corpus.examined(corpus.in_order(origins), **options), report)), report
 
 
 def build(folder, origins, report=None):
-    report = report or corpus.Report()
+    report = report or corpus.CorpusReport()
     examined = corpus.examined(corpus.in_order(origins))
     corpus.write(corpus.collect(examined, report), report, folder, corpus_report)
     return report
@@ -186,7 +186,7 @@ def test_the_step_in_two_processes(tmp_path, capsys):
     (tmp_path / "tasks.jsonl").write_text(json.dumps({"prompt": OTHER}) + "\n")
     step(tmp_path, "--processes", "2", "--decontaminate", str(tmp_path / "tasks.jsonl"))
     found = [d for d in corpus.read(tmp_path / "corpus", "train") if d.package == "good"]
-    assert found == [corpus.Document("good", "good/a.py", CODE)]
+    assert found == [corpus.CorpusDocument("good", "good/a.py", CODE)]
     printed = capsys.readouterr().out
     assert "package bad-1.0-py3-none-any.whl: no permissive licence" in printed
     assert "package absent: its archive is not in wheels/" in printed

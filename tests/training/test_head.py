@@ -21,7 +21,7 @@ from quicksilver.training.adapt.head_states import BodyReader, Reading
 from quicksilver.training.adapt.head_texts import UNKNOWN, BodyText, canvases, load_texts, save_texts
 from quicksilver.training.adapt.head_trainer import HeadPlan, HeadTrainer
 from quicksilver.training.cli import main
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from tiny_body import save_body, tiny_body
 from tiny_lora import DOCUMENTS, ticking
 
@@ -145,7 +145,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_split(folder: Path, split: str, documents: Sequence[Document]) -> None:
+def write_split(folder: Path, split: str, documents: Sequence[CorpusDocument]) -> None:
     with gzip.open(folder / f"{split}.jsonl.gz", "wt") as stream:
         stream.writelines(json.dumps(asdict(document)) + "\n" for document in documents)
 

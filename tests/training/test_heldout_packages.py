@@ -228,8 +228,10 @@ def test_files_are_laid_out_by_language_and_copies_left_out(tmp_path, monkeypatc
 
 
 def test_what_a_training_corpus_holds_is_left_out(tmp_path, monkeypatch, capsys):
-    document = corpus.Document("flask", "area.py", PYTHON.replace("import os", "import re"))
-    report = corpus.Report(sources=[corpus.Source(name="flask", version="1", licence="MIT", sha256="", split="train")])
+    document = corpus.CorpusDocument("flask", "area.py", PYTHON.replace("import os", "import re"))
+    report = corpus.CorpusReport(
+        sources=[corpus.TextOrigin(name="flask", version="1", licence="MIT", sha256="", split="train")]
+    )
     corpus.write([document], report, tmp_path / "runs" / "corpus")
     written, out = made(tmp_path, monkeypatch, {"area.py": PYTHON, "area.go": GO})
     assert written == {"go/thing/area.go", "manifest.json"}

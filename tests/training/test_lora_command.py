@@ -17,7 +17,7 @@ from quicksilver.model.gguf.file import read_gguf
 from quicksilver.training.adapt import lora_step
 from quicksilver.training.adapt.lora_step import _Pause
 from quicksilver.training.cli import main
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from safetensors import safe_open
 from tiny_gguf import TinyGguf
 from tiny_lora import DOCUMENTS, ticking
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_split(folder: Path, split: str, documents: Sequence[Document]) -> None:
+def write_split(folder: Path, split: str, documents: Sequence[CorpusDocument]) -> None:
     folder.mkdir(exist_ok=True)
     with gzip.open(folder / f"{split}.jsonl.gz", "wt") as stream:
         stream.writelines(json.dumps(asdict(document)) + "\n" for document in documents)

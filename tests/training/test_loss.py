@@ -3,7 +3,7 @@ import pytest
 import torch
 from quicksilver.model.network.copy_head import Matches
 from quicksilver.model.network.matches import context_matches
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import IGNORE, SampleConfig, SampleStream
 from quicksilver.training.run.loss import combined_loss, target_log_probs, vocabulary_scores
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def batch(seed=0, size=2):
     config = SampleConfig(n_context=64, n_canvas=8)
-    stream = SampleStream([Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)], TOKENIZER, config)
+    stream = SampleStream([CorpusDocument("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)], TOKENIZER, config)
     return stream.batch(np.random.default_rng(seed), size)
 
 

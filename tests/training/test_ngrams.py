@@ -15,7 +15,7 @@ from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.decoding.ngrams import LENGTHS, NGRAMS, Ngrams, read_ngrams, write_ngrams
 from quicksilver.training.adapt.ngram_counts import MIN_COUNT, MIN_SHARE, count
 from quicksilver.training.cli import main
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from safetensors.numpy import load_file, save_file
 from tiny_body import save_body, tiny_body
 
@@ -126,7 +126,7 @@ def folder(tmp_path: Path) -> Path:
 def write_documents(folder: Path, texts: list[str]) -> None:
     with gzip.open(folder / "data" / "train.jsonl.gz", "wt") as stream:
         for i, text in enumerate(texts):
-            stream.write(json.dumps(asdict(Document(f"p{i}", "a.py", text))) + "\n")
+            stream.write(json.dumps(asdict(CorpusDocument(f"p{i}", "a.py", text))) + "\n")
 
 
 def counted(folder: Path, *more: str, out: str = "n.safetensors") -> None:

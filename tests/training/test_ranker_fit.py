@@ -7,12 +7,12 @@ from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.completion.infiller import load_infiller
 from quicksilver.model.ranking.prefix_confidence import FEATURES, PrefixRanker
 from quicksilver.training.cli import main as train
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.fit.prefix_ranker import Promise, calibrated, fit_prefixes, typing_holes
 from quicksilver.training.fit.ranker import Example, fit, fit_to, holes, regression
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
-DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 3), Document("p", "b.py", TEXTS[0] * 2)]
+DOCUMENTS = [CorpusDocument("p", "a.py", (TEXTS[0] + TEXTS[1]) * 3), CorpusDocument("p", "b.py", TEXTS[0] * 2)]
 NAMES = ["bias", "draft"]
 
 
@@ -38,7 +38,7 @@ def test_holes_are_what_was_taken_out():
 
 
 def test_for_some_holes_the_packages_other_files_are_searched_and_no_others():
-    other = Document("q", "a.py", "def area(width, height):\n    return width * 42\n")
+    other = CorpusDocument("q", "a.py", "def area(width, height):\n    return width * 42\n")
     cuts = list(holes([[*DOCUMENTS, other]], 80, 3))
     offers = [offer for cut in cuts for offer in cut.request.offers]
     assert 0 < sum(bool(cut.request.offers) for cut in cuts) < len(cuts)
@@ -113,7 +113,7 @@ def test_a_fitted_ranker_travels_with_its_checkpoint(tmp_path):
 
 
 def test_every_group_gives_holes_and_a_file_says_its_language():
-    scripts = [Document("s", f"{i}.ts", "let total = price * amount;\nprint(total);\n") for i in range(2)]
+    scripts = [CorpusDocument("s", f"{i}.ts", "let total = price * amount;\nprint(total);\n") for i in range(2)]
     for made in (holes([DOCUMENTS, scripts], 60, 3), typing_holes([DOCUMENTS, scripts], 60, 3)):
         languages = [cut.request.hole.language for cut in made]
         assert set(languages) == {"python", "typescript"}
@@ -168,7 +168,7 @@ def test_calibrating_by_replays_from_the_command_line(tmp_path):
 
 def test_documents_that_make_no_hole_are_one_line(monkeypatch):
     monkeypatch.setattr("quicksilver.training.fit.ranker.N_DRAWS_MOST", 100)
-    blank = [[Document("p", "a.py", "\n \n\n")]]
+    blank = [[CorpusDocument("p", "a.py", "\n \n\n")]]
     for made in (holes(blank, 3, 0), typing_holes(blank, 3, 0)):
         with pytest.raises(InputError, match="are their texts blank"):
             list(made)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.model.special_tokens import Special
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.holes import block_end, cut
 from quicksilver.training.data.samples import IGNORE, SampleConfig, SampleStream, draw_mask
 from tiny import TEXTS, tiny_tokenizer
@@ -11,7 +11,7 @@ from tiny import TEXTS, tiny_tokenizer
 TOKENIZER = tiny_tokenizer()
 TEXT = (TEXTS[0] + TEXTS[1]) * 12
 CONFIG = SampleConfig(n_context=96, n_canvas=8)
-STREAM = SampleStream([Document("p", "p/a.py", TEXT)], TOKENIZER, CONFIG)
+STREAM = SampleStream([CorpusDocument("p", "p/a.py", TEXT)], TOKENIZER, CONFIG)
 NO_DRAFTS = SampleStream(STREAM.documents, TOKENIZER, SampleConfig(n_context=96, n_canvas=8, draft_share=0.0))
 END, MASK, MIDDLE, PAD = (TOKENIZER.special(s) for s in (Special.EOM, Special.MASK, Special.MIDDLE, Special.PAD))
 

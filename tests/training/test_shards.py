@@ -7,11 +7,11 @@ from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
 from quicksilver.training import cli as command
 from quicksilver.training.corpus import corpus, shards
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 
 CODE = "".join(f"def function_{i}(first, second):\n    return first + second * {i}\n\n\n" for i in range(20))
 ODD = ["x = '🧪 naïve \u2028 \u200d'\n" * 3, "", "\t \n\n\n  \n", "\x0c\x00\x7f", "пример = 1\n", CODE]
-DOCUMENTS = [Document(f"p{i % 2}", f"p/{i}.py", text) for i, text in enumerate(ODD)]
+DOCUMENTS = [CorpusDocument(f"p{i % 2}", f"p/{i}.py", text) for i, text in enumerate(ODD)]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_documents_come_back_exactly(folder):
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=300), min_size=1, max_size=8))
 def test_any_text_comes_back_exactly_over_any_borders(texts, tmp_path_factory, tokenizer_file):
     folder = tmp_path_factory.mktemp("any") / "shards"
-    documents = [Document("p", f"{i}.py", text) for i, text in enumerate(texts)]
+    documents = [CorpusDocument("p", f"{i}.py", text) for i, text in enumerate(texts)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "N_TOKENS_PER_SHARD", 50)
         patch.setattr(shards, "N_BATCH_CHARS", 20)
@@ -49,7 +49,7 @@ def test_any_text_comes_back_exactly_over_any_borders(texts, tmp_path_factory, t
 def test_several_shards_are_written_and_listed(tmp_path, tokenizer_file, monkeypatch):
     monkeypatch.setattr(shards, "N_TOKENS_PER_SHARD", 100)
     monkeypatch.setattr(shards, "N_BATCH_CHARS", 100)
-    documents = [Document("p", f"{i}.py", CODE[i * 100 : i * 100 + 300]) for i in range(9)]
+    documents = [CorpusDocument("p", f"{i}.py", CODE[i * 100 : i * 100 + 300]) for i in range(9)]
     done = []
     written = shards.write(tmp_path / "shards", {"train": documents}, tokenizer_file, done.append)
     assert len(written) > 2
@@ -139,11 +139,13 @@ def test_no_tokenizer_is_an_error(tmp_path):
 
 
 def test_the_step_and_the_comparison(tmp_path, tokenizer_file, capsys):
-    report = corpus.Report(sources=[])
-    documents = [Document("alpha", f"{i}.py", CODE + str(i)) for i in range(5)]
-    documents += [Document("werkzeug", "a.py", CODE), Document("astropy", "a.py", CODE)]
+    report = corpus.CorpusReport(sources=[])
+    documents = [CorpusDocument("alpha", f"{i}.py", CODE + str(i)) for i in range(5)]
+    documents += [CorpusDocument("werkzeug", "a.py", CODE), CorpusDocument("astropy", "a.py", CODE)]
     report.sources.append(
-        corpus.Source(name="alpha", version="1", licence="MIT", sha256="0" * 64, split="train", n_files=5, n_chars=5)
+        corpus.TextOrigin(
+            name="alpha", version="1", licence="MIT", sha256="0" * 64, split="train", n_files=5, n_chars=5
+        )
     )
     corpus.write(documents, report, tmp_path / "corpus")
     (tmp_path / "tokenizer-nano.json").write_bytes(tokenizer_file.read_bytes())

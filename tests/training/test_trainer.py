@@ -10,9 +10,9 @@ import pytest
 import torch
 from quicksilver.fim.errors import InputError
 from quicksilver.model.network.denoiser import Denoiser
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig, SampleStream
-from quicksilver.training.run.config import Call
+from quicksilver.training.run.config import RunCall
 from quicksilver.training.run.log import SAMPLES
 from quicksilver.training.run.loss import AS_WRITTEN, Passes
 from quicksilver.training.run.samples_page import Probe, draw_holes, fill
@@ -22,7 +22,7 @@ from tiny import TEXTS, tiny_config, tiny_tokenizer
 pytestmark = pytest.mark.slow
 
 TOKENIZER = tiny_tokenizer()
-DOCUMENTS = [Document("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)]
+DOCUMENTS = [CorpusDocument("p", "a.py", (TEXTS[0] + TEXTS[1]) * 6)]
 PLAN = TrainConfig(
     steps=12, batch_tokens=192, stages=((0.0, 48), (0.5, 96)), warmup_steps=2, valid_steps=5, valid_samples=4
 )
@@ -327,7 +327,9 @@ def test_minutes_end_on_time_and_calls_add_up(tmp_path, monkeypatch):
 
     def call(minutes):
         clock.now_s += 50  # between the calls
-        run = trainer(tmp_path, config, call=Call(started_s=clock.now_s, minutes=minutes), export=lambda folder: None)
+        run = trainer(
+            tmp_path, config, call=RunCall(started_s=clock.now_s, minutes=minutes), export=lambda folder: None
+        )
         run._train_step = clock.slow(run._train_step, 5.0)
         run.save = clock.slow(run.save, 2.0)
         run.export = clock.slow(run.export, 3.0)
@@ -355,7 +357,7 @@ def test_minutes_end_on_time_and_calls_add_up(tmp_path, monkeypatch):
 def test_no_time_to_train_is_one_line(tmp_path, monkeypatch, minutes, call_minutes, setting):
     clock = Clock(monkeypatch)
     config = replace(PLAN, steps=None, minutes=minutes, valid_samples=1)
-    run = trainer(tmp_path, config, call=Call(started_s=clock.now_s, minutes=call_minutes))
+    run = trainer(tmp_path, config, call=RunCall(started_s=clock.now_s, minutes=call_minutes))
     run.save = clock.slow(run.save, 5.0)
     with pytest.raises(InputError, match=f"give more {setting}$"):
         run.run(show=False)

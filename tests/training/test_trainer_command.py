@@ -10,7 +10,7 @@ from quicksilver.fim.errors import InputError
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.training.cli import main
 from quicksilver.training.corpus import shards
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig
 from quicksilver.training.run import recipes
 from quicksilver.training.run.config import TrainConfig
@@ -18,7 +18,7 @@ from quicksilver.training.run.step import alone_in
 from quicksilver.training.run.throughput import flops_per_context_token
 from tiny import TEXTS, tiny_config, tiny_tokenizer
 
-DOCUMENTS = [Document("p", f"{i}.py", (TEXTS[0] + TEXTS[1]) * 4) for i in range(2)]
+DOCUMENTS = [CorpusDocument("p", f"{i}.py", (TEXTS[0] + TEXTS[1]) * 4) for i in range(2)]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.documents import open_stream
 from quicksilver.training.data.samples import SampleConfig, SampleStream
 from quicksilver.training.data.workers import BatchOrder, InProcess, Workers
@@ -95,7 +95,7 @@ def test_orders_left_open_do_not_hinder_closing(opener):
 
 
 def test_in_process_keeps_the_order():
-    stream = SampleStream([Document("p", "a.py", TEXTS[0] * 6)], tiny_tokenizer(), CONFIG)
+    stream = SampleStream([CorpusDocument("p", "a.py", TEXTS[0] * 6)], tiny_tokenizer(), CONFIG)
     source = InProcess(stream)
     for step in (3, 1, 2):
         source.ask(order(step))

@@ -7,7 +7,7 @@ import torch
 from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
-from quicksilver.training.corpus.corpus import Document
+from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig, SampleStream
 from quicksilver.training.run.distributed import joined
 from quicksilver.training.run.trainer import TrainConfig, Trainer
@@ -23,7 +23,7 @@ def main(folder: Path, n_steps: int) -> None:
         vocab_size=tokenizer.vocab_size, n_layers=2, width=32, n_heads=2, n_kv_heads=1, head_size=16, ffn_width=48,
         copy_size=16, n_context=64, n_canvas=8,
     )  # fmt: skip
-    stream = SampleStream([Document("p", "a.py", TEXT)], tokenizer, SampleConfig(n_context=32, n_canvas=8))
+    stream = SampleStream([CorpusDocument("p", "a.py", TEXT)], tokenizer, SampleConfig(n_context=32, n_canvas=8))
     config = TrainConfig(
         steps=n_steps, batch_tokens=128, micro_tokens=64, stages=((0.0, 32), (0.5, 64)), warmup_steps=4,
         save_minutes=0.0, valid_steps=7, valid_samples=2,

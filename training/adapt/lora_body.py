@@ -10,7 +10,7 @@ from torch import Tensor
 from ...fim.errors import InputError
 from ...model.checkpoint.checkpoint_files import as_float, read
 from ...model.config import DenoiserConfig
-from ...model.gguf.body import Part, read_body
+from ...model.gguf.body import TensorPart, read_body
 from ...model.gguf.file import GgufFile, read_gguf
 from ...model.gguf.tokenizer import read_tokenizer
 from ...model.network.denoiser import Denoiser
@@ -38,7 +38,7 @@ def load_body(path: Path, dtype: torch.dtype = torch.bfloat16) -> tuple[Denoiser
     return _denoiser(body.config, tensors), tokenizer
 
 
-def _read(file: GgufFile, parts: Sequence[Part], is_vector: bool, dtype: torch.dtype) -> Tensor:
+def _read(file: GgufFile, parts: Sequence[TensorPart], is_vector: bool, dtype: torch.dtype) -> Tensor:
     """A weight whose parts stand one below the other."""
     chunks = (chunk for part in parts for chunk in file.read(part.tensor, part.order))
     return torch.cat([torch.tensor(chunk[0] if is_vector else chunk, dtype=dtype) for chunk in chunks])

@@ -15,7 +15,7 @@ from ...fim.errors import InputError
 from ...fim.types import CompletionRequest, Hole
 from ...model.completion.layout import N_CHARS_PER_TOKEN, BodyLayout
 from ...model.tokenizers.body_tokenizer import BodyTokenizer
-from ..corpus.corpus import Document
+from ..corpus.corpus import CorpusDocument
 from ..data.holes import cut
 
 N_BEFORE = 100  # characters left of the open piece that are encoded anew, to see whether the hole changes their tokens
@@ -73,7 +73,7 @@ class LoraExample:
 class LoraStream:
     """Endless examples: half of them Python, the rest of other languages; long documents more often than short ones."""
 
-    documents: Sequence[Document]
+    documents: Sequence[CorpusDocument]
     tokenizer: BodyTokenizer
     config: LoraExampleConfig
     _layout: BodyLayout = field(init=False)
@@ -171,7 +171,7 @@ def _few_lines(rng: Generator, text: str, start: int) -> int:
     return at + 1 if at else 0
 
 
-def _shares(documents: Sequence[Document], python_share: float) -> np.ndarray:
+def _shares(documents: Sequence[CorpusDocument], python_share: float) -> np.ndarray:
     """Each document's probability: languages by the root of their length, documents by their length up to a bound."""
     lengths = np.array([min(len(document.text), LENGTH_MAX) for document in documents], dtype=np.float64)
     languages = np.array([PurePosixPath(document.path).suffix for document in documents])

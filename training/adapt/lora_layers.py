@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...fim.files.atomic_write import replace_whole
 from ...model.network.denoiser import Denoiser
-from ...model.network.transformer import Block
+from ...model.network.transformer import TransformerBlock
 
 TARGETS = ("attention.qkv", "attention.out", "ffn.gate_up", "ffn.down")
 A, B = ".a", ".b"
@@ -44,7 +44,7 @@ def add_lora(model: Denoiser, rank: int, scale: float, seed: int) -> dict[str, n
     model.requires_grad_(False)
     found: dict[str, nn.Parameter] = {}
     for i, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         for target in TARGETS:
             part, _, name = target.partition(".")
             owner = block.get_submodule(part)

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ...model.network.denoiser import Denoiser
-from ...model.network.transformer import Attend, Block, rotary
+from ...model.network.transformer import Attend, TransformerBlock, rotary
 from .lora_examples import LoraExample
 
 N_LOGITS = 256  # positions whose logits are held at a time: 256 of 152,000 take 160 MB in float32
@@ -46,7 +46,7 @@ def hidden_states(model: Denoiser, rows: Sequence[Tensor]) -> Tensor:
     cos, sin = rotary(positions, model.config.head_size, model.config.rope_theta)
     x, attend = model.embedding(tokens).unsqueeze(0), within(lengths)
     for block in model.blocks:
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         x, _ = block.context(x, cos, sin, attend, None)
     return model.norm(x)[0]
 

@@ -104,7 +104,7 @@ def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[Lora
     return trainer, holes
 
 
-def documents_of(folders: Sequence[Path], split: corpus.Split) -> list[corpus.Document]:
+def documents_of(folders: Sequence[Path], split: corpus.Split) -> list[corpus.CorpusDocument]:
     """A split of all folders; folders without held-out documents are none the worse."""
     there = [folder for folder in folders if split == "train" or (folder / f"{split}.jsonl.gz").is_file()]
     return [document for folder in there for document in corpus.read(folder, split)]

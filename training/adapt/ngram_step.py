@@ -10,7 +10,7 @@ import numpy as np
 
 from ...fim.errors import InputError
 from ...fim.text.printable import printable
-from ..corpus.corpus import Document
+from ..corpus.corpus import CorpusDocument
 from ..progress import counted
 from .lora_step import MAX_COUNT, documents_of
 from .ngram_counts import ENTRIES, count
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{len(tokens):,} tokens; runs that are kept: {said} tokens; {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
-def _tokens(documents: Sequence[Document], tokenizer: "BodyTokenizer") -> np.ndarray:
+def _tokens(documents: Sequence[CorpusDocument], tokenizer: "BodyTokenizer") -> np.ndarray:
     """The tokens of documents, with an end mark behind each; at most MAX_TOKENS."""
     found, n = list[np.ndarray](), 0
     with counted("reading documents", len(documents)) as advance:

@@ -17,7 +17,7 @@ from ...fim.errors import InputError
 from ..progress import counted
 from .code_filters import language_of, reason_to_drop
 from .code_packages import fetch, origins, read_pins
-from .corpus import HELD_OUT, Document, replaced
+from .corpus import HELD_OUT, CorpusDocument, replaced
 from .near_duplicates import NearDuplicates, signature
 from .package import normalised
 from .scrub import scrub
@@ -63,7 +63,7 @@ class Collection:
         self._near = NearDuplicates()
         self._fingerprints: set[bytes] = set()
 
-    def documents(self, origin: Origin) -> Iterator[Document]:
+    def documents(self, origin: Origin) -> Iterator[CorpusDocument]:
         """What a package adds."""
         package = origin.read()
         if isinstance(package, Refused):
@@ -81,7 +81,7 @@ class Collection:
                 self.drops[reason] += 1
                 continue
             kept[language] += len(text)
-            yield Document(package.name, path, text)
+            yield CorpusDocument(package.name, path, text)
         self.n_chars.update(kept)
         if kept:
             own = {"name": package.name, "version": package.version, "licence": package.licence}

@@ -27,7 +27,7 @@ from ...fim.errors import InputError
 from ..interrupts import held_back
 from .heldout_packages import held_out_names
 from .near_duplicates import NearDuplicates
-from .package import Candidate, Examined, examine
+from .package import CandidateFile, Examined, examine
 from .sources import Origin, Package, Refused, canonical
 
 Split = Literal["train", "valid", "heldout"]
@@ -44,7 +44,7 @@ NO_EVALUATION_FILES = np.empty(0, dtype=np.uint64)
 
 
 @dataclass(kw_only=True)
-class Source:
+class TextOrigin:
     """One package as it entered the corpus. n_tokens is estimated from a sample, or None."""
 
     name: str
@@ -58,7 +58,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Document:
+class CorpusDocument:
     """One source file: package, path inside it, text."""
 
     package: str
@@ -67,13 +67,13 @@ class Document:
 
 
 @dataclass
-class Report:
+class CorpusReport:
     """What was kept and what was dropped or replaced, with reasons, and what the corpus was made from."""
 
     from_environment: bool = False
     decontaminated: list[str] = field(default_factory=list)
     tokens_estimated_with: str | None = None
-    sources: list[Source] = field(default_factory=list)
+    sources: list[TextOrigin] = field(default_factory=list)
     drops: Counter[str] = field(default_factory=Counter)
     scrubs: Counter[str] = field(default_factory=Counter)
     samples: dict[str, list[str]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def examined(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def collect(packages: Iterable[Examined], report: Report) -> Iterator[Document]:
+def collect(packages: Iterable[Examined], report: CorpusReport) -> Iterator[CorpusDocument]:
     """Documents of all packages after de-duplication and caps; fills report. Packages come in_order."""
     fingerprints: set[bytes] = set()
     near: dict[Split, NearDuplicates] = {split: NearDuplicates() for split in SPLITS}
@@ -148,13 +148,13 @@ def collect(packages: Iterable[Examined], report: Report) -> Iterator[Document]:
             source.n_chars += len(candidate.text)
             if source.n_chars <= N_SAMPLE_CHARS or not sample:
                 sample.append(candidate.text)
-            yield Document(source.name, candidate.path, candidate.text)
+            yield CorpusDocument(source.name, candidate.path, candidate.text)
         if source.n_files:
             report.sources.append(source)
 
 
-def _source(package: Package) -> Source:
-    return Source(
+def _source(package: Package) -> TextOrigin:
+    return TextOrigin(
         name=package.name,
         version=package.version,
         licence=package.licence,
@@ -164,7 +164,7 @@ def _source(package: Package) -> Source:
 
 
 def _reason_in_company(
-    candidate: Candidate, source: Source, fingerprints: set[bytes], near: dict[Split, NearDuplicates]
+    candidate: CandidateFile, source: TextOrigin, fingerprints: set[bytes], near: dict[Split, NearDuplicates]
 ) -> str | None:
     """Why a file does not enter a corpus that holds the others; None remembers it as kept."""
     if candidate.fingerprint in fingerprints:
@@ -180,7 +180,10 @@ def _reason_in_company(
 
 
 def write(
-    documents: Iterable[Document], report: Report, folder: Path, finish: Callable[[Report], str] = lambda _: ""
+    documents: Iterable[CorpusDocument],
+    report: CorpusReport,
+    folder: Path,
+    finish: Callable[[CorpusReport], str] = lambda _: "",
 ) -> None:
     """Write {train,valid,heldout}.jsonl.gz, manifest.json and report.md, whole or not at all.
 
@@ -237,12 +240,12 @@ def replaced(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         raise
 
 
-def read(folder: Path, split: Split) -> list[Document]:
+def read(folder: Path, split: Split) -> list[CorpusDocument]:
     """The documents of one split. Raises InputError when the corpus is missing or damaged."""
     path = folder / f"{split}.jsonl.gz"
     try:
         with gzip.open(path, "rt", encoding="utf-8") as stream:
-            return [Document(**json.loads(line)) for line in stream]
+            return [CorpusDocument(**json.loads(line)) for line in stream]
     except FileNotFoundError:
         raise InputError(f"no corpus at {path}: run `quicksilver train corpus` first") from None
     except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:

@@ -19,7 +19,7 @@ from .word_hashes import word_hashes
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateFile:
     """A file that passed on its own: path, text, a fingerprint blind to white space, and its MinHash or None."""
 
     path: str
@@ -33,7 +33,7 @@ class Examined:
     """A package without its files, the candidates among them in an order of chance, and what was done to the rest."""
 
     package: Package | Refused
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: list[CandidateFile] = field(default_factory=list)
     drops: Counter[str] = field(default_factory=Counter)
     scrubs: Counter[str] = field(default_factory=Counter)
 
@@ -61,7 +61,7 @@ def examine(origin: Origin, runs: np.ndarray) -> Examined:
             continue
         examined.scrubs.update(counts)
         fingerprint = hashlib.sha256("".join(text.split()).encode()).digest()
-        examined.candidates.append(Candidate(path, text, fingerprint, signature(words)))
+        examined.candidates.append(CandidateFile(path, text, fingerprint, signature(words)))
     return examined
 
 

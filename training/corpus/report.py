@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from .corpus import SPLITS, Report, Source
+from .corpus import SPLITS, CorpusReport, TextOrigin
 
 
-def corpus_report(report: Report) -> str:
+def corpus_report(report: CorpusReport) -> str:
     """The report as Markdown. Token counts are estimates, and absent where none were made."""
     tokens = (
         f"Tokens are estimated from samples of every package with {report.tokens_estimated_with}.\n"
@@ -38,23 +38,23 @@ def corpus_report(report: Report) -> str:
     )
 
 
-def _by_split(sources: Iterable[Source]) -> list[tuple[str, ...]]:
+def _by_split(sources: Iterable[TextOrigin]) -> list[tuple[str, ...]]:
     return [(split, *_sums([s for s in sources if s.split == split])) for split in SPLITS]
 
 
-def _by_licence(sources: Sequence[Source]) -> list[tuple[str, ...]]:
+def _by_licence(sources: Sequence[TextOrigin]) -> list[tuple[str, ...]]:
     n_chars: Counter[str] = Counter()
     for source in sources:
         n_chars[source.licence] += source.n_chars
     return [(licence, *_sums([s for s in sources if s.licence == licence])) for licence, _ in n_chars.most_common()]
 
 
-def _sums(sources: Sequence[Source]) -> tuple[str, ...]:
+def _sums(sources: Sequence[TextOrigin]) -> tuple[str, ...]:
     n_files, n_chars = sum(s.n_files for s in sources), sum(s.n_chars for s in sources)
     return f"{len(sources):,}", f"{n_files:,}", f"{n_chars:,}", _tokens(sources)
 
 
-def _tokens(sources: Sequence[Source]) -> str:
+def _tokens(sources: Sequence[TextOrigin]) -> str:
     known = [s.n_tokens for s in sources if s.n_tokens is not None]
     return f"{sum(known):,}" if len(known) == len(sources) else ""
 
@@ -63,7 +63,7 @@ def _counts(counts: Counter[str]) -> list[tuple[str, ...]]:
     return [(name, f"{n:,}") for name, n in counts.most_common()]
 
 
-def _packages(sources: Iterable[Source], split: str) -> str:
+def _packages(sources: Iterable[TextOrigin], split: str) -> str:
     rows = [
         (s.name, s.version, s.licence, f"{s.n_files:,}", f"{s.n_chars:,}", _tokens([s]))
         for s in sorted(sources, key=lambda s: -s.n_chars)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...fim.errors import CheckpointError, InputError
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
-from .corpus import Document, Split, replaced
+from .corpus import CorpusDocument, Split, replaced
 
 FORMAT = 1
 MAGIC = b"quicksilver token shard\n"
@@ -48,7 +48,7 @@ class Shard:
 
 def write(
     folder: Path,
-    splits: Mapping[Split, Iterable[Document]],
+    splits: Mapping[Split, Iterable[CorpusDocument]],
     tokenizer_file: Path,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Shard]:
@@ -76,7 +76,7 @@ def write(
     return shards
 
 
-def read(folder: Path, split: Split) -> list[Document]:
+def read(folder: Path, split: Split) -> list[CorpusDocument]:
     """The documents of one split, exactly as they were written. Raises InputError when shards are unusable."""
     index, tokenizer = _index(folder)
     lengths = np.array([len(tokenizer.bytes_of(i)) for i in range(tokenizer.n_text)], dtype=np.int64)
@@ -92,10 +92,10 @@ def read(folder: Path, split: Split) -> list[Document]:
 
 
 def _groups(
-    documents: Iterable[Document], tokenizer: CodeTokenizer, progress: Callable[[int], None]
-) -> Iterator[tuple[list[Document], list[np.ndarray]]]:
+    documents: Iterable[CorpusDocument], tokenizer: CodeTokenizer, progress: Callable[[int], None]
+) -> Iterator[tuple[list[CorpusDocument], list[np.ndarray]]]:
     """Documents with their ids (uint16 [tokens]), as many at a time as a shard takes."""
-    group: list[Document] = []
+    group: list[CorpusDocument] = []
     ids: list[np.ndarray] = []
     for batch in _batches(documents):
         group += batch
@@ -108,8 +108,8 @@ def _groups(
         yield group, ids
 
 
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
+def _batches(documents: Iterable[CorpusDocument]) -> Iterator[list[CorpusDocument]]:
+    batch: list[CorpusDocument] = []
     n_chars = 0
     for document in documents:
         batch.append(document)
@@ -122,7 +122,7 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 def _write_shard(
-    path: Path, split: Split, documents: Sequence[Document], ids: Sequence[np.ndarray], tokenizer_hash: str
+    path: Path, split: Split, documents: Sequence[CorpusDocument], ids: Sequence[np.ndarray], tokenizer_hash: str
 ) -> Shard:
     names = [[document.package, document.path, len(each)] for document, each in zip(documents, ids, strict=True)]
     packed_names = lzma.compress(json.dumps(names).encode(), preset=9)
@@ -168,7 +168,7 @@ def _index(folder: Path) -> tuple[dict[str, Any], CodeTokenizer]:
 
 def _read_shard(
     folder: Path, shard: Mapping[str, Any], tokenizer_hash: str, lengths: np.ndarray, table: np.ndarray
-) -> list[Document]:
+) -> list[CorpusDocument]:
     path = folder / Path(str(shard["file"])).name
     try:
         raw = path.read_bytes()
@@ -190,7 +190,7 @@ def _read_shard(
 
 def _documents(
     names: Sequence[tuple[str, str, int]], ids: np.ndarray, lengths: np.ndarray, table: np.ndarray
-) -> Iterator[Document]:
+) -> Iterator[CorpusDocument]:
     """Documents from their names and all their ids, uint16 [tokens]; the table holds the bytes of every id in a row."""
     starts = np.cumsum(lengths) - lengths
     token_ends = np.concatenate([[0], np.cumsum(lengths[ids])])
@@ -200,7 +200,7 @@ def _documents(
     text = b"".join(parts)
     at = 0
     for package, path, n_tokens in names:
-        yield Document(package, path, text[token_ends[at] : token_ends[at + n_tokens]].decode("utf-8"))
+        yield CorpusDocument(package, path, text[token_ends[at] : token_ends[at + n_tokens]].decode("utf-8"))
         at += n_tokens
 
 

@@ -37,7 +37,7 @@ def make_corpus(arguments: argparse.Namespace) -> None:
     found = sources.archives(wheels, pinned)
     installed = sources.installed(OURSELVES) if arguments.from_environment else ()
     origins = corpus.in_order(chain([sources.standard_library()], sources.origins(found), installed))
-    report = corpus.Report(
+    report = corpus.CorpusReport(
         from_environment=arguments.from_environment, decontaminated=[_signed(path) for path in arguments.decontaminate]
     )
     report.drops.update(
@@ -63,7 +63,7 @@ def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     if not tokenizer_file.is_file():
         size = arguments.size
         raise InputError(f"no tokenizer at {tokenizer_file}: run `quicksilver train tokenizer --size {size}` first")
-    splits: dict[corpus.Split, list[corpus.Document]] = {
+    splits: dict[corpus.Split, list[corpus.CorpusDocument]] = {
         split: corpus.read(arguments.folder / "corpus", split) for split in corpus.SPLITS
     }
     for documents in splits.values():
@@ -113,7 +113,7 @@ def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> N
         print("| " + " | ".join([*cells, f"{row.training_s:.0f} s"]) + " |")
 
 
-def _finished(report: corpus.Report, tokenizer_file: Path, interrupted: threading.Event) -> str:
+def _finished(report: corpus.CorpusReport, tokenizer_file: Path, interrupted: threading.Event) -> str:
     """Estimate tokens if there is a tokenizer, then write the report; the last place where an interrupt counts."""
     if interrupted.is_set():
         raise KeyboardInterrupt

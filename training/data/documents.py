@@ -12,7 +12,7 @@ from ..corpus.steps import shards_path
 from .samples import SampleConfig, SampleStream
 
 
-def read_documents(folder: Path, size: str, split: corpus.Split) -> list[corpus.Document]:
+def read_documents(folder: Path, size: str, split: corpus.Split) -> list[corpus.CorpusDocument]:
     """The documents of one split. Raises InputError when there is neither corpus nor shards, or they are damaged."""
     packed = shards_path(folder, size)
     if not (folder / "corpus" / f"{split}.jsonl.gz").is_file() and (packed / shards.INDEX).is_file():

@@ -15,7 +15,7 @@ from ...fim.types import Hole
 from ...model.completion.layout import OwnLayout
 from ...model.special_tokens import Special
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
-from ..corpus.corpus import Document
+from ..corpus.corpus import CorpusDocument
 from .holes import cut
 
 N_DRAFTS = 3  # one of this many of the best drafts is taken
@@ -77,7 +77,7 @@ class Batch:
 class SampleStream:
     """Endless samples from documents, drawn in proportion to their length."""
 
-    documents: Sequence[Document]
+    documents: Sequence[CorpusDocument]
     tokenizer: CodeTokenizer
     config: SampleConfig
     _lengths: np.ndarray = field(init=False)
@@ -109,7 +109,7 @@ class SampleStream:
         weights[anchor:] *= self.config.middle_weight
         return tokens[:-1], targets, weights, *self._canvases(rng, context, anchor, middle, draft)
 
-    def _context(self, rng: Generator, document: Document, start: int, end: int) -> tuple[list[int], int, str]:
+    def _context(self, rng: Generator, document: CorpusDocument, start: int, end: int) -> tuple[list[int], int, str]:
         """Context tokens with the middle and EOM at their end, the last prefix position, and the middle's text.
 
         The room for the middle is drawn without a look at it. If it were just what this middle needs, the position of

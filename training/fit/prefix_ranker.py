@@ -18,16 +18,16 @@ from ...fim.drafts.search import offered
 from ...fim.errors import InputError
 from ...fim.hole import find_hole
 from ...fim.syntax.tree import parsed
-from ...fim.text.document import Document as OpenDocument
+from ...fim.text.document import Document
 from ...fim.types import CompletionRequest
 from ...model.completion.infiller import DenoisingInfiller
-from ...model.completion.job import Filling
+from ...model.completion.job import CompletionJob
 from ...model.ranking.prefix_confidence import LEAST, CursorFacts, PrefixRanker, features, places
 from ...model.ranking.ranker import Judged
 from ...model.requests import never
 from ...model.runners.batching import drive
-from ..corpus.corpus import Document
-from .ranker import N_OFFERS, OFFER_SHARE, Cut, Draw, language_of, regression
+from ..corpus.corpus import CorpusDocument
+from .ranker import N_OFFERS, OFFER_SHARE, DrawHoles, RankerHole, language_of, regression
 
 N_LINES_MAX = 6
 NEW_FILE_SHARE = 0.5
@@ -43,9 +43,9 @@ class PrefixExample:
     is_right: bool
 
 
-def typing_holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
+def typing_holes(groups: Sequence[Sequence[CorpusDocument]], n: int, seed: int) -> Iterator[RankerHole]:
     """n holes in documents, lines of a group equally likely and none blank. Raises InputError without documents."""
-    draw = Draw(groups)
+    draw = DrawHoles(groups)
     rng = np.random.default_rng((seed, 79))
     pool = draw.pool_of()
     made = 0
@@ -63,17 +63,17 @@ def typing_holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Ite
         end = sum(len(line) + 1 for line in lines[:last]) - 1
         text = document.text[:start] + document.text[end:]
         language = language_of(document.path)
-        opened = OpenDocument(f"file:///{document.path}", 1, language, text)
+        opened = Document(f"file:///{document.path}", 1, language, text)
         hole = find_hole(opened, start, parsed(text, language, near=start))
         name = document.path.rsplit("/", 1)[-1]
         is_offered = rng.random() < OFFER_SHARE
         found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
         request = CompletionRequest(hole=hole, path=name, budget_ms=None, offers=offered(found))
-        yield Cut(request, document.text[start:end])
+        yield RankerHole(request, document.text[start:end])
         made += 1
 
 
-def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]:
+def prefix_examples(infiller: DenoisingInfiller, of: RankerHole) -> list[PrefixExample]:
     """The places of all candidates of one hole, as the infiller's own ranker judges them."""
     filling = infiller.filling(of.request, never)
     drafts, everything = drive(infiller.run, filling.candidates())
@@ -81,7 +81,7 @@ def prefix_examples(infiller: DenoisingInfiller, of: Cut) -> list[PrefixExample]
     return [*_examples(filling, drafts, cursor, of.truth), *_examples(filling, everything, cursor, of.truth)]
 
 
-def _examples(filling: Filling, judged: Sequence[Judged], cursor: CursorFacts, truth: str) -> list[PrefixExample]:
+def _examples(filling: CompletionJob, judged: Sequence[Judged], cursor: CursorFacts, truth: str) -> list[PrefixExample]:
     """One example for each distinct text, of the likeliest candidate that begins with it.
 
     Only one text is shown in the end. Counted once for every candidate that agrees, right texts would weigh too much.
@@ -142,7 +142,7 @@ def calibrated(ranker: PrefixRanker, shown: Sequence[Promise]) -> PrefixRanker:
 
 def fit_prefixes(
     infiller: DenoisingInfiller,
-    groups: Sequence[Sequence[Document]],
+    groups: Sequence[Sequence[CorpusDocument]],
     n_holes: int,
     seed: int,
     on_hole: Callable[[int], None],

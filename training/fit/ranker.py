@@ -23,7 +23,7 @@ from ...model.completion.infiller import DenoisingInfiller
 from ...model.ranking.ranker import Judged, Ranker, features
 from ...model.requests import never
 from ...model.runners.batching import drive
-from ..corpus.corpus import Document
+from ..corpus.corpus import CorpusDocument
 from ..data.holes import cut
 
 HOLE_MIX = (0.3, 0.4, 0.2, 0.1)  # characters, rest of line, lines, block
@@ -44,27 +44,27 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Cut:
+class RankerHole:
     """One hole and what stood in it."""
 
     request: CompletionRequest
     truth: str
 
 
-class Draw:
+class DrawHoles:
     """Draws documents: every group is equally likely, and in it every line.
 
     Raises InputError for a group without documents, or no group.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Document]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[CorpusDocument]]) -> None:
         if not groups or not all(groups):
             raise InputError("there are no documents to fit a ranker on")
         self.groups = groups
         sizes = [np.array([document.text.count("\n") + 1.0 for document in group]) for group in groups]
         self._shares = [size / size.sum() for size in sizes]
 
-    def documents(self, rng: np.random.Generator) -> Iterator[Document]:
+    def documents(self, rng: np.random.Generator) -> Iterator[CorpusDocument]:
         """Documents without end. Raises InputError after very many: they make no holes."""
         for _ in range(N_DRAWS_MOST):
             at = int(rng.integers(len(self.groups))) if len(self.groups) > 1 else 0
@@ -73,7 +73,7 @@ class Draw:
 
     def pool_of(self) -> Callable[[str], DraftPool]:
         """Finds the pool of a package's files, which are searched as the other files of a workspace are in use."""
-        packages: dict[str, list[Document]] = {}
+        packages: dict[str, list[CorpusDocument]] = {}
         for group in self.groups:
             for document in group:
                 packages.setdefault(document.package, []).append(document)
@@ -95,9 +95,9 @@ def language_of(path: str) -> str:
     return CODE_SUFFIXES.get(suffix) or TEXT_SUFFIXES.get(suffix, "plaintext")
 
 
-def holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[Cut]:
+def holes(groups: Sequence[Sequence[CorpusDocument]], n: int, seed: int) -> Iterator[RankerHole]:
     """n holes in documents, lines of a group equally likely and none blank. Raises InputError without documents."""
-    draw = Draw(groups)
+    draw = DrawHoles(groups)
     rng, offer_rng = np.random.default_rng((seed, 77)), np.random.default_rng((seed, 78))
     pool = draw.pool_of()
     made = 0
@@ -121,11 +121,11 @@ def holes(groups: Sequence[Sequence[Document]], n: int, seed: int) -> Iterator[C
         request = CompletionRequest(
             hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS, offers=offered(found)
         )
-        yield Cut(request, truth)
+        yield RankerHole(request, truth)
         made += 1
 
 
-def examples(infiller: DenoisingInfiller, of: Cut) -> list[Example]:
+def examples(infiller: DenoisingInfiller, of: RankerHole) -> list[Example]:
     """The candidates of one hole, once with drafts alone and once with canvases beside them."""
     filling = infiller.filling(of.request, never)
     drafts, everything = drive(infiller.run, filling.candidates())
@@ -175,7 +175,7 @@ def regression(
 
 def fit_to(
     infiller: DenoisingInfiller,
-    groups: Sequence[Sequence[Document]],
+    groups: Sequence[Sequence[CorpusDocument]],
     n_holes: int,
     seed: int,
     on_hole: Callable[[int], None],

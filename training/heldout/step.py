@@ -80,7 +80,7 @@ def drop_copies(found: Sequence[HeldOutFiles]) -> None:
                 _drop(files, key, "near copy of another file")
 
 
-def drop_trained(found: Sequence[HeldOutFiles], documents: Sequence[corpus.Document]) -> None:
+def drop_trained(found: Sequence[HeldOutFiles], documents: Sequence[corpus.CorpusDocument]) -> None:
     """Leave out files that nearly are documents of a training corpus."""
     sketches = [(files, key, signature(word_hashes(text))) for files in found for key, text in files.texts.items()]
     index = NearDuplicates()

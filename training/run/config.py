@@ -71,7 +71,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class RunCall:
     """One call of the command: when it began (on the clock of `time.monotonic`) and how long it may take."""
 
     started_s: float = field(default_factory=time.monotonic)

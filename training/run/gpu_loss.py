@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from ...fim.errors import InputError
-from ...model.network.transformer import PLAIN, Block, BlockPasses
+from ...model.network.transformer import PLAIN, BlockPasses, TransformerBlock
 from .loss import AS_WRITTEN, Passes, copied_log_probs, slice_gradients, slice_scores
 
 N_ROWS_GPU = 16_384  # rows of logits alive at a time: 0.5 GB of bfloat16 at 16k ids, large enough to fill a GPU
@@ -86,7 +86,10 @@ def compiled(blocks: BlockPasses, compile_: Compile = torch.compile) -> Passes:
 
 def compiled_blocks(blocks: BlockPasses, compile_: Compile = torch.compile) -> Passes:
     """Only the blocks compiled."""
-    context, branch = compile_(Block.context, dynamic=False), compile_(Block.branch, dynamic=False)
+    context, branch = (
+        compile_(TransformerBlock.context, dynamic=False),
+        compile_(TransformerBlock.branch, dynamic=False),
+    )
     return Passes(blocks=replace(blocks, context=context, branch=branch), n_rows=N_ROWS_GPU)
 
 

@@ -19,7 +19,7 @@ from ...model.network.denoiser import Denoiser, rows_of
 from ...model.runners.batching import ModelRunner, drive_all
 from ...model.tokenizers.canvas_tokens import CanvasTokens, canvas_tokens
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
-from ..corpus.corpus import Document
+from ..corpus.corpus import CorpusDocument
 from ..data.holes import cut
 from ..data.samples import N_CHARS_PER_TOKEN
 from .log import SAMPLES, append, read_log
@@ -41,7 +41,7 @@ class ProbeHole:
 
 
 def draw_holes(
-    documents: Sequence[Document], tokenizer: CodeTokenizer, n_holes: int, n_context: int, seed: int = 7
+    documents: Sequence[CorpusDocument], tokenizer: CodeTokenizer, n_holes: int, n_context: int, seed: int = 7
 ) -> list[ProbeHole]:
     """Up to n_holes rest-of-line holes whose contexts have at most n_context tokens; the same ones every time."""
     rng = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...fim.errors import InputError
-from .config import Call, TrainConfig
+from .config import RunCall, TrainConfig
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..data.workers import BatchSource
     from .distributed import Ranks
     from .recipes import Recipe
-    from .trainer import Ending, Trainer
+    from .trainer import RunEnd, Trainer
 
 PLAN, LOCK = "plan.json", "run.lock"
 N_PROBE_HOLES = 64
@@ -55,7 +55,7 @@ def add_arguments(run: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     """Train a size in its own folder, resuming if there is a state, then export the checkpoint."""
-    call = Call(minutes=arguments.call_minutes)
+    call = RunCall(minutes=arguments.call_minutes)
     check(arguments)
     import torch
 
@@ -96,7 +96,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def _run(
-    arguments: argparse.Namespace, tokenizer_file: Path, call: Call, ranks: "Ranks", device: "torch.device"
+    arguments: argparse.Namespace, tokenizer_file: Path, call: RunCall, ranks: "Ranks", device: "torch.device"
 ) -> None:
     from ...model.tokenizers.code_tokenizer import CodeTokenizer
     from ..data.documents import find_tokenizer
@@ -209,7 +209,7 @@ def put_together(
     model: "Denoiser",
     config: TrainConfig,
     source: "BatchSource",
-    call: Call,
+    call: RunCall,
     ranks: "Ranks",
 ) -> "Trainer":
     """The trainer with everything it needs."""
@@ -272,7 +272,7 @@ def _write_plan(folder: Path, config: TrainConfig) -> None:
     (folder / PLAN).write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
 
 
-def _end(trainer: "Trainer", ending: "Ending", folder: Path, say: Callable[[str], None]) -> None:
+def _end(trainer: "Trainer", ending: "RunEnd", folder: Path, say: Callable[[str], None]) -> None:
     """Export, unless somebody interrupted, and say what came of it."""
     if ending == "interrupted":
         say(f"interrupted after step {trainer.step}: the same command goes on from there")

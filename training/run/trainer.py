@@ -25,8 +25,8 @@ from ...model.network.denoiser import Denoiser
 from ..data.samples import SampleStream
 from ..data.workers import BatchOrder, BatchSource, InProcess, draw
 from ..interrupts import interruptible
-from ..progress import Report, duration, progress
-from .config import Call, TrainConfig
+from ..progress import ProgressReport, duration, progress
+from .config import RunCall, TrainConfig
 from .distributed import ALONE, Ranks
 from .ema import AveragedWeights
 from .log import LOG, SAMPLES, forget_after
@@ -42,7 +42,7 @@ __all__ = ["LOG", "STATE", "TrainConfig", "Trainer"]
 N_SKIPPED_MAX = 5  # steps in a row whose gradients are not finite
 RESERVE_FACTOR, RESERVE_S = 1.25, 1.0  # time kept for the end: what it took in rehearsal, times and plus these
 
-Ending = Literal["done", "interrupted", "call over"]
+RunEnd = Literal["done", "interrupted", "call over"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Trainer:
         config: TrainConfig,
         folder: Path,
         *,
-        call: Call | None = None,
+        call: RunCall | None = None,
         ranks: Ranks = ALONE,
         passes: Passes = AS_WRITTEN,
         probe: Probe | None = None,
@@ -91,7 +91,7 @@ class Trainer:
     ) -> None:
         self.model, self.valid, self.config, self.folder = model, valid, config, folder
         self.source: BatchSource = InProcess(train) if isinstance(train, SampleStream) else train
-        self.call, self.ranks, self.passes, self.export = call or Call(), ranks, passes, export
+        self.call, self.ranks, self.passes, self.export = call or RunCall(), ranks, passes, export
         self.export_folder = export_folder or folder / "checkpoint"
         self.monitor = Monitor(model, valid, config, folder, probe)
         self.device = next(model.parameters()).device
@@ -111,7 +111,7 @@ class Trainer:
         """The share of the run that is done, or will be before the given step."""
         return self.config.done(self.step if step is None else step, self.elapsed_s, self.reserve_s)
 
-    def run(self, show: bool = True) -> Ending:
+    def run(self, show: bool = True) -> RunEnd:
         """Train to the end of the plan or of the call, and save; `finish` is still to come.
 
         An interrupt (Ctrl-C, SIGTERM) lets the step in hand end first, so that what is saved is what an uninterrupted
@@ -131,7 +131,7 @@ class Trainer:
         self.save()
         return ending
 
-    def _loop(self, report: Report, interrupted: threading.Event) -> Ending:
+    def _loop(self, report: ProgressReport, interrupted: threading.Event) -> RunEnd:
         saved_s = time.monotonic()
         n_ahead = math.ceil(self.source.n_ahead / self.config.batches(self.config.stages[-1][1], self.ranks.n)[0])
         for step in range(self.step, self.step + n_ahead):
@@ -154,7 +154,7 @@ class Trainer:
                 self._save_or_go_on()
                 saved_s = time.monotonic()
 
-    def _record(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float, report: Report) -> None:
+    def _record(self, losses: Losses | None, plan: StepPlan, tokens_per_s: float, report: ProgressReport) -> None:
         """Log the step, look at the model where that is due, and report."""
         config = self.config
         self.monitor.record(self.step, self.elapsed_s, self.n_tokens, losses, tokens_per_s)
