@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..fim.errors import EngineUnavailable, InputError
+from ..fim.files.atomic_write import write_whole
 from ..fim.files.source_file import parse_place, position_of, read_document
 from ..fim.gating import why_not
 from ..fim.terminal.spinner import Tell, waiting
@@ -43,7 +44,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     if refusal is not None:
         raise InputError(f"no completion here: {refusal}")
     settings = server_settings(options.budget_ms, policy=options.policy, max_tokens=options.max_tokens)
-    settings["trace"] = options.trace
+    settings["trace"] = options.trace or options.trace_svg is not None
     with waiting("starting the language server") as tell:
         work = ask_once(document, position, settings, model, invoked=options.invoke, tell=tell)
         facts = asyncio.run(_within(options.timeout_s, work))
@@ -52,6 +53,9 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
         print(json.dumps(facts, indent=2))
     else:
         _show(facts, document.line(position[0]), position[1], options)
+    if options.trace_svg is not None:
+        title = f"{document.uri.rpartition('/')[2]}, line {place.line}: {facts['model']}"
+        _draw_trace(facts, document.line(position[0]), position[1], options.trace_svg, title)
     if choice:
         _say(choice)
     about = about_language(document.language, KnownLanguages(facts["languages"]))
@@ -150,6 +154,16 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
     from .trace_view import draw_trace
 
     open_console().print(draw_trace(facts["trace"], line[:column], line[column:]), soft_wrap=True)
+
+
+def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, title: str) -> None:
+    """Write the steps as a picture. Raises InputError where path cannot be written."""
+    from .trace_view import draw_trace, svg
+
+    try:
+        write_whole(path, svg(draw_trace(facts["trace"], line[:column], line[column:]), title))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _say(message: str) -> None:

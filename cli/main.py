@@ -143,6 +143,7 @@ def _add_complete(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all facts as JSON, the exact text among them")
     parser.add_argument("--trace", action="store_true", help="show the canvas after every step")
+    parser.add_argument("--trace-svg", type=Path, metavar="FILE", help="write that as a picture to FILE")
     parser.add_argument("--verbose", action="store_true", help="say which model answered, and why that one is served")
     parser.add_argument("--budget-ms", type=float, default=2000.0, metavar="MS", help="for the engine's answer (2000)")
     policies = get_args(PolicyName)

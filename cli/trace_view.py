@@ -3,9 +3,12 @@
 Owns colours and signs. It does not know where a trace comes from.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from ..fim.text.printable import printable
@@ -60,3 +63,12 @@ def draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
 
 def _is_end(cell: Mapping[str, Any]) -> bool:
     return cell["state"] == "kept" and not cell["text"]
+
+
+def svg(drawing: Text, title: str) -> str:
+    """A drawing as an SVG that loads nothing: rich's own fetches a font."""
+    width = max(map(len, drawing.plain.split("\n")))
+    console = Console(record=True, width=width, file=StringIO(), force_terminal=True)
+    console.print(drawing, soft_wrap=True)
+    drawn = console.export_svg(title=title)
+    return re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL).replace("Fira Code, ", "")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.cli.trace_view import draw_frame, draw_trace, visible
+from quicksilver.cli.trace_view import draw_frame, draw_trace, svg, visible
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
@@ -327,3 +327,15 @@ async def test_handlers_that_have_ended_are_forgotten():
         server.strict.receive(b'{"jsonrpc": "2.0", "method": "test/told", "params": {}}')
     await asyncio.sleep(0.05)
     assert server.strict._request_futures == {}
+
+
+def test_a_trace_as_a_picture_loads_nothing():
+    cells = [{"text": "total", "state": "new"}, {"text": "", "state": "masked"}]
+    drawn = svg(draw_trace([{"step": 1, "elapsed_ms": 3.0, "cells": cells}], "x = ", ""), "a.py, line 1 <&>")
+    assert (
+        drawn.startswith("<svg")
+        and "total" in drawn
+        and "░" in drawn
+        and "a.py,&#160;line&#160;1&#160;&lt;&amp;&gt;" in drawn
+    )
+    assert "url(http" not in drawn and "@font-face" not in drawn
