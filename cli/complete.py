@@ -15,12 +15,12 @@ from typing import Any
 from ..fim.errors import EngineUnavailable, InputError
 from ..fim.files.atomic_write import write_whole
 from ..fim.files.source_file import parse_place, position_of, read_document
-from ..fim.gating import why_not
+from ..fim.gating import reason_for_silence
 from ..fim.terminal.spinner import Tell, waiting
 from ..fim.text.document import Document
 from ..fim.text.printable import one_line, printable
 from ..lsp_server.languages import KnownLanguages, about_language
-from ..lsp_server.protocol.explanation import checked, model_options
+from ..lsp_server.protocol.explanation import check_explained, model_options
 from ..lsp_server.protocol.headless import HeadlessClient, server_command
 from ..serving.wire import CHOICE
 from .shared_engine import shared_engine
@@ -40,7 +40,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     place = parse_place(options.target)
     document = read_document(place.path)
     position = position_of(document, place)
-    refusal = why_not(document, document.line_start(position[0]) + position[1], invoked=True)
+    refusal = reason_for_silence(document, document.line_start(position[0]) + position[1], invoked=True)
     if refusal is not None:
         raise InputError(f"no completion here: {refusal}")
     settings = server_settings(options.budget_ms, policy=options.policy, max_tokens=options.max_tokens)
@@ -86,7 +86,7 @@ async def ask_once(
         await client.initialize(options=settings, status=True)
         client.open(document.uri, document.text, language=document.language)
         await client.complete(document.uri, position, invoked=invoked, timeout_s=600)
-        facts = checked(await client.explain())
+        facts = check_explained(await client.explain())
         status = await client.request("workspace/executeCommand", {"command": "quicksilver.status", "arguments": []})
         return facts | {"languages": status["languages"]}
 

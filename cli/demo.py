@@ -14,7 +14,7 @@ from rich.console import Console
 from ..fim.errors import EngineUnavailable
 from ..fim.terminal.console import open_console
 from ..fim.terminal.spinner import waiting
-from ..lsp_server.protocol.explanation import checked, model_options
+from ..lsp_server.protocol.explanation import check_explained, model_options
 from ..lsp_server.protocol.headless import HeadlessClient, server_command
 from .complete import engine_choice
 from .demo_holes import DemoHole, Trial, load_holes, typed_further
@@ -90,7 +90,7 @@ async def _ask(client: HeadlessClient, hole: DemoHole, *, invoked: bool) -> dict
     document = hole.document
     client.open(document.uri, document.text, language=document.language)
     await client.complete(document.uri, hole.position, invoked=invoked, timeout_s=600)
-    return checked(await client.explain())
+    return check_explained(await client.explain())
 
 
 async def _traced(client: HeadlessClient, hole: DemoHole) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Demand:
         return len(showing.text) * (showing.probability - least) / (1 - least)
 
 
-def choose(
+def choose_display(
     completion: Completion,
     trimmed: Callable[[str], str],
     demand: Demand,
@@ -110,7 +110,7 @@ def _closes(text: str) -> bool:
     return text[:1] in CLOSERS and set(text) <= ROUND_ENDS
 
 
-def wholes(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Displayed]:
+def whole_candidates(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Displayed]:
     """All of the likeliest candidates, however likely, the likeliest first: at most limit, all different."""
     found: dict[str, Displayed] = {}
     for each in candidates(completion):

@@ -81,7 +81,7 @@ class CursorPlace:
 Rule = Callable[[CursorPlace], str | None]
 
 
-def why_not(
+def reason_for_silence(
     document: Document,
     offset: int,
     *,

@@ -11,10 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..fim.display import Demand, Displayed, choose, wholes
+from ..fim.display import Demand, Displayed, choose_display, whole_candidates
 from ..fim.engine import Engine
 from ..fim.errors import CheckpointError, EngineBusy, EngineError, InputError
-from ..fim.gating import why_not
+from ..fim.gating import reason_for_silence
 from ..fim.hole import find_hole
 from ..fim.insertion import portable
 from ..fim.reuse import Remembered
@@ -108,7 +108,7 @@ async def complete_inline(
 
 async def _unwanted(ask: Question, document: Document, settings: Settings, around: Surroundings) -> Answer | None:
     """The empty answer where no suggestion is wanted, or the engine cannot say what languages there are."""
-    reason, known = why_not(document, ask.offset, invoked=True), settings.languages
+    reason, known = reason_for_silence(document, ask.offset, invoked=True), settings.languages
     if reason is None and not ask.invoked:
         try:
             known = await around.model_languages() if known is None else known
@@ -116,7 +116,7 @@ async def _unwanted(ask: Question, document: Document, settings: Settings, aroun
             return nothing(ask, "checkpoint", str(error))
         except EngineError as error:
             return nothing(ask, "engine", str(error))
-        reason = why_not(
+        reason = reason_for_silence(
             document, ask.offset, known_languages=known, syntax=around.syntax, rhythm=around.rhythm,
             off=(*settings.without, "prose") if settings.prose else settings.without,
         )  # fmt: skip
@@ -172,14 +172,18 @@ def _showings(
     off = settings.without
     checks = Checks(hole, known.syntax, off, known.has_word, ask.indent)
     if ask.invoked:
-        found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
+        found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
         return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]
     if "choice" in off:
-        return [found for found in wholes(completion, checks.trimmed) if found.probability >= settings.min_confidence]
+        return [
+            found
+            for found in whole_candidates(completion, checks.trimmed)
+            if found.probability >= settings.min_confidence
+        ]
     found = replace(completion, alternatives=()) if "alternatives" in off else completion
     demand = Demand(least=settings.min_confidence, knows=checks.knows)
     cuts, rounds = "cuts" not in off, "round-ends" not in off
-    chosen = choose(found, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
+    chosen = choose_display(found, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
     return [] if chosen is None else [chosen]
 
 
@@ -213,7 +217,7 @@ async def warm_context(
     """Have the context of a question that may come read now, so that its answer need not wait for that."""
     if not settings.enabled:
         return
-    if why_not(document, offset, invoked=True) is None:
+    if reason_for_silence(document, offset, invoked=True) is None:
         hole = find_hole(document, offset, around.syntax, settings.without)
         request = _request(hole, document.uri, False, settings, around)
         await warm(replace(request, warms=True))

@@ -7,7 +7,7 @@ comes if what is shown is accepted. It does not know what a context holds.
 import asyncio
 from dataclasses import replace
 
-from ..fim.syntax.tree import parsed
+from ..fim.syntax.tree import parse
 from ..fim.text.document import Document
 from .answers import Answer, Question
 from .completion import Surroundings, complete_inline, warm_context
@@ -65,5 +65,5 @@ def surroundings_of(then: Question, around: Surroundings) -> Surroundings:
     """What is known around a question about another text of the document, by what is known around this one."""
     document, syntax = then.document, around.syntax
     if document is not None and syntax is not None:
-        syntax = parsed(document.text, document.language, syntax, near=then.offset)
+        syntax = parse(document.text, document.language, syntax, near=then.offset)
     return replace(around, syntax=syntax, rhythm=None, last=None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..fim.reuse import Remembered
-from ..fim.syntax.tree import Syntax, parsed
+from ..fim.syntax.tree import Syntax, parse
 from ..fim.text.document import Document
 from ..fim.typing_rhythm import Rhythm
 from .answers import Answer
@@ -71,7 +71,7 @@ class Session:
         if time.monotonic() < self._parses_from_s:
             return None
         started_s = time.monotonic()
-        self._syntax = parsed(self.document.text, self.document.language, known, near=offset)
+        self._syntax = parse(self.document.text, self.document.language, known, near=offset)
         if self._syntax is None:
             now_s = time.monotonic()
             self._parses_from_s = now_s + max(REFUSED_S, REFUSED_TIMES * (now_s - started_s))

@@ -155,7 +155,7 @@ def no_fill(asks: Sequence[ForwardRequest]) -> Sequence[Rows | Tree | Context | 
     return answered
 
 
-def laid(ask: Branches) -> Laid:
+def flatten(ask: Branches) -> Laid:
     """An ask's tokens in one line, on the device of its tokens (a tree's: the CPU)."""
     if isinstance(ask, Tree):
         return _laid_tree(ask)

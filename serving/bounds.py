@@ -14,7 +14,7 @@ JUMP_CHARS = MAX_SIDE_CHARS // 4  # the start moves in jumps: typing must not sh
 MAX_PATH_CHARS = 4_096
 
 
-def bounded(hole: Hole) -> Hole:
+def bound_hole(hole: Hole) -> Hole:
     """The hole with at most MAX_SIDE_CHARS on each side, the nearest ones."""
     excess = len(hole.prefix) - MAX_SIDE_CHARS
     start = -(-excess // JUMP_CHARS) * JUMP_CHARS if excess > 0 else 0

@@ -28,7 +28,7 @@ from ..fim.types import (
     TraceCell,
     TraceFrame,
 )
-from .bounds import MAX_PATH_CHARS, bounded
+from .bounds import MAX_PATH_CHARS, bound_hole
 from .fields import (
     Fields,
     as_bool,
@@ -230,7 +230,7 @@ def _as_hole(value: object, where: str) -> Hole:
         in_prose=fields.take("in_prose", as_bool, False),
     )
     fields.finish()
-    return bounded(hole)
+    return bound_hole(hole)
 
 
 def _as_offer(value: object, where: str) -> Offer:

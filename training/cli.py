@@ -17,7 +17,7 @@ from .corpus import code as code_corpus
 from .corpus import corpus
 from .corpus import steps as corpus_steps
 from .heldout import step as heldout
-from .progress import counted, progress
+from .progress import counting, progress
 from .run import step as run_step
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
         return
     vocab_size = RECIPES[arguments.size]().shape.vocab_size
     n_chars = min(N_TOKENIZER_CHARS, sum(len(document.text) for document in documents))
-    with counted("characters read", n_chars) as advance:
+    with counting("characters read", n_chars) as advance:
         texts = _first_chars(documents, N_TOKENIZER_CHARS, advance)
         tokenizer = CodeTokenizer.train(texts, vocab_size, show_progress=sys.stderr.isatty())
     path = tokenizer_path(arguments.folder, arguments.size)
@@ -213,7 +213,7 @@ def fit_ranker(arguments: argparse.Namespace) -> None:
 
 def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixRanker]":
     from ..model.checkpoint import checkpoint
-    from .fit.prefix_ranker import Promise, calibrated
+    from .fit.prefix_ranker import Promise, calibrate
 
     loaded = checkpoint.load(folder)
     if loaded.ranker is None or loaded.prefix_ranker is None:
@@ -225,7 +225,7 @@ def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixR
             shown += [Promise(int(b["texts"]), float(b["promised"]), float(b["right"])) for b in bins]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not what `bench replay --json` writes ({type(error).__name__})") from error
-    return loaded.ranker, calibrated(loaded.prefix_ranker, shown)
+    return loaded.ranker, calibrate(loaded.prefix_ranker, shown)
 
 
 def _write_rankers(arguments: argparse.Namespace, ranker: "Ranker", prefix_ranker: "PrefixRanker") -> None:
@@ -248,11 +248,11 @@ def _documents(folder: Path) -> list[corpus.CorpusDocument]:
 def make_average(arguments: argparse.Namespace) -> None:
     """Write the mean of several checkpoints' weights as a checkpoint of its own, without a ranker."""
     from ..model.checkpoint import checkpoint
-    from .export.average import averaged
+    from .export.average import average_checkpoints
     from .run.step import exporter
 
     parts = [checkpoint.load(folder) for folder in arguments.checkpoints]
-    mean = averaged(parts)
+    mean = average_checkpoints(parts)
     exporter(mean.name, mean.model, mean.own_tokenizer, mean.averaged_from)(arguments.export)
     print(f"wrote {arguments.export}: now `quicksilver train ranker --checkpoint {arguments.export}`")
 
@@ -260,7 +260,7 @@ def make_average(arguments: argparse.Namespace) -> None:
 def make_card(arguments: argparse.Namespace) -> None:
     """Write MODEL_CARD.md and sources.json into the checkpoint's folder."""
     from ..model.checkpoint import checkpoint
-    from .export.model_card import merged, model_card
+    from .export.model_card import merge_evaluations, model_card
     from .run.log import read_log
     from .run.recipes import RECIPES
     from .run.trainer import TrainConfig
@@ -269,7 +269,7 @@ def make_card(arguments: argparse.Namespace) -> None:
     folder = arguments.folder / recipe.name
     try:
         manifest = json.loads((arguments.folder / "corpus" / "manifest.json").read_text(encoding="utf-8"))
-        evaluation = merged([json.loads(file.read_text(encoding="utf-8")) for file in arguments.evaluation])
+        evaluation = merge_evaluations([json.loads(file.read_text(encoding="utf-8")) for file in arguments.evaluation])
         config = TrainConfig(**json.loads((folder / run_step.PLAN).read_text(encoding="utf-8")))
         described = checkpoint.load(arguments.checkpoint)
         if evaluation["model"]["sha256"] != described.sha256:

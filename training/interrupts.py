@@ -24,7 +24,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def remembered() -> Iterator[threading.Event]:
+def remembering_interrupt() -> Iterator[threading.Event]:
     """Ctrl-C raises KeyboardInterrupt as ever, and is remembered while this lasts (only in the main thread).
 
     Python drops what is raised in a destructor or a callback; the event still knows of it.

@@ -33,7 +33,7 @@ def progress(is_shown: bool) -> Iterator[ProgressReport]:
 
 
 @contextmanager
-def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def counting(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yields a function to call with how many more of total things are done."""
     n_done = 0
     with progress(True) as report:

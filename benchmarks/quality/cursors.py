@@ -24,7 +24,7 @@ from ...fim.files.source_file import language_of
 from ...fim.models.embedded import EMBEDDED
 from ...fim.terminal.arguments import Parser, add_model
 from ...fim.text.document import Document
-from ...lsp_server.protocol.explanation import checked, model_options
+from ...lsp_server.protocol.explanation import check_explained, model_options
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from .tables import print_table
 
@@ -140,7 +140,7 @@ async def _ask(client: HeadlessClient, cursor: Cursor, uri: str, trigger: Trigge
     await client.complete(uri, (line, character), invoked=trigger == "invoked", timeout_s=TIMEOUT_S)
     facts = await client.explain()
     client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
-    return facts if facts["cause"] in ("gated", "unsure") else checked(facts)
+    return facts if facts["cause"] in ("gated", "unsure") else check_explained(facts)
 
 
 def _show(rows: Sequence[dict[str, Any]], counts: dict[Trigger, Counter[CursorVerdict]]) -> None:

@@ -18,8 +18,8 @@ from typing import Any, Literal, Protocol
 import torch
 
 from ...fim.budget import Budget
-from ...fim.display import wholes
-from ...fim.syntax.tree import parsed
+from ...fim.display import whole_candidates
+from ...fim.syntax.tree import parse
 from ...fim.trimming.checks import Checks
 from ...fim.types import Completion, CompletionRequest, Hole, PolicyName
 from ...model.completion.indentation import indentation, with_prefix
@@ -164,8 +164,8 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
         infiller.guesses = guesses
         completion = infiller.complete(request, never)
         infiller.guesses = True
-        checks = Checks(request.hole, parsed(task.prefix + task.suffix, task.language))
-        found = wholes(completion, checks.trimmed, N_ALTERNATIVES)
+        checks = Checks(request.hole, parse(task.prefix + task.suffix, task.language))
+        found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
         shown = [each for each in found if not checks.breaks_syntax(each.text)] or found
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
         text, sure = (shown[0].text, shown[0].probability) if shown else ("", 0.0)
@@ -194,7 +194,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Attempt:
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
-    row = PartialAnswer(tokens.ends_by)
+    row = PartialAnswer(tokens.end_rule)
     steps = 0
     for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
         if row.tokens:
@@ -206,7 +206,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Attempt:
             row.log_prob += float(log_probs[token])
             break
         stop = float(stop_log_probs(log_probs, tokens))
-        row.add([token], [float(log_probs[token])], [stop], [bool(tokens.gives_way[token])])
+        row.add([token], [float(log_probs[token])], [stop], [bool(tokens.may_end_before[token])])
         if bool(tokens.stops[token]) or row.end() is not None:
             break
     row.cut()
@@ -249,7 +249,7 @@ def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Atte
 def _endless(tokens: CanvasTokens) -> CanvasTokens:
     """The same vocabulary with nothing in it that ends a text."""
     nothing = torch.zeros_like(tokens.stops)
-    return replace(tokens, forbidden=tokens.forbidden | tokens.stops, stops=nothing, gives_way=nothing)
+    return replace(tokens, forbidden=tokens.forbidden | tokens.stops, stops=nothing, may_end_before=nothing)
 
 
 def _last_raw_only(states: ContextStates) -> ContextStates:

@@ -47,7 +47,7 @@ def run_drift(plan: DriftPlan, json_file: Path | None) -> int:
     infiller = load_published(plan.model, device=device, family=plan.family, cache="dual")
     steps: dict[int, list[DataRow]] = {}
     for hole in holes(plan.n_holes):
-        for row in drifted(infiller, hole, plan.n_canvas):
+        for row in measure_drift(infiller, hole, plan.n_canvas):
             steps.setdefault(row["step"], []).append(row)
     rows = [_summary(step, found) for step, found in sorted(steps.items())]
     result = {
@@ -81,7 +81,7 @@ def holes(n: int) -> Iterator[Hole]:
 
 
 @torch.inference_mode()
-def drifted(infiller: PublishedInfiller, hole: Hole, n_canvas: int) -> Iterator[DataRow]:
+def measure_drift(infiller: PublishedInfiller, hole: Hole, n_canvas: int) -> Iterator[DataRow]:
     """A row a step: the greatest difference of a probability, the share of places with another likeliest token, ms."""
     published, tokens = infiller.published, infiller.tokens_for(hole)
     laid = around(hole, published, n_canvas)

@@ -91,7 +91,7 @@ def series_of(row: ReportRow) -> str:
 
 def draw_risk(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str]) -> None:
     """The share of wrong answers among the surest, by how many of them are given."""
-    for row in uncapped(rows):
+    for row in without_caps(rows):
         coverage, risk = zip(*row["risk_coverage"], strict=True)
         label = f"{row['name']} (area {row['risk_area']:.3f})"
         axes.plot(coverage, risk, color=colours[series_of(row)], linewidth=1.2, label=label)
@@ -101,7 +101,7 @@ def draw_risk(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str
 def draw_reliability(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[str, str]) -> None:
     """Accuracy against confidence; points grow with the answers in their bin, the diagonal is perfect."""
     axes.plot((0, 1), (0, 1), color="#999999", linestyle="--", linewidth=1)
-    for row in uncapped(rows):
+    for row in without_caps(rows):
         bins, colour = row["reliability"], colours[series_of(row)]
         confidence, accuracy = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
         axes.plot(confidence, accuracy, color=colour, linewidth=0.8, label=f"{row['name']} (ECE {row['ece']:.3f})")
@@ -109,7 +109,7 @@ def draw_reliability(axes: "Axes", rows: Sequence[ReportRow], colours: Mapping[s
     axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
 
 
-def uncapped(rows: Sequence[ReportRow]) -> list[ReportRow]:
+def without_caps(rows: Sequence[ReportRow]) -> list[ReportRow]:
     """The rows that have a confidence, without step caps: else there would be too many lines to tell apart."""
     return [row for row in rows if row["risk_coverage"] is not None and row["max_steps"] is None]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tree_sitter import Node
 
 from ...fim.errors import InputError
-from ...fim.syntax.tree import parsed
+from ...fim.syntax.tree import parse
 from ...training.corpus.heldout_packages import SUFFIXES
 from ..quality import syntax
 
@@ -99,7 +99,7 @@ def parses(text: str, language: str) -> bool:
     """Whether text is source code of the language, to its parser or grammar."""
     if language == "python":
         return syntax.parses(text)
-    tree = parsed(text, language)
+    tree = parse(text, language)
     return tree is not None and tree.n_errors == 0
 
 
@@ -111,7 +111,7 @@ def block_bodies(text: str, language: str, n_lines_min: int, n_lines_max: int) -
     """
     if language == "python":
         return syntax.block_bodies(text, n_lines_min, n_lines_max)
-    tree = parsed(text, language)
+    tree = parse(text, language)
     if tree is None:
         return ()
     lines = text.split("\n")

@@ -70,7 +70,7 @@ def report(
         "rows": rows,
         "against": {name: _against(each, runs[base]) for name, each in runs.items() if name != base},
         "reliability": {name: scores.reliability(each) for name, each in runs.items()},
-        "risk_coverage": {name: thinned(scores.risk_coverage(each)) for name, each in runs.items()},
+        "risk_coverage": {name: thin(scores.risk_coverage(each)) for name, each in runs.items()},
     }
     show(rows, result["against"], base, plan.language)
     if result["reliability"][base]:
@@ -96,7 +96,7 @@ def _against(runs: Sequence[BlockRun], base: Sequence[BlockRun]) -> dict[str, li
     }
 
 
-def thinned(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[float]]:
+def thin(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[float]]:
     """At most about n of the points."""
     step = max(1, len(points) // n)
     return [[round(x, 4), round(y, 4)] for x, y in points[::step]]

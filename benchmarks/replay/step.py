@@ -37,7 +37,7 @@ def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) ->
     """Replay, print the tables, write the report. Raises InputError, EngineError and CheckpointError."""
     with tempfile.TemporaryDirectory(prefix="quicksilver-replay-") as scratch:
         environ = {**os.environ, HOME_VARIABLE: str(Path(scratch) / "home")}
-        copies = copied(plan.paths, Path(scratch) / "workspaces", plan.language)
+        copies = copy_sources(plan.paths, Path(scratch) / "workspaces", plan.language)
         if plan.types_programs:
             blocks = find_programs(copies, plan.n_files, 1, plan.language)
         else:
@@ -49,7 +49,7 @@ def run_replay(plan: ReplayPlan, folder: Path | None, json_file: Path | None) ->
     return 0
 
 
-def copied(paths: Sequence[Path], target: Path, language: str = "python") -> list[Path]:
+def copy_sources(paths: Sequence[Path], target: Path, language: str = "python") -> list[Path]:
     """Copies of source files and folders of them, where nothing else is. Raises InputError for what is not there."""
     copies: list[Path] = []
     for i, path in enumerate(paths):

@@ -21,7 +21,7 @@ from ...fim.text.positions import PositionEncoding
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
 from ..machine import machine, percentile
 from ..progress import progress
-from ..speed.instant_server import MODULE, mirrored
+from ..speed.instant_server import MODULE, mirror
 from .broken_messages import broken_message
 from .naive_text import NaiveText, random_edit
 from .soak import trend
@@ -110,7 +110,7 @@ async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, An
             await client.complete(URI, position)
             facts = await client.explain()
             if "raw_text" in facts:
-                n_wrong += facts["raw_text"] != mirrored(text.text[:offset], text.text[offset:])
+                n_wrong += facts["raw_text"] != mirror(text.text[:offset], text.text[offset:])
             else:  # refused in a document of nothing but odd characters: then the reason counts
                 n_wrong += facts["cause"] != "gated"
             memory.sample()
@@ -196,7 +196,7 @@ async def _fuzz(plan: ProtocolPlan) -> dict[str, Any]:
             try:
                 await client.complete(URI, (0, 8), timeout_s=10)
                 facts = await client.explain()
-                n_wrong += facts.get("raw_text") != mirrored("value = ", "\n")
+                n_wrong += facts.get("raw_text") != mirror("value = ", "\n")
             except Exception:  # whatever went wrong counts
                 n_wrong += 1
             n_unanswered += sum(not answer.done() for answer in waiting)

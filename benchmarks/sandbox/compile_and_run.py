@@ -40,7 +40,7 @@ def confine_files(folder: str) -> list[str]:
     return ["Landlock"] if restrict_files(libc, folder) else []
 
 
-def compiled(command: list[str], environment: dict[str, str]) -> str:
+def compile_program(command: list[str], environment: dict[str, str]) -> str:
     """What the compiler complains of first; "" where there is nothing to compile or nothing to complain of."""
     if not command:
         return ""
@@ -96,7 +96,7 @@ def main() -> None:
     ending = secrets.token_hex(16)
     Path(toolchain["file"]).write_text(source.replace(ENDING, ending), encoding="utf-8", errors="surrogatepass")
     held = confine_files(os.path.realpath("."))
-    wrong = compiled(toolchain["compiling"], environment)
+    wrong = compile_program(toolchain["compiling"], environment)
     os.write(report, ", ".join([*held, "seccomp"]).encode() + b"\n")
     secret = os.read(gate, 256)
     if not wrong:

@@ -41,7 +41,7 @@ def flush_output() -> None:
     sys.stdout.flush()
 
 
-def described(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """How a program failed, in one line; an exception's own text is code of the program's, which may fail too."""
     if isinstance(error, SystemExit):
         return "the program left before its end"
@@ -73,7 +73,7 @@ def main() -> None:
     except MemoryError:
         write(report, b"memory MemoryError")
     except BaseException as error:  # whatever it is, it is the program's
-        write(report, b"failed " + described(error).encode("utf-8", "replace"))
+        write(report, b"failed " + describe_failure(error).encode("utf-8", "replace"))
     else:
         leave(0)
     leave(1)

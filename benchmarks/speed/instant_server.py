@@ -20,7 +20,7 @@ from ...serving.wire import EngineHealth
 MODULE = "quicksilver.benchmarks.speed.instant_server"
 
 
-def mirrored(prefix: str, suffix: str) -> str:
+def mirror(prefix: str, suffix: str) -> str:
     """A word for a text that is cut in two at the cursor."""
     both = f"{prefix}\0{suffix}".encode("utf-8", "surrogatepass")
     return f"w{zlib.crc32(both):08x}"
@@ -68,7 +68,7 @@ def main() -> int:
 
     def word(hole: Hole) -> str:
         if options.mirror:
-            return mirrored(hole.prefix, hole.suffix)
+            return mirror(hole.prefix, hole.suffix)
         return options.text.upper() if len(hole.prefix) % 2 else options.text
 
     return serve_stdio(CompletionServer(InstantEngine(word), "0"))

@@ -190,7 +190,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, n_rounds: int) ->
         "gflop_per_s": (2 * width**3, lambda: torch.mm(x, y, out=z)),
     }
     times = rounds([timer([call], device)[0] for _, call in calls.values()], n_rounds)
-    seen = {name: rounded(calls[name][0] / min(own) / 1e9) for name, own in zip(calls, times, strict=True)}
+    seen = {name: round_to_four(calls[name][0] / min(own) / 1e9) for name, own in zip(calls, times, strict=True)}
     n_cache = torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else CPU_CACHE_BYTES
     return seen | {"gb_per_s": max(list(seen.values())[:3]), "cache_bytes": n_cache}
 
@@ -208,12 +208,12 @@ def measure(
         with device:
             work = work_of(at)
         floor_us = max(work.n_bytes / ceilings["gb_per_s"], work.flops / ceilings["gflop_per_s"]) / 1000
-        row |= {"n_bytes": work.n_bytes, "flops": work.flops, "floor_us": rounded(floor_us)}
+        row |= {"n_bytes": work.n_bytes, "flops": work.flops, "floor_us": round_to_four(floor_us)}
         if len(sides) > 1:
             exact = [x.float() if isinstance(x, Tensor) and x.dtype == at.dtype else x for x in work.inputs]
             row |= check(sides[0](*work.inputs), sides[1](*exact), at.dtype)
         row |= time_sides(sides, work.inputs, device, ceilings["cache_bytes"], n_rounds)
-        row["share_of_floor"] = rounded(floor_us / row["median_us"])
+        row["share_of_floor"] = round_to_four(floor_us / row["median_us"])
     except Exception as error:  # the compiler's, the driver's or ours: the other kernels can still be measured
         row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     return row
@@ -230,7 +230,7 @@ def check(got: Any, expected: Any, dtype: torch.dtype) -> DataRow:  # noqa: ANN4
     most = max(1e-5, 4 * torch.finfo(dtype).eps)
     if not all(error <= most for error in errors) or max(mismatches) > MOST_MISMATCHES:  # also where one is nan
         raise ArithmeticError(f"errors {errors} (at most {most:.2g}), ids {mismatches} (at most {MOST_MISMATCHES})")
-    return {"max_error": rounded(max(errors)), "mismatches": rounded(max(mismatches))}
+    return {"max_error": round_to_four(max(errors)), "mismatches": round_to_four(max(mismatches))}
 
 
 def time_sides(sides: Sequence[Any], inputs: Sequence[Any], device: torch.device, n_cache: float, n: int) -> DataRow:
@@ -240,11 +240,13 @@ def time_sides(sides: Sequence[Any], inputs: Sequence[Any], device: torch.device
     copies = [[x.clone() if isinstance(x, Tensor) else x for x in inputs] for _ in range(n_copies)]
     timers, how = zip(*(timer([partial(side, *copy) for copy in copies], device) for side in sides), strict=True)
     own, *other = rounds(timers, n)
-    row: DataRow = {f"p{share}_us": rounded(1e6 * percentile(own, share / 100)) for share in (10, 90)}
-    row["median_us"] = rounded(1e6 * statistics.median(own))
+    row: DataRow = {f"p{share}_us": round_to_four(1e6 * percentile(own, share / 100)) for share in (10, 90)}
+    row["median_us"] = round_to_four(1e6 * statistics.median(own))
     if other:
-        row["reference_us"] = rounded(1e6 * statistics.median(other[0]))
-        row["speedup"] = rounded(statistics.median(theirs / ours for theirs, ours in zip(other[0], own, strict=True)))
+        row["reference_us"] = round_to_four(1e6 * statistics.median(other[0]))
+        row["speedup"] = round_to_four(
+            statistics.median(theirs / ours for theirs, ours in zip(other[0], own, strict=True))
+        )
     row["inputs_from"] = "memory" if n_copies * n_bytes >= 2 * n_cache else "cache"
     return row | {"timer": ", ".join(dict.fromkeys(how))}
 
@@ -263,7 +265,7 @@ def timer(calls: Sequence[KernelCall], device: torch.device) -> tuple[Callable[[
         return partial(by_clock, queue, n, device), "loop"
     several = [next(queue) for _ in range(max(n, len(calls)))]
     try:
-        return partial(by_events, [captured(several)], len(several)), "CUDA graph"
+        return partial(by_events, [capture(several)], len(several)), "CUDA graph"
     except RuntimeError:
         return partial(by_events, several, len(several)), "CUDA events"
 
@@ -286,7 +288,7 @@ def by_events(runs: Sequence[KernelCall], n: int) -> float:
     return start.elapsed_time(end) / 1000 / n
 
 
-def captured(calls: Sequence[KernelCall]) -> KernelCall:
+def capture(calls: Sequence[KernelCall]) -> KernelCall:
     """Replays all calls as one CUDA graph. Raises RuntimeError where one cannot be captured."""
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):  # which also leads back to the stream before, where capture fails
@@ -297,6 +299,6 @@ def captured(calls: Sequence[KernelCall]) -> KernelCall:
     return graph.replay
 
 
-def rounded(value: float) -> float:
+def round_to_four(value: float) -> float:
     """To four digits."""
     return float(f"{value:.4g}")

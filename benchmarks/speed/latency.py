@@ -29,7 +29,7 @@ from ...serving.client.engine_client import EngineClient
 from ...serving.paths import HOME_VARIABLE, find_home
 from ..machine import machine, percentile
 from ..progress import progress
-from .typed_files import cut_stretch, enlarged
+from .typed_files import cut_stretch, enlarge
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "log_analyser.py"
 LARGE_FILE_LINES = 10_000
@@ -141,7 +141,7 @@ async def _measure(
             await client.initialize(options={"budget_ms": 2000, **plan.limits})
             await _jump(client, document, samples)
             await _read_contexts(client, document, samples)
-            large = enlarged(document, LARGE_FILE_LINES), plan.n_large_keys
+            large = enlarge(document, LARGE_FILE_LINES), plan.n_large_keys
             for name, (typed, n_keys) in ((OVERHEAD, (document, plan.n_keys)), (LARGE, large)):
                 async for waited_ms in _type(client, typed, n_keys):
                     samples.add_key(waited_ms, await client.explain(), name)

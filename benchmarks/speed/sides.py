@@ -67,7 +67,7 @@ def random_tokens(shape: DenoiserConfig) -> CanvasTokens:
     mask = shape.vocab_size - 1
     forbidden = nothing.clone()
     forbidden[mask] = True
-    return CanvasTokens(mask=mask, end=mask, forbidden=forbidden, stops=nothing, gives_way=nothing)
+    return CanvasTokens(mask=mask, end=mask, forbidden=forbidden, stops=nothing, may_end_before=nothing)
 
 
 class DiffusionSide:

@@ -30,7 +30,7 @@ from ...model.tokenizers.canvas_tokens import CanvasTokens
 from ...training.run.recipes import RECIPES
 from ..machine import machine, percentile
 from ..rows import DataRow
-from .kernels import QWEN_7B, by_clock, by_events, captured, measure_ceilings, rounded
+from .kernels import QWEN_7B, by_clock, by_events, capture, measure_ceilings, round_to_four
 
 SHAPES = {
     "nano": RECIPES["nano"]().shape,
@@ -90,18 +90,18 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
         model = random_model(shape, device, dtype)
         n_bytes = sum(parameter.nbytes for parameter in model.parameters())
         row |= {"parameters": sum(parameter.numel() for parameter in model.parameters()), "weight_bytes": n_bytes}
-        row["floor_ms"] = rounded(n_bytes / gb_per_s / 1e6)
+        row["floor_ms"] = round_to_four(n_bytes / gb_per_s / 1e6)
         buffers = Buffers(model, max(plan.canvases), plan.n_context)
         (states,) = ModelRunner(model)([Context(torch.randint(1000, (1, plan.n_context)), None)])
         assert isinstance(states, ContextStates)
         for i in range(max(plan.canvases)):
             buffers.load(i, states)
-        return [row | {"canvases": n} | timed(model, buffers, plan, n, row["floor_ms"]) for n in plan.canvases]
+        return [row | {"canvases": n} | time_step(model, buffers, plan, n, row["floor_ms"]) for n in plan.canvases]
     except Exception as error:  # of memory, of a compiler: other shapes go on
         return [row | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}]
 
 
-def timed(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> DataRow:
+def time_step(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> DataRow:
     """Milliseconds of a step over n canvases that begin all masked: median and deciles of the plan's turns."""
     device = torch.device(plan.device)
     tokens = rules(model, device)
@@ -112,17 +112,17 @@ def timed(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: 
     run = partial(loop.run, STEPS_IN_A_TURN, is_end=False)
     if device.type == "cuda":
         run()  # kernels compile
-        replay, how = captured([run]), "CUDA graph"
+        replay, how = capture([run]), "CUDA graph"
         turns = [by_events([replay], STEPS_IN_A_TURN) for _ in range(plan.n_rounds + 1)][1:]
     else:
         how = "loop"
         turns = [by_clock(iter([run]), 1, device) / STEPS_IN_A_TURN for _ in range(plan.n_rounds + 1)][1:]
     median_ms = 1e3 * statistics.median(turns)
     return {
-        "median_ms": rounded(median_ms),
-        "p10_ms": rounded(1e3 * percentile(turns, 0.1)),
-        "p90_ms": rounded(1e3 * percentile(turns, 0.9)),
-        "of_floor": rounded(floor_ms / median_ms),
+        "median_ms": round_to_four(median_ms),
+        "p10_ms": round_to_four(1e3 * percentile(turns, 0.1)),
+        "p90_ms": round_to_four(1e3 * percentile(turns, 0.9)),
+        "of_floor": round_to_four(floor_ms / median_ms),
         "timer": how,
     }
 
@@ -143,7 +143,7 @@ def rules(model: Denoiser, device: torch.device) -> CanvasTokens:
     ids = torch.arange(model.config.vocab_size, device=device)
     nothing = torch.zeros_like(ids, dtype=torch.bool)
     forbidden: Tensor = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
-    return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, gives_way=nothing)
+    return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, may_end_before=nothing)
 
 
 def show(result: DataRow) -> None:

@@ -21,7 +21,7 @@ def cut_stretch(document: Document, n_keys: int) -> tuple[Document, int, str]:
     return Document(uri=document.uri, version=1, language=document.language, text=text), start, typed
 
 
-def enlarged(document: Document, n_lines: int) -> Document:
+def enlarge(document: Document, n_lines: int) -> Document:
     """The same lines, over and over, as one file of n_lines lines."""
     repeats = math.ceil(n_lines / max(1, document.line_count - 1))
     lines = (document.text.rstrip("\n") + "\n").split("\n")[:-1] * repeats

@@ -62,7 +62,7 @@ def find_analogies(prefix: str, suffix: str, n_max: int) -> list[Analogy]:
         head.append(" ")
     best: dict[str, Analogy] = {}
     for distance, line in enumerate(_lines(above, suffix)):
-        found = continued(head, tokens_of(line), distance) if len(line) <= N_CHARS_LINE else None
+        found = continue_line(head, tokens_of(line), distance) if len(line) <= N_CHARS_LINE else None
         if found is not None and (found.text not in best or found.score > best[found.text].score):
             best[found.text] = found
     return sorted(best.values(), key=lambda a: -a.score)[:n_max]
@@ -79,7 +79,7 @@ def tokens_of(line: str) -> list[str]:
     return _TOKEN.findall(line.strip())
 
 
-def continued(
+def continue_line(
     head: Sequence[str], theirs: Sequence[str], distance: int = 0, names: Names | None = None
 ) -> Analogy | None:
     """How a line with the tokens head goes on if it follows another line's tokens; None where the shapes differ.

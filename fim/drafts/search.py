@@ -81,7 +81,7 @@ def _is_renamed(draft: Draft, twin: Twin) -> bool:
     return twin.n_tokens >= N_TOKENS_SURE and draft.source == "file" and is_theirs and not is_ours
 
 
-def offered(drafts: Iterable[Draft]) -> tuple[Offer, ...]:
+def drafts_from_offers(drafts: Iterable[Draft]) -> tuple[Offer, ...]:
     """Drafts from other files as the engine is sent them; those that it finds by itself are left out."""
     return tuple(
         Offer(text=draft.text, source=draft.source, n_before=draft.n_before, n_after=draft.n_after)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..syntax.blocks import indent_of
-from .analogies import Names, continued, is_word, tokens_of
+from .analogies import Names, continue_line, is_word, tokens_of
 
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100  # of the cursor, in which the other function begins
 N_CHARS_LINE = 400
@@ -112,7 +112,7 @@ def _rest(names: Names, theirs: Sequence[str], left: str, *, multiline: bool) ->
     if head:
         if left[-1].isspace():
             head.append(" ")
-        found = continued(head, tokens_of(first), names=names)
+        found = continue_line(head, tokens_of(first), names=names)
         text = "" if found is None else found.text.rstrip()
     elif indent_of(left) not in (0, indent_of(first)):
         return ""

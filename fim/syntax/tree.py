@@ -127,7 +127,7 @@ class Syntax:
         """The syntax once text took the place of the characters start to end; None where that parses badly."""
         whole = self.text[:start] + text + self.text[end:]
         if self.window is None:
-            return parsed(whole, self.language, self)
+            return parse(whole, self.language, self)
         data = _bytes_of(whole)
         n_more = len(data) - len(self.data)
         window = self.window[0], max(self.window[0], self.window[1] + n_more)
@@ -135,7 +135,7 @@ class Syntax:
         return None if tree is None else Syntax(whole, data, tree, self.language, window)
 
 
-def parsed(text: str, language: str, before: Syntax | None = None, near: int | None = None) -> Syntax | None:
+def parse(text: str, language: str, before: Syntax | None = None, near: int | None = None) -> Syntax | None:
     """A text with its syntax tree; None without a grammar, beyond MAX_CHARS, or where parsing takes MAX_PARSE_S.
 
     before is the syntax of an earlier version: what did not change since is not read again. near is an offset: of a

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tree_sitter import Node
 
-from ..syntax.tree import parsed
+from ..syntax.tree import parse
 
 MAX_CHARS = 400_000  # of a file that is parsed
 N_CHARS_LINE = 200
@@ -59,7 +59,7 @@ def find_declarations(text: str, language: str) -> dict[str, Declaration]:
 
     {} for a language without a grammar, and for a file that is too long or takes too long to parse.
     """
-    syntax = parsed(text, language) if len(text) <= MAX_CHARS else None
+    syntax = parse(text, language) if len(text) <= MAX_CHARS else None
     if syntax is None:
         return {}
     root, source = syntax.tree.root_node, syntax.data

@@ -120,7 +120,7 @@ def walk(
         yield kept
 
 
-def is_welcome(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
+def is_indexable(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
     """Whether a walk would meet this file, if it is there and its folder is not full; a link is never welcome."""
     rules, folder = IgnoreRules.above(file.root, exclude), ""
     *folders, name = file.path.split("/")

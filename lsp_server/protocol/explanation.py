@@ -9,7 +9,7 @@ _REFUSED = ("off", "closed")
 _EXPLAINED = ("answered", "nothing", "unsure", "gated")
 
 
-def checked(facts: dict[str, Any]) -> dict[str, Any]:
+def check_explained(facts: dict[str, Any]) -> dict[str, Any]:
     """An explained answer, unless the question failed. Raises InputError, CheckpointError and EngineError."""
     if facts["cause"] in _REFUSED:
         raise InputError(f"no completion here: {facts['reason']}")

@@ -7,7 +7,7 @@ are, how a draft is found, or threads. Imported late: it loads NumPy.
 from collections.abc import Iterable, Sequence
 
 from ...fim.drafts.pool import DraftPool
-from ...fim.drafts.search import offered
+from ...fim.drafts.search import drafts_from_offers
 from ...fim.text.document import Document
 from ...fim.types import Hole, Offer
 
@@ -29,7 +29,7 @@ class DraftsElsewhere:
 
     def find(self, hole: Hole, uri: str) -> tuple[Offer, ...]:
         """What follows, in other files, what stands left of the cursor in the document of that uri."""
-        return offered(self._pool.find(hole, N_OFFERS, skip=uri))
+        return drafts_from_offers(self._pool.find(hole, N_OFFERS, skip=uri))
 
     def has_word(self, word: str, uri: str) -> bool:
         """Whether another file than the document of that uri has the word."""

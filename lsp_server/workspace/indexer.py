@@ -14,7 +14,7 @@ from ...fim.text.document import Document
 from ...fim.text.language_ids import CODE_LANGUAGES
 from ...fim.text.line_breaks import with_lf
 from ...fim.workspace.chunks import Chunk
-from ...fim.workspace.files import SourceFile, Stamp, WalkLimits, is_welcome, read_source, real_root, stamp_of, walk
+from ...fim.workspace.files import SourceFile, Stamp, WalkLimits, is_indexable, read_source, real_root, stamp_of, walk
 from ...fim.workspace.imports import find_imports
 from ...fim.workspace.index import IndexSize, WorkspaceIndex
 from ...fim.workspace.recent_chunks import RecentChunks
@@ -119,7 +119,7 @@ class Indexer:
         if not self._roots or not uri.startswith("file:"):
             return True
         file = self._file_of(uri)
-        return file is not None and is_welcome(file, self._options.exclude)
+        return file is not None and is_indexable(file, self._options.exclude)
 
     def visit(self, document: Document, offset: int) -> None:
         """A person worked at this place. Raises InputError outside the text."""
@@ -152,7 +152,7 @@ class Indexer:
         if document is not None:
             return self.may_be_shown(document)
         file = self._file_of(chunk.place)
-        if file is None or not is_welcome(file, self._options.exclude):
+        if file is None or not is_indexable(file, self._options.exclude):
             return False
         read = read_source(file, self._limits.max_file_bytes)
         return read is not None and chunk.text in with_lf(read[0])
@@ -197,7 +197,7 @@ class Indexer:
     def _refresh(self, file: SourceFile) -> None:
         """Look at a reported file again: it may have changed, be gone, or be one that may not be read."""
         seen = stamp_of(file)
-        if seen is None or not is_welcome(file, self._options.exclude):
+        if seen is None or not is_indexable(file, self._options.exclude):
             self._index.discard(file)
         elif seen != self._index.stamp(file):
             self._put(file, seen)

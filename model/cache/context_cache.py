@@ -10,7 +10,7 @@ import torch
 
 from ..network.denoiser import ContextStates
 from ..requests import Context, Work
-from .pages import PageStore, joined
+from .pages import PageStore, join_states
 
 N_CHUNK = 256  # context tokens run at a time: how long others wait, and a cancelled request goes on
 MAX_BYTES = 256 * 1024 * 1024
@@ -39,7 +39,7 @@ class ContextCache:
             new = yield Context(torch.tensor([wanted[start:end]]), states)
             assert isinstance(new, ContextStates)
             self.store.write(wanted[:end], start, new)
-            states = joined(states, new)
+            states = join_states(states, new)
         assert states is not None
         return states, n_cached
 

@@ -226,7 +226,7 @@ class _Memory:
         self.copy_keys[target, :n] = self.copy_keys[source, :n]
 
 
-def joined(past: ContextStates | None, new: ContextStates) -> ContextStates:
+def join_states(past: ContextStates | None, new: ContextStates) -> ContextStates:
     """The states of past and new tokens together, with the raw part of the last N_RAW tokens."""
     parts = [new] if past is None else [past, new]
     tokens = torch.cat([part.tokens for part in parts], dim=1)

@@ -33,7 +33,7 @@ from .checkpoint_files import (
     StoredCheckpoint,
     Weights,
     as_float,
-    quantised,
+    quantise,
     read,
     read_config,
     write_config,
@@ -105,10 +105,10 @@ def weights_of(module: nn.Module) -> Weights:
     return {key: weight.detach().cpu().float().numpy() for key, weight in module.state_dict().items()}
 
 
-def rounded(weights: Weights) -> Weights:
+def quantise_checkpoint(weights: Weights) -> Weights:
     """The same with matrices in int8, as a checkpoint keeps them."""
     return {
-        key: quantised(weight) if isinstance(weight, np.ndarray) and weight.ndim == 2 else weight
+        key: quantise(weight) if isinstance(weight, np.ndarray) and weight.ndim == 2 else weight
         for key, weight in weights.items()
     }
 
@@ -124,7 +124,7 @@ def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, ave
     for file in (CONFIG, WEIGHTS):  # mapped weights, which an engine may serve, are left as they are
         (folder / file).unlink(missing_ok=True)
     arrays: dict[str, np.ndarray] = {}
-    for key, weight in rounded(weights_of(model)).items():
+    for key, weight in quantise_checkpoint(weights_of(model)).items():
         if isinstance(weight, Int8Matrix):
             arrays[key], arrays[key + SCALE_SUFFIX] = weight
         else:

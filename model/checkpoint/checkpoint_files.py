@@ -83,7 +83,7 @@ def as_float(weight: Weight) -> np.ndarray:
     return weight.dequantised() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
 
 
-def quantised(matrix: np.ndarray) -> Int8Matrix:
+def quantise(matrix: np.ndarray) -> Int8Matrix:
     """matrix [R, C] rounded to symmetric int8, each row by its own scale."""
     matrix = matrix.astype(np.float32)
     scales = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-12)) / np.float32(127)

@@ -18,7 +18,7 @@ from ..network.head_config import HeadConfig
 from ..storage.folder_files import excerpt
 from ..storage.safetensors_reader import read_whole
 from ..storage.safetensors_writer import write_whole
-from .checkpoint_files import SCALE_SUFFIX, Int8Matrix, Weight, Weights, quantised
+from .checkpoint_files import SCALE_SUFFIX, Int8Matrix, Weight, Weights, quantise
 
 HEAD, FORMAT = "head.safetensors", "quicksilver-head-1"
 WORDS = "words"
@@ -45,7 +45,7 @@ def write_head(path: Path, config: HeadConfig, weights: Mapping[str, np.ndarray]
     arrays: dict[str, np.ndarray] = {WORDS: words.astype(np.int32)}
     for name, weight in weights.items():
         if weight.ndim == 2 and name not in PLAIN:
-            arrays[name], arrays[name + SCALE_SUFFIX] = quantised(weight)
+            arrays[name], arrays[name + SCALE_SUFFIX] = quantise(weight)
         else:
             arrays[name] = weight.astype(np.float32)
     write_whole(path, arrays, {"format": FORMAT, "config": json.dumps(asdict(config)), "body_sha256": body})

@@ -14,11 +14,11 @@ import psutil
 import torch
 
 from ...fim.models.speeds import MOST_KEY_MS, ModelSpeed
-from ..cache.pages import joined
+from ..cache.pages import join_states
 from ..completion.infiller import MOST_ON_CPU, DenoisingInfiller
 from ..config import DenoiserConfig
 from ..decoding.continuation import N_READ_FEW
-from ..network.denoiser import ContextStates, truncated
+from ..network.denoiser import ContextStates, truncate
 from ..requests import Context, Extend, Extended, Rows
 from ..runners.batching import Runner
 from ..special_tokens import Special
@@ -35,7 +35,7 @@ WINDOW_UNIT = 64
 _TEXT = "def area(width, height):\n    return width * height\n\n\n"
 
 
-def measured(infiller: DenoisingInfiller) -> ModelSpeed:
+def measure_speed(infiller: DenoisingInfiller) -> ModelSpeed:
     """Measure a model, which takes about as long as ten of its keys and a context. Its cache stays as it is."""
     states, token_ms = _read(infiller)
     key = partial(_fill if infiller.config.canvases else _extend, infiller, states)
@@ -73,7 +73,7 @@ def _read(infiller: DenoisingInfiller) -> tuple[ContextStates, float]:
     start_s = time.perf_counter()
     new = _states(infiller.run, Context(second, past))
     ms = 1000 * (time.perf_counter() - start_s)
-    return joined(past, new), ms / second.shape[1]
+    return join_states(past, new), ms / second.shape[1]
 
 
 def _states(run: Runner, ask: Context) -> ContextStates:
@@ -90,7 +90,10 @@ def _extend(infiller: DenoisingInfiller, states: ContextStates) -> None:
     for _ in range(1 + N_WRITTEN):
         (reply,) = infiller.run([Extend(new, states)])
         assert isinstance(reply, Extended)
-        new, states = (int(reply.log_probs[n_right - 1].argmax()),), joined(states, truncated(reply.states, n_right))
+        new, states = (
+            (int(reply.log_probs[n_right - 1].argmax()),),
+            join_states(states, truncate(reply.states, n_right)),
+        )
         n_right = 1
 
 

@@ -42,7 +42,7 @@ def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alterna
     )
 
 
-def indented(answer: Result, indent: str, probability: float) -> Result:
+def add_indent(answer: Result, indent: str, probability: float) -> Result:
     """The answer where it has to begin with indent, which is so probable; an empty one stays empty."""
 
     def moved(prefixes: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:

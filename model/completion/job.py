@@ -25,14 +25,14 @@ from ..decoding.recent import Recent
 from ..decoding.tracing import Tracer
 from ..decoding.verification import Verified, verify, written
 from ..network.denoiser import ContextStates
-from ..ranking.candidates import N_DRAFT_TOKENS, Candidate, drafts_for, merged, with_cuts
+from ..ranking.candidates import N_DRAFT_TOKENS, Candidate, drafts_for, merge, with_cuts
 from ..ranking.prefix_confidence import CursorFacts, PrefixRanker, with_prefixes
 from ..ranking.ranker import Judged, Ranker, judge, probability_of
 from ..requests import BranchWork, Work
 from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
-from .answer import CANCELLED, WARMED, Result, alternatives, best_answer, indented
+from .answer import CANCELLED, WARMED, Result, add_indent, alternatives, best_answer
 from .indentation import NONE, Indentation, indentation, with_prefix
 from .writing import DOUBT, Writing
 
@@ -89,7 +89,7 @@ class CompletionJob:
         if self.request.warms:
             return WARMED
         answer = yield from self._answer(states)
-        return answer if begins is NONE else indented(answer, begins.text, begins.probability)
+        return answer if begins is NONE else add_indent(answer, begins.text, begins.probability)
 
     def _indentation(self) -> Work[Indentation]:
         """What the line begins with where nothing stands on it yet; from then on that counts as typed."""
@@ -196,7 +196,7 @@ class CompletionJob:
     ) -> BranchWork[list[Judged]]:
         """Drafts and rows in one list, all verified, the likeliest first."""
         verified = {j.candidate.text: j.verified for j in judged}
-        found = merged(
+        found = merge(
             [
                 *(j.candidate for j in judged),
                 *(

@@ -17,7 +17,7 @@ from ..cache.context_cache import ContextCache
 from ..config import DenoiserConfig
 from ..decoding.continuation import Continuation
 from ..decoding.decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
-from ..decoding.denoise import AfterStep, denoise, grown, ignore, predict, unchanged
+from ..decoding.denoise import AfterStep, denoise, grow, ignore, leave_unchanged, predict
 from ..decoding.draft_paths import DraftPaths
 from ..decoding.effort import Effort
 from ..decoding.healing import Healing
@@ -77,7 +77,7 @@ class Writing:
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
             canvases = yield from self._canvases(states, canvases, judged)
-        rows = [PartialAnswer("itself" if i else self.tokens.ends_by) for i in range(len(canvases))]
+        rows = [PartialAnswer("itself" if i else self.tokens.end_rule) for i in range(len(canvases))]
         rows = yield from self._filled(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
@@ -100,7 +100,7 @@ class Writing:
 
         A load does not shorten it as it does canvases: it would end inside a word.
         """
-        row = PartialAnswer(self.tokens.ends_by)
+        row = PartialAnswer(self.tokens.end_rule)
         if self.effort.is_spent() or states.n_tokens < 2:
             return replace(row, finish_reason="budget")
         recent, likely = self.recent.guess(context), self.healing.likely
@@ -184,7 +184,7 @@ class Writing:
         canvas: Tensor,
         rows: list[PartialAnswer],
         only: Decoding | None = None,
-        changed: AfterStep = unchanged,
+        changed: AfterStep = leave_unchanged,
     ) -> BranchWork[list[PartialAnswer]]:
         """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
         decoding that can fill it, changed what is done to it after each step."""
@@ -236,7 +236,7 @@ class Writing:
         """The row and what its canvas came to, left of the first mask or end."""
         canvas, log_probs = result.canvas[i], result.log_probs[i]
         n_before = len(row.tokens)
-        row = grown(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
+        row = grow(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
         at = len(row.tokens) - n_before
         if at < len(canvas) and canvas[at] == self.tokens.end:
             row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..common_prefix import common_prefix
-from ..network.denoiser import ContextStates, room_for, stack, states_of, truncated
+from ..network.denoiser import ContextStates, room_for, stack, states_of, truncate
 from ..requests import AskHead, BranchWork, Extend, Extended, HeadGuess
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, stop_log_probs
@@ -55,7 +55,7 @@ class Continuation:
         """counted: what follows in general, where guess has nothing: hints for a denoising head, or, without one, a
         guess. n_drafted: the most tokens that the head guesses; 0 without one."""
         self._counted, self._n_drafted = counted, n_drafted
-        self._before = _Growing(truncated(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
+        self._before = _Growing(truncate(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
         self._unread = [int(states.tokens[0, -1])]
@@ -104,7 +104,7 @@ class Continuation:
             if bool(tokens.stops[token]):
                 return
             stop = float(stop_log_probs(log_probs, tokens))
-            row.add([token], [float(log_probs[token])], [stop], [bool(tokens.gives_way[token])])
+            row.add([token], [float(log_probs[token])], [stop], [bool(tokens.may_end_before[token])])
             n_most -= 1
 
     def _needs_forward(self, so_far: Sequence[int]) -> bool:

@@ -74,7 +74,7 @@ Predict = Callable[[Any, Tensor, CanvasTokens], Generator[Any, Any, Prediction]]
 AfterStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def unchanged(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def leave_unchanged(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A canvas whose cells stay where they are, with their log-probabilities and those of a stop."""
     return canvas, log_probs, stops
 
@@ -89,7 +89,7 @@ def denoise(
     on_step: Callable[[DenoiseStep], None] = ignore,
     predict: Predict = predict,
     rows: Sequence[PartialAnswer] = (),
-    changed: AfterStep = unchanged,
+    changed: AfterStep = leave_unchanged,
 ) -> Generator[Any, Any, Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
@@ -101,7 +101,7 @@ def denoise(
     canvas = canvas.clone()
     log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
     stops = torch.full_like(log_probs, float("-inf"))
-    rows = rows or [PartialAnswer(tokens.ends_by) for _ in canvas]
+    rows = rows or [PartialAnswer(tokens.end_rule) for _ in canvas]
     steps = 0
     while bool((canvas == tokens.mask).any()):
         if is_cancelled():
@@ -178,17 +178,17 @@ def settle(
     canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[PartialAnswer]
 ) -> Tensor:
     """The canvas [B, L] with the masks of those rows ended whose end is among the tokens that stand."""
-    if not bool(tokens.gives_way.any()):
+    if not bool(tokens.may_end_before.any()):
         return canvas
     is_mask = canvas == tokens.mask
     settled = [
-        bool(masks.any()) and grown(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).end() is not None
+        bool(masks.any()) and grow(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).end() is not None
         for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
     ]
     return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)
 
 
-def grown(
+def grow(
     row: PartialAnswer, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens
 ) -> PartialAnswer:
     """A copy of row with what stands left of any mask or end in its canvas, and its scores (all [L]), behind it."""
@@ -196,6 +196,9 @@ def grown(
     n = int(is_text.cumprod(dim=-1).sum())
     row = copy.deepcopy(row)
     row.add(
-        canvas[:n].tolist(), log_probs[:n].tolist(), stop_log_probs[:n].tolist(), tokens.gives_way[canvas[:n]].tolist()
+        canvas[:n].tolist(),
+        log_probs[:n].tolist(),
+        stop_log_probs[:n].tolist(),
+        tokens.may_end_before[canvas[:n]].tolist(),
     )
     return row

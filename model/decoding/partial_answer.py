@@ -13,23 +13,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...fim.types import FinishReason
-from ..tokenizers.canvas_tokens import EndsBy
+from ..tokenizers.canvas_tokens import EndRule
 
 
 @dataclass
 class PartialAnswer:
-    """Tokens, their log-probabilities and those of ending before each of them, all N; gives_way[i] tells whether the
-    answer could end before token i without any single place having said so. A row that ends by itself has a given end.
+    """Tokens, their log-probabilities and those of ending before each of them, all N.
+
+    may_end_before[i] tells whether the answer could end before token i without any single place having said so. An
+    answer that ends by itself has a given end.
 
     log_prob is that of all tokens, and of the end, where one was committed or cut at; finish_reason tells why it ended.
     The first n_opening tokens cover what is healed: none of them ends the text.
     """
 
-    ends_by: EndsBy = "likeliest"
+    end_rule: EndRule = "likeliest"
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     end_log_probs: list[float] = field(default_factory=list)
-    gives_way: list[bool] = field(default_factory=list)
+    may_end_before: list[bool] = field(default_factory=list)
     finish_reason: FinishReason = "length"
     log_prob: float = 0.0
     n_opening: int = 0
@@ -39,21 +41,21 @@ class PartialAnswer:
         tokens: Sequence[int],
         log_probs: Sequence[float],
         end_log_probs: Sequence[float],
-        gives_way: Sequence[bool],
+        may_end_before: Sequence[bool],
     ) -> None:
         """Add tokens to the end."""
         self.tokens += tokens
         self.log_probs += log_probs
         self.end_log_probs += end_log_probs
-        self.gives_way += gives_way
+        self.may_end_before += may_end_before
         self.log_prob += sum(log_probs)
 
     def end(self) -> tuple[int, float] | None:
         """The number of tokens to end after, at least 1, and the log-probability of doing so; None: not among these."""
-        if self.ends_by == "itself":
+        if self.end_rule == "itself":
             return None
         ends = list(self._ends())
-        if self.ends_by == "likeliest":
+        if self.end_rule == "likeliest":
             n, score = max(ends, key=lambda end: end[1], default=(0, -math.inf))
             return (n, score) if score > self.log_prob else None
         goes_on = 1.0
@@ -66,8 +68,10 @@ class PartialAnswer:
     def _ends(self) -> Iterator[tuple[int, float]]:
         """Every length after which it could end, and the log-probability of text and end together."""
         text = itertools.accumulate(self.log_probs, initial=0.0)
-        for n, (before, end, gives_way) in enumerate(zip(text, self.end_log_probs, self.gives_way, strict=False)):
-            if gives_way and n:
+        for n, (before, end, may_end_before) in enumerate(
+            zip(text, self.end_log_probs, self.may_end_before, strict=False)
+        ):
+            if may_end_before and n:
                 yield n, before + end
 
     def cut(self) -> None:
@@ -76,7 +80,7 @@ class PartialAnswer:
         if end is not None:
             n, self.log_prob = end
             self._drop(n)
-            self.ends_by = "itself"
+            self.end_rule = "itself"
             self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason
 
     def keep(self, n: int) -> None:
@@ -86,5 +90,5 @@ class PartialAnswer:
             self._drop(n)
 
     def _drop(self, n: int) -> None:
-        for kept in (self.tokens, self.log_probs, self.end_log_probs, self.gives_way):
+        for kept in (self.tokens, self.log_probs, self.end_log_probs, self.may_end_before):
             del kept[n:]

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ..common_prefix import common_prefix
-from ..network.denoiser import ContextStates, truncated
+from ..network.denoiser import ContextStates, truncate
 from ..requests import BranchWork, Tree, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Prediction, entropy, predict, stop_log_probs
@@ -47,10 +47,10 @@ class Verified:
 
         None where whole lines are wanted (`row`).
         """
-        if tokens.ends_by != "likeliest":
+        if tokens.end_rule != "likeliest":
             return []
         joint = torch.cat((torch.zeros(1), self.log_probs.cumsum(0))) + self.end_log_probs  # [N + 1]
-        likelier = [i for i, t in enumerate(self.tokens) if i and tokens.gives_way[t] and joint[i] > joint[-1]]
+        likelier = [i for i, t in enumerate(self.tokens) if i and tokens.may_end_before[t] and joint[i] > joint[-1]]
         return sorted(likelier, key=lambda i: -float(joint[i]))[:n_max]
 
     @classmethod
@@ -174,4 +174,4 @@ def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates,
     """
     if tokens.middle is not None:
         return states, tokens.middle
-    return truncated(states, states.n_tokens - 1), int(states.tokens[0, -1])
+    return truncate(states, states.n_tokens - 1), int(states.tokens[0, -1])

@@ -22,10 +22,10 @@ def checkpoint_folder(model: Path) -> Path:
 
     Raises CheckpointError. The first time a file of .5 GB takes about 10 s.
     """
-    return converted(model) if is_gguf(model) and not model.is_dir() else model
+    return converted_copy(model) if is_gguf(model) and not model.is_dir() else model
 
 
-def converted(path: Path) -> Path:
+def converted_copy(path: Path) -> Path:
     """The copy of the GGUF file at path, made now where there is none. Raises CheckpointError."""
     folder = converted_folder() / f"{printable(path.stem)[:MAX_NAME]}-{_key(path)}"
     if not is_whole(folder):

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from ...fim.errors import CheckpointError
 from ...fim.text.printable import printable
-from ..checkpoint.checkpoint_files import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantised, write_config
+from ..checkpoint.checkpoint_files import BODY_FORMAT, SCALE_SUFFIX, TOKENIZER, WEIGHTS, quantise, write_config
 from ..checkpoint.lora import Lora, read_lora
 from ..storage.folder_files import sha256_of
 from ..storage.safetensors_header import Tensor
@@ -134,7 +134,7 @@ def _write_vector(writer: SafetensorsWriter, name: str, first: int, rows: np.nda
 def _write_rows(writer: SafetensorsWriter, name: str, first: int, rows: np.ndarray) -> np.ndarray:
     """Write rows [R, C] of a matrix, of which they are the first and following ones, and give their scales back."""
     with np.errstate(invalid="ignore"):  # whatever is no number shows in the scales
-        matrix = quantised(rows)
+        matrix = quantise(rows)
     writer.put(name, first * rows.shape[1], matrix.values)
     writer.put(name + SCALE_SUFFIX, first, matrix.scales)
     return matrix.scales

@@ -86,7 +86,7 @@ def stack(states: ContextStates) -> tuple[Tensor, Tensor]:
     return states.stacked
 
 
-def truncated(states: ContextStates, n: int) -> ContextStates:
+def truncate(states: ContextStates, n: int) -> ContextStates:
     """The first n tokens' states, as views. Raises ValueError where the raw part of token n is not held."""
     n_dropped = states.n_tokens - n
     if not n_dropped:

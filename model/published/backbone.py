@@ -65,7 +65,7 @@ class PublishedBlock(nn.Module):
         q, k, v = (self._heads(matrix(normed)) for matrix in (self.q, self.k, self.v))  # [B, heads, T, E]
         if self.shape.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
-        q, k = rotated(q, *turn), rotated(k, *turn)
+        q, k = rotate_heads(q, *turn), rotate_heads(k, *turn)
         if past is not None:
             k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=sees, enable_gqa=q.shape[1] != k.shape[1])
@@ -128,7 +128,7 @@ def rotary(positions: Tensor, head_size: int, theta: float, dtype: torch.dtype) 
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate_heads(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x [B, heads, T, E] turned by its position."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin

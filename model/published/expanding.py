@@ -14,7 +14,7 @@ from ..tokenizers.canvas_tokens import CanvasTokens
 Expanded = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def expanded(expand: int, tokens: CanvasTokens) -> Expanded:
+def expander(expand: int, tokens: CanvasTokens) -> Expanded:
     """A function of canvas, log-probabilities and those of a stop (all [B, L]), after a step, to the same with every
     `expand` as two masks, as far as there is room."""
 

@@ -17,7 +17,7 @@ from ...fim.budget import Budget, step_ceiling
 from ...fim.errors import CheckpointError, EngineError, InputError
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..decoding.decodings import DECODINGS, DEFAULT_POLICY
-from ..decoding.denoise import denoise, unchanged
+from ..decoding.denoise import denoise, leave_unchanged
 from ..decoding.partial_answer import PartialAnswer
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
@@ -25,7 +25,7 @@ from ..ranking.ranker import probability_of
 from ..requests import Denoised
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .contexts import KeptContexts
-from .expanding import expanded
+from .expanding import expander
 from .folder import TOO_LITTLE_MEMORY, Published, load
 from .layout import around
 from .lengths import best_row, likely_lengths, of_lengths
@@ -61,7 +61,7 @@ class PublishedInfiller:
         self._tokens = {
             multiline: CanvasTokens(
                 mask=specials.mask, end=specials.ends[0], forbidden=forbidden,
-                stops=is_end if multiline else is_end | is_break, gives_way=torch.zeros_like(forbidden),
+                stops=is_end if multiline else is_end | is_break, may_end_before=torch.zeros_like(forbidden),
             )
             for multiline in (False, True)
         }  # fmt: skip
@@ -229,7 +229,7 @@ class PublishedJob:
         )
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         specials = self.infiller.published.specials
-        changed = unchanged if specials.expand is None else expanded(specials.expand, self.tokens)
+        changed = leave_unchanged if specials.expand is None else expander(specials.expand, self.tokens)
         rows = [PartialAnswer("itself") for _ in canvas]
         return (
             yield from denoise(

@@ -163,7 +163,7 @@ def _dual(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
         places = tuple(_places(canvases, len(left), n) for n in lengths)
         hidden, past = yield Sequences(whole, places, None, keeps=True)
         kept = [[*range(n_left), *range(n_left + 1 + n, n_left + 1 + n + len(right))] for n in lengths]
-        canvases._past, canvases._lengths = picked(past, kept), lengths
+        canvases._past, canvases._lengths = pick_rows(past, kept), lengths
         return hidden
     tokens = tuple((left[-1], *row) for row in rows)
     positions = tuple(tuple(range(n_left, n_left + len(each))) for each in tokens)
@@ -172,7 +172,7 @@ def _dual(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
     return hidden
 
 
-def picked(past: Past, kept: Sequence[Sequence[int]]) -> Past:
+def pick_rows(past: Past, kept: Sequence[Sequence[int]]) -> Past:
     """The states of some tokens of each row, as many of each."""
     index = torch.tensor(kept, device=past.layers[0][0].device)
     at = torch.arange(len(kept), device=index.device).unsqueeze(1)

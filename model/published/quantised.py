@@ -24,7 +24,7 @@ class NarrowLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, kind: WeightFormat) -> None:
         super().__init__()
-        values, scales = narrowed(weight, kind)
+        values, scales = narrow_weight(weight, kind)
         self.register_buffer("values", values)
         self.register_buffer("scales", scales)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
@@ -37,7 +37,7 @@ class NarrowLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-def narrowed(weight: Tensor, kind: WeightFormat) -> tuple[Tensor, Tensor]:
+def narrow_weight(weight: Tensor, kind: WeightFormat) -> tuple[Tensor, Tensor]:
     """weight [R, C] rounded to one byte a number, and its scales [R] in float32."""
     values = torch.empty(weight.shape, dtype=TYPES[kind], device=weight.device)
     scales = torch.empty(weight.shape[0], device=weight.device)

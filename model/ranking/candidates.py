@@ -78,11 +78,11 @@ def with_cuts(
             part = replace(candidate, text=text, tokens=candidate.tokens[:n], draft=draft, canvas_log_prob=log_prob)
             parts.append(replace(part, is_cut=True))
             scores[text] = whole.upto(n)
-    found = merged([*candidates, *parts])
+    found = merge([*candidates, *parts])
     return found, [scores[c.text] for c in found]
 
 
-def merged(candidates: Iterable[Candidate]) -> list[Candidate]:
+def merge(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Each different text once, with all that is known of it, in the order in which they were first met."""
     by_text: dict[str, Candidate] = {}
     for new in candidates:

@@ -32,10 +32,10 @@ from ..requests import (
     T,
     Tree,
     Work,
-    laid,
+    flatten,
     no_fill,
 )
-from .drafting import Drafter, drafted
+from .drafting import Drafter, ask_head
 
 
 class Runner(Protocol):
@@ -66,7 +66,7 @@ class ModelRunner:
             if isinstance(ask, Rows | Tree)
             else self._states(ask)
             if isinstance(ask, Context)
-            else drafted(self.drafter, ask)
+            else ask_head(self.drafter, ask)
             if isinstance(ask, AskHead)
             else self._extended(ask)
             for ask in asks
@@ -110,12 +110,12 @@ def drive_all(run: Runner, works: Sequence[Work[T]]) -> list[T]:
 def run_branches(model: Denoiser, asks: Sequence[Branches]) -> list[Tensor]:
     """The reply to each ask, on the model's device, from one pass over the tokens of all."""
     device = model.embedding.weight.device
-    lines = [laid(ask).to(device) for ask in asks]
+    lines = [flatten(ask).to(device) for ask in asks]
     hidden = packed_hidden(model, asks, lines)  # [S, D]
     plain = F.log_softmax(model.vocabulary_logits(hidden).float(), dim=-1)
     sizes = [len(line.tokens) for line in lines]
     return [
-        mixed(model.copy_head, ask, line, h, p)
+        mix(model.copy_head, ask, line, h, p)
         for ask, line, h, p in zip(asks, lines, hidden.split(sizes), plain.split(sizes), strict=True)
     ]
 
@@ -138,7 +138,7 @@ def _tail(model: Denoiser, line: Laid, n_context: int) -> Tail:
     return Tail(cos, sin, mask, line.before)
 
 
-def mixed(head: CopyHead | NoCopies, ask: Branches, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
+def mix(head: CopyHead | NoCopies, ask: Branches, line: Laid, hidden: Tensor, plain: Tensor) -> Tensor:
     """The reply to ask: vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave.
 
     hidden [S, D] are the last hidden states of the ask's tokens, line, plain [S, V] the vocabulary's own

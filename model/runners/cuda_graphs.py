@@ -141,7 +141,7 @@ class GpuRunner(ModelRunner):
         ]
 
     def _step_by_step(self, ask: Fill, canvas: torch.Tensor, n_steps: int | None = None) -> Denoised:
-        tokens = replace(ask.tokens, gives_way=torch.zeros_like(ask.tokens.gives_way))  # no early ends
+        tokens = replace(ask.tokens, may_end_before=torch.zeros_like(ask.tokens.may_end_before))  # no early ends
         budget = Budget(deadline_s=ask.deadline_s, max_evaluations=n_steps or ask.n_steps)
         work = denoise(ask.states, canvas, tokens, threshold(ask.threshold), budget, ask.is_cancelled)
         return drive(super().__call__, work)
@@ -223,7 +223,7 @@ class GpuRunner(ModelRunner):
         """tokens on the model's device; those given are kept too, so that no others take their place in memory."""
         if id(tokens) not in self._tokens:
             device = self.model.embedding.weight.device
-            fields = {name: getattr(tokens, name).to(device) for name in ("forbidden", "stops", "gives_way")}
+            fields = {name: getattr(tokens, name).to(device) for name in ("forbidden", "stops", "may_end_before")}
             self._tokens[id(tokens)] = tokens, replace(tokens, **fields)
         return self._tokens[id(tokens)][1]
 

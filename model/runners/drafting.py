@@ -39,7 +39,7 @@ class KeptStates(NoCopies):
         return hidden.to(self.dtype)
 
 
-def drafted(drafter: Drafter | None, ask: AskHead) -> HeadGuess:
+def ask_head(drafter: Drafter | None, ask: AskHead) -> HeadGuess:
     """A head's answer. Raises TypeError where there is no head."""
     if drafter is None:
         raise TypeError("this runner has no denoising head")

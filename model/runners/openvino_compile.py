@@ -28,7 +28,7 @@ def fastest_type() -> StatesType:
     return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
-def compiled(graph: ov.Model, states_type: StatesType, n_threads: int | None) -> ov.CompiledModel:
+def compile_model(graph: ov.Model, states_type: StatesType, n_threads: int | None) -> ov.CompiledModel:
     """A graph compiled to be run one call after the other. n_threads None: what OMP_NUM_THREADS says, or as many as
     OpenVINO finds right."""
     said = os.environ.get("OMP_NUM_THREADS", "")
@@ -47,7 +47,9 @@ def compiled(graph: ov.Model, states_type: StatesType, n_threads: int | None) ->
 def compile_graph(
     config: DenoiserConfig, weights: Weights, states_type: StatesType, n_threads: int | None
 ) -> CompiledGraph:
-    """The compiled graph of a denoiser. n_threads as for `compiled`."""
-    graph = compiled(denoiser_graph(config, weights, states_type=getattr(ov.Type, states_type)), states_type, n_threads)
+    """The compiled graph of a denoiser. n_threads as for `compile_model`."""
+    graph = compile_model(
+        denoiser_graph(config, weights, states_type=getattr(ov.Type, states_type)), states_type, n_threads
+    )
     n_taken = int(graph.get_property("INFERENCE_NUM_THREADS"))
     return CompiledGraph(graph.create_infer_request(), states_type, n_taken)

@@ -14,11 +14,11 @@ import torch
 from openvino import opset13 as ops
 from torch import Tensor
 
-from ..checkpoint.checkpoint_files import Int8Matrix, as_float, quantised
+from ..checkpoint.checkpoint_files import Int8Matrix, as_float, quantise
 from ..checkpoint.head_file import StoredHead
 from ..network.transformer import rotations
 from ..requests import HeadGuess
-from .openvino_compile import StatesType, compiled
+from .openvino_compile import StatesType, compile_model
 from .openvino_nodes import Nodes, Value
 
 
@@ -69,7 +69,7 @@ class _HeadBuilder(Nodes):
         c = self.config
         h, e = c.n_heads, c.head_size
         weight = self.weights[name + "attention.qkv.weight"]
-        both = weight if isinstance(weight, Int8Matrix) else quantised(weight)
+        both = weight if isinstance(weight, Int8Matrix) else quantise(weight)
         query, others = (
             Int8Matrix(both.values[part], both.scales[part]) for part in (slice(h * e), slice(h * e, None))
         )
@@ -104,7 +104,7 @@ class OpenVinoHead:
         self._config = c
         self._mask, self._places = as_float(head.weights["mask"]), as_float(head.weights["places"])
         spoken = Int8Matrix(embedding.values[head.words], embedding.scales[head.words])
-        self._request = compiled(head_graph(head, spoken), states_type, n_threads).create_infer_request()
+        self._request = compile_model(head_graph(head, spoken), states_type, n_threads).create_infer_request()
 
     def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
         """As `Drafter` says."""

@@ -4,7 +4,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from ..checkpoint.checkpoint_files import Int8Matrix, Weights, as_float, quantised
+from ..checkpoint.checkpoint_files import Int8Matrix, Weights, as_float, quantise
 
 Value = ov.Node | ov.Output  # of a node with one output, or one output of several
 
@@ -44,7 +44,7 @@ class Nodes:
 
     def int8(self, weight: np.ndarray | Int8Matrix) -> ov.Node:
         """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
-        values, scales = weight if isinstance(weight, Int8Matrix) else quantised(weight)
+        values, scales = weight if isinstance(weight, Int8Matrix) else quantise(weight)
         as_float = ops.convert(ops.constant(values, shared_memory=True), np.float32)
         return ops.multiply(as_float, ops.constant(scales[:, None]))
 

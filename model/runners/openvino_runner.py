@@ -17,9 +17,20 @@ from ..config import DenoiserConfig
 from ..network.copy_head import CopyHead, NoCopies
 from ..network.denoiser import N_ROOM, ContextStates, stack
 from ..network.transformer import LayerStates, rotations
-from ..requests import AskHead, Branches, Context, Extend, Extended, ForwardReply, ForwardRequest, Laid, laid, no_fill
-from .batching import mixed
-from .drafting import Drafter, drafted
+from ..requests import (
+    AskHead,
+    Branches,
+    Context,
+    Extend,
+    Extended,
+    ForwardReply,
+    ForwardRequest,
+    Laid,
+    flatten,
+    no_fill,
+)
+from .batching import mix
+from .drafting import Drafter, ask_head
 from .openvino_compile import CompiledGraph
 from .openvino_graph import inputs_of
 
@@ -52,7 +63,7 @@ class OpenVinoRunner:
 
     def _reply(self, ask: Branches | Context | Extend | AskHead, *, is_last: bool) -> ForwardReply:
         if isinstance(ask, AskHead):
-            return drafted(self.drafter, ask)
+            return ask_head(self.drafter, ask)
         if isinstance(ask, Context):
             return self._read(ask.tokens, ask.past, asks_all=False).states
         must_copy = not (is_last or self.config.copies)  # the next ask's log-probabilities come to the same memory
@@ -62,10 +73,10 @@ class OpenVinoRunner:
         return self._log_probs(ask).clone() if must_copy else self._log_probs(ask)
 
     def _log_probs(self, ask: Branches) -> Tensor:
-        line = laid(ask)
+        line = flatten(ask)
         n = len(line.tokens)
         hidden, plain, *_ = self._infer(line, ask.states, torch.arange(n))
-        return mixed(self.copy_head, ask, line, hidden[:n], plain[:n])
+        return mix(self.copy_head, ask, line, hidden[:n], plain[:n])
 
     def _read(self, tokens: Tensor, past: ContextStates | None, *, asks_all: bool) -> Extended:
         """A causal reading of tokens [1, N] after past; the distributions after all of them, or after the last one."""

@@ -13,7 +13,7 @@ import torch
 from ...fim.errors import InputError
 from ...kernels.jit import has_triton
 from ..checkpoint.checkpoint import copy_head_of, weights_of
-from ..checkpoint.checkpoint_files import Int8Matrix, Weights, quantised
+from ..checkpoint.checkpoint_files import Int8Matrix, Weights, quantise
 from ..checkpoint.head_file import StoredHead
 from ..config import DenoiserConfig
 from ..network.denoiser import Denoiser
@@ -88,7 +88,7 @@ def openvino_runner(
     from .openvino_head import OpenVinoHead
 
     embedding = weights["embedding.weight"]
-    embedding = embedding if isinstance(embedding, Int8Matrix) else quantised(embedding)
+    embedding = embedding if isinstance(embedding, Int8Matrix) else quantise(embedding)
     drafter = OpenVinoHead(head, embedding, compiled.states_type, compiled.n_threads)
     return OpenVinoRunner(config, KeptStates(config, dtype), compiled, drafter), compiled.n_threads
 

@@ -20,7 +20,7 @@ BROKEN_NUMBERS = (
 )
 
 
-EndsBy = Literal["likeliest", "median", "itself"]
+EndRule = Literal["likeliest", "median", "itself"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class CanvasTokens:
     stop the text, and which give way.
 
     A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
-    may end though no single place was a likely end, by the rule ends_by (`row`). middle is what the causal head wants
+    may end though no single place was a likely end, by the rule end_rule (`row`). middle is what the causal head wants
     before a hole's text; None where it was taught no such mark.
 
     A body's tokens may say text and a line break as one: before_break has the tokens of that text for each such stop,
@@ -40,8 +40,8 @@ class CanvasTokens:
     end: int
     forbidden: Tensor
     stops: Tensor
-    gives_way: Tensor
-    ends_by: EndsBy = "likeliest"
+    may_end_before: Tensor
+    end_rule: EndRule = "likeliest"
     middle: int | None = None
     before_break: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     joined: Mapping[int, Sequence[tuple[tuple[int, ...], Tensor]]] = field(default_factory=dict)
@@ -118,17 +118,17 @@ def canvas_tokens(
     other_ends = tokenizer.marks.ends if isinstance(tokenizer, BodyTokenizer) else ()
     middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
     ends = (vocab == end) | torch.isin(vocab, torch.tensor(other_ends, dtype=torch.long))
-    gives_way = torch.zeros_like(ends) if at_line_end else ~facts.is_inside_character
+    may_end_before = torch.zeros_like(ends) if at_line_end else ~facts.is_inside_character
     if multiline and at_line_end:
-        gives_way = facts.begins_with_break
+        may_end_before = facts.begins_with_break
     before_break = {} if multiline else facts.before_break
     return CanvasTokens(
         mask=tokenizer.special(Special.MASK),
         end=end,
         forbidden=~facts.is_text & ~ends,
         stops=ends if multiline else ends | facts.has_break,
-        gives_way=gives_way,
-        ends_by="median" if multiline and at_line_end else "likeliest",
+        may_end_before=may_end_before,
+        end_rule="median" if multiline and at_line_end else "likeliest",
         middle=middle,
         before_break=before_break,
         joined=_joined(before_break),

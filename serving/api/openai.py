@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ...fim.errors import InputError
 from ...fim.types import Completion, CompletionRequest, Hole
-from ..bounds import bounded
+from ..bounds import bound_hole
 from ..fields import Fields, as_bool, as_count, as_number, as_text, list_of, optional, parse_object
 
 MODEL_ALIAS = "quicksilver"
@@ -52,7 +52,7 @@ def parse_call(data: bytes) -> CompletionCall:
     stream_options = fields.take("stream_options", optional(Fields), None)
     return CompletionCall(
         request=CompletionRequest(
-            hole=bounded(hole), max_tokens=max_tokens, budget_ms=fields.take("budget_ms", optional(as_number), None)
+            hole=bound_hole(hole), max_tokens=max_tokens, budget_ms=fields.take("budget_ms", optional(as_number), None)
         ),
         model=fields.take("model", optional(as_text), None),
         stop=fields.take("stop", optional(_as_stops), None) or (),

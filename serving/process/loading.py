@@ -113,12 +113,12 @@ def _known(folder: Path, n_threads: int | None, plan: LoadPlan) -> ModelSpeed | 
 
 def _timed(folder: Path, infiller: OwnInfiller, n_threads: int | None, plan: LoadPlan) -> ModelSpeed:
     """What was measured of a loaded model, measured now where it has to be; a body's contexts are sized by it."""
-    from ...model.choice.speed import measured, window
+    from ...model.choice.speed import measure_speed, window
 
     speed = _known(folder, n_threads, plan)
     if speed is None or speed.device != infiller.device.type:
         start_s = time.monotonic()
-        speed = note_speed(_speed_key(folder, n_threads, plan), measured(infiller))
+        speed = note_speed(_speed_key(folder, n_threads, plan), measure_speed(infiller))
         took_s = time.monotonic() - start_s
         logger.info("%s: %.0f ms a warm key, measured in %.1f s", infiller.name, speed.key_ms, took_s)
     if not infiller.config.canvases and plan.context_tokens is None:

@@ -10,7 +10,7 @@ from quicksilver.benchmarks.infilling.readers import read_all
 from quicksilver.benchmarks.sandbox.execution import EMPTY_PROGRAMS, Limits, Program, execute, runs_here
 from quicksilver.benchmarks.sandbox.toolchains import ENDING
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.syntax.tree import parse
 
 from .test_infill import script
 
@@ -37,7 +37,7 @@ def test_twenty_problems_whose_programs_the_grammar_reads(language: str, sets: P
         f"{k}-{language}" for k in ("single-line", "multi-line", "random-span")
     }
     for task in by_base.values():
-        syntax = parsed(task.hole.prefix + task.hole.truth + task.hole.suffix, language)
+        syntax = parse(task.hole.prefix + task.hole.truth + task.hole.suffix, language)
         assert syntax is not None and syntax.n_errors == 0, task.name
 
 

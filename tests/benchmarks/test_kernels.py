@@ -209,7 +209,7 @@ def test_a_graph_holds_all_copies(pretended_gpu, monkeypatch):
         captured.extend(calls)
         return lambda: pretended_gpu.append("replay")
 
-    monkeypatch.setattr(kernels, "captured", capture)
+    monkeypatch.setattr(kernels, "capture", capture)
     calls = [lambda: None, lambda: None, lambda: None]
     turn, how = timer(calls, CUDA)
     assert how == "CUDA graph" and set(captured) == set(calls)
@@ -221,7 +221,7 @@ def test_what_cannot_be_captured_is_launched(pretended_gpu, monkeypatch):
     def capture(calls):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(kernels, "captured", capture)
+    monkeypatch.setattr(kernels, "capture", capture)
     turn, how = timer([lambda: pretended_gpu.append("a"), lambda: pretended_gpu.append("b")], CUDA)
     pretended_gpu.clear()
     assert how == "CUDA events" and turn() == 0.003

@@ -3,7 +3,7 @@
 import sys
 
 from quicksilver.benchmarks.progress import progress
-from quicksilver.training.progress import counted
+from quicksilver.training.progress import counting
 
 
 def test_a_pipe_gets_plain_lines_and_no_bar(capsys):
@@ -26,7 +26,7 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch):
 
 
 def test_what_training_counts_is_said_with_its_share(capsys):
-    with counted("characters read", 2_000) as advance:
+    with counting("characters read", 2_000) as advance:
         advance(500)
         advance(1_500)
     captured = capsys.readouterr()

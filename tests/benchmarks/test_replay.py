@@ -9,7 +9,7 @@ from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay.blocks import N_LINES_PROGRAM, TypedBlock, find_blocks, find_programs
 from quicksilver.benchmarks.replay.offers import Late, OfferReply
 from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText
-from quicksilver.benchmarks.replay.step import copied, cut_file
+from quicksilver.benchmarks.replay.step import copy_sources, cut_file
 from quicksilver.benchmarks.replay.typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
 
@@ -95,7 +95,7 @@ def test_blocks_are_the_same_for_a_seed_and_do_not_overlap(tmp_path):
 
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="there is no file or folder"):
-        copied([tmp_path / "nothing"], tmp_path / "target")
+        copy_sources([tmp_path / "nothing"], tmp_path / "target")
     with pytest.raises(InputError, match="no python file"):
         find_blocks([tmp_path], 1, 1, 1)
 
@@ -107,7 +107,7 @@ def test_copies_hold_no_links_and_no_other_files(tmp_path):
     (source / "a.py").write_text("x = 1\n")
     (source / ".env").write_text("KEY=1\n")
     (source / "link.py").symlink_to(outside)
-    [copy] = copied([source], tmp_path / "target")
+    [copy] = copy_sources([source], tmp_path / "target")
     assert [each.name for each in copy.iterdir()] == ["a.py"]
 
 

@@ -17,7 +17,7 @@ from quicksilver.benchmarks.replay.languages import (
 )
 from quicksilver.benchmarks.replay.offers import ServerOffers
 from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText
-from quicksilver.benchmarks.replay.step import copied
+from quicksilver.benchmarks.replay.step import copy_sources
 from quicksilver.benchmarks.replay.typist import Typist
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.terminal.arguments import Parser
@@ -108,7 +108,7 @@ def package(folder: Path) -> Path:
 
 
 def test_only_files_of_the_language_are_copied_and_typed(tmp_path):
-    [copy] = copied([package(tmp_path)], tmp_path / "copy", "go")
+    [copy] = copy_sources([package(tmp_path)], tmp_path / "copy", "go")
     assert {path.name for path in copy.rglob("*") if path.is_file()} == {"a.go", "b.go"}
     blocks = find_blocks([copy], 10, 2, 1, "go")
     assert {each.path for each in blocks} == {"a.go", "b.go"} and {each.language for each in blocks} == {"go"}

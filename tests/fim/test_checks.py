@@ -1,7 +1,7 @@
 """Which begun words an answer may complete for less than the full demand."""
 
 import pytest
-from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.syntax.tree import parse
 from quicksilver.fim.trimming.checks import Checks
 from quicksilver.fim.types import Hole
 
@@ -9,7 +9,7 @@ from quicksilver.fim.types import Hole
 def checks(document: str, *, off: tuple[str, ...] = (), elsewhere: tuple[str, ...] = (), tree: bool = True) -> Checks:
     left, right = document.split("‸")
     hole = Hole(prefix=left, suffix=right, language="python", replaced=(len(left), len(left)), multiline=False)
-    return Checks(hole, parsed(left + right, "python") if tree else None, off, lambda word: word in elsewhere)
+    return Checks(hole, parse(left + right, "python") if tree else None, off, lambda word: word in elsewhere)
 
 
 @pytest.mark.parametrize("tree", [True, False])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.drafts import pool as draft_pool
 from quicksilver.fim.drafts.pool import MAX_TEXT_CHARS, DraftPool
-from quicksilver.fim.drafts.search import offered
+from quicksilver.fim.drafts.search import drafts_from_offers
 from quicksilver.fim.text.line_breaks import with_lf
 from quicksilver.fim.types import Hole, Offer, OfferSource
 
@@ -148,7 +148,7 @@ def test_no_more_places_than_that_become_drafts(monkeypatch):
 
 def test_offers_are_drafts_from_other_files():
     found = pool_of(shop=SHOP).find(HERE)
-    assert offered(found) == (
+    assert drafts_from_offers(found) == (
         Offer(text="ck_all()", source="workspace", n_before=found[0].n_before, n_after=found[0].n_after),
     )
 

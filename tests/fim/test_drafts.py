@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.drafts.search import N_CHARS_MAX, Draft, draft_at, find_drafts, offered
+from quicksilver.fim.drafts.search import N_CHARS_MAX, Draft, draft_at, drafts_from_offers, find_drafts
 from quicksilver.fim.types import Hole, Offer
 
 FILE = """class Shop:
@@ -94,7 +94,7 @@ def test_an_offer_of_several_lines_or_none_is_not_for_one_line():
 
 def test_only_drafts_from_other_files_are_offered():
     drafts = [Draft(s, s, 5, 1) for s in ("file", "open file", "workspace", "snippet")]
-    assert [(o.text, o.source, o.n_before, o.n_after) for o in offered(drafts)] == [
+    assert [(o.text, o.source, o.n_before, o.n_after) for o in drafts_from_offers(drafts)] == [
         ("open file", "open file", 5, 1), ("workspace", "workspace", 5, 1),
     ]  # fmt: skip
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.gating import GATING_RULES, why_not
+from quicksilver.fim.gating import GATING_RULES, reason_for_silence
 from quicksilver.fim.hole import HOLE_RULES, cut_hole, find_hole
 from quicksilver.fim.insertion import portable
-from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.syntax.tree import Syntax, parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming.trim import TRIM_RULES, trim
 from quicksilver.fim.types import Hole
@@ -46,7 +46,7 @@ def read_document(case: Case) -> tuple[Document, list[int]]:
 
 
 def read_syntax(document: Document, tree: bool = True) -> Syntax | None:
-    return parsed(document.text, document.language) if tree else None
+    return parse(document.text, document.language) if tree else None
 
 
 def read_hole(case: Case, tree: bool = True) -> tuple[Hole, Syntax | None]:
@@ -153,7 +153,7 @@ def test_gating_rules_can_be_switched_off(case: Case) -> None:
 
 def ask_why_not(case: Case, invoked: bool = False, off: list[str] | None = None) -> str | None:
     document, [cursor] = read_document(case)
-    return why_not(
+    return reason_for_silence(
         document,
         cursor,
         invoked=invoked,

@@ -2,9 +2,9 @@
 
 import pytest
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.gating import why_not
+from quicksilver.fim.gating import reason_for_silence
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.syntax.tree import Syntax, parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.text.language_ids import language_id
 from quicksilver.fim.text.line_scan import scan_line
@@ -18,7 +18,7 @@ from quicksilver.fim.types import Hole
 def placed(language: str, marked: str) -> tuple[Document, int, Syntax | None, Hole]:
     text, offset = marked.replace("‸", ""), marked.index("‸")
     document = Document(uri="file:///home/ada/a", version=1, language=language, text=text)
-    syntax = parsed(text, language)
+    syntax = parse(text, language)
     return document, offset, syntax, find_hole(document, offset, syntax)
 
 
@@ -114,7 +114,7 @@ def test_the_class_of_a_place(language: str, marked: str, kind: str) -> None:
     document, offset, syntax, _ = placed(language, marked)
     assert syntax is not None
     assert class_at(syntax, offset) == kind
-    assert (why_not(document, offset, syntax=syntax) is not None) is (kind == "comment")
+    assert (reason_for_silence(document, offset, syntax=syntax) is not None) is (kind == "comment")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.hole import N_LINES_LONG, cut_hole, find_hole
-from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.syntax.tree import parse
 from quicksilver.fim.text.document import Document, TextChange
 from quicksilver.fim.text.positions import PositionEncoding
 from quicksilver.fim.types import Hole
@@ -104,7 +104,7 @@ def test_an_opener_far_above_is_still_found_in_a_long_document() -> None:
 def test_long_documents_have_no_block_holes(with_tree: bool) -> None:
     def is_block(n_lines: int, off: tuple[str, ...] = ()) -> bool:
         text = "x = 1\n" * (n_lines - 2) + "def f():\n    "
-        return find_hole(open_document(text), len(text), parsed(text, "python") if with_tree else None, off).multiline
+        return find_hole(open_document(text), len(text), parse(text, "python") if with_tree else None, off).multiline
 
     assert is_block(N_LINES_LONG - 1)
     assert not is_block(N_LINES_LONG)

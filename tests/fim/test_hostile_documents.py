@@ -8,9 +8,9 @@ import time
 import pytest
 from quicksilver.fim.cursor_class import class_at
 from quicksilver.fim.drafts.search import find_drafts
-from quicksilver.fim.gating import why_not
+from quicksilver.fim.gating import reason_for_silence
 from quicksilver.fim.hole import find_hole
-from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.syntax.tree import parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming.parse_errors import errors_before
 from quicksilver.fim.trimming.trim import trim
@@ -44,8 +44,8 @@ MONSTERS = {
 def read(text: str, language: str) -> None:
     document = Document("file:///a", 1, language, text)
     for offset in (len(text) // 2, len(text)):
-        syntax = parsed(text, language, near=offset)
-        why_not(document, offset, syntax=syntax)
+        syntax = parse(text, language, near=offset)
+        reason_for_silence(document, offset, syntax=syntax)
         hole = find_hole(document, offset, syntax)
         trim(hole, "value(a)\n    more()\n" + text[:60], "\n", syntax)
         if syntax is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 from quicksilver.fim.hole import cut_hole, find_hole
-from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.syntax.tree import Syntax, parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming.parse_errors import errors_before, new_errors
 from quicksilver.fim.types import Hole
@@ -10,7 +10,7 @@ from quicksilver.fim.types import Hole
 
 def cut(marked: str, language: str = "python") -> tuple[Syntax, Hole]:
     left, _, right = marked.partition("‸")
-    syntax = parsed(left + right, language)
+    syntax = parse(left + right, language)
     assert syntax is not None
     return syntax, find_hole(Document("file:///a", 1, language, left + right), len(left))
 
@@ -63,7 +63,7 @@ def test_an_answer_that_mends_what_stands_counts_below_zero() -> None:
 
 def test_a_text_that_is_cut_out_does_not_count() -> None:
     text = "x = [1, 2]\ny = 3\n"
-    syntax = parsed(text, "python")
+    syntax = parse(text, "python")
     assert syntax is not None
     hole = cut_hole(Document("file:///a", 1, "python", text), 4, 10, multiline=False)
     assert errors_before(syntax, hole) == 0  # with the line blank

@@ -3,11 +3,11 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.gating import why_not
+from quicksilver.fim.gating import reason_for_silence
 from quicksilver.fim.hole import find_hole
 from quicksilver.fim.insertion import portable
 from quicksilver.fim.syntax.grammars import GRAMMARS
-from quicksilver.fim.syntax.tree import Syntax, parsed
+from quicksilver.fim.syntax.tree import Syntax, parse
 from quicksilver.fim.text.document import Document, TextChange
 from quicksilver.fim.text.line_marks import CLOSING_WORDS, SEMICOLONS
 from quicksilver.fim.text.line_scan import CLOSERS
@@ -37,7 +37,7 @@ def document_of(text: str, language: str = "python") -> Document:
 
 
 def cut(left: str, right: str, language: str = "python") -> tuple[Hole, Syntax | None]:
-    syntax = parsed(left + right, language)
+    syntax = parse(left + right, language)
     return find_hole(document_of(left + right, language), len(left), syntax), syntax
 
 
@@ -46,7 +46,7 @@ def cut(left: str, right: str, language: str = "python") -> tuple[Hole, Syntax |
 def test_nothing_raises(left: str, right: str, text: str, language: str, rhythm: Rhythm, invoked: bool) -> None:
     document = document_of(left + right, language)
     hole, syntax = cut(left, right, language)
-    reason = why_not(document, len(left), invoked=invoked, syntax=syntax, rhythm=rhythm)
+    reason = reason_for_silence(document, len(left), invoked=invoked, syntax=syntax, rhythm=rhythm)
     assert reason is None or "\n" not in reason
     portable(hole, trim(hole, text, document.eol, syntax))
     if syntax is not None:
@@ -111,10 +111,10 @@ def test_a_text_that_breaks_the_document_has_new_errors(left: str, right: str, t
 def test_a_tree_that_is_kept_up_to_date_is_that_of_the_text(
     left: str, old: str, new: str, right: str, language: str
 ) -> None:
-    before = parsed(left + old + right, language)
+    before = parse(left + old + right, language)
     assume(before is not None)
     shape = str(before.tree.root_node) if before else ""
-    after, fresh = parsed(left + new + right, language, before), parsed(left + new + right, language)
+    after, fresh = parse(left + new + right, language, before), parse(left + new + right, language)
     assert after is not None and fresh is not None and before is not None
     assert after.data == fresh.data
     assert str(before.tree.root_node) == shape
@@ -124,7 +124,7 @@ def test_a_tree_that_is_kept_up_to_date_is_that_of_the_text(
 
 @given(texts, languages, st.data())
 def test_places_in_bytes_and_back(text: str, language: str, data: st.DataObject) -> None:
-    syntax = parsed(text, language)
+    syntax = parse(text, language)
     if syntax is not None:
         offset = data.draw(st.integers(0, len(text)))
         byte = syntax.byte_at(offset)

@@ -7,11 +7,11 @@ import pytest
 from quicksilver.fim.cursor_class import class_at
 from quicksilver.fim.syntax import tree as syntax_module
 from quicksilver.fim.syntax.grammars import GRAMMARS
-from quicksilver.fim.syntax.tree import MAX_CHARS, Syntax, parsed
+from quicksilver.fim.syntax.tree import MAX_CHARS, Syntax, parse
 
 
 def tree_of(text: str, language: str = "python", before: Syntax | None = None) -> Syntax:
-    found = parsed(text, language, before)
+    found = parse(text, language, before)
     assert found is not None
     return found
 
@@ -22,28 +22,28 @@ def test_every_language_is_parsed(language: str) -> None:
 
 
 def test_no_grammar_no_syntax() -> None:
-    assert parsed("a", "cobol") is None
+    assert parse("a", "cobol") is None
 
 
 def test_long_texts_are_not_parsed() -> None:
-    assert parsed(" " * MAX_CHARS, "python") is not None
-    assert parsed(" " * (MAX_CHARS + 1), "python") is None
+    assert parse(" " * MAX_CHARS, "python") is not None
+    assert parse(" " * (MAX_CHARS + 1), "python") is None
 
 
 def test_what_takes_too_long_is_given_up_and_the_next_text_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree_of("x = 1\n")
     monkeypatch.setattr(syntax_module, "MAX_PARSE_S", -1.0)
     text = "x = (1,\n" * 1_000
-    assert parsed(text, "python") is None
-    assert parsed(text, "python", before) is None
+    assert parse(text, "python") is None
+    assert parse(text, "python", before) is None
     monkeypatch.undo()
     assert tree_of("x = 1\n").n_errors == 0
 
 
 def test_the_same_text_is_the_same_syntax() -> None:
     before = tree_of("x = 1\n")
-    assert parsed("x = 1\n", "python", before) is before
-    assert parsed("x = 1\n", "go", before) is not before
+    assert parse("x = 1\n", "python", before) is before
+    assert parse("x = 1\n", "go", before) is not before
 
 
 def test_a_key_reads_only_what_it_touches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import random
 import pytest
 from quicksilver.fim.cursor_class import class_at
 from quicksilver.fim.hole import cut_hole
-from quicksilver.fim.syntax.tree import MAX_WHOLE_CHARS, parsed
+from quicksilver.fim.syntax.tree import MAX_WHOLE_CHARS, parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming.parse_errors import new_errors
 
@@ -24,11 +24,11 @@ TEXT = "import math\n" + "".join(FUNCTION.format(i=i) for i in range(500))
 
 def test_a_window_says_what_the_whole_says():
     assert len(TEXT) > MAX_WHOLE_CHARS
-    whole = parsed(TEXT, "python")
+    whole = parse(TEXT, "python")
     assert whole is not None and whole.window is None
     chance = random.Random(1)
     for offset in [0, len(TEXT), *(chance.randrange(len(TEXT)) for _ in range(60))]:
-        part = parsed(TEXT, "python", None, offset)
+        part = parse(TEXT, "python", None, offset)
         assert part is not None and part.window is not None
         start, end = part.window
         assert end - start < 60_000 and start <= part.byte_at(offset) <= end
@@ -37,7 +37,7 @@ def test_a_window_says_what_the_whole_says():
 
 
 def test_short_texts_are_parsed_whole():
-    part = parsed("x = 1\n", "python", None, 3)
+    part = parse("x = 1\n", "python", None, 3)
     assert part is not None and part.window is None
 
 
@@ -47,19 +47,19 @@ def test_an_edit_in_a_window_is_judged_as_in_the_whole(text, n):
     end = TEXT.index("  #", at)
     document = Document("file:///a.py", 1, "python", TEXT)
     hole = cut_hole(document, at, end, False)
-    part, whole = parsed(TEXT, "python", None, at), parsed(TEXT, "python")
+    part, whole = parse(TEXT, "python", None, at), parse(TEXT, "python")
     assert part is not None and whole is not None
     assert (new_errors(part, hole, text) > 0) == (new_errors(whole, hole, text) > 0) == bool(n)
 
 
 def test_a_text_without_line_breaks_has_a_window_too():
     text = "x = " + "1 + " * 20_000 + "1"
-    part = parsed(text, "python", None, 10)
+    part = parse(text, "python", None, 10)
     assert part is None or part.window == (0, len(text))
 
 
 def test_lines_too_long_for_a_window_are_not_parsed():
     data = "x = [" + "(1, 2), " * 30_000 + "]\n"
-    assert parsed(TEXT + data + TEXT, "python", near=len(TEXT) - 1) is None
-    far = parsed(TEXT + TEXT + data, "python", near=1_000)
+    assert parse(TEXT + data + TEXT, "python", near=len(TEXT) - 1) is None
+    far = parse(TEXT + TEXT + data, "python", near=1_000)
     assert far is not None and far.n_errors == 0

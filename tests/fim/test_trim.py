@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.hole import cut_hole, find_hole
-from quicksilver.fim.syntax.tree import parsed
+from quicksilver.fim.syntax.tree import parse
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming.context import TrimContext
 from quicksilver.fim.trimming.repetition import drop_repeated_rest
@@ -109,7 +109,7 @@ def test_five_million_characters_on_one_line_are_quick_enough_to_finish() -> Non
     document = Document("file:///home/ada/cart.py", 1, "python", text)
     for offset in (5, len(text) // 2, len(text) - 1):
         hole = find_hole(document, offset)
-        assert trim(hole, "'value', 'other'", "\n", parsed(text, "python")).startswith("'value'")
+        assert trim(hole, "'value', 'other'", "\n", parse(text, "python")).startswith("'value'")
 
 
 def test_a_line_of_comment_signs_in_a_literal_is_read_at_once() -> None:

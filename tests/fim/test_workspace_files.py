@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from quicksilver.fim.workspace.files import (
     SourceFile,
     WalkLimits,
-    is_welcome,
+    is_indexable,
     read_source,
     real_root,
     stamp_of,
@@ -57,7 +57,7 @@ SECRETS = (
 def test_secret_names_are_never_found_nor_welcome(tmp_path):
     for name in SECRETS:
         write(tmp_path, {name: "MARKER = 1\n"})
-        assert not is_welcome(SourceFile(str(tmp_path), name))
+        assert not is_indexable(SourceFile(str(tmp_path), name))
     write(tmp_path, {"plain.py": "x = 1\n"})
     assert found(tmp_path) == {"plain.py"}
 
@@ -81,13 +81,13 @@ def test_ignore_files_hold_at_every_level(tmp_path):
     expected = {"gen/keep.py", "sub/top.py", "sub/wanted_pb2.py", "local.py", "c.py"}
     assert found(tmp_path) == expected
     everything = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.py")]
-    assert {name for name in everything if is_welcome(SourceFile(str(tmp_path), name))} == expected
+    assert {name for name in everything if is_indexable(SourceFile(str(tmp_path), name))} == expected
 
 
 def test_exclude_wins_over_negation(tmp_path):
     write(tmp_path, {".gitignore": "!a.py\n", "a.py": "x", "b.py": "x", "legacy/c.py": "x"})
     assert found(tmp_path, ("a.py", "legacy/**")) == {"b.py"}
-    assert not is_welcome(SourceFile(str(tmp_path), "a.py"), ("a.py",))
+    assert not is_indexable(SourceFile(str(tmp_path), "a.py"), ("a.py",))
 
 
 def test_ignore_files_above_the_root_hold_as_far_as_the_repository_goes(tmp_path):
@@ -170,8 +170,8 @@ def test_too_much_to_match_takes_everything_out():
 def test_folders_that_are_very_deep_are_not_walked(tmp_path):
     write(tmp_path, {f"{'a/' * 64}in.py": "x", f"{'a/' * 65}out.py": "x"})
     assert found(tmp_path) == {f"{'a/' * 64}in.py"}
-    assert is_welcome(SourceFile(str(tmp_path), f"{'a/' * 64}in.py"))
-    assert not is_welcome(SourceFile(str(tmp_path), f"{'a/' * 65}out.py"))
+    assert is_indexable(SourceFile(str(tmp_path), f"{'a/' * 64}in.py"))
+    assert not is_indexable(SourceFile(str(tmp_path), f"{'a/' * 65}out.py"))
 
 
 def test_a_large_folder_is_read_a_part_at_a_time(tmp_path):
@@ -237,7 +237,7 @@ def test_links_are_neither_found_nor_read_nor_welcome(linked):
         file = SourceFile(str(linked), name)
         assert read_source(file, 1_000) is None, name
         assert stamp_of(file) is None, name
-        assert not is_welcome(file), name
+        assert not is_indexable(file), name
     assert read_source(SourceFile(str(linked), "plain.py"), 1_000) is not None
 
 
@@ -304,7 +304,7 @@ def test_a_folder_that_nobody_may_look_into_is_no_root_and_ignores_nothing(tmp_p
     with monkeypatch.context() as patched:
         patched.setattr(Path, "exists", refused)
         assert found(tmp_path) == {"a.py"}
-        assert not is_welcome(SourceFile(str(tmp_path), "closed/b.py"))
+        assert not is_indexable(SourceFile(str(tmp_path), "closed/b.py"))
 
 
 def test_who_has_no_home_folder_has_a_workspace(tmp_path, monkeypatch):
@@ -319,4 +319,4 @@ def test_what_tools_write_is_never_found_nor_welcome(tmp_path):
     names = ("jquery.min.js", "deep/App.MIN.JS")
     write(tmp_path, dict.fromkeys([*names, "jquery.js"], "x = 1\n"))
     assert found(tmp_path) == {"jquery.js"}
-    assert not any(is_welcome(SourceFile(str(tmp_path), name)) for name in names)
+    assert not any(is_indexable(SourceFile(str(tmp_path), name)) for name in names)

@@ -58,7 +58,7 @@ def test_the_reference_is_the_loops_step(step, confidence_min):
     canvas, log_probs, predicted, confidence, stops = step
     forbidden = torch.zeros(N_IDS, dtype=torch.bool)
     tokens = denoise.CanvasTokens(
-        mask=MASK, end=END, forbidden=forbidden, stops=stops, gives_way=torch.zeros_like(stops)
+        mask=MASK, end=END, forbidden=forbidden, stops=stops, may_end_before=torch.zeros_like(stops)
     )
     chosen = denoise.choose(threshold(confidence_min), predicted, scores_of(confidence), canvas == MASK, tokens)
     expected = denoise.commit(canvas, log_probs, predicted, confidence, chosen, tokens)

@@ -91,7 +91,7 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
 
 def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
     tried = []
-    monkeypatch.setattr(sessions, "parsed", lambda text, *_, **__: tried.append(text))
+    monkeypatch.setattr(sessions, "parse", lambda text, *_, **__: tried.append(text))
     session = Session(opened(ask()))
     for n in range(5):
         assert session.syntax(0) is None
@@ -108,7 +108,7 @@ def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
 
 def test_what_took_long_to_refuse_is_tried_again_much_later(monkeypatch):
     tried = []
-    monkeypatch.setattr(sessions, "parsed", lambda text, *_, **__: (time.sleep(0.01), tried.append(text))[1])
+    monkeypatch.setattr(sessions, "parse", lambda text, *_, **__: (time.sleep(0.01), tried.append(text))[1])
     monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
     monkeypatch.setattr(sessions, "REFUSED_TIMES", 10_000)
     session = Session(opened(ask()))

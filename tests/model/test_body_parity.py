@@ -12,8 +12,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from quicksilver.model.cache.context_cache import ContextCache
-from quicksilver.model.cache.pages import joined
-from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.cache.pages import join_states
+from quicksilver.model.checkpoint.checkpoint import quantise_checkpoint, weights_of
 from quicksilver.model.checkpoint.checkpoint_files import as_float
 from quicksilver.model.network.denoiser import ContextStates, Denoiser
 from quicksilver.model.requests import Context, Extend, Extended, ForwardReply, Tree, tree_of
@@ -131,12 +131,12 @@ def test_a_context_in_chunks_then_tokens_one_at_a_time(kind: str, chunks: tuple[
     past, at = None, 0
     for n in chunks:
         (reply,) = run([Context(tokens[:, at : at + n], past)])
-        past, at = joined(past, states_of(reply)), at + n
+        past, at = join_states(past, states_of(reply)), at + n
     assert past is not None
     for _ in range(5):
         reply = extended(run, tokens[0, at : at + 1], past)
         check(table, kind, "chunks, then one by one", reply.log_probs, wanted[at : at + 1])
-        past, at = joined(past, reply.states), at + 1
+        past, at = join_states(past, reply.states), at + 1
 
 
 @KINDS
@@ -222,7 +222,7 @@ def test_asks_of_every_kind_in_one_pass():
 def rounded_runners(kind: str) -> tuple[Runner, Runner]:
     """PyTorch and OpenVINO with the same int8 weights."""
     model = tiny_body(kind)
-    model.load_state_dict({key: torch.tensor(as_float(w)) for key, w in rounded(weights_of(model)).items()})
+    model.load_state_dict({key: torch.tensor(as_float(w)) for key, w in quantise_checkpoint(weights_of(model)).items()})
     return ModelRunner(model), runner_of(model, torch.float32, "openvino", 1)
 
 
@@ -244,7 +244,7 @@ def test_openvino_computes_the_same(kind: str, table: dict):
     for run in (torch_run, openvino_run):
         (first,) = run([Context(tokens[:, :33], None)])
         (second,) = run([Context(tokens[:, 33:], states_of(first))])
-        pasts.append(joined(states_of(first), states_of(second)))
+        pasts.append(join_states(states_of(first), states_of(second)))
     ours, theirs = pasts
     for left, right in zip(ours.layers, theirs.layers, strict=True):
         check_share(table, kind, "OpenVINO, keys", right.keys, left.keys)

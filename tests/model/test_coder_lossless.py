@@ -13,7 +13,7 @@ import pytest
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
 from quicksilver.model.decoding.recent import Recent
-from quicksilver.model.network.denoiser import truncated
+from quicksilver.model.network.denoiser import truncate
 from quicksilver.model.requests import Extend, Extended, never
 from quicksilver.model.runners.batching import drive
 
@@ -64,7 +64,7 @@ def gap(infiller: DenoisingInfiller, request: CompletionRequest, tokens: Sequenc
     assert isinstance(heard, Heard)
     states, _ = drive(infiller.run, infiller.cache.states([*heard.context, *tokens[:-1]]))
     last = int(states.tokens[0, -1])
-    (reply,) = infiller.run([Extend((last,), truncated(states, states.n_tokens - 1))])
+    (reply,) = infiller.run([Extend((last,), truncate(states, states.n_tokens - 1))])
     assert isinstance(reply, Extended)
     log_probs = infiller.tokens_for(request.hole).allowed(reply.log_probs)[-1]
     return abs(float(log_probs[tokens[-1]] - log_probs[other]))

@@ -214,7 +214,8 @@ def bodies(infiller: DenoisingInfiller) -> list[DenoisingInfiller]:
         other = copy.copy(infiller)
         other.run, other.cache = ModelRunner(body), ContextCache(n_chunk=16)
         other._tokens = {
-            at: replace(tokens, gives_way=torch.zeros_like(tokens.gives_way)) for at, tokens in infiller._tokens.items()
+            at: replace(tokens, may_end_before=torch.zeros_like(tokens.may_end_before))
+            for at, tokens in infiller._tokens.items()
         }
         made.append(other)
     return made

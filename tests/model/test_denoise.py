@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
-from quicksilver.model.decoding.denoise import denoise, grown
+from quicksilver.model.decoding.denoise import denoise, grow
 from quicksilver.model.decoding.partial_answer import PartialAnswer
 from quicksilver.model.decoding.policies import entropy_budget, everything, one, threshold, top_k
 from quicksilver.model.runners.batching import drive
@@ -163,7 +163,7 @@ def test_rows_are_independent():
         assert alone.canvas.tolist() == both.canvas[row : row + 1].tolist()
 
 
-ANYWHERE = replace(TOKENS, gives_way=torch.ones(VOCAB, dtype=torch.bool))
+ANYWHERE = replace(TOKENS, may_end_before=torch.ones(VOCAB, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("policy", [one, threshold(0.6)])
@@ -173,7 +173,7 @@ def test_a_text_stops_where_no_going_on_could_be_likelier(policy):
     canvas = torch.full((1, 6), MASK)
     result = drive(model, denoise(no_context(), canvas, ANYWHERE, policy, Budget()))
     assert result.ended == "filled"
-    row = grown(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], ANYWHERE)
+    row = grow(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], ANYWHERE)
     row.cut()
     assert row.tokens == [1, 2]
     assert math.exp(row.log_prob) == pytest.approx(0.9 * 0.85 * 0.3, rel=1e-4)
@@ -193,10 +193,10 @@ def test_what_stands_before_a_canvas_counts_too():
 
 
 def test_ends_are_only_looked_for_where_tokens_give_way():
-    tokens = replace(TOKENS, gives_way=torch.arange(VOCAB) == 4)
+    tokens = replace(TOKENS, may_end_before=torch.arange(VOCAB) == 4)
     model = Ending([1, 2, 3, 4, 5], [0.5] * 5, [0.4] * 5)
     result = drive(model, denoise(no_context(), torch.full((1, 5), MASK), tokens, everything, Budget()))
-    row = grown(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], tokens)
+    row = grow(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], tokens)
     row.cut()
     assert row.tokens == [1, 2, 3]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.model.cache.context_cache import ContextCache
-from quicksilver.model.cache.pages import joined
+from quicksilver.model.cache.pages import join_states
 from quicksilver.model.decoding.denoise import denoise
 from quicksilver.model.decoding.policies import threshold
 from quicksilver.model.network.denoiser import ContextStates, Denoiser, rows_of
@@ -21,7 +21,7 @@ V = 330
 MODEL = tiny_denoiser(V)
 RUN = ModelRunner(MODEL)
 NOTHING = torch.zeros(V, dtype=torch.bool)
-NO_STOP = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
+NO_STOP = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, may_end_before=NOTHING)
 
 
 def ids(seed: int, *shape: int) -> torch.Tensor:
@@ -121,7 +121,7 @@ def test_asks_go_to_the_models_device_and_answers_come_back(matches: bool):
         for n in (12, 1, 5):
             (new,) = run([Context(torch.zeros(1, n, dtype=torch.long), past)])
             assert isinstance(new, ContextStates)
-            past = joined(past, new)
+            past = join_states(past, new)
         assert past is not None
         assert past.n_tokens == 18
         assert {t.device.type for t in (past.tokens, past.copy_keys, past.layers[0].keys)} == {"meta"}

@@ -36,7 +36,9 @@ def mask_of(model: Denoiser) -> int:
 def rules(model: Denoiser = MODEL, n_stops: int = 9) -> CanvasTokens:
     forbidden = torch.arange(V) >= V - 8
     stops = (torch.arange(V) == END) | (torch.arange(V) % (V // n_stops) == 7)
-    return CanvasTokens(mask=mask_of(model), end=END, forbidden=forbidden, stops=stops & ~forbidden, gives_way=NOTHING)
+    return CanvasTokens(
+        mask=mask_of(model), end=END, forbidden=forbidden, stops=stops & ~forbidden, may_end_before=NOTHING
+    )
 
 
 def ids(seed: int, *shape: int, n: int = 12) -> torch.Tensor:
@@ -130,12 +132,12 @@ def test_a_loop_used_again_keeps_nothing():
 
 def test_more_rows_than_a_loop_has_and_contexts_of_one_token():
     """Also where ends could settle early: a whole loop has none, and neither has what takes its place."""
-    tokens = replace(rules(), gives_way=torch.arange(V) % 3 == 0)
+    tokens = replace(rules(), may_end_before=torch.arange(V) % 3 == 0)
     run = GpuRunner(MODEL, rehearsed)
     many = Fill(canvas_of(MODEL, 2 * MOST_ROWS + 1, 6, 2), context(20), tokens, 0.1, 3)
     one_token = Fill(canvas_of(MODEL, 1, 6), context(1), tokens, 0.1, 3)
     for ask, got in zip((one_token, many), run([one_token, many]), strict=True):
-        check(got, expected(replace(ask, tokens=replace(tokens, gives_way=NOTHING))))
+        check(got, expected(replace(ask, tokens=replace(tokens, may_end_before=NOTHING))))
     assert sorted(shape.n_rows for shape in run._loops) == [1, MOST_ROWS]
 
 
@@ -232,7 +234,7 @@ def test_a_step_never_waits_for_the_device(matches: bool):
     """On a device without values whatever asks for one raises, and nothing comes from the host or goes there."""
     config = replace(tiny_config(V), copies_matches=matches)
     model, rules_of_host = Denoiser(config).to("meta"), rules(Denoiser(config))
-    fields = {name: getattr(rules_of_host, name).to("meta") for name in ("forbidden", "stops", "gives_way")}
+    fields = {name: getattr(rules_of_host, name).to("meta") for name in ("forbidden", "stops", "may_end_before")}
     tokens = replace(rules_of_host, **fields)
     tokens.__dict__["stop_ids"] = torch.zeros(3, dtype=torch.long, device="meta")  # found once, on the host
     loop = CanvasLoop(model, Buffers(model, 2, 64), tokens, 0.5, 2, 16)

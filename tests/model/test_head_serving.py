@@ -12,7 +12,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import Completion, CompletionRequest, Hole, Offer
 from quicksilver.model.checkpoint.checkpoint import load
-from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float, quantised, read
+from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float, quantise, read
 from quicksilver.model.checkpoint.head_file import HEAD, WORDS, StoredHead, read_head, write_head
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.recent import Recent
@@ -137,9 +137,9 @@ def stored_head(seed: int = 0) -> tuple[StoredHead, Int8Matrix]:
         name: rng.standard_normal(shape).astype(np.float32) * 0.3 for name, shape in CONFIG.weight_shapes().items()
     }
     rounded = {
-        name: quantised(weight) if weight.ndim == 2 and name != "places" else weight for name, weight in weights.items()
+        name: quantise(weight) if weight.ndim == 2 and name != "places" else weight for name, weight in weights.items()
     }
-    embedding = quantised(rng.standard_normal((380, 48)).astype(np.float32))
+    embedding = quantise(rng.standard_normal((380, 48)).astype(np.float32))
     return StoredHead(CONFIG, rounded, np.arange(90) * 4), embedding
 
 

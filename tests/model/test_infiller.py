@@ -125,7 +125,7 @@ def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypa
     asked = request(multiline=True, max_tokens=20, policy="all", drafts=0, budget_ms=60_000.0)
     tokens = infiller.tokens_for(asked.hole)
     tokens.forbidden[infiller.tokenizer.special(3)] = True
-    tokens.gives_way[:] = False
+    tokens.may_end_before[:] = False
     job = infiller.begin(asked, lambda: False)
     run = infiller.run
 
@@ -161,7 +161,7 @@ def test_long_answers_go_on_block_by_block(infiller, monkeypatch):
     asked = request(multiline=True, max_tokens=20, policy="all", drafts=0)
     tokens = infiller.tokens_for(asked.hole)
     tokens.forbidden[end] = True
-    tokens.gives_way[:] = False
+    tokens.may_end_before[:] = False
     completion = infiller.complete(asked, lambda: False)
     assert (completion.n_tokens, completion.steps, completion.finish_reason) == (20, 3, "length")
 

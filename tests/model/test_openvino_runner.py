@@ -8,12 +8,12 @@ import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model.cache.context_cache import ContextCache
-from quicksilver.model.cache.pages import joined
-from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.cache.pages import join_states
+from quicksilver.model.checkpoint.checkpoint import quantise_checkpoint, weights_of
 from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix
 from quicksilver.model.decoding.denoise import denoise
 from quicksilver.model.decoding.policies import threshold
-from quicksilver.model.network.denoiser import ContextStates, Denoiser, truncated
+from quicksilver.model.network.denoiser import ContextStates, Denoiser, truncate
 from quicksilver.model.requests import Context, Rows, Tree, tree_of
 from quicksilver.model.runners import select as runtimes
 from quicksilver.model.runners.batching import ModelRunner, Runner, drive
@@ -23,12 +23,12 @@ from tiny import tiny_denoiser
 
 V = 330
 NOTHING = torch.zeros(V, dtype=torch.bool)
-TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, gives_way=NOTHING)
+TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, may_end_before=NOTHING)
 
 
 def as_kept(model: Denoiser) -> Denoiser:
     """The model with the weights that int8 can hold, so that both runtimes have the same ones."""
-    for key, weight in rounded(weights_of(model)).items():
+    for key, weight in quantise_checkpoint(weights_of(model)).items():
         kept = weight.dequantised() if isinstance(weight, Int8Matrix) else weight
         model.state_dict()[key].copy_(torch.from_numpy(kept))
     return model
@@ -49,7 +49,7 @@ def states(run: Runner, *lengths: int) -> ContextStates:
     for i, n in enumerate(lengths):
         (reply,) = run([Context(ids(i, 1, n), past)])
         assert isinstance(reply, ContextStates)
-        past = joined(past, reply)
+        past = join_states(past, reply)
     assert past is not None
     return past
 
@@ -115,7 +115,7 @@ def test_asks_do_not_disturb_each_other():
 
 def test_a_context_cut_short_is_the_shorter_context():
     whole = states(OPENVINO, 20)
-    rows = Rows(ids(3, 1, 8), truncated(whole, 19))
+    rows = Rows(ids(3, 1, 8), truncate(whole, 19))
     (fresh,) = OPENVINO([Context(whole.tokens[:, :19], None)])
     assert isinstance(fresh, ContextStates)
     (got,), (expected,) = OPENVINO([rows]), OPENVINO([Rows(rows.tokens, fresh)])

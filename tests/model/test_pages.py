@@ -141,15 +141,15 @@ def test_common_prefix(a, b):
 
 
 def test_states_that_hold_too_little_cannot_be_cut():
-    from quicksilver.model.network.denoiser import truncated
+    from quicksilver.model.network.denoiser import truncate
 
     pages = PageStore(10 * BYTES)
     store(pages, list(range(10)))
     states = pages.read(pages.find(list(range(10))))
     assert states is not None
-    assert_near(truncated(states, 9).layers[0].raw, fresh(list(range(9))).layers[0].raw[:, -1:])
+    assert_near(truncate(states, 9).layers[0].raw, fresh(list(range(9))).layers[0].raw[:, -1:])
     with pytest.raises(ValueError, match="cannot be cut to 8"):
-        truncated(states, 8)
+        truncate(states, 8)
 
 
 def test_memory_that_cannot_be_had_is_halved(monkeypatch, caplog):

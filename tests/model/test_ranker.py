@@ -5,7 +5,7 @@ import pytest
 import torch
 from quicksilver.fim.drafts.search import Draft
 from quicksilver.model.decoding.verification import Verified
-from quicksilver.model.ranking.candidates import Candidate, merged
+from quicksilver.model.ranking.candidates import Candidate, merge
 from quicksilver.model.ranking.ranker import Ranker, features, judge
 
 
@@ -23,16 +23,16 @@ NAMES = list(features([DRAFT], [verified(-1.0, -2.0)])[0])
 
 def test_equal_texts_are_one_candidate_that_knows_all_its_origins():
     same = Candidate(text="abc", tokens=(1, 2), n_canvases=1, canvas_log_prob=-3.0)
-    (one,) = merged([DRAFT, same, same])
+    (one,) = merge([DRAFT, same, same])
     assert one.draft == DRAFT.draft
     assert (one.n_canvases, one.canvas_log_prob) == (2, -3.0)
-    assert [c.text for c in merged([CANVAS, DRAFT, CANVAS])] == ["xy", "abc"]
+    assert [c.text for c in merge([CANVAS, DRAFT, CANVAS])] == ["xy", "abc"]
 
 
 def test_a_text_is_a_part_only_where_nothing_gave_it_whole():
     part = replace(DRAFT, is_cut=True)
-    assert [c.is_cut for c in merged([part, part])] == [True]
-    assert [c.is_cut for c in merged([part, DRAFT])] == [False]
+    assert [c.is_cut for c in merge([part, part])] == [True]
+    assert [c.is_cut for c in merge([part, DRAFT])] == [False]
     assert [f["cut"] for f in features([part, DRAFT], [verified(-1.0, -2.0)] * 2)] == [1.0, 0.0]
 
 

@@ -14,7 +14,7 @@ from quicksilver.fim.types import CompletionRequest
 from quicksilver.model.checkpoint.checkpoint import save
 from quicksilver.model.checkpoint.checkpoint_files import WEIGHTS
 from quicksilver.model.choice import speed as speed_module
-from quicksilver.model.choice.speed import measured, window
+from quicksilver.model.choice.speed import measure_speed, window
 from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
 from quicksilver.model.network.denoiser import Denoiser
 from tiny import tiny_denoiser, tiny_tokenizer
@@ -38,14 +38,14 @@ def test_weights_are_in_memory_once(tmp_path):
     maps = Path("/proc/self/smaps").read_text().split(str(folder / WEIGHTS), 1)[1]
     resident_kb = int(next(line for line in maps.splitlines() if line.startswith("Rss:")).split()[1])
     assert 1024 * resident_kb < (folder / WEIGHTS).stat().st_size / 2
-    assert measured(infiller).key_ms > 0
+    assert measure_speed(infiller).key_ms > 0
 
 
 def test_a_body_is_measured_and_its_cache_stays_as_it_was(body, monkeypatch):
     asked = []
     run = body.run
     monkeypatch.setattr(body, "run", lambda asks: asked.extend(asks) or run(asks))
-    found = measured(body)
+    found = measure_speed(body)
     assert (found.model, found.device) == ("tiny-body", "cpu")
     assert (
         found.key_ms > 0 and found.token_ms > 0 and found.resident_mb > 10 and abs(found.measured_s - time.time()) < 60
@@ -63,16 +63,16 @@ def test_a_denoiser_is_measured_on_a_canvas(tmp_path):
     tokenizer = tiny_tokenizer()
     save(tmp_path / "c", "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
     infiller = load_infiller(tmp_path / "c", runtime="torch", n_threads=1)
-    found = measured(infiller)
+    found = measure_speed(infiller)
     assert found.model == "tiny" and found.key_ms > 0
 
 
 def test_a_busy_machine_gets_another_round(body, monkeypatch):
     times = iter([900.0, 700.0, 800.0, 90.0, 100.0, 500.0])
     monkeypatch.setattr(speed_module, "_ms", lambda call: next(times))
-    assert measured(body).key_ms == 100
+    assert measure_speed(body).key_ms == 100
     times = iter([900.0, 100.0, 110.0])
-    assert measured(body).key_ms == 110
+    assert measure_speed(body).key_ms == 110
 
 
 @pytest.mark.parametrize(

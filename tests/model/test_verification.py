@@ -18,7 +18,7 @@ TOKENS = CanvasTokens(
     end=6,
     forbidden=torch.arange(V) == 5,
     stops=(torch.arange(V) == 6) | (torch.arange(V) == 9),
-    gives_way=torch.arange(V) != 9,
+    may_end_before=torch.arange(V) != 9,
 )
 
 
@@ -113,7 +113,7 @@ def test_verified_decoding_is_what_the_causal_head_writes(seed):
     model = tiny_denoiser(seed=seed)
     _, states = model.context(ids(seed, 1, 12))
     canvas = torch.full((1, 8), TOKENS.mask)
-    tokens = dataclasses.replace(TOKENS, gives_way=torch.zeros(V, dtype=torch.bool))
+    tokens = dataclasses.replace(TOKENS, may_end_before=torch.zeros(V, dtype=torch.bool))
     work = denoise(states, canvas, tokens, threshold(1e-6), Budget(), predict=predict_verified)
     result = drive(ModelRunner(model), work)
     grown = states.tokens
@@ -143,8 +143,8 @@ def test_the_likeliest_ends_are_those_of_text_and_end_together():
     # ending after 1: .9 * .01, after 2: .72 * .3, after 3: .072 * .2, after all four: .0648 * .05
     assert verified.likelier_ends(9, TOKENS) == [2, 3, 1]
     assert verified.likelier_ends(1, TOKENS) == [2]
-    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, gives_way=torch.arange(V) == 4)) == [3]
-    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, ends_by="median")) == []
+    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, may_end_before=torch.arange(V) == 4)) == [3]
+    assert verified.likelier_ends(9, dataclasses.replace(TOKENS, end_rule="median")) == []
     part = verified.upto(2)
     assert part.log_prob == pytest.approx(float(log_probs[:2].sum() + ends[2]))
     assert (part.tokens, len(part.end_log_probs), len(part.best)) == ([1, 2], 3, 3)

@@ -65,7 +65,7 @@ def oracle_tokens() -> CanvasTokens:
     forbidden[MASK] = True
     stops = torch.zeros(VOCAB, dtype=torch.bool)
     stops[END] = True
-    return CanvasTokens(mask=MASK, end=END, forbidden=forbidden, stops=stops, gives_way=torch.zeros_like(stops))
+    return CanvasTokens(mask=MASK, end=END, forbidden=forbidden, stops=stops, may_end_before=torch.zeros_like(stops))
 
 
 def no_context() -> ContextStates:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from quicksilver.model.checkpoint.checkpoint import rounded, weights_of
+from quicksilver.model.checkpoint.checkpoint import quantise_checkpoint, weights_of
 from quicksilver.model.checkpoint.checkpoint_files import (
     BODY_FORMAT,
     SCALE_SUFFIX,
@@ -106,7 +106,7 @@ def save_body(folder: Path, model: Denoiser, pattern: str = "qwen", *, suffix_fi
     """A checkpoint folder of format 2 with the model and a tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, np.ndarray] = {}
-    for key, weight in rounded(weights_of(model)).items():
+    for key, weight in quantise_checkpoint(weights_of(model)).items():
         if isinstance(weight, Int8Matrix):
             arrays[key], arrays[key + SCALE_SUFFIX] = weight
         else:

@@ -5,13 +5,13 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.model.published.expanding import expanded
+from quicksilver.model.published.expanding import expander
 from quicksilver.model.published.lengths import best_row, likely_lengths, of_lengths
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 
 MASK, END, EXPAND, V = 20, 21, 22, 23
 NOTHING = torch.zeros(V, dtype=torch.bool)
-TOKENS = CanvasTokens(mask=MASK, end=END, forbidden=NOTHING, stops=torch.arange(V) == END, gives_way=NOTHING)
+TOKENS = CanvasTokens(mask=MASK, end=END, forbidden=NOTHING, stops=torch.arange(V) == END, may_end_before=NOTHING)
 
 
 @given(st.lists(st.sampled_from([1, 2, MASK, EXPAND]), max_size=9), st.integers(0, 6))
@@ -22,7 +22,7 @@ def test_expanding(cells: list[int], n_free: int):
         return
     canvas = torch.tensor([[*cells, *[END] * n_free]])
     scores = torch.arange(n, dtype=torch.float32).unsqueeze(0)
-    new, log_probs, _ = expanded(EXPAND, TOKENS)(canvas, scores, scores)
+    new, log_probs, _ = expander(EXPAND, TOKENS)(canvas, scores, scores)
     assert new.shape == canvas.shape and not bool((new == EXPAND).any())
     old_text = [(token, float(i)) for i, token in enumerate(cells) if token not in (EXPAND, MASK)]
     got = new[0].tolist()

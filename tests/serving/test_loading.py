@@ -52,7 +52,7 @@ def machine(monkeypatch) -> dict[str, float]:
             measured_s=takes.get("now", 1e12 - 1),
         )  # fmt: skip
 
-    monkeypatch.setattr("quicksilver.model.choice.speed.measured", measured)
+    monkeypatch.setattr("quicksilver.model.choice.speed.measure_speed", measured)
     monkeypatch.setattr("quicksilver.serving.process.loading.time.time", lambda: takes.get("now", 1e12 - 1))
     return takes
 

@@ -25,7 +25,7 @@ from quicksilver.fim.types import (
     TraceCell,
     TraceFrame,
 )
-from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bounded
+from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bound_hole
 from quicksilver.serving.paths import PROTOCOL
 from quicksilver.serving.wire import (
     EngineHealth,
@@ -237,7 +237,7 @@ def test_text_far_from_the_hole_is_left_out_in_jumps():
         prefix, suffix = "".join(map(chr, range(0x4E00, 0x4E00 + 9))) * (n_before // 9 + 1), "s" * n_after
         prefix = prefix[:n_before]
         hole = Hole(prefix=prefix, suffix=suffix, language="", replaced=(n_before, n_before), multiline=True)
-        found = bounded(hole)
+        found = bound_hole(hole)
         assert prefix.endswith(found.prefix)
         assert suffix.startswith(found.suffix)
         assert found.replaced == hole.replaced

@@ -9,7 +9,7 @@ import torch.nn.attention.flex_attention as flex
 from quicksilver.model.network.transformer import branch_mask
 from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig, SampleStream
-from quicksilver.training.run.gpu_loss import FlexMasks, Way, compiled, first_that_works, flex_blocks, ways
+from quicksilver.training.run.gpu_loss import FlexMasks, Way, compile_passes, first_that_works, flex_blocks, ways
 from quicksilver.training.run.loss import AS_WRITTEN, Passes, combined_loss
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
@@ -65,7 +65,7 @@ def test_compiling_changes_nothing_and_happens_once_a_shape(eager_flex):
         return torch.compile(function, dynamic=dynamic, fullgraph=True, backend=backend)
 
     model = tiny_denoiser(TOKENIZER.vocab_size)
-    passes = compiled(flex_blocks(), traced)
+    passes = compile_passes(flex_blocks(), traced)
     assert_same(losses_and_gradients(model, AS_WRITTEN), losses_and_gradients(model, passes), 1e-5)
     first = list(n_graphs)
     assert_same(losses_and_gradients(model, AS_WRITTEN, seed=1), losses_and_gradients(model, passes, seed=1), 1e-5)

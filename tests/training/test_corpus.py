@@ -35,12 +35,12 @@ def same(package):
 
 def documents(origins, report=None, **options):
     report = report or corpus.CorpusReport()
-    return list(corpus.collect(corpus.examined(corpus.in_order(origins), **options), report)), report
+    return list(corpus.collect(corpus.examine_packages(corpus.in_order(origins), **options), report)), report
 
 
 def build(folder, origins, report=None):
     report = report or corpus.CorpusReport()
-    examined = corpus.examined(corpus.in_order(origins))
+    examined = corpus.examine_packages(corpus.in_order(origins))
     corpus.write(corpus.collect(examined, report), report, folder, corpus_report)
     return report
 

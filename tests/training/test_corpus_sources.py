@@ -145,7 +145,7 @@ def test_the_standard_library_is_there_without_its_tests():
 
 
 def test_installed_distributions_are_read_but_for_those_left_out():
-    found = {origin.name: origin for origin in sources.installed(frozenset({"rich"}))}
+    found = {origin.name: origin for origin in sources.installed_distributions(frozenset({"rich"}))}
     assert "rich" not in found
     package = found["pytest"].read()
     assert isinstance(package, sources.Package)

@@ -1,5 +1,5 @@
 import pytest
-from quicksilver.training.export.model_card import merged, model_card
+from quicksilver.training.export.model_card import merge_evaluations, model_card
 from quicksilver.training.run.recipes import nano, train_config
 
 MANIFEST = {
@@ -88,10 +88,10 @@ def test_the_card_says_what_int8_costs():
 def test_parts_of_an_evaluation_make_one():
     whole = evaluation(0.1, ())
     first, second = (whole | {"scores": [score], "packages": [f"p{i}"]} for i, score in enumerate(whole["scores"][:2]))
-    both = merged([first, second])
+    both = merge_evaluations([first, second])
     assert both["scores"] == whole["scores"][:2]
     assert both["packages"] == ["p0", "p1"]
     with pytest.raises(ValueError, match="sha256"):
-        merged([first, second | {"model": second["model"] | {"sha256": "other"}}])
+        merge_evaluations([first, second | {"model": second["model"] | {"sha256": "other"}}])
     with pytest.raises(ValueError, match="seed"):
-        merged([first, second | {"seed": 9}])
+        merge_evaluations([first, second | {"seed": 9}])

@@ -8,7 +8,7 @@ from quicksilver.model.completion.infiller import load_infiller
 from quicksilver.model.ranking.prefix_confidence import FEATURES, PrefixRanker
 from quicksilver.training.cli import main as train
 from quicksilver.training.corpus.corpus import CorpusDocument
-from quicksilver.training.fit.prefix_ranker import Promise, calibrated, fit_prefixes, typing_holes
+from quicksilver.training.fit.prefix_ranker import Promise, calibrate, fit_prefixes, typing_holes
 from quicksilver.training.fit.ranker import Example, fit, fit_to, holes, regression
 from tiny import TEXTS, tiny_denoiser, tiny_tokenizer
 
@@ -129,16 +129,16 @@ def log_odds(p):
 def test_calibrating_makes_the_promise_what_was_right():
     ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.0) | {"bias": -0.5, "log_prob": 2.0})
     shown = [Promise(4000, 0.88, 0.80), Promise(4000, 0.95, 0.93)]
-    found = calibrated(ranker, shown)
+    found = calibrate(ranker, shown)
     for each in shown:
         score = (log_odds(each.promised) + 0.5) / 2
         features = dict.fromkeys(FEATURES, 0.0) | {"bias": 1.0, "log_prob": score}
         assert ranker.probability(features) == pytest.approx(each.promised, abs=1e-6)
         assert found.probability(features) == pytest.approx(each.right, abs=0.01)
-    few = calibrated(ranker, [Promise(2, 0.88, 0.0)])
+    few = calibrate(ranker, [Promise(2, 0.88, 0.0)])
     assert few.weights["bias"] == pytest.approx(-0.5, abs=0.8)
     with pytest.raises(InputError, match="nothing was shown"):
-        calibrated(ranker, [])
+        calibrate(ranker, [])
 
 
 def test_calibrating_by_replays_from_the_command_line(tmp_path):
@@ -177,4 +177,4 @@ def test_documents_that_make_no_hole_are_one_line(monkeypatch):
 def test_replays_in_which_surer_texts_are_less_right_are_refused():
     ranker = PrefixRanker(dict.fromkeys(FEATURES, 0.5))
     with pytest.raises(InputError, match="no more often right"):
-        calibrated(ranker, [Promise(4000, 0.86, 0.95), Promise(4000, 0.97, 0.3)])
+        calibrate(ranker, [Promise(4000, 0.86, 0.95), Promise(4000, 0.97, 0.3)])

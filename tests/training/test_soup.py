@@ -5,7 +5,7 @@ import torch
 from quicksilver.fim.errors import InputError
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.training.cli import main
-from quicksilver.training.export.average import averaged
+from quicksilver.training.export.average import average_checkpoints
 from tiny import tiny_denoiser, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -31,7 +31,7 @@ def test_the_mean_of_checkpoints_is_a_checkpoint_that_names_them(tmp_path, capsy
 def test_the_parts_stay_as_they_are(tmp_path):
     parts = [checkpoint.load(saved(tmp_path / name, seed)) for seed, name in enumerate("ab")]
     before = parts[0].model.embedding.weight.clone()
-    assert not torch.equal(averaged(parts).model.embedding.weight, before)
+    assert not torch.equal(average_checkpoints(parts).model.embedding.weight, before)
     assert torch.equal(parts[0].model.embedding.weight, before)
 
 
@@ -41,8 +41,8 @@ def test_what_has_no_mean(tmp_path):
     texts = ["quite other text " * 20]
     other_tokens = replace(part, tokenizer=type(TOKENIZER).train(texts, TOKENIZER.vocab_size))
     with pytest.raises(InputError, match="two"):
-        averaged([part])
+        average_checkpoints([part])
     with pytest.raises(InputError, match="shape"):
-        averaged([part, other_shape])
+        average_checkpoints([part, other_shape])
     with pytest.raises(InputError, match="tokenizers"):
-        averaged([part, other_tokens])
+        average_checkpoints([part, other_tokens])

@@ -9,7 +9,7 @@ from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
 from quicksilver.training.corpus.corpus import CorpusDocument
 from quicksilver.training.data.samples import SampleConfig, SampleStream
-from quicksilver.training.run.distributed import joined
+from quicksilver.training.run.distributed import joining_ranks
 from quicksilver.training.run.trainer import TrainConfig, Trainer
 
 TEXT = "def add(a, b):\n    return a + b\n\n\nfor i in range(10):\n    if i % 2 == 0:\n        print(i)\n" * 8
@@ -28,7 +28,7 @@ def main(folder: Path, n_steps: int) -> None:
         steps=n_steps, batch_tokens=128, micro_tokens=64, stages=((0.0, 32), (0.5, 64)), warmup_steps=4,
         save_minutes=0.0, valid_steps=7, valid_samples=2,
     )  # fmt: skip
-    with joined("cpu") as (ranks, _):
+    with joining_ranks("cpu") as (ranks, _):
         trainer = Trainer(Denoiser(shape), stream, stream, config, folder, ranks=ranks)
         trainer.resume()
         print(trainer.run(show=False), flush=True)

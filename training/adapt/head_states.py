@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...model.cache.pages import joined
+from ...model.cache.pages import join_states
 from ...model.completion.infiller import DenoisingInfiller
 from ...model.network.denoiser import ContextStates
 from ...model.requests import Context, Extend, Extended
@@ -62,7 +62,7 @@ class BodyReader:
             assert isinstance(reply, Extended)
             best.append(reply.log_probs.argmax(dim=-1).numpy().copy())
             hidden.append(reply.states.copy_keys[0])
-            states = joined(states, reply.states)
+            states = join_states(states, reply.states)
         return BodyText.of(tokens, np.concatenate(best), torch.cat(hidden), first)
 
     @torch.inference_mode()

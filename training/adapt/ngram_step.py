@@ -11,7 +11,7 @@ import numpy as np
 from ...fim.errors import InputError
 from ...fim.text.printable import printable
 from ..corpus.corpus import CorpusDocument
-from ..progress import counted
+from ..progress import counting
 from .lora_step import MAX_COUNT, documents_of
 from .ngram_counts import ENTRIES, count
 
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _tokens(documents: Sequence[CorpusDocument], tokenizer: "BodyTokenizer") -> np.ndarray:
     """The tokens of documents, with an end mark behind each; at most MAX_TOKENS."""
     found, n = list[np.ndarray](), 0
-    with counted("reading documents", len(documents)) as advance:
+    with counting("reading documents", len(documents)) as advance:
         for document in documents:
             found.append(np.array([*tokenizer.encode(document.text), tokenizer.marks.end], dtype=np.int64))
             n += len(found[-1])

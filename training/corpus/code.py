@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ...fim.errors import InputError
-from ..progress import counted
+from ..progress import counting
 from .code_filters import language_of, reason_to_drop
 from .code_packages import fetch, origins, read_pins
-from .corpus import HELD_OUT, CorpusDocument, replaced
+from .corpus import HELD_OUT, CorpusDocument, replacing
 from .near_duplicates import NearDuplicates, signature
-from .package import normalised
+from .package import normalise
 from .scrub import scrub
 from .sources import Origin, Refused
 from .word_hashes import word_hashes
@@ -35,12 +35,12 @@ def make_code(arguments: argparse.Namespace) -> None:
     both = sorted({pin.name for pin in pins} & HELD_OUT)
     if both:
         raise InputError(f"{both[0]} is held out: take it off {arguments.packages}")
-    with counted("fetching packages", len(pins)) as advance:
+    with counting("fetching packages", len(pins)) as advance:
         found = fetch(pins, archives, advance)
     missing = [f"{pin.registry} {pin.name}" for pin in pins if pin not in found]
     collection = Collection()
     folder = arguments.folder / "code"
-    with counted("reading packages", len(found)) as advance, replaced(folder, ["*.gz", "manifest.json"]) as part:
+    with counting("reading packages", len(found)) as advance, replacing(folder, ["*.gz", "manifest.json"]) as part:
         with gzip.open(part / "train.jsonl.gz", "wt", 6, encoding="utf-8") as stream:
             for origin in origins(found):
                 for document in collection.documents(origin):
@@ -75,7 +75,7 @@ class Collection:
             language, reason = language_of(path, raw) or "", reason_to_drop(path, raw)
             if reason is None and kept[language] > N_CHARS_PER_PACKAGE:
                 reason = "over the cap of its package"
-            text = "" if reason else scrub(normalised(raw))[0]
+            text = "" if reason else scrub(normalise(raw))[0]
             reason = reason or self._reason_in_company(f"{package.name}/{path}", text)
             if reason is not None:
                 self.drops[reason] += 1

@@ -101,7 +101,7 @@ def in_order(origins: Iterable[Origin]) -> list[Origin]:
     return sorted(first.values(), key=lambda origin: rank.index(split_of(origin.name)))  # stable
 
 
-def examined(
+def examine_packages(
     origins: Sequence[Origin], runs: np.ndarray = NO_EVALUATION_FILES, n_processes: int = 1
 ) -> Iterator[Examined]:
     """Examine packages in their order, several at a time. runs: see contamination; it counts for training packages.
@@ -190,7 +190,7 @@ def write(
     finish is called when all documents were written: it may complete the report, and returns report.md. Raises
     InputError when there is nothing to train on, or folder holds files that are not ours.
     """
-    with replaced(folder, [*(f"{split}.jsonl.gz" for split in SPLITS), "manifest.json", "report.md"]) as part:
+    with replacing(folder, [*(f"{split}.jsonl.gz" for split in SPLITS), "manifest.json", "report.md"]) as part:
         with ExitStack() as stack:
             streams = {
                 split: stack.enter_context(gzip.open(part / f"{split}.jsonl.gz", "wt", 6, encoding="utf-8"))
@@ -213,7 +213,7 @@ def write(
 
 
 @contextmanager
-def replaced(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """A new folder beside folder, which takes its place when the block ends well; else the old one stays.
 
     names: patterns of the files that the old folder may hold. Raises InputError when it holds others, or when the two

@@ -54,7 +54,7 @@ def examine(origin: Origin, runs: np.ndarray) -> Examined:
         if reason is not None:
             examined.drops[reason] += 1
             continue
-        text, counts = scrub(normalised(package.files[path]))
+        text, counts = scrub(normalise(package.files[path]))
         words = word_hashes(text)
         if is_contaminated(words, runs):
             examined.drops["shares 13 words in a row with an evaluation file"] += 1
@@ -65,6 +65,6 @@ def examine(origin: Origin, runs: np.ndarray) -> Examined:
     return examined
 
 
-def normalised(raw: bytes) -> str:
+def normalise(raw: bytes) -> str:
     """The text of a UTF-8 file: no byte order mark, line feeds for line ends."""
     return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

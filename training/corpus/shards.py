@@ -20,7 +20,7 @@ import numpy as np
 
 from ...fim.errors import CheckpointError, InputError
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
-from .corpus import CorpusDocument, Split, replaced
+from .corpus import CorpusDocument, Split, replacing
 
 FORMAT = 1
 MAGIC = b"quicksilver token shard\n"
@@ -61,7 +61,7 @@ def write(
         raise InputError(f"the tokenizer has {tokenizer.n_text} ids, and shards hold 65,536: train a smaller one")
     tokenizer_hash = _sha256(tokenizer_file.read_bytes())
     shards: list[Shard] = []
-    with replaced(folder, [INDEX, TOKENIZER, "*.shard"]) as part, ThreadPoolExecutor(N_THREADS) as pool:
+    with replacing(folder, [INDEX, TOKENIZER, "*.shard"]) as part, ThreadPoolExecutor(N_THREADS) as pool:
         shutil.copyfile(tokenizer_file, part / TOKENIZER)
         for split, documents in splits.items():
             pending: list[Future[Shard]] = []

@@ -107,7 +107,7 @@ def origins(found: Mapping[str, Path]) -> Iterator[Origin]:
         yield Origin(name, partial(_read_wheel if path.suffix == ".whl" else _read_sdist, path))
 
 
-def installed(skip: frozenset[str]) -> Iterator[Origin]:
+def installed_distributions(skip: frozenset[str]) -> Iterator[Origin]:
     """The distributions of this environment, other than those in skip."""
     names = {distribution.metadata["Name"] for distribution in importlib.metadata.distributions()}
     for name in sorted(canonical(name) for name in names if name):  # a half-removed one has no name

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from ...fim.errors import InputError
 from ...fim.text.printable import printable
-from ..interrupts import remembered
-from ..progress import counted
+from ..interrupts import remembering_interrupt
+from ..progress import counting
 from . import corpus, sources
 from .decontamination import contamination
 from .report import corpus_report
@@ -35,7 +35,7 @@ def make_corpus(arguments: argparse.Namespace) -> None:
         sources.download(arguments.packages, wheels)
     pinned = sources.pins(arguments.packages)
     found = sources.archives(wheels, pinned)
-    installed = sources.installed(OURSELVES) if arguments.from_environment else ()
+    installed = sources.installed_distributions(OURSELVES) if arguments.from_environment else ()
     origins = corpus.in_order(chain([sources.standard_library()], sources.origins(found), installed))
     report = corpus.CorpusReport(
         from_environment=arguments.from_environment, decontaminated=[_signed(path) for path in arguments.decontaminate]
@@ -43,9 +43,9 @@ def make_corpus(arguments: argparse.Namespace) -> None:
     report.drops.update(
         f"package {name}: its archive is not in {wheels.name}/" for name in sorted(pinned.keys() - found)
     )
-    with counted("examining packages", len(origins)) as advance, remembered() as interrupted:
+    with counting("examining packages", len(origins)) as advance, remembering_interrupt() as interrupted:
         finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
-        examined = _counted(corpus.examined(origins, runs, arguments.processes), advance)
+        examined = _counted(corpus.examine_packages(origins, runs, arguments.processes), advance)
         corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
     print(printable(corpus_report(report), keep_newlines=True))  # licences and names are their packages' words
     for split in corpus.SPLITS:
@@ -68,7 +68,7 @@ def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     }
     for documents in splits.values():
         documents.sort(key=lambda d: (d.package, d.path))  # neighbours resemble each other, which LZMA likes
-    with counted("tokenising characters", sum(len(d.text) for ds in splits.values() for d in ds)) as advance:
+    with counting("tokenising characters", sum(len(d.text) for ds in splits.values() for d in ds)) as advance:
         written = shards.write(folder, splits, tokenizer_file, advance)
     for split in splits:
         own = [shard for shard in written if shard.split == split]
@@ -103,7 +103,7 @@ def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> N
 
     sizes = vocabulary_sizes(arguments.compare)
     valid = [document.text for document in corpus.read(arguments.folder / "corpus", "valid")]
-    with counted("learning tokenizers", len(sizes)) as advance:
+    with counting("learning tokenizers", len(sizes)) as advance:
         rows = [row for size in sizes for row in _counted([compare(size, texts, valid)], advance)]
     print("| ids | characters a token | head, width 256 | width 640 | embedding, width 256 | width 640 | learnt in |")
     print("|---:|---:|---:|---:|---:|---:|---:|")

@@ -14,7 +14,7 @@ from ...model.checkpoint.checkpoint import Checkpoint
 from ...model.checkpoint.checkpoint_files import as_float
 
 
-def averaged(parts: Sequence[Checkpoint]) -> Checkpoint:
+def average_checkpoints(parts: Sequence[Checkpoint]) -> Checkpoint:
     """The mean of parts, which it changes none of; without a hash until it is written, and without a ranker.
 
     Raises InputError for fewer than two, other shapes or other tokenizers.

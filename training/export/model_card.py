@@ -51,7 +51,7 @@ def model_card(
     )
 
 
-def merged(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_evaluations(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Evaluations of one checkpoint, done part by part, as one. Raises ValueError when they do not belong together."""
     first = dict(evaluations[0])
     rows = {(s["kind"], s["decoder"], s["weights"]): s for each in evaluations for s in each["scores"]}

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ...fim.drafts.search import offered
+from ...fim.drafts.search import drafts_from_offers
 from ...fim.errors import InputError
 from ...fim.hole import find_hole
-from ...fim.syntax.tree import parsed
+from ...fim.syntax.tree import parse
 from ...fim.text.document import Document
 from ...fim.types import CompletionRequest
 from ...model.completion.infiller import DenoisingInfiller
@@ -64,11 +64,11 @@ def typing_holes(groups: Sequence[Sequence[CorpusDocument]], n: int, seed: int) 
         text = document.text[:start] + document.text[end:]
         language = language_of(document.path)
         opened = Document(f"file:///{document.path}", 1, language, text)
-        hole = find_hole(opened, start, parsed(text, language, near=start))
+        hole = find_hole(opened, start, parse(text, language, near=start))
         name = document.path.rsplit("/", 1)[-1]
         is_offered = rng.random() < OFFER_SHARE
         found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
-        request = CompletionRequest(hole=hole, path=name, budget_ms=None, offers=offered(found))
+        request = CompletionRequest(hole=hole, path=name, budget_ms=None, offers=drafts_from_offers(found))
         yield RankerHole(request, document.text[start:end])
         made += 1
 
@@ -108,7 +108,7 @@ class Promise:
             raise ValueError(f"shares of {self.n} texts must be from 0 to 1, not {self.promised}, {self.right}")
 
 
-def calibrated(ranker: PrefixRanker, shown: Sequence[Promise]) -> PrefixRanker:
+def calibrate(ranker: PrefixRanker, shown: Sequence[Promise]) -> PrefixRanker:
     """The ranker with its log-odds stretched and shifted so that what is shown is right as often as promised.
 
     It is fitted to all places of candidates; of those that are sure enough the one with most to gain is shown, which

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ...fim.drafts.pool import DraftPool
-from ...fim.drafts.search import offered
+from ...fim.drafts.search import drafts_from_offers
 from ...fim.errors import InputError
 from ...fim.text.language_ids import CODE_SUFFIXES, TEXT_SUFFIXES
 from ...fim.types import CompletionRequest, Hole
@@ -119,7 +119,12 @@ def holes(groups: Sequence[Sequence[CorpusDocument]], n: int, seed: int) -> Iter
         is_offered = offer_rng.random() < OFFER_SHARE
         found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
         request = CompletionRequest(
-            hole=hole, path=document.path, budget_ms=None, mends=N_MENDS, lengths=N_LENGTHS, offers=offered(found)
+            hole=hole,
+            path=document.path,
+            budget_ms=None,
+            mends=N_MENDS,
+            lengths=N_LENGTHS,
+            offers=drafts_from_offers(found),
         )
         yield RankerHole(request, truth)
         made += 1

@@ -14,12 +14,12 @@ from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 from ...fim.errors import InputError
-from ...fim.syntax.tree import parsed
+from ...fim.syntax.tree import parse
 from ..corpus.filters import N_CHARS_MAX, SKIPPED_FOLDERS, TEST_FOLDERS, reason_in_any_language
 from ..corpus.heldout_packages import SUFFIXES, HeldOutPackage
 from ..corpus.licence_texts import grants
 from ..corpus.licences import licence_of
-from ..corpus.package import normalised
+from ..corpus.package import normalise
 from ..corpus.sources import N_FILE_BYTES_MAX, N_PACKAGE_BYTES_MAX
 
 N_LINES_MIN = 30
@@ -93,14 +93,14 @@ def _judge(path: str, raw: bytes, package: HeldOutPackage, language: str) -> tup
     if reason is not None:
         return reason, ""
     try:
-        text = normalised(raw)
+        text = normalise(raw)
     except UnicodeDecodeError:
         return "not UTF-8", ""
     if text.count("\n") < N_LINES_MIN or len(text) > N_CHARS_MAX or "\0" in text:
         return f"not {N_LINES_MIN} lines to {N_CHARS_MAX:,} characters of text", ""
     reason = reason_in_any_language(text)
     if reason is None:
-        syntax = parsed(text, language)
+        syntax = parse(text, language)
         reason = "syntax errors, to the grammar" if syntax is None or syntax.n_errors else None
     return (reason, "") if reason is not None else (None, text)
 

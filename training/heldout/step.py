@@ -18,7 +18,7 @@ from ..corpus import corpus, sources
 from ..corpus.heldout_packages import LIST, SUFFIXES, HeldOutPackage, read_list
 from ..corpus.near_duplicates import THRESHOLD, NearDuplicates, Sketch, signature
 from ..corpus.word_hashes import word_hashes
-from ..progress import counted
+from ..progress import counting
 from .fetch import fetch
 from .files import HeldOutFiles, read_files
 
@@ -33,7 +33,7 @@ def make_heldout(arguments: argparse.Namespace) -> None:
     packages = read_list(LIST)
     check_names(packages, arguments.packages)
     found: list[HeldOutFiles] = []
-    with counted("fetching packages", len(packages)) as advance:
+    with counting("fetching packages", len(packages)) as advance:
         for package in packages:
             found.append(read_files(package, fetch(package, out / ARCHIVES)))
             advance(1)
@@ -86,7 +86,7 @@ def drop_trained(found: Sequence[HeldOutFiles], documents: Sequence[corpus.Corpu
     index = NearDuplicates()
     for number, (_, _, sketch) in enumerate(sketches):
         index.keep(str(number), sketch)
-    with counted("comparing training documents", len(documents)) as advance:
+    with counting("comparing training documents", len(documents)) as advance:
         for document in documents:
             sketch = signature(word_hashes(document.text))
             if not index.is_new(sketch):

@@ -11,7 +11,7 @@ NUMBERS = ("tokens", "next_token", "canvas")
 SMOOTHING = 0.05  # a line's window, as a share of the run's steps
 
 
-def smoothed(values: Sequence[float], n_window: int) -> list[float]:
+def smooth(values: Sequence[float], n_window: int) -> list[float]:
     """Means of the last n_window values, fewer at the start."""
     sums = [0.0]
     for value in values:
@@ -53,7 +53,7 @@ def draw_curves(runs: Sequence[Path], picture: Path) -> None:
 def _draw_run(axes: Any, log: Sequence[Mapping[str, Any]], trained: str, valid: str, name: str, colour: str) -> None:  # noqa: ANN401
     n_window = max(1, round(SMOOTHING * len(log)))
     axes.plot(
-        [entry["tokens"] / 1e6 for entry in log], smoothed([entry[trained] for entry in log], n_window),
+        [entry["tokens"] / 1e6 for entry in log], smooth([entry[trained] for entry in log], n_window),
         color=colour, linewidth=1.2, label=f"{name}, training",
     )  # fmt: skip
     points = [entry for entry in log if valid in entry]

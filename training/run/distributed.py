@@ -68,7 +68,7 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[tuple[Ranks, torch.device]]:
+def joining_ranks(device: str) -> Iterator[tuple[Ranks, torch.device]]:
     """This process among those that torchrun started, and its device, while this lasts."""
     try:
         n, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))

@@ -74,7 +74,7 @@ def flex_blocks() -> BlockPasses:
     return BlockPasses(context_mask=masks.context, branch_mask=masks.branch)
 
 
-def compiled(blocks: BlockPasses, compile_: Compile = torch.compile) -> Passes:
+def compile_passes(blocks: BlockPasses, compile_: Compile = torch.compile) -> Passes:
     """Everything that is worth compiling, compiled; blocks give the masks. Nothing happens before the first call."""
     return replace(
         compiled_blocks(blocks, compile_),
@@ -106,7 +106,7 @@ def ways(device: torch.device) -> Sequence[Way]:
     if device.type != "cuda":
         return (Way("plain attention, not compiled", AS_WRITTEN),)
     return (
-        Way("FlexAttention, compiled", compiled(flex_blocks())),
+        Way("FlexAttention, compiled", compile_passes(flex_blocks())),
         Way("FlexAttention, blocks compiled", compiled_blocks(flex_blocks())),
         Way("plain attention, blocks compiled", compiled_blocks(PLAIN)),
         Way("plain attention, not compiled", Passes(n_rows=N_ROWS_GPU)),

@@ -75,7 +75,7 @@ def fill(model: Denoiser, tokenizer: CodeTokenizer, holes: Sequence[ProbeHole]) 
         tokens,
         forbidden=tokens.forbidden.to(device),
         stops=tokens.stops.to(device),
-        gives_way=tokens.gives_way.to(device),
+        may_end_before=tokens.may_end_before.to(device),
     )
     model.eval()
     texts: list[str] = []

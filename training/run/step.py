@@ -59,12 +59,12 @@ def run(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
     check(arguments)
     import torch
 
-    from .distributed import joined
+    from .distributed import joining_ranks
 
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
-    with joined(device) as (ranks, own_device), alone_in(arguments.folder / arguments.size, ranks.leads):
+    with joining_ranks(device) as (ranks, own_device), alone_in(arguments.folder / arguments.size, ranks.leads):
         _run(arguments, tokenizer_file, call, ranks, own_device)
 
 
