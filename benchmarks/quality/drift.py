@@ -4,17 +4,13 @@ Holes are cut from files of examples/. A canvas is filled step by step as withou
 about the same canvas, so that what differs is the cache's doing alone.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from torch import Tensor
 
 from ...fim.terminal.console import open_console
@@ -23,8 +19,9 @@ from ...model.published.infiller import PublishedInfiller, load_published
 from ...model.published.layout import around
 from ...model.published.lengths import of_lengths
 from ...model.published.prediction import Canvases, answer, canvas_log_probs
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..rows import DataRow
+from ..runner import heading, plain_table, write_result
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 N_AT_ONCE = 2  # tokens that a step commits
@@ -51,17 +48,14 @@ def run_drift(plan: DriftPlan, json_file: Path | None) -> int:
             steps.setdefault(row["step"], []).append(row)
     rows = [_summary(step, found) for step, found in sorted(steps.items())]
     result = {
-        "benchmark": "drift",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("drift"),
         "model": {"name": infiller.name, **infiller.describe()},
         "holes": plan.n_holes,
         "canvas": plan.n_canvas,
         "rows": rows,
     }
     show(result)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 
@@ -131,7 +125,7 @@ def _summary(step: int, found: list[DataRow]) -> DataRow:
 def show(result: DataRow) -> None:
     """Print a line for each step."""
     title = f"quicksilver bench drift: {result['model']['name']}, {result['holes']} holes, {result['canvas']} masks"
-    table = Table(title=title, box=SIMPLE_HEAD)
+    table = plain_table(title)
     for column in ("step", "probability off by, p50", "p95", "places that say another token", "speed-up"):
         table.add_column(column, justify="right")
     for row in result["rows"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...fim.errors import InputError
 from ..rows import ReportRow
+from ..runner import plain_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,8 +137,6 @@ def _by_kind(rows: Sequence[ReportRow], draw: DrawPanel) -> "Figure":
 
 def show_kernels(result: ReportRow) -> None:
     """Print what `kernels` measured: a table for each size, what failed, and how the floors come about."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from ...fim.terminal.console import open_console
 
@@ -146,7 +145,7 @@ def show_kernels(result: ReportRow) -> None:
     columns = KERNEL_COLUMNS[: -2 if is_reference else None]
     for size in plan["sizes"]:
         title = f"quicksilver bench kernels: {size}, {plan['dtype']}, {result['device']}"
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = plain_table(title)
         for column in columns:
             table.add_column(column, justify="left" if column == "kernel" else "right", no_wrap=True)
         for row in (row for row in result["rows"] if row["size"] == size):

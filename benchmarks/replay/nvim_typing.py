@@ -6,13 +6,11 @@ end, longer than two characters, and has been there for 300 ms. Nothing here is 
 """
 
 import asyncio
-import json
 import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import psutil
 from ...fim.errors import EngineUnavailable, InputError
 from ...fim.files.user_folders import HOME_VARIABLE
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
-from ..machine import machine
+from ..runner import heading, write_result
 from ..speed.nvim_latency import PLUGIN, Terminal, nvim_terminal, version_of
 from . import scores
 from .blocks import TypedBlock
@@ -103,17 +101,14 @@ def run_typing(plan: TypingPlan, json_file: Path | None) -> int:
         typed = asyncio.run(_typed(plan, blocks, Path(folder), environ))
     rows = {each.block.path: facts(each) for each in typed}
     result = {
-        "benchmark": "typing",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("typing"),
         "nvim": version,
         "seed": plan.seed,
         "programs": rows,
         "texts": {each.block.path: [_text_row(shown) for shown in each.shown] for each in typed},
     }
     show_table(f"quicksilver bench typing: {version}", HEADINGS, [_row(name, row) for name, row in rows.items()])
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     wrong = [each.block.path for each in typed if not each.is_exact]
     if wrong:
         raise EngineUnavailable(f"the buffer is not what was typed: {', '.join(wrong)}")

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ...fim.terminal.console import open_console
-from ..machine import machine
 from ..quality.plots import new_figure
 from ..rows import ReportRow
+from ..runner import heading, plain_table, write_result
 from . import scores
 from .blocks import TypedBlock
 from .plan import ReplayPlan
@@ -51,9 +49,7 @@ def report(
     rows = {name: scores.score(each) for name, each in runs.items()}
     base = next(iter(runs))
     result = {
-        "benchmark": "replay",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("replay"),
         "engine": dict(engine),
         "plan": {
             "files": len({(block.root, block.path) for block in blocks}),
@@ -75,8 +71,7 @@ def report(
     show(rows, result["against"], base, plan.language)
     if result["reliability"][base]:
         show_reliability(base, result["reliability"][base])
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "replay.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -185,9 +180,9 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+    table = plain_table(title)
+    for i, name in enumerate(headings):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table

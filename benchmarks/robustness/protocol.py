@@ -10,7 +10,6 @@ import random
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import psutil
 from ...fim.terminal.console import open_console
 from ...fim.text.positions import PositionEncoding
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..progress import progress
+from ..runner import heading, write_result
 from ..speed.instant_server import MODULE, mirror
 from .broken_messages import broken_message
 from .naive_text import NaiveText, random_edit
@@ -68,17 +68,14 @@ class MemoryUse:
 def run_protocol(plan: ProtocolPlan, json_file: Path | None) -> int:
     """Do it, print what happened, write JSON. Returns 1 where anything was wrong."""
     result: dict[str, Any] = {
-        "benchmark": "protocol",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("protocol"),
         "plan": vars(plan),
         "edits": {encoding: asyncio.run(_edits(plan, encoding)) for encoding in ENCODINGS},
         "storm": asyncio.run(_storm(plan)),
         "fuzz": asyncio.run(_fuzz(plan)),
     }
     open_console().print_json(json.dumps(result))
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     parts = [*result["edits"].values(), result["storm"], result["fuzz"]]
     grew = any(part["memory_mib"]["growth"] > GROWTH_MIB for part in parts)
     wrong = sum(part[name] for part in parts for name in ("wrong", "unanswered"))

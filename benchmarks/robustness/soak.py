@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,9 @@ from ...model.runners.select import Runtime, best_dtype, fastest_runtime
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch
 from ...serving.paths import HOME_VARIABLE, EngineHome, find_home
-from ..machine import machine
 from ..progress import progress
 from ..quality.evaluation import Dtype
+from ..runner import heading, write_result
 from ..speed.throughput import EXAMPLES, line_holes
 
 CANCELLED_SHARE, CANCELLED_AFTER_S = 0.3, 0.08
@@ -101,9 +100,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
     different = differences(soak, plan)
     n_equal = n_answered - sum(row["times"] for row in different)
     result = {
-        "benchmark": "soak",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("soak"),
         "plan": vars(plan),
         "seconds": round(seconds, 1),
         "answered": n_answered,
@@ -118,8 +115,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
         "different": different[:N_SHOWN],
     }
     open_console().print_json(json.dumps(result))
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     grew = any(life["growth"] > GROWTH_SHARE * life["warm"] for life in result["memory_mib"])
     return int(not n_answered or n_equal < n_answered or soak.n_lost > 0 or grew)
 

@@ -5,14 +5,12 @@ Rounds take turns: a server without a workspace, one that indexes, the same one 
 """
 
 import asyncio
-import json
 import os
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,9 @@ from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from ...serving.client.engine_client import EngineClient
 from ...serving.paths import HOME_VARIABLE, find_home
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..progress import progress
+from ..runner import heading, write_result
 from .synthetic_workspace import write_workspace
 from .typed_files import cut_stretch
 
@@ -71,8 +70,7 @@ def run_indexing(plan: IndexingPlan, json_file: Path | None) -> int:
         document = read_document(max(files[: len(files) // 2], key=lambda path: path.stat().st_size))
         report = asyncio.run(_measure(plan, folder, document, {**os.environ, HOME_VARIABLE: home}))
     _print(report)
-    if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_result(report, json_file)
     return 0
 
 
@@ -196,9 +194,7 @@ def _report(plan: IndexingPlan, measured: Measured, engine: Mapping[str, str | i
         if (values := measured.overhead_ms[phase])
     ]
     return {
-        "benchmark": "indexing",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(("tree-sitter",)),
+        **heading("indexing", ("tree-sitter",)),
         "engine": dict(engine),
         "plan": {"files": plan.n_files, "keys": plan.n_keys, "rounds": plan.n_rounds, "key_ms": KEY_S * 1000},
         "workspace": measured.status,

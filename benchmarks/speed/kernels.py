@@ -10,13 +10,11 @@ graph of many calls, the reference's too, so that none waits for the host; `time
 far from its reference in float32 gets no time. Without a GPU the references are timed: they are what runs there.
 """
 
-import json
 import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -29,9 +27,10 @@ from ...kernels import canvas_attention, commit, head_stats, int8_matmul, mixtur
 from ...model.cache.pages import N_PAGE
 from ...model.config import DenoiserConfig
 from ...training.run.recipes import RECIPES
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..quality.plots import draw_kernels, show_kernels
 from ..rows import DataRow
+from ..runner import heading, write_result
 
 KernelCall = Callable[[], object]
 
@@ -158,9 +157,7 @@ def run_kernels(plan: KernelsPlan, json_file: Path | None, png_file: Path | None
         for b in BATCHES
     ]
     result = {
-        "benchmark": "kernels",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(("triton",)),
+        **heading("kernels", ("triton",)),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}",
         "plan": vars(plan),
         "models": {size: vars(model) for size, model in models.items()},
@@ -169,8 +166,7 @@ def run_kernels(plan: KernelsPlan, json_file: Path | None, png_file: Path | None
         "rows": rows,
     }
     show_kernels(result)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     if png_file is not None:
         draw_kernels(result, png_file)
     return 0

@@ -5,7 +5,6 @@ open editors is neither asked nor stopped. Times are milliseconds; p50 and p95 a
 """
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,9 @@ from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from ...serving.client.engine_client import EngineClient
 from ...serving.paths import HOME_VARIABLE, find_home
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..progress import progress
+from ..runner import heading, write_result
 from .typed_files import cut_stretch, enlarge
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "log_analyser.py"
@@ -117,8 +116,7 @@ def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
         with progress("starts and keys", plan.n_starts + plan.n_cold + plan.n_keys + plan.n_large_keys) as advance:
             report = asyncio.run(_measure(plan, document, environ, advance))
     _print(report)
-    if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_result(report, json_file)
     return 0
 
 
@@ -255,9 +253,7 @@ def _report(
         if (values := samples.by_name.get(name))
     ]
     return {
-        "benchmark": "latency",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("latency"),
         "engine": dict(engine),
         "file": Path(document.uri).name,
         "keys": {"typed": samples.n_keys, "shown": samples.n_shown},

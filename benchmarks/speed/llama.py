@@ -6,18 +6,14 @@ does meets both alike. Warm: the hole as it was one key earlier has been read, a
 llama.cpp writes as many tokens as we did, so that a hole that is filled early favours nobody.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from ...fim.errors import InputError
 from ...fim.terminal.console import open_console
@@ -26,7 +22,7 @@ from ...model.completion.infiller import DenoisingInfiller, load_infiller
 from ...model.gguf.cache import checkpoint_folder
 from ...model.requests import never
 from ...model.tokenizers.body_tokenizer import BodyTokenizer
-from ..machine import machine
+from ..runner import heading, plain_table, write_result
 from .sides import N_BATCH, library
 
 N_CONTEXT = 2_048
@@ -134,9 +130,7 @@ def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
         compare(ours, theirs, holes, n, is_warm=is_warm) for is_warm in (True, False) for n in plan.n_tokens
     ]  # fmt: skip
     result = {
-        "benchmark": "llama",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(PACKAGES),
+        **heading("llama", PACKAGES),
         "plan": {
             "gguf": plan.gguf.name, "model": infiller.name, "holes": plan.n_holes, "threads": plan.n_threads,
             "context_tokens": statistics.median(map(ours.n_context, holes)),
@@ -144,8 +138,7 @@ def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
         "rows": rows,
     }  # fmt: skip
     _print(rows, result["plan"])
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 
@@ -192,7 +185,7 @@ def _print(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> None:
         f"quicksilver bench llama: {plan['model']}, {plan['holes']} holes, "
         f"{plan['context_tokens']:.0f} context tokens, {plan['threads']} threads"
     )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table(title)
     for name in rows[0]:
         table.add_column(name, justify="left" if name == "cache" else "right")
     for row in rows:

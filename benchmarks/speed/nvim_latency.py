@@ -17,13 +17,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ...fim.errors import EngineUnavailable, InputError
 from ...fim.terminal.console import open_console
-from ..machine import machine, percentile
+from ..machine import percentile
+from ..runner import heading, write_result
 from .instant_server import MODULE
 
 # No letter twice in a row, and small and capital letters in turns: so a key changes each cell of it, and all are drawn,
@@ -83,15 +83,12 @@ def run_nvim(plan: NvimPlan, json_file: Path | None) -> int:
             own = _echo_ms(program, Path(folder), plan.n_keys)
         rows[version] = {"key_to_grey_text": _summary(ours), "key_to_key_without_us": _summary(own)}
     result = {
-        "benchmark": "nvim",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("nvim"),
         "keys": plan.n_keys,
         "ms": rows,
     }
     open_console().print_json(json.dumps(result))
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 

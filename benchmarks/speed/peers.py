@@ -5,24 +5,20 @@ what else the machine does meets all of them alike. Cold: nothing is cached. War
 is, as after a keystroke. Ratios are medians of ratios within a round.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from ...fim.terminal.console import open_console
 from ...model.runners.select import best_dtype, fastest_runtime
 from ...training.run.recipes import RECIPES
-from ..machine import machine
+from ..runner import heading, plain_table, write_result
 from .sides import N_IDS_USED, Peer, all_sides
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
@@ -53,15 +49,12 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
         for row in compare(sides, plan.n_context, n, plan.n_rounds, is_warm=is_warm)
     ]
     result = {
-        "benchmark": "peers",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(PACKAGES),
+        **heading("peers", PACKAGES),
         "plan": vars(plan) | {"dtype": str(dtype).removeprefix("torch."), "runtime": fastest_runtime()},
         "rows": rows,
     }
     _print(plan, rows)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 
@@ -99,7 +92,7 @@ def compare(sides: Sequence[Peer], n_context: int, n: int, n_rounds: int, *, is_
 
 def _print(plan: PeersPlan, rows: Sequence[Mapping[str, Any]]) -> None:
     title = f"quicksilver bench peers: {plan.shape} shape, {plan.n_context:,} context tokens, {plan.n_threads} threads"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table(title)
     for name in rows[0]:
         table.add_column(name, justify="left" if name in ("side", "cache") else "right")
     before = None

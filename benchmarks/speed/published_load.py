@@ -11,13 +11,10 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -29,7 +26,7 @@ from ...model.published.infiller import load_published
 from ...model.published.quantised import WeightFormat
 from ...model.published.shape import BackboneShape
 from ...model.requests import never
-from ..machine import machine
+from ..runner import heading, plain_table, write_result
 
 QWEN_7B = BackboneShape(
     vocab_size=152_064, n_layers=28, width=3584, n_heads=28, n_kv_heads=4, head_size=128, ffn_width=18_944,
@@ -71,16 +68,13 @@ def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
             write_random(folder, SHAPES[plan.shape])
             rows = [_apart(folder, weights, plan.device) for weights in plan.weights]
     result = {
-        "benchmark": "published-load",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("published-load"),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "shape": plan.shape if plan.folder is None else str(plan.folder.name),
         "rows": rows,
     }
     show(result)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 
@@ -194,7 +188,7 @@ def _memory() -> dict[str, int]:
 def show(result: dict[str, Any]) -> None:
     """Print a line for each format of weights."""
     title = f"quicksilver bench published: {result['shape']}, on a machine with {result['memory_gb']} GB"
-    table = Table(title=title, box=SIMPLE_HEAD)
+    table = plain_table(title)
     columns = {
         "weights": "weights", "file_gb": "files GB", "load_s": "load s", "first_answer_s": "first answer s",
         "answer_s": "then s", "anonymous_gb": "own memory GB", "mapped_gb": "mapped GB", "peak_gb": "peak GB",

@@ -5,19 +5,15 @@ on from the shorter one, as an engine would read it: in chunks. Exponents are th
 logarithms of lengths and medians; 0 is free, 1 in proportion.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from ...fim.terminal.console import open_console
 from ...model.cache.context_cache import ContextCache
@@ -25,8 +21,8 @@ from ...model.requests import Rows
 from ...model.runners.batching import Runner, drive
 from ...model.runners.select import Runtime, best_dtype, fastest_runtime, runner_of
 from ...training.run.recipes import RECIPES
-from ..machine import machine
 from ..quality.plots import new_figure
+from ..runner import heading, plain_table, write_result
 from .shapes import random_denoiser
 
 N_IDS_USED = 1000
@@ -54,9 +50,7 @@ def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None
     by_context = measure_contexts(run, plan)
     by_canvas = measure_canvases(run, plan)
     result = {
-        "benchmark": "scaling",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("scaling"),
         "plan": vars(plan) | {"runtime": runtime},
         "by_context": by_context,
         "by_canvas": by_canvas,
@@ -66,8 +60,7 @@ def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None
         },
     }
     _print(result)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     if png_file is not None:
         draw(result, png_file)
     return 0
@@ -151,7 +144,7 @@ def _print(result: Mapping[str, Any]) -> None:
     console = open_console()
     for name, title in (("by_context", "by context"), ("by_canvas", "by canvas")):
         heading = f"quicksilver bench scaling, {title}"
-        table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table = plain_table(heading)
         for column in result[name][0]:
             table.add_column(column, justify="right")
         for row in result[name]:

@@ -7,16 +7,12 @@ a CUDA graph; elsewhere they are launched one by one.
 """
 
 import gc
-import json
 import statistics
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from torch import Tensor
 
 from ...fim.terminal.console import open_console
@@ -28,8 +24,9 @@ from ...model.runners.graph_loop import Buffers, CanvasLoop
 from ...model.special_tokens import Special
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from ...training.run.recipes import RECIPES
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..rows import DataRow
+from ..runner import heading, plain_table, write_result
 from .kernels import QWEN_7B, by_clock, by_events, capture, measure_ceilings, round_to_four
 
 SHAPES = {
@@ -67,17 +64,14 @@ def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
         if device.type == "cuda":
             torch.cuda.empty_cache()
     result = {
-        "benchmark": "steps",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(("triton",)),
+        **heading("steps", ("triton",)),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}",
         "plan": vars(plan),
         "ceilings": ceilings,
         "rows": rows,
     }
     show(result)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     return 0
 
 
@@ -153,7 +147,7 @@ def show(result: DataRow) -> None:
         f"quicksilver bench steps: {plan['dtype']}, {plan['n_canvas']} masked tokens after {plan['n_context']:,}, "
         f"{result['device']}, {ceilings['gb_per_s']:,.0f} GB/s"
     )
-    table = Table(title=title, box=SIMPLE_HEAD)
+    table = plain_table(title)
     for column in ("shape", "parameters", "canvases", "step ms", "p10", "p90", "floor ms", "floor / step"):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for row in result["rows"]:

@@ -6,18 +6,13 @@ many answers are what stood there, and how many are those that the engine gives 
 """
 
 import asyncio
-import json
 import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.files.source_file import read_document
@@ -26,9 +21,10 @@ from ...fim.terminal.spinner import waiting
 from ...fim.types import Completion, CompletionRequest, Hole
 from ...serving.client.engine_client import EngineClient
 from ...serving.paths import HOME_VARIABLE, find_home
-from ..machine import machine, percentile
+from ..machine import percentile
 from ..progress import progress
 from ..quality.plots import new_figure
+from ..runner import heading, plain_table, write_result
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 N_TRUTH_MIN = 4  # characters
@@ -98,16 +94,13 @@ def run_throughput(plan: ThroughputPlan, json_file: Path | None, png_file: Path 
         loads, facts = asyncio.run(_measure(plan, walks, client))
     rows = [load.row() for load in loads]
     result = {
-        "benchmark": "throughput",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        **heading("throughput"),
         "engine": dict(facts),
         "plan": {"seconds": plan.seconds, "files": [file.name for file in files]},
         "rows": rows,
     }
     _print(rows)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result, json_file)
     if png_file is not None:
         draw(rows, png_file)
     return 0
@@ -222,7 +215,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     title = "quicksilver bench throughput"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table(title)
     for name in rows[0]:
         table.add_column(name.replace("_", "\n"), justify="right")
     for row in rows:
