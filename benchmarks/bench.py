@@ -83,14 +83,6 @@ def main(argv: Sequence[str]) -> int:
     published.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
     published.add_argument("--keep", type=Path, metavar="FOLDER", help="write the random checkpoint here and leave it")
     published.set_defaults(run=_published)
-    drift = benchmarks.add_parser("drift", help="what a published model's approximate cache changes")
-    drift.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    add_model(drift, required=True, about="a folder with a published checkpoint")
-    drift.add_argument("--family", help="where its folder does not say")
-    drift.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
-    drift.add_argument("--holes", type=int, default=20, help="how many (20)")
-    drift.add_argument("--tokens", type=int, default=16, help="of a canvas (16)")
-    drift.set_defaults(run=_drift)
     steps = benchmarks.add_parser("steps", help="a denoise step of whole models against reading their weights")
     steps.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     steps.add_argument("--device", choices=("cpu", "cuda"), help="(default: a GPU where there is one)")
@@ -286,18 +278,6 @@ def _published(options: argparse.Namespace) -> int:
         weights=tuple(None if name == "as-stored" else name for name in formats),
     )  # fmt: skip
     return run_load(plan, options.json)
-
-
-def _drift(options: argparse.Namespace) -> int:
-    from .quality.drift import DriftPlan, run_drift
-
-    if not 1 <= options.holes <= 1000 or not 1 <= options.tokens <= 256:
-        raise InputError("--holes must be from 1 to 1000, --tokens from 1 to 256")
-    plan = DriftPlan(
-        model=options.model, device=options.device, family=options.family, n_holes=options.holes,
-        n_canvas=options.tokens,
-    )  # fmt: skip
-    return run_drift(plan, options.json)
 
 
 def _typing(options: argparse.Namespace) -> int:

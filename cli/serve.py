@@ -103,7 +103,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument(
         "--context-cache",
         choices=get_args(CacheKind),
-        help="of a published model: exact, where its attention allows (default); dual, an approximation; none",
+        help="of a published model: exact, where its attention allows (default), or none",
     )
     parser.add_argument(
         "--idle-minutes", type=float, default=30.0, metavar="N", help="stop after N minutes without requests; 0: never"

@@ -46,7 +46,6 @@ def parser() -> argparse.ArgumentParser:
     held_out.add_argument("--out", type=Path, required=True, help="folder to write, outside the checkout")
     held_out.add_argument("--packages", type=Path, default=PACKAGES, help="what is trained on: must name none of them")
     tokenizer = steps.add_parser("tokenizer", help="learn the byte-level BPE")
-    tokenizer.add_argument("--compare", metavar="N,N", help="only compare vocabularies of these sizes: writes nothing")
     shards = steps.add_parser("shards", help="pack the corpus as tokens, to train on another machine")
     run = steps.add_parser("run", help="train, or go on training, and export the checkpoint")
     run_step.add_arguments(run)
@@ -130,9 +129,6 @@ def make_tokenizer(arguments: argparse.Namespace) -> None:
 
     documents = corpus.read(arguments.folder / "corpus", "train")
     random.Random(0).shuffle(documents)
-    if arguments.compare is not None:
-        corpus_steps.compare_tokenizers(arguments, list(_first_chars(documents, N_TOKENIZER_CHARS)))
-        return
     vocab_size = RECIPES[arguments.size]().shape.vocab_size
     n_chars = min(N_TOKENIZER_CHARS, sum(len(document.text) for document in documents))
     with counting("characters read", n_chars) as advance:

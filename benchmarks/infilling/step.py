@@ -245,7 +245,6 @@ def plan_of(arguments: argparse.Namespace) -> InfillPlan:
         raise InputError(f"--seconds and --memory-mb: {error}") from None
     setup = Setup(
         model=folder,
-        state=None,
         dtype=arguments.dtype,
         runtime=arguments.runtime if is_own else "torch",
         n_threads=arguments.threads if arguments.threads is not None else (1 if is_own else n_cores),

@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ...fim.errors import InputError, QuicksilverError
 from ...fim.models.formats import Dtype
@@ -30,17 +30,13 @@ if TYPE_CHECKING:
     from ...model.published.diffusion_gemma import GemmaInfiller
     from ...model.published.infiller import PublishedInfiller
 
-WeightsName = Literal["int8", "fp32"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a process needs to get its infiller: a checkpoint folder, a run's state for fp32 weights, number format, and
-    what runs the checkpoint's int8 weights (fp32 ones are PyTorch's). family: of a published checkpoint whose folder
-    does not say."""
+    """What a process needs to get its infiller: a checkpoint folder, number format, and what runs the weights. family:
+    of a published checkpoint whose folder does not say."""
 
     model: Path
-    state: Path | None
     dtype: Dtype
     runtime: Runtime = "torch"
     n_threads: int
@@ -67,14 +63,13 @@ def catalogue_of(folder: Path) -> tuple[NamedDecoder, ...]:
 
 
 def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller":
-    """The infiller of a setup, in this process. Raises CheckpointError, InputError (bad state, or no place for it)."""
+    """The infiller of a setup, in this process. Raises CheckpointError, InputError."""
     import torch
 
     from ...model.checkpoint import checkpoint
-    from .unquantised import unquantised
 
     torch.set_num_threads(setup.n_threads)
-    if setup.state is None and not is_ours(setup.model):
+    if not is_ours(setup.model):
         from ...model.published.diffusion_gemma import is_diffusion_gemma, load_gemma
         from ...model.published.infiller import load_published
 
@@ -86,9 +81,7 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller
     if setup.family is not None:
         raise InputError("--family is for published models: leave it out")
     loaded = checkpoint.load(setup.model)
-    if setup.state is not None:
-        loaded = unquantised(loaded, setup.state).checkpoint
-    return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime if setup.state is None else "torch")
+    return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime)
 
 
 def fill(

@@ -3,27 +3,24 @@
 Every decoder (`decoders`) sees the same holes (`holes`); no editor rules (trimming, gating) are applied. `--split
 valid` measures on the split that tuning may look at. Owns the command line and the JSON of the results:
 
-* format ("quicksilver-heldout-2"), date, machine {architecture, python, workers, threads}, model (what the infiller
-  says of itself, and its name), split, seed, packages [name], state (null, or {file, part, is_source}: where fp32
-  weights came from, and whether rounding them gives the checkpoint's int8).
-* scores: one object for each kind × decoder × weights. kind; decoder (label), name, family (floor, causal, denoiser),
-  weights (int8, fp32), max_steps (cap on evaluations, null for none); holes; exact_match and exact_match_95 [low, high]
+* format ("quicksilver-heldout-3"), date, machine {architecture, python, workers, threads}, model (what the infiller
+  says of itself, and its name), split, seed, packages [name].
+* scores: one object for each kind × decoder. kind; decoder (label), name, family (floor, causal, denoiser), max_steps
+  (cap on evaluations, null for none); holes; exact_match and exact_match_95 [low, high]
   (percentile bootstrap, 2,000 resamples of the holes within each package: for these packages, not for others);
   first_line_match; edit_similarity (normalised Levenshtein; null without rapidfuzz); syntax_valid (share of the
   syntax_holes files that parsed before and parse with the answer in place; null for 0); mean_steps; median_ms (decoding
   after the context was read, on a machine that others may use). Of the confidence, null for floors: ece (15 bins of
   equal width), risk_coverage [[coverage, share wrong]], risk_area (mean risk over all coverages), precision_at_25, _50,
   _75 (exact share among the surest so many per cent), reliability [{low, high, n, confidence, accuracy}].
-* comparison: with --state, for each kind × decoder: exact_match_int8, exact_match_fp32, relative_loss (fp32 - int8) /
-  fp32 and its paired relative_loss_95, same_text (share of equal answers).
 """
 
 import argparse
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import partial
@@ -34,7 +31,6 @@ from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.models.embedded import EMBEDDED
 from ...fim.terminal.arguments import Parser, add_model
-from ...model.checkpoint import checkpoint
 from ...model.gguf.cache import checkpoint_folder
 from ...model.runners.select import Runtime, fastest_runtime
 from ...training.corpus import corpus
@@ -42,22 +38,22 @@ from ...training.corpus.corpus import Split
 from ..progress import progress
 from .answer_log import AnswerLog, code_digest, maker
 from .decoders import CATALOGUE, NamedDecoder
-from .evaluation import Dtype, Setup, WeightsName, catalogue_of, evaluate, filler_of, load
+from .evaluation import Dtype, Setup, catalogue_of, evaluate, filler_of, load
 from .holes import KINDS, Kind, Task, draw
-from .scores import JudgedAttempt, compare, score
+from .scores import JudgedAttempt, score
 from .tables import show
 
-FORMAT = "quicksilver-heldout-2"
+FORMAT = "quicksilver-heldout-3"
+DECODERS = "floor-*,invoked,causal,denoiser-*,ranked-*"  # those that answer in their own time
 DTYPES: tuple[Dtype, ...] = ("bfloat16", "float32")
 Named = TypeVar("Named")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldoutPlan:
-    """What to measure: holes of each kind, by which decoders, with which weights, in how many processes."""
+    """What to measure: holes of each kind, by which decoders, in how many processes."""
 
     setup: Setup
-    weights: tuple[WeightsName, ...]
     kinds: tuple[Kind, ...]
     decoders: tuple[NamedDecoder, ...]
     corpus_folder: Path
@@ -71,12 +67,6 @@ class HeldoutPlan:
             raise InputError(f"--holes must be at least 1, not {self.n_holes}")
         if not (1 <= self.n_workers <= 256 and 1 <= self.setup.n_threads <= 256):
             raise InputError("--workers and --threads must be from 1 to 256")
-        if "fp32" in self.weights and self.setup.state is None:
-            raise InputError("--weights fp32 and both need --state FILE: checkpoints hold int8 alone")
-
-    def decoders_of(self, weights: WeightsName) -> tuple[NamedDecoder, ...]:
-        """Those to run with these weights: floors have none, so they run once."""
-        return tuple(d for d in self.decoders if d.family != "floor" or weights == self.weights[0])
 
 
 def select(patterns: str, named: Sequence[tuple[str, Named]], what: str) -> tuple[Named, ...]:
@@ -92,33 +82,24 @@ def measure(plan: HeldoutPlan, log: AnswerLog, code: str) -> dict[str, Any]:
     """Draw the holes, fill them, judge the answers. Raises InputError, CheckpointError, QuicksilverError."""
     documents = corpus.read(plan.corpus_folder, plan.split)
     tasks = [task for kind in plan.kinds for task in draw(documents, kind, plan.n_holes, plan.seed)]
-    state = _state_facts(plan.setup)  # first, as a bad state must not cost hours
-    judged: dict[WeightsName, dict[str, list[JudgedAttempt]]] = {}
-    for weights in plan.weights:
-        setup = replace(plan.setup, state=plan.setup.state if weights == "fp32" else None)
-        filler, facts = filler_of(setup, plan.n_workers)
-        by = maker(str(facts["sha256"]), setup.dtype, setup.runtime if weights == "int8" else "torch", code)
-        with progress(f"holes, {weights}", len(tasks)) as advance:
-            judged[weights] = evaluate(tasks, plan.decoders_of(weights), log, by, partial(filler, by=by), advance)
-    return result_of(plan, tasks, judged, state)
+    filler, facts = filler_of(plan.setup, plan.n_workers)
+    by = maker(str(facts["sha256"]), plan.setup.dtype, plan.setup.runtime, code)
+    with progress("holes", len(tasks)) as advance:
+        judged = evaluate(tasks, plan.decoders, log, by, partial(filler, by=by), advance)
+    return result_of(plan, tasks, judged)
 
 
 def result_of(
     plan: HeldoutPlan,
     tasks: Sequence[Task],
-    judged: dict[WeightsName, dict[str, list[JudgedAttempt]]],
-    state: dict[str, Any] | None,
+    judged: Mapping[str, Sequence[JudgedAttempt]],
 ) -> dict[str, Any]:
     """The results as data, in the form that the module describes."""
-    scores, comparison = [], []
+    scores = []
     for i, kind in enumerate(plan.kinds):
         part = slice(i * plan.n_holes, (i + 1) * plan.n_holes)
-        for decoder in plan.decoders:
-            rows = {name: each[decoder.name][part] for name, each in judged.items() if decoder.name in each}
-            scores += [score(kind, decoder, weights, row) for weights, row in rows.items()]
-            if len(rows) == 2:
-                comparison.append(compare(kind, decoder, rows))
-    infiller = load(replace(plan.setup, state=None))
+        scores += [score(kind, decoder, judged[decoder.name][part]) for decoder in plan.decoders]
+    infiller = load(plan.setup)
     return {
         "format": FORMAT,
         "date": date.today().isoformat(),
@@ -127,22 +108,11 @@ def result_of(
             "threads": plan.setup.n_threads,
         },
         "model": {"name": infiller.name, **infiller.describe()},
-        "state": state,
         "split": plan.split,
         "seed": plan.seed,
         "packages": sorted({task.package for task in tasks}),
         "scores": scores,
-        "comparison": comparison,
     }  # fmt: skip
-
-
-def _state_facts(setup: Setup) -> dict[str, Any] | None:
-    if setup.state is None:
-        return None
-    from .unquantised import unquantised
-
-    found = unquantised(checkpoint.load(setup.model), setup.state)
-    return {"file": setup.state.name, "part": found.part, "is_source": found.is_source}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -155,11 +125,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     made.add_argument("--kinds", default="*", help=f"comma-separated, wildcards allowed: {', '.join(KINDS)}")
     names = ", ".join(decoder.name for decoder in CATALOGUE)
-    made.add_argument("--decoders", default="*", help=f"comma-separated, wildcards allowed: {names}")
-    made.add_argument("--state", type=Path, metavar="FILE", help="a run's state.pt: compare its fp32 weights with int8")
-    made.add_argument("--weights", choices=("int8", "fp32", "both"), help="int8, with --state both")
+    made.add_argument("--decoders", default=DECODERS, help=f"comma-separated, wildcards allowed: {names}")
     made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
-    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs int8 weights")
+    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs the weights")
     made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
     made.add_argument("--threads", type=int, default=1, help="of each process (1)")
     made.add_argument("--resume", type=Path, metavar="FILE", help="keep answers in FILE and go on from those in it")
@@ -173,17 +141,14 @@ def plan_of(arguments: argparse.Namespace) -> HeldoutPlan:
     folder = checkpoint_folder(arguments.model)
     decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
     kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
-    chosen = arguments.weights or ("both" if arguments.state else "int8")
-    weights: tuple[WeightsName, ...] = ("int8", "fp32") if chosen == "both" else (chosen,)
     setup = Setup(
         model=folder,
-        state=arguments.state,
         dtype=arguments.dtype,
         runtime=arguments.runtime,
         n_threads=arguments.threads,
     )
     return HeldoutPlan(
-        setup=setup, weights=weights, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
+        setup=setup, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
         split=arguments.split, n_holes=arguments.holes, seed=arguments.seed, n_workers=arguments.workers,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[train]', or leave --plots or --png out"
+MISSING = "plots need matplotlib: pip install 'quicksilver-lsp[bench]', or leave --plots or --png out"
 # Okabe and Ito's, which colour-blind readers can tell apart, and two more.
 COLOURS = ("#999999", "#E69F00", "#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#7B4F2E")
 N_COLUMNS = 3
@@ -46,7 +46,7 @@ def drawing_folder(folder: Path) -> None:
 
 def draw_plots(result: ReportRow, folder: Path) -> list[Path]:
     """Write exact-match-by-steps.png, risk-coverage.png and reliability.png; returns their paths."""
-    rows = [row for row in result["scores"] if row["weights"] == result["scores"][0]["weights"]]
+    rows = result["scores"]
     drawn: list[Path] = []
     for name, draw in (
         ("exact-match-by-steps", draw_steps), ("risk-coverage", draw_risk), ("reliability", draw_reliability)

@@ -4,12 +4,11 @@ Single-line kinds take an answer's first line, the others all of it. Blanks at t
 ended at a line's end; where text follows the hole, they do. Knows no decoder and no table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import calibration
 from .decoders import Attempt, NamedDecoder
@@ -62,7 +61,7 @@ def similarity(text: str, truth: str) -> float | None:
     return Levenshtein.normalized_similarity(text, truth)
 
 
-def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
+def score(kind: str, decoder: NamedDecoder, judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
     """The row of one decoder over the holes of one kind; the fields are described in `heldout`."""
     exact = [each.exact for each in judged]
     low, high = calibration.interval(calibration.resampled_means(exact, [each.package for each in judged]))
@@ -72,7 +71,6 @@ def score(kind: str, decoder: NamedDecoder, weights: str, judged: Sequence[Judge
         "decoder": decoder.label,
         "name": decoder.name,
         "family": decoder.family,
-        "weights": weights,
         "max_steps": decoder.max_steps,
         "holes": len(judged),
         "exact_match": _mean(exact),
@@ -101,31 +99,6 @@ def _trust(judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
         **{f"precision_at_{c}": round(calibration.precision_at(precision, c / 100), 4) for c in COVERAGES},
         "risk_coverage": [[round(c, 4), round(r, 4)] for c, r in calibration.risk_coverage(precision)],
         "reliability": [{k: round(v, 4) for k, v in asdict(b).items()} for b in bins],
-    }
-
-
-def compare(kind: str, decoder: NamedDecoder, judged: Mapping[str, Sequence[JudgedAttempt]]) -> dict[str, Any]:
-    """What int8 loses against fp32 on the same holes: relative loss of exact match, with its paired interval.
-
-    The loss is (fp32 - int8) / fp32; None where fp32 fills no hole. Resamples in which it fills none are left out.
-    """
-    int8, fp32 = ([each.exact for each in judged[weights]] for weights in ("int8", "fp32"))
-    strata = [each.package for each in judged["int8"]]
-    both = [calibration.resampled_means(exact, strata) for exact in (int8, fp32)]  # the same seed draws the same holes
-    may_divide = both[1] > 0
-    losses: NDArray[np.float64] = 1 - both[0][may_divide] / both[1][may_divide]
-    return {
-        "kind": kind,
-        "decoder": decoder.label,
-        "name": decoder.name,
-        "holes": len(int8),
-        "exact_match_int8": _mean(int8),
-        "exact_match_fp32": _mean(fp32),
-        "relative_loss": round(1 - sum(int8) / sum(fp32), 4) if any(fp32) else None,
-        "relative_loss_95": [round(x, 4) for x in calibration.interval(losses)] if losses.size else None,
-        "same_text": _mean(
-            [a.answer.text == b.answer.text for a, b in zip(judged["int8"], judged["fp32"], strict=True)]
-        ),
     }
 
 

@@ -1,8 +1,12 @@
-"""The report for a terminal: two tables per kind of hole, and one for int8 against fp32. Knows no decoder."""
+"""The report for a terminal: two tables per kind of hole. Knows no decoder."""
 
 from collections.abc import Iterable, Sequence
 
-from ...fim.text.printable import printable
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from ...fim.terminal.console import open_console
 from ..rows import ReportRow
 
 QUALITY = ("decoder", "exact", "95 %", "1st line", "similar", "parses", "steps", "ms")
@@ -19,7 +23,7 @@ def quality_cells(row: ReportRow) -> list[str]:
     """One row of a kind's first table, in the order of QUALITY."""
     low, high = row["exact_match_95"]
     return [
-        _name(row), percent(row["exact_match"]), f"{100 * low:.1f}–{100 * high:.1f}", percent(row["first_line_match"]),
+        row["name"], percent(row["exact_match"]), f"{100 * low:.1f}–{100 * high:.1f}", percent(row["first_line_match"]),
         percent(row["edit_similarity"]), percent(row["syntax_valid"]), f"{row['mean_steps']:.1f}",
         f"{row['median_ms']:.{1 if row['median_ms'] < 100 else 0}f}",
     ]  # fmt: skip
@@ -28,25 +32,7 @@ def quality_cells(row: ReportRow) -> list[str]:
 def trust_cells(row: ReportRow) -> list[str]:
     """One row of a kind's second table, in the order of TRUST."""
     surest = [percent(row[f"precision_at_{coverage}"]) for coverage in (25, 50, 75)]
-    return [_name(row), f"{row['ece']:.3f}", f"{row['risk_area']:.3f}", *surest]
-
-
-def _name(row: ReportRow) -> str:
-    return row["name"] if row["weights"] == "int8" else f"{row['name']} {row['weights']}"
-
-
-def loss_cells(row: ReportRow) -> list[str]:
-    """One row of the comparison of int8 with fp32."""
-    loss, around = row["relative_loss"], row["relative_loss_95"]
-    return [
-        row["kind"], row["name"], percent(row["exact_match_fp32"]), percent(row["exact_match_int8"]),
-        "–" if loss is None else f"{100 * loss:+.1f}",
-        "–" if around is None else f"{100 * around[0]:+.1f} … {100 * around[1]:+.1f}",
-        percent(row["same_text"]),
-    ]  # fmt: skip
-
-
-LOSS_COLUMNS = ("kind", "decoder", "fp32 exact", "int8 exact", "loss", "95 %", "same text")
+    return [row["name"], f"{row['ece']:.3f}", f"{row['risk_area']:.3f}", *surest]
 
 
 def show(result: ReportRow) -> None:
@@ -59,10 +45,6 @@ def show(result: ReportRow) -> None:
         sure = [row for row in rows if row["ece"] is not None]
         if sure:
             print_table(f"{kind}: confidence", TRUST, map(trust_cells, sure), n_left=1)
-    if result["comparison"]:
-        print_table("What int8 loses", LOSS_COLUMNS, map(loss_cells, result["comparison"]), n_left=2)
-        if not result["state"]["is_source"]:
-            print("Mind: rounding these fp32 weights does not give the checkpoint; it was exported from others.")
     print(LEGEND)
 
 
@@ -73,15 +55,6 @@ def percent(share: float | None) -> str:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int) -> None:
     """Print a table; the first n_left columns hold words."""
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        from ...fim.terminal.console import open_console
-    except ImportError:
-        print(*map(printable, (title, *(" | ".join(row) for row in (columns, *rows)))), sep="\n")
-        return
     table = Table(title=Text(title), box=SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < n_left else "right", no_wrap=True)

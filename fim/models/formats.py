@@ -4,4 +4,4 @@ from typing import Literal
 
 Dtype = Literal["float32", "bfloat16"]
 WeightFormat = Literal["int8", "fp8"]
-CacheKind = Literal["exact", "dual", "none"]
+CacheKind = Literal["exact", "none"]

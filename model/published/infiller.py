@@ -81,7 +81,7 @@ class PublishedInfiller:
             "dtype": str(published.model.dtype).removeprefix("torch."),
             "parameters": published.shape.n_parameters,
             "sha256": published.sha256,
-            "context_cache": self.cache if published.family.sight == "blocks" or self.cache == "dual" else "none",
+            "context_cache": self.cache if published.family.sight == "blocks" else "none",
             "context_tokens": published.shape.n_context,
             "threads": torch.get_num_threads(),
             "languages": languages_fact(MANY),

@@ -1,9 +1,8 @@
 """What a published model would put at every open place of a canvas: `model.denoise`'s prediction, computed otherwise.
 
 A canvas stands between two texts; its cells that hold `end` are not part of the sequence, so that rows of one canvas
-may be of different lengths. Contexts are cached where that is exact (families that see in blocks: whole blocks before
-the canvas), and on request where it is not ("dual": states of the text around are those of the first step, after Wu et
-al. 2025, "Fast-dLLM"). Without a cache every step reads the whole sequence: the reference.
+may be of different lengths. Contexts are cached where that is exact: in families that see in blocks, whole blocks
+before the canvas. Without a cache every step reads the whole sequence: the reference.
 
 Letters: B rows, L canvas, T tokens of a sequence, V vocabulary.
 """
@@ -31,15 +30,13 @@ class Sequences:
     """An ask: what comes out at places (rows of indices into their sequence, ascending) of sequences of tokens.
 
     Answered by hidden states [n, D] of all places, one sequence after the other. past: keys and values of what stands
-    before, at positions 0 … n - 1 unless positions say otherwise; then every sequence has the same length, and
-    positions are those of its tokens. block: sight in blocks of so many; None: everything.
+    before, at positions 0 … n - 1. block: sight in blocks of so many; None: everything.
     """
 
     tokens: tuple[tuple[int, ...], ...]
     places: tuple[tuple[int, ...], ...]
     block: int | None
     past: Past | None = None
-    positions: tuple[tuple[int, ...], ...] | None = None
     keeps: bool = False
 
 
@@ -55,7 +52,6 @@ class Canvases:
     n_forwards: int = 0
     n_cached: int = 0
     _past: Past | None = None
-    _lengths: tuple[int, ...] = ()
 
     @property
     def block(self) -> int | None:
@@ -68,14 +64,14 @@ class Canvases:
 
     def forget(self) -> None:
         """Remember nothing: the next canvases are others."""
-        self._past, self._lengths = None, ()
+        self._past = None
 
 
 Asking = Generator[Sequences, Any, Any]
 
 
 def predict(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
-    """The likeliest token at every place of canvas [B, L], in one forward (two where a cache is filled)."""
+    """The likeliest token at every place of canvas [B, L], in one forward (two where the cache is filled)."""
     n_before = canvases.n_forwards
     log_probs = tokens.allowed((yield from canvas_log_probs(canvases, canvas, tokens)))
     expand = canvases.published.specials.expand
@@ -92,12 +88,10 @@ def predict(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generat
 def canvas_log_probs(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Tensor]:
     """Log-probabilities [B, L, V] of what stands at each cell; those of cells that hold `end` say nothing."""
     rows = [tuple(token for token in row if token != tokens.end) for row in canvas.tolist()]
-    if canvases.cache == "none" or (canvases.cache == "exact" and canvases.block is None):
+    if canvases.cache == "none" or canvases.block is None:
         hidden = yield from _uncached(canvases, rows)
-    elif canvases.block is not None:
-        hidden = yield from _after_blocks(canvases, rows)
     else:
-        hidden = yield from _dual(canvases, rows)
+        hidden = yield from _after_blocks(canvases, rows)
     canvases.n_forwards += 1
     live = log_softmax(canvases.published.model, hidden)  # [n, V]
     result = torch.zeros((*canvas.shape, live.shape[-1]), dtype=live.dtype)
@@ -153,35 +147,6 @@ def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking
     return hidden
 
 
-def _dual(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
-    """States of the text around from the first step, and from every step that changes a row's length."""
-    left, right = canvases.around.left, canvases.around.right
-    lengths = tuple(map(len, rows))
-    n_left = len(left) - 1  # the last one is asked again: a shifted first place is its output
-    if canvases._past is None or lengths != canvases._lengths:
-        whole = tuple((*left, *row, *right) for row in rows)
-        places = tuple(_places(canvases, len(left), n) for n in lengths)
-        hidden, past = yield Sequences(whole, places, None, keeps=True)
-        kept = [[*range(n_left), *range(n_left + 1 + n, n_left + 1 + n + len(right))] for n in lengths]
-        canvases._past, canvases._lengths = pick_rows(past, kept), lengths
-        return hidden
-    tokens = tuple((left[-1], *row) for row in rows)
-    positions = tuple(tuple(range(n_left, n_left + len(each))) for each in tokens)
-    places = tuple(_places(canvases, 1, n) for n in lengths)
-    hidden, _ = yield Sequences(tokens, places, None, canvases._past, positions)
-    return hidden
-
-
-def pick_rows(past: Past, kept: Sequence[Sequence[int]]) -> Past:
-    """The states of some tokens of each row, as many of each."""
-    index = torch.tensor(kept, device=past.layers[0][0].device)
-    at = torch.arange(len(kept), device=index.device).unsqueeze(1)
-    # Indexing beside a slice puts the indexed dimensions first: [B, n, K, E].
-    return Past(
-        [(keys[at, :, index].transpose(1, 2), values[at, :, index].transpose(1, 2)) for keys, values in past.layers]
-    )
-
-
 @torch.inference_mode()
 def answer(model: Backbone, asks: Sequence[Sequences]) -> list[tuple[Tensor, Past | None]]:
     """Hidden states of each ask's places, and its keys and values where it keeps them.
@@ -215,8 +180,6 @@ def _forward(model: Backbone, ask: Sequences) -> tuple[Tensor, Past | None]:
     tokens = torch.tensor([[*each, *[0] * (t - len(each))] for each in ask.tokens], device=device)
     n_past = 0 if ask.past is None else ask.past.n_tokens
     positions = torch.arange(n_past, n_past + t, device=device).expand(b, t)
-    if ask.positions is not None:
-        positions = torch.tensor([[*each, *[0] * (t - len(each))] for each in ask.positions], device=device)
     past = ask.past
     if past is not None and past.layers[0][0].shape[0] != b:
         past = Past([(k.expand(b, *k.shape[1:]), v.expand(b, *v.shape[1:])) for k, v in past.layers])

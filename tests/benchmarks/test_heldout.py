@@ -57,7 +57,6 @@ def place(tmp_path_factory):
     tokenizer = tiny_tokenizer()
     model = tiny_denoiser(tokenizer.vocab_size)
     checkpoint.save(folder / "tiny", "tiny", model, tokenizer)
-    torch.save({"model": model.state_dict()}, folder / "state.pt")
     for split in ("heldout", "valid"):
         with gzip.open(folder / f"{split}.jsonl.gz", "wt") as stream:
             stream.writelines(json.dumps(asdict(d)) + "\n" for d in DOCUMENTS)
@@ -67,7 +66,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def infiller(place):
     before = torch.get_num_threads()
-    yield load(Setup(model=place / "tiny", state=None, dtype="float32", n_threads=1))
+    yield load(Setup(model=place / "tiny", dtype="float32", n_threads=1))
     torch.set_num_threads(before)
 
 
@@ -157,19 +156,6 @@ def test_a_killed_evaluation_goes_on_and_workers_change_nothing(place, monkeypat
     assert not filled
 
 
-def test_int8_is_compared_with_the_state_it_came_from(place, capsys):
-    options = ("--holes", 4, "--kinds", "whole-line", "--decoders", "floor-empty,denoiser-all", "--workers", 1)
-    result = run(place, *options, "--state", place / "state.pt")
-    assert result["state"] == {"file": "state.pt", "part": "model", "is_source": True}
-    assert [(row["name"], row["weights"]) for row in result["scores"]] == [
-        ("floor-empty", "int8"), ("denoiser-all", "int8"), ("denoiser-all", "fp32"),
-    ]  # fmt: skip
-    assert [row["name"] for row in result["comparison"]] == ["denoiser-all"]
-    assert "What int8 loses" in capsys.readouterr().out
-    alone = run(place, *options, "--state", place / "state.pt", "--weights", "fp32")
-    assert {row["weights"] for row in alone["scores"]} == {"fp32"} and not alone["comparison"]
-
-
 def test_an_answer_does_not_depend_on_what_was_filled_before(infiller):
     tasks = draw(DOCUMENTS, "multi-line", 2, seed=2)
     has_time = [each for each in CATALOGUE if not each.name.startswith(("within-", "alone-"))]  # as much as it wants
@@ -218,8 +204,6 @@ def test_no_cap_means_none_that_an_answer_could_reach(infiller):
         (("--kinds", "block,paragraph"), "there is no kind of holes 'paragraph'"),
         (("--decoders", "oracle*"), r"there is no decoder 'oracle\*'"),
         (("--workers", "0"), "--workers and --threads"),
-        (("--weights", "fp32"), "need --state FILE"),
-        (("--state", "/nowhere/state.pt"), "no training state"),
         (("--holes", "5000", "--kinds", "block"), "lower --holes"),
         (("--json", "/nowhere/x.json"), "there is no folder"),
         (("--split", "train"), "invalid choice"),
@@ -243,7 +227,7 @@ def test_what_happens_in_a_worker_reaches_the_caller(place):
     work = [
         EvaluationWork(task=task, key=task.key(), decoders=("causal",)) for task in draw(DOCUMENTS, "block", 20, seed=0)
     ]
-    setup = Setup(model=place / "tiny", state=None, dtype="float32", n_threads=1)
+    setup = Setup(model=place / "tiny", dtype="float32", n_threads=1)
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         next(fill_in_processes(replace(setup, model=place / "none"), work, "", 2))
     answers = fill_in_processes(setup, work * 50, "", 1)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from quicksilver.benchmarks.quality import calibration
 from quicksilver.benchmarks.quality.decoders import CATALOGUE, Attempt
 from quicksilver.benchmarks.quality.holes import Kind, Task
-from quicksilver.benchmarks.quality.scores import compare, filling, judge, score
+from quicksilver.benchmarks.quality.scores import filling, judge, score
 
 ONE = next(decoder for decoder in CATALOGUE if decoder.name == "denoiser-one")
 FLOOR = CATALOGUE[0]
@@ -34,7 +34,7 @@ def test_a_row_counts_what_is_right():
     right = judge(task("foo()"), Attempt("foo()", steps=3, confidence=0.9, ms=4.0), True)
     wrong = judge(task("foo()"), Attempt("bar", steps=1, confidence=0.1, ms=2.0), False)
     unparsed = judge(task("foo()"), Attempt("bar", steps=2, confidence=0.2, ms=2.5), None)
-    row = score("rest-of-line", ONE, "int8", [right, wrong, unparsed, right])
+    row = score("rest-of-line", ONE, [right, wrong, unparsed, right])
     assert (row["exact_match"], row["mean_steps"], row["median_ms"]) == (0.5, 2.25, 3.25)
     assert (row["syntax_valid"], row["syntax_holes"]) == (0.6667, 3)
     assert (row["precision_at_25"], row["precision_at_50"], row["precision_at_75"]) == (1.0, 1.0, 0.6667)
@@ -44,21 +44,9 @@ def test_a_row_counts_what_is_right():
 
 
 def test_floors_have_no_confidence_to_judge():
-    row = score("block", FLOOR, "int8", [judge(task("a"), Attempt("a"), None)])
+    row = score("block", FLOOR, [judge(task("a"), Attempt("a"), None)])
     assert row["ece"] is row["risk_coverage"] is row["precision_at_50"] is row["syntax_valid"] is None
     assert row["exact_match"] == 1.0
-
-
-def test_the_loss_of_int8_is_paired():
-    def answers(right):
-        return [judge(task("a"), Attempt("a" if each else "b", confidence=0.5), True) for each in right]
-
-    same = compare("block", ONE, {"int8": answers([1, 0, 1, 0]), "fp32": answers([1, 0, 1, 0])})
-    assert (same["relative_loss"], same["relative_loss_95"], same["same_text"]) == (0.0, [0.0, 0.0], 1.0)
-    worse = compare("block", ONE, {"int8": answers([1, 0, 0, 0]), "fp32": answers([1, 0, 1, 0])})
-    assert (worse["relative_loss"], worse["same_text"]) == (0.5, 0.75)
-    none = compare("block", ONE, {"int8": answers([0]), "fp32": answers([0])})
-    assert none["relative_loss"] is None and none["relative_loss_95"] is None
 
 
 def test_a_perfect_confidence_has_no_error_and_no_risk_to_avoid():

@@ -12,7 +12,7 @@ COMMANDS = [
     "", "lsp", "complete", "doctor", "demo", "settings", "serve", "train", "eval", "bench", "train corpus",
     "train tokenizer", "train shards", "train run", "train curves", "train ranker", "train card", "train average",
     "bench latency", "bench throughput", "bench peers", "bench scaling",
-    "bench replay", "bench kernels", "bench published", "bench drift", "bench steps", "bench nvim", "bench protocol",
+    "bench replay", "bench kernels", "bench published", "bench steps", "bench nvim", "bench protocol",
     "bench typing", "bench soak", "bench indexing", "bench llama",
 ]  # fmt: skip
 WITH_TORCH = ["eval heldout", "eval infill"]  # slow to load

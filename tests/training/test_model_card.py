@@ -20,7 +20,6 @@ def score(name, family, exact, kind, ece):
         "kind": kind,
         "decoder": name,
         "family": family,
-        "weights": "int8",
         "exact_match": exact,
         "exact_match_95": [exact - 0.05, exact + 0.05],
         "first_line_match": 0.5,
@@ -33,7 +32,7 @@ def score(name, family, exact, kind, ece):
     }
 
 
-def evaluation(exact, comparison=()):
+def evaluation(exact):
     scores = [
         row
         for kind in ("rest-of-line", "block")
@@ -45,13 +44,12 @@ def evaluation(exact, comparison=()):
     model = {"parameters": 6_000_000, "sha256": "abc", "dtype": "bfloat16"}
     return {
         "model": model, "scores": scores, "packages": ["p"], "seed": 0, "date": "2026-11-21", "split": "heldout",
-        "comparison": list(comparison),
     }  # fmt: skip
 
 
-def card(exact, comparison=()):
+def card(exact):
     config = train_config(steps=None, minutes=2.0, seed=1, n_context=1024)
-    return model_card(nano(), config, MANIFEST, LOG, evaluation(exact, comparison), "two cores")
+    return model_card(nano(), config, MANIFEST, LOG, evaluation(exact), "two cores")
 
 
 def test_numbers_come_from_what_was_recorded():
@@ -76,17 +74,8 @@ def test_the_card_says_when_a_floor_is_better():
     assert "beats the best floor" in card(0.3)
 
 
-def test_the_card_says_what_int8_costs():
-    loss = {
-        "kind": "block", "decoder": "denoiser, one", "exact_match_fp32": 0.2, "exact_match_int8": 0.1,
-        "relative_loss": 0.5, "relative_loss_95": [-0.1, 0.6],
-    }  # fmt: skip
-    assert "| block | denoiser, one | 20.0% | 10.0% | +50.0% | -10.0% to +60.0% |" in card(0.1, [loss])
-    assert "before rounding" not in card(0.1)
-
-
 def test_parts_of_an_evaluation_make_one():
-    whole = evaluation(0.1, ())
+    whole = evaluation(0.1)
     first, second = (whole | {"scores": [score], "packages": [f"p{i}"]} for i, score in enumerate(whole["scores"][:2]))
     both = merge_evaluations([first, second])
     assert both["scores"] == whole["scores"][:2]

@@ -138,7 +138,7 @@ def test_no_tokenizer_is_an_error(tmp_path):
         shards.write(tmp_path / "shards", {"train": DOCUMENTS}, tmp_path / "none.json")
 
 
-def test_the_step_and_the_comparison(tmp_path, tokenizer_file, capsys):
+def test_the_step(tmp_path, tokenizer_file, capsys):
     report = corpus.CorpusReport(sources=[])
     documents = [CorpusDocument("alpha", f"{i}.py", CODE + str(i)) for i in range(5)]
     documents += [CorpusDocument("werkzeug", "a.py", CODE), CorpusDocument("astropy", "a.py", CODE)]
@@ -152,11 +152,3 @@ def test_the_step_and_the_comparison(tmp_path, tokenizer_file, capsys):
     command.main(["shards", "--folder", str(tmp_path), "--size", "nano"])
     assert shards.read(tmp_path / "shards-nano", "train") == documents[:5]
     assert "train: 1 shards, 5 documents" in capsys.readouterr().out
-    command.main(["tokenizer", "--folder", str(tmp_path), "--compare", "512,600"])
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[2].count("ms") == 2
-    assert not (tmp_path / "tokenizer-base.json").exists()
-    for wrong in ("abc", "5", "512,,", "99999999"):
-        with pytest.raises(InputError, match="--compare"):
-            command.main(["tokenizer", "--folder", str(tmp_path), "--compare", wrong])

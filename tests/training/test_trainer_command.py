@@ -162,7 +162,7 @@ def test_a_card_of_other_weights_is_refused(folder):
     train(folder, "--steps", "1")
     (folder / "corpus" / "manifest.json").write_text("{}")
     evaluation = folder / "eval.json"
-    evaluation.write_text(json.dumps({"model": {"sha256": "0" * 64}, "scores": [], "comparison": [], "packages": []}))
+    evaluation.write_text(json.dumps({"model": {"sha256": "0" * 64}, "scores": [], "packages": []}))
     given = ["--checkpoint", str(folder / "nano" / "checkpoint"), "--evaluation", str(evaluation), "--hardware", "x"]
     with pytest.raises(InputError, match="other weights"):
         main(["card", "--folder", str(folder), *given])

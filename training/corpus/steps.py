@@ -1,4 +1,4 @@
-"""The steps of `quicksilver train` that make data: corpus, shards, and the comparison of tokenizers.
+"""The steps of `quicksilver train` that make data: corpus and shards.
 
 Owns their arguments' meaning, their progress bars and what they print. The work itself is done elsewhere.
 """
@@ -84,33 +84,6 @@ def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
 def shards_path(folder: Path, size: str) -> Path:
     """Where the token shards of a size lie."""
     return folder / f"shards-{size}"
-
-
-def vocabulary_sizes(text: str) -> list[int]:
-    """The sizes that --compare names. Raises InputError when one is no sensible number."""
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--compare wants numbers with commas between them, like 8192,16384, not {text!r}") from None
-    if not all(512 <= size <= 1 << 16 for size in sizes):
-        raise InputError("--compare: a vocabulary has 512 to 65,536 ids")
-    return sizes
-
-
-def compare_tokenizers(arguments: argparse.Namespace, texts: Sequence[str]) -> None:
-    """Learn a tokenizer of every size from texts, measure it on the valid split, print a table."""
-    from ..tokenizer_comparison import compare
-
-    sizes = vocabulary_sizes(arguments.compare)
-    valid = [document.text for document in corpus.read(arguments.folder / "corpus", "valid")]
-    with counting("learning tokenizers", len(sizes)) as advance:
-        rows = [row for size in sizes for row in _counted([compare(size, texts, valid)], advance)]
-    print("| ids | characters a token | head, width 256 | width 640 | embedding, width 256 | width 640 | learnt in |")
-    print("|---:|---:|---:|---:|---:|---:|---:|")
-    for row in rows:
-        cells = [f"{row.vocab_size:,}", f"{row.n_chars_per_token:.3f}"]
-        cells += [f"{ms:.2f} ms" for ms in row.head_ms] + [f"{n / 1e6:.1f}M" for n in row.n_parameters]
-        print("| " + " | ".join([*cells, f"{row.training_s:.0f} s"]) + " |")
 
 
 def _finished(report: corpus.CorpusReport, tokenizer_file: Path, interrupted: threading.Event) -> str:

@@ -54,15 +54,14 @@ def model_card(
 def merge_evaluations(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Evaluations of one checkpoint, done part by part, as one. Raises ValueError when they do not belong together."""
     first = dict(evaluations[0])
-    rows = {(s["kind"], s["decoder"], s["weights"]): s for each in evaluations for s in each["scores"]}
+    rows = {(s["kind"], s["decoder"]): s for each in evaluations for s in each["scores"]}
     for each in evaluations[1:]:
         for mine, other in ((first, each), (first["model"], each["model"])):
             different = [name for name in ("sha256", "dtype", "split", "seed") if mine.get(name) != other.get(name)]
             if different:
                 raise ValueError(f"the evaluations differ in {', '.join(different)}")
-    compared = [row for each in evaluations for row in each["comparison"]]
     packages = sorted({package for each in evaluations for package in each["packages"]})
-    return first | {"scores": list(rows.values()), "comparison": compared, "packages": packages}
+    return first | {"scores": list(rows.values()), "packages": packages}
 
 
 def _summary(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
@@ -107,9 +106,8 @@ def _results(evaluation: Mapping[str, Any]) -> str:
         "that parsed before and do so with the answer. ECE: expected calibration error in 15 bins.\n",
     ]
     for kind in kinds:
-        rows = [s for s in scores if s["kind"] == kind and s["weights"] == "int8"]
+        rows = [s for s in scores if s["kind"] == kind]
         parts += [f"### {kind}: {KINDS[kind]}\n", _table(HEADER, map(_row, rows)) + _against_floors(rows)]
-    parts += [_int8_loss(evaluation["comparison"])] if evaluation["comparison"] else []
     parts += [
         f"Again: `quicksilver eval heldout --split {evaluation['split']} --kinds {','.join(kinds)} --holes "
         f"{scores[0]['holes']} --seed {evaluation['seed']} --dtype {model_dtype(evaluation)}` (needs the corpus).\n"
@@ -144,17 +142,6 @@ def _against_floors(scores: Sequence[Mapping[str, Any]]) -> str:
         f"\nThe model's best decoder ({best['decoder']}, {best['exact_match']:.1%}) {verb} the best floor "
         f"({best_floor['decoder'].removeprefix('floor: ')}, {best_floor['exact_match']:.1%}).\n"
     )
-
-
-def _int8_loss(comparison: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (c["kind"], c["decoder"], _percent(c["exact_match_fp32"]), _percent(c["exact_match_int8"]),
-         "–" if c["relative_loss"] is None else f"{c['relative_loss']:+.1%}",
-         "–" if c["relative_loss_95"] is None else "{:+.1%} to {:+.1%}".format(*c["relative_loss_95"]))
-        for c in comparison
-    ]  # fmt: skip
-    header = ("kind", "decoder", "exact, fp32", "exact, int8", "relative loss", "95 %")
-    return "### int8 against the weights before rounding\n\n" + _table(header, rows)
 
 
 def model_dtype(evaluation: Mapping[str, Any]) -> str:
