@@ -46,6 +46,10 @@ def main(argv: Sequence[str]) -> int:
     peers.add_argument("--rounds", type=int, default=5, help="each side's turns (5)")
     peers.add_argument("--threads", type=int, default=2, help="of each side (2)")
     peers.set_defaults(run=_peers)
+    summary = benchmarks.add_parser("summary", help="the newest results as a page")
+    summary.add_argument("--results", type=Path, default=Path("docs/results"), metavar="FOLDER", help="(docs/results)")
+    summary.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"), help="to write (docs/benchmarks.md)")
+    summary.set_defaults(run=_summary)
     llama = benchmarks.add_parser("llama", help="against llama.cpp with the same GGUF file")
     llama.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     llama.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="the file that llama.cpp reads")
@@ -190,6 +194,12 @@ def _peers(options: argparse.Namespace) -> int:
         n_threads=options.threads,
     )
     return run_peers(plan, options.json)
+
+
+def _summary(options: argparse.Namespace) -> int:
+    from .summary import run_summary
+
+    return run_summary(options.results, options.page)
 
 
 def _llama(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@
     y = x / sqrt(mean of x² + eps) · weight       for queries and keys, each with its own weight
     (y1, y2) -> (y1 cos - y2 sin, y2 cos + y1 sin)     for the halves of each query and key
 
-as `model.blocks.Attention.project` has it. Values are shifted only.
+as `network.transformer.Attention.project` has it. Values are shifted only.
 
 Shapes: raw and previous [B, N, W] with W = (H + 2 K) E, shift [W], weights [E], cos and sin [B or 1, N, E / 2];
 q [B, H, N, E], k and v [B, K, N, E].
@@ -53,7 +53,7 @@ def norm_rope(
     """Queries, keys and values, contiguous and in raw's dtype, from raw and the previous tokens' raw.
 
     raw and previous: [B, N, W], float32, float16 or bfloat16, both the same. shift [W], q_weight and k_weight [E]:
-    the parameters, each in any of these dtypes. cos and sin: float32 [B or 1, N, E / 2], as `model.blocks.rotary`
+    the parameters, each in any of these dtypes. cos and sin: float32 [B or 1, N, E / 2], as `network.transformer.rotary`
     makes them. E is q_weight's length and must be even. Raises ValueError for a wrong shape, dtype, device or stride.
     """
     check("raw", raw, (None, None, None), FLOATS, raw.device)

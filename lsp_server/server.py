@@ -1,7 +1,7 @@
 """`quicksilver lsp`: the handlers of the language server. Its life over stdio is in stdio.py.
 
-Owns which message does what. It does not know how an answer is made (inline_completion.py), how messages are read
-(protocol.py, params.py), or torch. Logs go to stderr and hold lengths and timings, never source text.
+Owns which message does what. It does not know how an answer is made (completion.py), how messages are read
+(endpoint.py, params.py), or torch. Logs go to stderr and hold lengths and timings, never source text.
 """
 
 import logging

@@ -56,7 +56,7 @@ class ServerState(StrictServer):
         self._looked_at: Document | None = None  # the document that was opened or asked about last
         self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
-        self.project = Workspace()  # pygls has a `workspace` of its own, which we do not use
+        self.project = Workspace()  # pygls has a `service` of its own, which we do not use
         self._tasks: set[asyncio.Task[None]] = set()
 
     def look_at(self, document: Document) -> None:

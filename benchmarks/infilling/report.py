@@ -18,7 +18,7 @@ ms, p95: decoding alone, the context being read, on this machine."""
 
 
 def show(result: ReportRow) -> None:
-    """Print everything that `infill` measured, to stdout."""
+    """Print everything that `step` measured, to stdout."""
     model = result["model"]
     for benchmark in dict.fromkeys(row["benchmark"] for row in result["scores"]):
         rows = [row for row in result["scores"] if row["benchmark"] == benchmark]

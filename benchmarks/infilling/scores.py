@@ -44,7 +44,7 @@ class Scored:
 
 
 def score(benchmark: str, decoder: NamedDecoder, scored: Sequence[Scored]) -> dict[str, Any]:
-    """The row of one decoder over one benchmark's tasks; the fields are described in `infill`."""
+    """The row of one decoder over one benchmark's tasks; the fields are described in `step`."""
     bases = [each.task.base for each in scored]
     steps = sum(each.answer.steps for each in scored)
     tokens = [each.answer.n_tokens for each in scored]

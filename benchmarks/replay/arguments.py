@@ -19,7 +19,7 @@ READERS = ("eager", "patient")
 
 
 def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
-    """The arguments of `replay`, and what runs it."""
+    """The arguments of `step`, and what runs it."""
     replay.add_argument(
         "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="source files, or folders of packages"
     )

@@ -1,6 +1,6 @@
 """The language server of a replay in discrete time: the real one over stdio, before an engine that remembers.
 
-Run as a script by `replay_offers.ServerOffers`. Answers of the real engine are kept by request, with the time they
+Run as a script by `offers.ServerOffers`. Answers of the real engine are kept by request, with the time they
 took, in a file that later replays read too: so hundreds of variants of typist, gate and trimming ask the model only
 what it has not been asked yet. No time passes while the engine works or a text is held back; the client says when a key
 came and when the next one comes (`replay/key`), and an answer that would have come later never comes (`replay/late`):

@@ -1,7 +1,7 @@
 """`quicksilver bench typing`: programs typed into a real Neovim with default settings, from an empty file.
 
 What a person would see is recorded inside the editor: a timer looks every few milliseconds at the ghost text on the
-screen. The person comes from the replay (`replay_typist`): same pauses, takes a text with Tab when it is right to its
+screen. The person comes from the replay (`typist`): same pauses, takes a text with Tab when it is right to its
 end, longer than two characters, and has been there for 300 ms. Nothing here is simulated but the person.
 """
 

@@ -68,7 +68,7 @@ class TextSource(Protocol):
 
 
 class ServerOffers:
-    """`quicksilver lsp`, or that of `replay_engine` where memory is given, in the workspace of one package.
+    """`quicksilver lsp`, or that of `engine` where memory is given, in the workspace of one package.
 
     in_real_time: the answer is waited for until the next key, and not asked when it would have come.
     """

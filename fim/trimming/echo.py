@@ -1,6 +1,6 @@
 """Answers that repeat what stands above the cursor: the line above, the method above, a key of the same literal.
 
-Owns these rules; each takes text away and never adds any. It does not know what stands below the cursor (`repeats`).
+Owns these rules; each takes text away and never adds any. It does not know what stands below the cursor (`repetition`).
 """
 
 import re

@@ -1,6 +1,6 @@
 """The messages that tell of a workspace: its folders, and files that were saved or changed behind the editor's back.
 
-Owns what each of them does. It does not know what is done with files (workspace.py).
+Owns what each of them does. It does not know what is done with files (service.py).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The workspace as the server sees it: told what the editor does, asked for snippets, indexed in the background.
 
 Owns the current snippets of each open document and when they are chosen anew. It does not know how they are chosen
-(indexer.py and fim), when the background may work (background.py), or LSP messages.
+(indexer.py and fim), when the background may work (idle_thread.py), or LSP messages.
 """
 
 from __future__ import annotations

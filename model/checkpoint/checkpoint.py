@@ -1,4 +1,4 @@
-"""Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`stored`) and saved to one."""
+"""Checkpoints: a denoiser with its tokenizer and ranker, loaded from a folder (`checkpoint_files`) and saved to one."""
 
 import logging
 import mmap

@@ -1,7 +1,7 @@
 """One request on its way: drafts are verified, canvases denoised, and the best candidate becomes the answer.
 
 Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
-(`line_start`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
+(`indentation`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
 sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
 decides. A published body writes first, with drafts as guesses; of the drafts that this did not score, those that may
 still be likely enough are verified then. Knows tensors and texts; knows no sockets and no editor.

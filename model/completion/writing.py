@@ -33,7 +33,7 @@ from ..tokenizers.canvas_tokens import CanvasTokens
 
 CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
 MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
-STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log.md)
+STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log/)
 DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
 N_HINTS = 5  # tokens that n-grams are asked for
 KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again

@@ -45,7 +45,7 @@ class Verified:
     def likelier_ends(self, n_max: int, tokens: CanvasTokens) -> list[int]:
         """Lengths in (0, N) at which it is likelier to end than after all its N tokens, the likeliest n_max of them.
 
-        None where whole lines are wanted (`row`).
+        None where whole lines are wanted (`partial_answer`).
         """
         if tokens.end_rule != "likeliest":
             return []

@@ -5,7 +5,7 @@ and each other. Context never sees the canvas, so context states stay valid whil
 user types. Both passes use the same weights: the causal pass predicts the next token, the canvas pass the token at its
 own position.
 
-Layers are in `blocks`; a *copy head* (`copy_head`) points into the context, and its distribution is mixed with the
+Layers are in `transformer`; a *copy head* (`copy_head`) points into the context, and its distribution is mixed with the
 vocabulary's. A published body has no copy head and was taught no canvases: its causal pass alone is used.
 
 Knows tensors only: no text, no policy, no cache eviction. Letters: B batch, T context, M canvases, L canvas, D width,

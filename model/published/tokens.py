@@ -73,7 +73,7 @@ class PublishedTokenizer:
 def read_tokenizer(folder: Path) -> tuple[PublishedTokenizer, dict[str, Any]]:
     """A folder's tokenizer and its tokenizer_config.json. Raises CheckpointError without one that can be read.
 
-    No code of the library sees what `model.tokenizer_rules` has not passed.
+    No code of the library sees what `tokenizers.rules` has not passed.
     """
     config = _read(folder / CONFIG) if is_there(folder / CONFIG) else {}
     try:

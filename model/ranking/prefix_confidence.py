@@ -2,7 +2,7 @@
 
 A whole line is seldom sure, its next word often is. A logistic regression over what is known of a candidate up to such
 a place, fitted beside the ranker on the same packages, gives the probability that the text so far is what the author
-writes; whoever shows the text can then cut it where that falls too low (`fim.showing`). Without one, the causal head's
+writes; whoever shows the text can then cut it where that falls too low (`fim.display`). Without one, the causal head's
 own probability of the tokens takes its place.
 """
 

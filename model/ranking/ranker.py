@@ -21,7 +21,7 @@ SHORT = -8.0  # log-probability from which on less makes no difference
 @dataclass(frozen=True)
 class Judged:
     """A candidate, its verification, and the ranker's probability (the causal head's, where there is no ranker); for
-    its beginnings, how many characters and how likely they are right (`prefixes`)."""
+    its beginnings, how many characters and how likely they are right (`prefix_confidence`)."""
 
     candidate: Candidate
     verified: Verified

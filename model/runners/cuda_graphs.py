@@ -1,4 +1,4 @@
-"""Answers asks on a GPU: whole denoise loops as CUDA graphs, everything else as `forwards.ModelRunner` does.
+"""Answers asks on a GPU: whole denoise loops as CUDA graphs, everything else as `batching.ModelRunner` does.
 
 A graph is captured for each number of rows, canvas length and number of steps when it is first wanted, and run again
 from then on: the host launches a loop with one call and waits for the device once.
@@ -77,7 +77,7 @@ class _Line:
 
 
 class GpuRunner(ModelRunner):
-    """A `forwards.Runner` that also answers `Fill`. capture turns steps into one launch."""
+    """A `batching.Runner` that also answers `Fill`. capture turns steps into one launch."""
 
     def __init__(self, model: Denoiser, capture: Capture | None = None) -> None:
         super().__init__(model)

@@ -2,7 +2,7 @@
 
 All that a step reads and writes lies in buffers that stay where they are, for up to a fixed number of canvases,
 contexts of up to a fixed length and one set of rules (`CanvasTokens`, threshold): so the steps can be captured in a
-CUDA graph (`gpu_runner`) and run again for other canvases. Kernels do the work on a GPU, their references elsewhere.
+CUDA graph (`cuda_graphs`) and run again for other canvases. Kernels do the work on a GPU, their references elsewhere.
 `denoise` with `policies.threshold` and without early ends is the specification; tests compare the two.
 
 Letters: B rows, L canvas, T context room, N pages of a row, S tokens of a page; D, H, K, E, C, V as in `denoiser`.

@@ -3,7 +3,7 @@
 For a canvas of 24 after 1,000 tokens PyTorch's bfloat16 takes 1.4 to 1.6 times as long on two cores (decision 13).
 Rows of several asks run one after the other: on a CPU there is nothing to win by laying them together.
 
-Copying, which counts matches and works on integers, stays in PyTorch (`forwards.mixed`).
+Copying, which counts matches and works on integers, stays in PyTorch (`batching.mix`).
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 class OpenVinoRunner:
-    """A `forwards.Runner`. Context states are as PyTorch's runner makes them, in the graph's type."""
+    """A `batching.Runner`. Context states are as PyTorch's runner makes them, in the graph's type."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class OpenVinoRunner:
     def _infer(self, line: Laid, states: ContextStates | None, asked: Tensor) -> list[Tensor]:
         """The outputs for the tokens of line after states, with room behind; asked [R] are those to predict after.
 
-        A number of tokens that the runtime has not seen costs time, and memory for good (docs/log.md): it sees few.
+        A number of tokens that the runtime has not seen costs time, and memory for good (docs/log/): it sees few.
         """
         c, n = self.config, len(line.tokens)
         n_rows = _rounded(n)

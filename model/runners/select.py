@@ -1,6 +1,6 @@
 """What runs the denoiser: PyTorch anywhere, or OpenVINO on a CPU; and in which number format.
 
-Both answer the same asks (`forwards.Runner`) with the same numbers, up to rounding.
+Both answer the same asks (`batching.Runner`) with the same numbers, up to rounding.
 """
 
 import importlib

@@ -87,7 +87,7 @@ def _id(value: object, vocab_size: int) -> int:
 
 
 class BodyTokenizer:
-    """Text to token ids and back; see `tokenizer.TextTokenizer`."""
+    """Text to token ids and back; see `code_tokenizer.TextTokenizer`."""
 
     def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""

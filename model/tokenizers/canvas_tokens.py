@@ -29,7 +29,7 @@ class CanvasTokens:
     stop the text, and which give way.
 
     A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
-    may end though no single place was a likely end, by the rule end_rule (`row`). middle is what the causal head wants
+    may end though no single place was a likely end, by the rule end_rule (`partial_answer`). middle is what the causal head wants
     before a hole's text; None where it was taught no such mark.
 
     A body's tokens may say text and a line break as one: before_break has the tokens of that text for each such stop,

@@ -92,7 +92,7 @@ def assert_as_exact() -> Callable[[Tensor, Tensor, Tensor], None]:
     """Assert that a kernel's error is at most thrice that of the reference in the same dtype, or some roundings.
 
     A GPU sums in another order and takes exponentials and logarithms by approximation: in float32 up to 16 roundings
-    on an H200 (docs/log.md, 2026-11-27).
+    on an H200 (docs/log/2026-11-27.md).
     """
 
     def check(actual: Tensor, plain: Tensor, exact: Tensor) -> None:

@@ -13,7 +13,7 @@ COMMANDS = [
     "train tokenizer", "train shards", "train run", "train curves", "train ranker", "train card", "train average",
     "bench latency", "bench throughput", "bench peers", "bench scaling",
     "bench replay", "bench kernels", "bench published", "bench steps", "bench nvim", "bench protocol",
-    "bench typing", "bench soak", "bench indexing", "bench llama",
+    "bench typing", "bench soak", "bench indexing", "bench llama", "bench summary",
 ]  # fmt: skip
 WITH_TORCH = ["eval heldout", "eval infill"]  # slow to load
 

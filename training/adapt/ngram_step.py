@@ -22,7 +22,7 @@ MAX_TOKENS = 50_000_000  # counting sorts them all in memory
 
 
 def add_arguments(ngrams: argparse.ArgumentParser) -> None:
-    """The arguments of `ngrams`."""
+    """The arguments of `word_hashes`."""
     ngrams.add_argument("--body", type=Path, required=True, metavar="FOLDER", help="the body's checkpoint folder")
     ngrams.add_argument(
         "--data", type=Path, nargs="+", required=True, metavar="FOLDER", help="folders with train.jsonl.gz"

@@ -114,7 +114,7 @@ class SampleStream:
 
         The room for the middle is drawn without a look at it. If it were just what this middle needs, the position of
         the cursor would betray the middle's length, and the model would learn that instead of what the text says
-        (docs/log.md).
+        (docs/log/).
         """
         config, encode = self.config, self.tokenizer.encode
         text = document.text

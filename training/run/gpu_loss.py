@@ -51,7 +51,7 @@ class FlexMasks:
         return self._contexts[key]
 
     def branch(self, anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> FlexAttention:
-        """The block form of `model.blocks.branch_mask`."""
+        """The block form of `network.transformer.branch_mask`."""
         b, m = anchors.shape
 
         def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ RECIPES = {"nano": nano, "base": base}
 
 
 def nano_on_cpu(config: TrainConfig) -> TrainConfig:
-    """About 2,000 context tokens/s on two cores beside other work (docs/log.md, 2026-11-21)."""
+    """About 2,000 context tokens/s on two cores beside other work (docs/log/2026-11-21.md)."""
     return replace(config, sample_steps=400)
 
 
