@@ -53,8 +53,9 @@ def norm_rope(
     """Queries, keys and values, contiguous and in raw's dtype, from raw and the previous tokens' raw.
 
     raw and previous: [B, N, W], float32, float16 or bfloat16, both the same. shift [W], q_weight and k_weight [E]:
-    the parameters, each in any of these dtypes. cos and sin: float32 [B or 1, N, E / 2], as `network.transformer.rotary`
-    makes them. E is q_weight's length and must be even. Raises ValueError for a wrong shape, dtype, device or stride.
+    the parameters, each in any of these dtypes. cos and sin: float32 [B or 1, N, E / 2], as made by
+    `network.transformer.rotary`. E is q_weight's length and must be even. Raises ValueError for a wrong shape,
+    dtype, device or stride.
     """
     check("raw", raw, (None, None, None), FLOATS, raw.device)
     b, n, width = raw.shape

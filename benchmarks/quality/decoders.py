@@ -175,7 +175,8 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
 
 
 def causal(infiller: DenoisingInfiller) -> Decoder:
-    """The same weights as a language model, left to right and greedy, ended by the engine's own rule (`decoding.partial_answer`)."""
+    """The same weights as a language model, left to right and greedy. The engine's own rule (`decoding.partial_answer`)
+    ends it."""
 
     def decode(task: Task) -> Attempt:
         with torch.inference_mode():

@@ -1,7 +1,8 @@
 """The denoise loop: predict every masked position, commit what the policy trusts, repeat.
 
 There is one such loop. After every step the canvas can be read; when the budget is spent, the open positions take the
-last prediction. A row whose end is settled (`partial_answer`) is not filled any further. Knows tokens and tensors, not text.
+last prediction. A row whose end is settled (`partial_answer`) is not filled any further. Knows tokens and tensors, no
+text.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """Forwards: how what several jobs ask of the model becomes one pass.
 
-The one denoise loop, verification and prefill are written as if they had the model for themselves (`requests`), and whoever
-drives them decides what runs together: `drive` one job alone, `drive_all` several in step. Token-wise layers run over
+The one denoise loop, verification and prefill are written as if they had the model for themselves (`requests`). Their
+driver decides what runs together: `drive` one job alone, `drive_all` several in step. Token-wise layers run over
 the tokens of all jobs at once; attention and copying, which differ in their contexts, job by job, on each one's own
 cached states, with nothing padded.
 

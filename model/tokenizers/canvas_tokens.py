@@ -26,11 +26,11 @@ EndRule = Literal["likeliest", "median", "itself"]
 @dataclass(frozen=True, kw_only=True)
 class CanvasTokens:
     """The vocabulary as the loop sees it: ids of mask and end and, all bool [V], which ids may not be predicted, which
-    stop the text, and which give way.
+    stop the text, and before which it may end.
 
-    A committed stop, like the end itself, turns everything right of it into end. Before a token that gives way the text
-    may end though no single place was a likely end, by the rule end_rule (`partial_answer`). middle is what the causal head wants
-    before a hole's text; None where it was taught no such mark.
+    A committed stop, like the end itself, turns everything right of it into end. Where may_end_before is
+    true the text may end before a token though no single place was a likely end, by end_rule (`partial_answer`). middle
+    is what the causal head wants before a hole's text; None where it was taught no such mark.
 
     A body's tokens may say text and a line break as one: before_break has the tokens of that text for each such stop,
     joined the same by their first token. other_ends are ids that end a text beside end.
