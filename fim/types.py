@@ -5,7 +5,12 @@ Plain frozen values. Offsets count Unicode code points from the start of the doc
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[float, Meta(ge=0)]  # of milliseconds, or a share: never negative
 
 PolicyName = Literal["one", "top-k", "threshold", "entropy", "all", "verified"]
 OfferSource = Literal["open file", "workspace"]
@@ -133,8 +138,8 @@ class TraceFrame:
     elapsed_ms counts from the start of the denoise loop.
     """
 
-    step: int
-    elapsed_ms: float
+    step: Count
+    elapsed_ms: Number
     cells: tuple[TraceCell, ...]
 
 
@@ -144,10 +149,10 @@ class Alternative:
     how likely its beginnings are right, as in `Completion`."""
 
     text: str
-    confidence: float
+    confidence: Number
     source: CompletionSource
-    n_tokens: int
-    prefixes: tuple[tuple[int, float], ...] = ()
+    n_tokens: Count
+    prefixes: tuple[tuple[Count, Number], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,17 +175,17 @@ class Completion:
     """
 
     text: str
-    range: tuple[int, int]
-    confidence: float
+    range: tuple[Count, Count]
+    confidence: Number
     finish_reason: FinishReason
-    steps: int
-    n_tokens: int
+    steps: Count
+    n_tokens: Count
     model: str
     source: CompletionSource = "denoiser"
-    timings_ms: Mapping[str, float] = field(default_factory=dict)
-    n_context: int = 0
-    n_cached: int = 0
-    prefixes: tuple[tuple[int, float], ...] = ()
+    timings_ms: Mapping[str, Number] = field(default_factory=dict)
+    n_context: Count = 0
+    n_cached: Count = 0
+    prefixes: tuple[tuple[Count, Number], ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     trace: tuple[TraceFrame, ...] = ()
 

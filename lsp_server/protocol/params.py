@@ -1,23 +1,28 @@
-"""Message parameters, checked by hand: JSON values in, plain values out.
+"""Message parameters: JSON values in, plain values out.
 
-Owns what counts as a well-formed parameter; everything else raises InputError (the caller answers −32602). It exists
-because lsprotocol's converters accept `"3"` for 3, and take their time over what happens at every key. It does not
-know which documents are open, or pygls.
+Owns the shapes of LSP's parameters, as far as they are used; a malformed one raises InputError (the caller answers
+−32602). lsprotocol's converters accept `"3"` for 3, and take their time over what happens at every key; these do not
+(`fim.typed_values`). It does not know which documents are open, or pygls.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from ...fim.errors import InputError
 from ...fim.text.document import Document, TextChange
 from ...fim.text.language_ids import language_id
 from ...fim.text.positions import Position
+from ...fim.typed_values import typed
 from ..notebooks import Cell, NotebookChange
 
-_INVOKED, _AUTOMATIC = 1, 2
+_INVOKED, _CODE_CELL = 1, 2
 _LARGEST = 2**31 - 1
 _WIDEST_INDENT = 64  # columns
+_Coordinate = Annotated[int, Meta(ge=0, le=_LARGEST)]
+_Size = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,57 +68,228 @@ class OpenedNotebook:
     documents: tuple[Document, ...]
 
 
+class _Shape(Struct, rename="camel", frozen=True):
+    """An object of LSP. Keys that are not used are ignored."""
+
+
+class _Point(_Shape):
+    line: _Coordinate
+    character: _Coordinate
+
+    @property
+    def position(self) -> Position:
+        return Position(self.line, self.character)
+
+
+class _Range(_Shape):
+    start: _Point
+    end: _Point
+
+
+class _Named(_Shape):
+    """Whatever has a uri: a document, a notebook, a folder, a file."""
+
+    uri: str
+
+
+class _Versioned(_Named):
+    version: int | None = None
+
+
+class _Opened(_Named):
+    language_id: str
+    text: str
+    version: int = 0
+
+    @property
+    def document(self) -> Document:
+        return Document(uri=self.uri, version=self.version, language=language_id(self.language_id), text=self.text)
+
+
+class _Change(_Shape):
+    text: str
+    range: _Range | None = None
+
+    @property
+    def change(self) -> TextChange:
+        if self.range is None:
+            return TextChange(None, None, self.text)
+        return TextChange(self.range.start.position, self.range.end.position, self.text)
+
+
+class _Selected(_Shape):
+    range: _Range
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.range.end.position < self.range.start.position:
+            raise ValueError("the range must not end before its start")
+
+
+class _Formatting(_Shape):
+    tab_size: Annotated[int, Meta(ge=1, le=_WIDEST_INDENT)]
+    insert_spaces: bool
+
+
+class _Context(_Shape):
+    trigger_kind: Literal[1, 2]
+    selected_completion_info: _Selected | None = None
+
+
+class _OfDocument(_Shape):
+    text_document: _Named
+
+
+class _At(_OfDocument):
+    position: _Point
+
+
+class _InlineCompletion(_At):
+    context: _Context
+    formatting_options: _Formatting | None = None
+
+
+class _DidOpen(_Shape):
+    text_document: _Opened
+
+
+class _DidChange(_Shape):
+    text_document: _Versioned
+    content_changes: tuple[_Change, ...]
+
+
+class _NotebookCell(_Shape):
+    document: str
+    kind: int
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.document, self.kind == _CODE_CELL)
+
+
+class _Notebook(_Named):
+    cells: tuple[_NotebookCell, ...]
+
+
+class _DidOpenNotebook(_Shape):
+    notebook_document: _Notebook
+    cell_text_documents: tuple[_Opened, ...]
+
+
+class _OfNotebook(_Shape):
+    notebook_document: _Named
+
+
+class _Splice(_Shape):
+    start: _Size
+    delete_count: _Size
+    cells: tuple[_NotebookCell, ...] | None = None
+
+
+class _Structure(_Shape):
+    array: _Splice
+    did_open: tuple[_Opened, ...] | None = None
+
+
+class _CellEdit(_Shape):
+    document: _Versioned
+    changes: tuple[_Change, ...]
+
+
+class _Cells(_Shape):
+    structure: _Structure | None = None
+    text_content: tuple[_CellEdit, ...] | None = None
+
+
+class _NotebookChange(_Shape):
+    cells: _Cells | None = None
+
+
+class _DidChangeNotebook(_Shape):
+    change: _NotebookChange
+
+
+class _Command(_Shape):
+    arguments: Annotated[tuple[Any, ...], Meta(min_length=1)]
+
+
+class _Item(_Shape):
+    command: _Command
+
+
+class _ItemReport(_Shape):
+    item: _Item
+    accepted_length: _Size = 0
+
+
+class _Configuration(_Shape):
+    settings: Any = None
+
+
+class _Explain(_Shape):
+    id: str | None = None
+
+
+class _WatchedFiles(_Shape):
+    changes: tuple[_Named, ...]
+
+
+class _FolderEvent(_Shape):
+    added: tuple[_Named, ...]
+    removed: tuple[_Named, ...]
+
+
+class _FolderChanges(_Shape):
+    event: _FolderEvent
+
+
+class _Initialize(_Shape):
+    workspace_folders: tuple[_Named, ...] | None = None
+    root_uri: str | None = None
+
+
 def read_inline_completion(params: object) -> InlineCompletionParams:
     """`textDocument/inlineCompletion`."""
-    fields = _mapping(params, "params")
-    context = _mapping(fields.get("context"), "context")
-    kind = context.get("triggerKind")
-    if isinstance(kind, bool) or kind not in (_INVOKED, _AUTOMATIC):
-        raise InputError("context.triggerKind must be 1 (invoked) or 2 (automatic)")
+    found = typed(params, _InlineCompletion, "params")
+    chosen, formatting = found.context.selected_completion_info, found.formatting_options
     return InlineCompletionParams(
-        uri=_uri(fields),
-        position=_position(fields.get("position"), "position"),
-        invoked=kind == _INVOKED,
-        selected=_selected(context.get("selectedCompletionInfo")),
-        indent=_indent(fields.get("formattingOptions")),
+        uri=found.text_document.uri,
+        position=found.position.position,
+        invoked=found.context.trigger_kind == _INVOKED,
+        selected=chosen and (chosen.range.start.position, chosen.range.end.position, chosen.text),
+        indent=formatting and (" " * formatting.tab_size if formatting.insert_spaces else "\t"),
     )
 
 
 def read_warm(params: object) -> tuple[str, Position]:
     """`quicksilver/warm`: the uri, and where the cursor now is."""
-    fields = _mapping(params, "params")
-    return _uri(fields), _position(fields.get("position"), "position")
+    found = typed(params, _At, "params")
+    return found.text_document.uri, found.position.position
 
 
 def read_did_open(params: object) -> Document:
     """`textDocument/didOpen`."""
-    return _document(_mapping(params, "params").get("textDocument"), "textDocument")
+    return typed(params, _DidOpen, "params").text_document.document
 
 
 def read_did_change(params: object) -> DidChangeParams:
     """`textDocument/didChange`. Raises InputError where it does not say of which document."""
-    fields = _mapping(params, "params")
-    uri = _uri(fields)
+    uri = _uri(params)
     try:
-        version = _mapping(fields.get("textDocument"), "textDocument").get("version")
-        return DidChangeParams(
-            uri=uri,
-            version=None if version is None else _integer(version, "textDocument.version"),
-            changes=tuple(_change(change) for change in _items(fields.get("contentChanges"), "contentChanges")),
-        )
+        found = typed(params, _DidChange, "params")
     except InputError as error:
         return DidChangeParams(uri=uri, problem=str(error))
+    changes = tuple(each.change for each in found.content_changes)
+    return DidChangeParams(uri=uri, version=found.text_document.version, changes=changes)
 
 
 def read_did_open_notebook(params: object) -> OpenedNotebook:
     """`notebookDocument/didOpen`."""
-    fields = _mapping(params, "params")
-    notebook = _mapping(fields.get("notebookDocument"), "notebookDocument")
-    documents = _items(fields.get("cellTextDocuments"), "cellTextDocuments")
+    found = typed(params, _DidOpenNotebook, "params")
     return OpenedNotebook(
-        uri=_string(notebook.get("uri"), "notebookDocument.uri"),
-        cells=tuple(_cell(cell) for cell in _items(notebook.get("cells"), "notebookDocument.cells")),
-        documents=tuple(_document(document, "cellTextDocuments[]") for document in documents),
+        uri=found.notebook_document.uri,
+        cells=tuple(each.cell for each in found.notebook_document.cells),
+        documents=tuple(each.document for each in found.cell_text_documents),
     )
 
 
@@ -122,83 +298,76 @@ def read_did_change_notebook(params: object) -> NotebookChange:
 
     Raises InputError where it does not say of which notebook.
     """
-    fields = _mapping(params, "params")
     uri = read_notebook(params)
     try:
-        cells = _mapping(_mapping(fields.get("change"), "change").get("cells") or {}, "change.cells")
-        structure = _mapping(cells.get("structure") or {}, "change.cells.structure")
-        opened = _items(structure.get("didOpen") or [], "didOpen")
-        return NotebookChange(
-            uri=uri,
-            splice=_splice(structure.get("array")) if structure else None,
-            opened=tuple(_document(document, "didOpen[]") for document in opened),
-            edits=tuple(_cell_edit(edit) for edit in _items(cells.get("textContent") or [], "textContent")),
-        )
+        cells = typed(params, _DidChangeNotebook, "params").change.cells or _Cells()
     except InputError as error:
         return NotebookChange(uri=uri, problem=str(error))
+    structure = cells.structure
+    splice = structure and structure.array
+    return NotebookChange(
+        uri=uri,
+        splice=splice and (splice.start, splice.delete_count, tuple(each.cell for each in splice.cells or ())),
+        opened=tuple(each.document for each in (structure and structure.did_open) or ()),
+        edits=tuple(
+            (edit.document.uri, edit.document.version, tuple(each.change for each in edit.changes))
+            for edit in cells.text_content or ()
+        ),
+    )
 
 
 def read_notebook(params: object) -> str:
     """`notebookDocument/didSave` and `didClose`: the notebook's uri."""
-    notebook = _mapping(_mapping(params, "params").get("notebookDocument"), "notebookDocument")
-    return _string(notebook.get("uri"), "notebookDocument.uri")
+    return typed(params, _OfNotebook, "params").notebook_document.uri
 
 
 def read_item_report(params: object) -> ItemReport:
     """`textDocument/didShowCompletion` and `didPartiallyAcceptCompletion`."""
-    fields = _mapping(params, "params")
-    command = _mapping(_mapping(fields.get("item"), "item").get("command"), "item.command")
-    arguments = _items(command.get("arguments"), "item.command.arguments")
-    n_units = _integer(fields.get("acceptedLength", 0), "acceptedLength")
-    if not arguments or n_units < 0:
-        raise InputError("item.command.arguments must not be empty, and acceptedLength not negative")
-    return ItemReport(arguments=_mapping(arguments[0], "item.command.arguments[0]"), n_accepted_units=n_units)
+    found = typed(params, _ItemReport, "params")
+    arguments = typed(found.item.command.arguments[0], dict[str, Any], "params.item.command.arguments[0]")
+    return ItemReport(arguments=arguments, n_accepted_units=found.accepted_length)
 
 
 def read_configuration(params: object) -> object:
     """`workspace/didChangeConfiguration`: the settings that were sent, null by those who want to be asked."""
-    return _mapping(params, "params").get("settings")
+    return typed(params, _Configuration, "params").settings
 
 
 def read_did_close(params: object) -> str:
     """`textDocument/didClose`: the uri."""
-    return _uri(_mapping(params, "params"))
+    return _uri(params)
 
 
 def read_explain(params: object) -> str | None:
     """`quicksilver/explain`: the id of an answer, None for the latest."""
-    if params is None:
-        return None
-    answer_id = _mapping(params, "params").get("id")
-    return None if answer_id is None else _string(answer_id, "id")
+    return None if params is None else typed(params, _Explain, "params").id
 
 
 def read_did_save(params: object) -> str:
     """`textDocument/didSave`: the uri."""
-    return _uri(_mapping(params, "params"))
+    return _uri(params)
 
 
 def read_watched_files(params: object) -> tuple[str, ...]:
     """`workspace/didChangeWatchedFiles`: the uris of the files that changed, came or went."""
-    changes = _mapping(params, "params").get("changes")
-    if not isinstance(changes, list):
-        raise InputError("changes must be a list")
-    return tuple(_string(_mapping(change, "changes[]").get("uri"), "changes[].uri") for change in changes)
+    return tuple(each.uri for each in typed(params, _WatchedFiles, "params").changes)
 
 
 def read_folder_changes(params: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """`workspace/didChangeWorkspaceFolders`: the uris of the folders that came and of those that went."""
-    event = _mapping(_mapping(params, "params").get("event"), "event")
-    return _folder_uris(event.get("added"), "event.added"), _folder_uris(event.get("removed"), "event.removed")
+    event = typed(params, _FolderChanges, "params").event
+    return tuple(each.uri for each in event.added), tuple(each.uri for each in event.removed)
 
 
 def read_folders(params: Mapping[str, Any]) -> tuple[str, ...]:
     """`initialize`: the uris of the workspace's folders; what is malformed is no folder."""
-    folders = params.get("workspaceFolders")
     try:
-        return _folder_uris(folders, "workspaceFolders") if folders else (_string(params.get("rootUri"), "rootUri"),)
+        found = typed(params, _Initialize, "params")
     except InputError:
         return ()
+    if found.workspace_folders:
+        return tuple(each.uri for each in found.workspace_folders)
+    return () if found.root_uri is None else (found.root_uri,)
 
 
 def watches_files(params: Mapping[str, Any]) -> bool:
@@ -209,106 +378,5 @@ def watches_files(params: Mapping[str, Any]) -> bool:
     return found is True
 
 
-def _folder_uris(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise InputError(f"{name} must be a list")
-    return tuple(_string(_mapping(folder, f"{name}[]").get("uri"), f"{name}[].uri") for folder in value)
-
-
-def _change(change: object) -> TextChange:
-    fields = _mapping(change, "contentChanges[]")
-    text = _string(fields.get("text"), "contentChanges[].text")
-    if fields.get("range") is None:
-        return TextChange(None, None, text)
-    where = _mapping(fields["range"], "range")
-    return TextChange(_position(where.get("start"), "range.start"), _position(where.get("end"), "range.end"), text)
-
-
-def _document(value: object, name: str) -> Document:
-    item = _mapping(value, name)
-    uri, language, text = (_string(item.get(part), f"{name}.{part}") for part in ("uri", "languageId", "text"))
-    version = _integer(item.get("version", 0), f"{name}.version")
-    return Document(uri=uri, version=version, language=language_id(language), text=text)
-
-
-def _cell(value: object) -> Cell:
-    fields = _mapping(value, "cells[]")
-    return Cell(_string(fields.get("document"), "cells[].document"), _integer(fields.get("kind"), "cells[].kind") == 2)
-
-
-def _splice(value: object) -> tuple[int, int, tuple[Cell, ...]]:
-    fields = _mapping(value, "structure.array")
-    start, n_deleted = (_integer(fields.get(part), f"structure.array.{part}") for part in ("start", "deleteCount"))
-    if start < 0 or n_deleted < 0:
-        raise InputError("structure.array: start and deleteCount must not be negative")
-    return start, n_deleted, tuple(_cell(cell) for cell in _items(fields.get("cells") or [], "structure.array.cells"))
-
-
-def _cell_edit(value: object) -> tuple[str, int | None, tuple[TextChange, ...]]:
-    fields = _mapping(value, "textContent[]")
-    document = _mapping(fields.get("document"), "textContent[].document")
-    version = document.get("version")
-    changes = _items(fields.get("changes"), "textContent[].changes")
-    return (
-        _string(document.get("uri"), "textContent[].document.uri"),
-        None if version is None else _integer(version, "textContent[].document.version"),
-        tuple(_change(change) for change in changes),
-    )
-
-
-def _selected(value: object) -> tuple[Position, Position, str] | None:
-    if value is None:
-        return None
-    name = "context.selectedCompletionInfo"
-    fields = _mapping(value, name)
-    where = _mapping(fields.get("range"), f"{name}.range")
-    start, end = (_position(where.get(part), f"{name}.range.{part}") for part in ("start", "end"))
-    if end < start:
-        raise InputError(f"{name}.range must not end before its start")
-    return start, end, _string(fields.get("text"), f"{name}.text")
-
-
-def _indent(value: object) -> str | None:
-    if value is None:
-        return None
-    fields = _mapping(value, "formattingOptions")
-    n_columns, with_spaces = _integer(fields.get("tabSize"), "formattingOptions.tabSize"), fields.get("insertSpaces")
-    if not isinstance(with_spaces, bool) or not 1 <= n_columns <= _WIDEST_INDENT:
-        raise InputError(f"formattingOptions: insertSpaces must be true or false, tabSize from 1 to {_WIDEST_INDENT}")
-    return " " * n_columns if with_spaces else "\t"
-
-
-def _items(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(f"{name} must be a list")
-    return value
-
-
-def _uri(fields: Mapping[str, Any]) -> str:
-    return _string(_mapping(fields.get("textDocument"), "textDocument").get("uri"), "textDocument.uri")
-
-
-def _position(value: object, name: str) -> Position:
-    fields = _mapping(value, name)
-    line, character = (_integer(fields.get(part), f"{name}.{part}") for part in ("line", "character"))
-    if not (0 <= line <= _LARGEST and 0 <= character <= _LARGEST):
-        raise InputError(f"{name}: line and character must be from 0 to {_LARGEST}")
-    return Position(line, character)
-
-
-def _mapping(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{name} must be an object")
-    return value
-
-
-def _string(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{name} must be a string")
-    return value
-
-
-def _integer(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{name} must be a whole number")
-    return value
+def _uri(params: object) -> str:
+    return typed(params, _OfDocument, "params").text_document.uri

@@ -10,11 +10,14 @@ deterministic. `max_tokens` left out leaves the length to the engine. There is n
 
 import json
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from ...fim.errors import InputError
-from ...fim.types import Completion, CompletionRequest, Hole
+from ...fim.types import Completion, CompletionRequest, Hole, Number
 from ..bounds import bound_hole
-from ..fields import Fields, as_bool, as_count, as_number, as_text, list_of, optional, parse_object
+from ..json_values import read_json
 
 MODEL_ALIAS = "quicksilver"
 _MAX_STOPS = 16
@@ -31,33 +34,76 @@ class CompletionCall:
     include_usage: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class _StreamOptions:
+    include_usage: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Body:
+    """The fields that are read."""
+
+    prompt: str | tuple[str, ...]
+    suffix: str | None = None
+    language: str = "python"
+    model: str | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    budget_ms: Number | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    stop: str | tuple[str, ...] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    best_of: int | None = None
+    echo: bool | None = None
+    logprobs: int | None = None
+
+    def refuse_unsupported(self) -> None:
+        """Raises InputError for what would change the answer's shape; ignoring it would be a wrong answer."""
+        for name in ("n", "best_of"):
+            if getattr(self, name) not in (None, 1):
+                raise InputError(f"request.{name} must be 1: the engine gives one answer")
+        if self.echo:
+            raise InputError("request.echo is not supported")
+        if self.logprobs:
+            raise InputError("request.logprobs is not supported")
+
+    def one_prompt(self) -> str:
+        """The prompt. Raises InputError for a list of several."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        if len(self.prompt) != 1:
+            raise InputError(f"request.prompt must be one string, not a list of {len(self.prompt)}")
+        return self.prompt[0]
+
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings. Raises InputError for too many, or an empty one."""
+        stops = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
+        if len(stops) > _MAX_STOPS:
+            raise InputError(f"request.stop may hold at most {_MAX_STOPS} strings")
+        if "" in stops:
+            raise InputError("request.stop may not hold an empty string")
+        return stops
+
+
 def parse_call(data: bytes) -> CompletionCall:
     """The call in a request body. Unknown fields are ignored, as clients send many. Raises InputError."""
-    fields = parse_object(data, "request")
-    _refuse_unsupported(fields)
-    prompt = fields.take("prompt", _as_prompt)
-    max_tokens = fields.take("max_tokens", optional(as_count), None)
-    if max_tokens == 0:
-        raise InputError("request.max_tokens must be at least 1")
-    temperature = fields.take("temperature", optional(as_number), None)
-    if temperature is not None and temperature > 2:
-        raise InputError("request.temperature must be at most 2")
+    body = read_json(data, _Body, "request", allows_more=True)
+    body.refuse_unsupported()
+    prompt = body.one_prompt()
     hole = Hole(
         prefix=prompt,
-        suffix=fields.take("suffix", optional(as_text), None) or "",
-        language=fields.take("language", as_text, "python"),
+        suffix=body.suffix or "",
+        language=body.language,
         replaced=(len(prompt), len(prompt)),
         multiline=True,
     )
-    stream_options = fields.take("stream_options", optional(Fields), None)
     return CompletionCall(
-        request=CompletionRequest(
-            hole=bound_hole(hole), max_tokens=max_tokens, budget_ms=fields.take("budget_ms", optional(as_number), None)
-        ),
-        model=fields.take("model", optional(as_text), None),
-        stop=fields.take("stop", optional(_as_stops), None) or (),
-        stream=fields.take("stream", optional(as_bool), None) or False,
-        include_usage=stream_options is not None and stream_options.take("include_usage", as_bool, False),
+        request=CompletionRequest(hole=bound_hole(hole), max_tokens=body.max_tokens, budget_ms=body.budget_ms),
+        model=body.model,
+        stop=body.stops(),
+        stream=body.stream or False,
+        include_usage=body.stream_options is not None and body.stream_options.include_usage,
     )
 
 
@@ -99,35 +145,6 @@ def error_body(message: str, kind: str, code: str | None = None) -> dict[str, ob
 def encode_escaped(value: object) -> bytes:
     """value as JSON in pure ASCII, so that even lone surrogates are valid for every reader."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-def _refuse_unsupported(fields: Fields) -> None:
-    """Refuse what would change the answer's shape; ignoring it would be a wrong answer."""
-    for key in ("n", "best_of"):
-        if fields.take(key, optional(as_count), 1) not in (None, 1):
-            raise InputError(f"request.{key} must be 1: the engine gives one answer")
-    if fields.take("echo", optional(as_bool), False):
-        raise InputError("request.echo is not supported")
-    if fields.take("logprobs", optional(as_count), None):
-        raise InputError("request.logprobs is not supported")
-
-
-def _as_prompt(value: object, where: str) -> str:
-    if isinstance(value, list):
-        texts = list_of(as_text)(value, where)
-        if len(texts) != 1:
-            raise InputError(f"{where} must be one string, not a list of {len(texts)}")
-        return texts[0]
-    return as_text(value, where)
-
-
-def _as_stops(value: object, where: str) -> tuple[str, ...]:
-    stops = (value,) if isinstance(value, str) else list_of(as_text)(value, where)
-    if len(stops) > _MAX_STOPS:
-        raise InputError(f"{where} may hold at most {_MAX_STOPS} strings")
-    if "" in stops:
-        raise InputError(f"{where} may not hold an empty string")
-    return stops
 
 
 def _finish(call: CompletionCall, completion: Completion) -> tuple[str, str]:

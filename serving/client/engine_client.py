@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
 from ...fim.types import Completion, CompletionRequest
-from ..fields import Fields, as_text, optional, parse_object
+from ..json_values import read_json
 from ..paths import EngineHome, read_token, running_info
 from ..peer import EngineNotOurs
 from ..wire import (
@@ -229,19 +230,29 @@ def _stage_of(health: EngineHealth) -> str:
     return "loading the model" if health.status == "loading" else "waiting for the old engine to stop"
 
 
+@dataclass(frozen=True)
+class _Said:
+    message: str
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    error: _Said
+
+
 def _error_of(reply: HttpReply) -> Exception:
     """The error that an answer other than 200 stands for."""
     try:
-        fields: Fields = parse_object(reply.body, "error").take("error", Fields)
-        message, code = fields.take("message", as_text), fields.take("code", optional(as_text), None)
+        said = read_json(reply.body, _Refusal, "error", allows_more=True).error
     except InputError:
         return EngineError(f"the engine answered with status {reply.status}")
     if reply.status in (400, 413):
-        return InputError(message)
+        return InputError(said.message)
     if reply.status == 429:
-        return EngineBusy(message)
-    if reply.status == 503 and code == CHECKPOINT_CODE:
-        return CheckpointError(message)
-    if reply.status == 503 and code == STOPPING_CODE:
-        return EngineNotRunning(message)
-    return (EngineUnavailable if reply.status in (401, 403, 503) else EngineError)(message)
+        return EngineBusy(said.message)
+    if reply.status == 503 and said.code == CHECKPOINT_CODE:
+        return CheckpointError(said.message)
+    if reply.status == 503 and said.code == STOPPING_CODE:
+        return EngineNotRunning(said.message)
+    return (EngineUnavailable if reply.status in (401, 403, 503) else EngineError)(said.message)

@@ -16,7 +16,7 @@ from pathlib import Path
 import h11
 
 from ...fim.errors import EngineUnavailable, InputError
-from ..fields import as_text, parse_object
+from ..json_values import read_json
 from ..peer import EngineNotOurs, check_folder, check_peer
 from ..proof import NONCE_HEADER, PROOF_SCHEME, PROOF_TARGET, Challenge, new_nonce
 
@@ -92,6 +92,12 @@ async def _connect(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.St
         raise EngineUnavailable(f"cannot connect to the engine: {error.strerror or error}") from error
 
 
+@dataclass(frozen=True)
+class _Proof:
+    nonce: str
+    proof: str
+
+
 async def _prove(
     endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> list[tuple[str, str]]:
@@ -103,8 +109,8 @@ async def _prove(
     asked = _request(endpoint, "GET", PROOF_TARGET, b"", [(NONCE_HEADER, nonce)])
     stranger = EngineNotOurs(f"what listens on port {endpoint.port} is not your engine: nothing was sent to it")
     try:
-        reply = parse_object((await _converse(reader, writer, asked, b"")).body, "proof")
-        engine_nonce, proof = reply.take("nonce", as_text), reply.take("proof", as_text)
+        reply = read_json((await _converse(reader, writer, asked, b"")).body, _Proof, "proof", allows_more=True)
+        engine_nonce, proof = reply.nonce, reply.proof
     except InputError as error:
         raise stranger from error
     except h11.ProtocolError as error:
