@@ -217,24 +217,23 @@ class DenoisingInfiller:
 
     def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> CompletionJob:
         """The work on one request, not begun."""
-        tokens = self.tokens_for(request.hole)
         return CompletionJob(
-            self.config,
-            self.tokenizer,
-            self.cache,
-            tokens,
-            self.checkpoint.ranker,
-            self.checkpoint.prefix_ranker,
-            request,
-            self.context_of,
-            is_cancelled,
-            lambda: step_ceiling(self.n_requests),
-            isinstance(self.run, GpuRunner),
-            self.n_draft_tokens,
-            self.recent,
-            0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
-            self.checkpoint.ngrams,
-            self.guesses,
+            config=self.config,
+            tokenizer=self.tokenizer,
+            cache=self.cache,
+            tokens=self.tokens_for(request.hole),
+            ranker=self.checkpoint.ranker,
+            prefix_ranker=self.checkpoint.prefix_ranker,
+            request=request,
+            context_of=self.context_of,
+            is_cancelled=is_cancelled,
+            ceiling=lambda: step_ceiling(self.n_requests),
+            fills_whole=isinstance(self.run, GpuRunner),
+            n_draft_tokens=self.n_draft_tokens,
+            recent=self.recent,
+            n_drafted=0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
+            ngrams=self.checkpoint.ngrams,
+            guesses=self.guesses,
         )
 
 

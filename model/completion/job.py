@@ -41,7 +41,7 @@ UNLIKELY = 0.02  # a draft that is no likelier than this is not among a body's a
 SURE = 0.8  # a draft this likely is shown without denoising
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CompletionJob:
     """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
 
