@@ -18,7 +18,8 @@ from quicksilver.model.requests import Extend, Extended, never
 from quicksilver.model.runners.batching import drive
 
 FOLDER = os.environ.get("QUICKSILVER_CODER_FOLDER")  # as `quicksilver fetch coder` leaves it
-SOURCES = sorted((Path(__file__).resolve().parents[2] / "model").glob("*.py"))
+MODEL = Path(__file__).resolve().parents[2] / "model"
+SOURCES = [path for path in sorted(MODEL.rglob("*.py")) if path.stat().st_size > 2_000]
 N_HOLES = 500
 N_DIFFERENT = 5  # at most
 ROUNDING = 0.15  # nats between two tokens that count as equally likely
