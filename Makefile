@@ -21,7 +21,7 @@ help:
 	@echo 'make demo          create .venv, install, and complete holes cut from real files'
 	@echo 'make check         before each commit: ruff, pyright and the fast tests, side by side'
 	@echo 'make test          all tests but those in real editors'
-	@echo 'make test-coder    test with the real model coder (QUICKSILVER_CODER_GGUF=its file, as quicksilver fetch brings it)'
+	@echo 'make test-coder    test with the real model coder (QUICKSILVER_CODER_GGUF=its file, QUICKSILVER_CODER_FOLDER=what quicksilver fetch made of it)'
 	@echo 'make lint          ruff (format and lint), pyright and import-linter'
 	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
 	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
@@ -66,10 +66,11 @@ PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --ignore tests/editors $(PARALLEL) --durations=20 -rs $(PYTEST_ARGS)
 
-# Tests that need the published file: conversion, tokens, parity with transformers. Some GB of memory, a few minutes.
+# Tests that need the published file: conversion, tokens, parity with transformers, 500 holes with and without guesses. Some GB of
+# memory, a quarter of an hour. Without the folder the holes are left out.
 test-coder: $(VENV)/.installed-dev
 	@test -r '$(QUICKSILVER_CODER_GGUF)' || { echo 'set QUICKSILVER_CODER_GGUF to the path of qwen2.5-coder-0.5b-instruct-q4_k_m.gguf'; exit 1; }
-	QUICKSILVER_CODER_GGUF='$(abspath $(QUICKSILVER_CODER_GGUF))' $(BIN)/pytest -m coder -rs $(PYTEST_ARGS)
+	QUICKSILVER_CODER_GGUF='$(abspath $(QUICKSILVER_CODER_GGUF))' QUICKSILVER_CODER_FOLDER='$(QUICKSILVER_CODER_FOLDER)' $(BIN)/pytest -m coder -rs $(PYTEST_ARGS)
 
 # Real editors. What fails is run once more: on a busy machine a screen may come too late. SCREENSHOTS names a folder for pictures of what a person sees.
 EDITORS ?= .editors

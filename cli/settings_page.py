@@ -27,15 +27,27 @@ from `lsp_server/settings.py`.
 
 
 FOR_DEVELOPERS = frozenset({"trace", "without"})  # not among VS Code's settings
+EXPERIMENTAL = FOR_DEVELOPERS | {"adaptive_debounce", "max_tokens", "max_steps", "policy"}
+_EXPERIMENTAL_HEAD = """
+## Experimental
+
+For measurements and experiments. They may change or go with any version.
+
+"""
 
 
 def settings_page() -> str:
     """The page, in Markdown."""
     defaults = asdict(Settings())
     in_vscode = {name: "" if name in FOR_DEVELOPERS else f"`{camel_case(name)}`" for name in SETTINGS}
-    rows = [(f"`{name}`", in_vscode[name], _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS]
-    table = [("setting", "in VS Code", "default", "what it does"), ("---",) * 4, *rows]
-    return _HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in table)
+    rows = {name: (f"`{name}`", in_vscode[name], _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS}
+
+    def table(*, experimental: bool) -> str:
+        own = [row for name, row in rows.items() if (name in EXPERIMENTAL) == experimental]
+        lines = [("setting", "in VS Code", "default", "what it does"), ("---",) * 4, *own]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+    return _HEAD + table(experimental=False) + _EXPERIMENTAL_HEAD + table(experimental=True)
 
 
 def show_settings() -> None:
@@ -51,11 +63,10 @@ def show_settings() -> None:
     table.add_column("setting", no_wrap=True)
     table.add_column("default")
     table.add_column("what it does")
-    for name in SETTINGS:
+    for name in sorted(SETTINGS, key=EXPERIMENTAL.__contains__):
         default = _written(defaults[name]).strip("`")
-        table.add_row(
-            Text(name, "bold"), Text(default, "dim"), Text(SETTINGS[name].about.replace("`", "")), end_section=True
-        )
+        about = SETTINGS[name].about.replace("`", "") + (" Experimental." if name in EXPERIMENTAL else "")
+        table.add_row(Text(name, "bold"), Text(default, "dim"), Text(about), end_section=True)
     console = open_console()
     console.print(table)
     console.print("Names may also be written in camelCase, as in VS Code. Where to set them: docs/settings.md.")
