@@ -12,7 +12,7 @@ from typing import Any
 
 from ..fim.errors import InputError
 
-Result = Mapping[str, Any]
+Findings = Mapping[str, Any]
 NAMED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)")
 KEYS = ("keystroke to answer, warm", "of it engine", "first completion, engine cold")
 HEAD = """\
@@ -23,9 +23,9 @@ file, which says the machine, versions and options; what was tried on the way st
 """
 
 
-def newest(folder: Path) -> dict[str, tuple[str, Result]]:
+def newest(folder: Path) -> dict[str, tuple[str, Findings]]:
     """By subject, the newest result's file name and content. Raises InputError where one is no result."""
-    found: dict[str, tuple[str, Result]] = {}
+    found: dict[str, tuple[str, Findings]] = {}
     for path in sorted(folder.glob("*.json")):
         named = NAMED.fullmatch(path.stem)
         if named is None:
@@ -40,15 +40,24 @@ def newest(folder: Path) -> dict[str, tuple[str, Result]]:
 def page(folder: Path) -> str:
     """The page of the results in folder."""
     results = newest(folder)
-    parts = [HEAD]
+    parts, shown = [HEAD], set[str]()
+    if not results:
+        raise InputError(f"{folder} holds no results")
     for title, about, columns, rows in SECTIONS:
-        lines = [
-            [*cells, f"[{name}](results/{name})"]
-            for subject, (name, result) in results.items()
-            for cells in rows(subject, result)
-        ]
+        lines: list[list[str]] = []
+        for subject, (name, result) in results.items():
+            try:
+                found = [*rows(subject, result)]
+            except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+                raise InputError(f"{name} is no result that this version reads ({type(error).__name__})") from error
+            lines += [[*cells, f"[{name}](results/{name})"] for cells in found]
+            shown |= {name} if found else set()
         if lines:
             parts.append(f"## {title}\n\n{about}\n\n{_table([*columns, 'result'], lines)}")
+    others = sorted(name for name, _ in results.values() if name not in shown)
+    if others:
+        links = "\n".join(f"- [{name}](results/{name})" for name in others)
+        parts.append(f"## Others\n\nOlder runs, and what stands in its file alone.\n\n{links}\n")
     return "\n".join(parts)
 
 
@@ -57,7 +66,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
-def _infill(subject: str, result: Result) -> Iterable[list[str]]:
+def _infill(subject: str, result: Findings) -> Iterable[list[str]]:
     if not str(result.get("format", "")).startswith("quicksilver-infill") or "languages" in subject:
         return
     floors = [row["solved_micro"] for row in result["scores"] if row["family"] == "floor"]
@@ -72,12 +81,12 @@ def _infill(subject: str, result: Result) -> Iterable[list[str]]:
             ]  # fmt: skip
 
 
-def _model(subject: str, result: Result) -> str:
+def _model(subject: str, result: Findings) -> str:
     """The model's name, and whether its LoRA was left out."""
     return str(result["model"]["name"]) + (", untrained" if "untrained" in subject else "")
 
 
-def _languages(subject: str, result: Result) -> Iterable[list[str]]:
+def _languages(subject: str, result: Findings) -> Iterable[list[str]]:
     """A row a file: the share of tasks solved in each language."""
     if not str(result.get("format", "")).startswith("quicksilver-infill") or "languages" not in subject:
         return
@@ -90,26 +99,28 @@ def _languages(subject: str, result: Result) -> Iterable[list[str]]:
     yield [kind, result["model"]["name"], tasks, f"**{100 * mean:.0f} %**", shares]
 
 
-def _replay(subject: str, result: Result) -> Iterable[list[str]]:
-    if result.get("benchmark") != "replay" or "fixed_ms" not in json.dumps(result["plan"].get("variants", {})):
+def _replay(subject: str, result: Findings) -> Iterable[list[str]]:
+    is_today = result.get("benchmark") == "replay" and not subject.endswith("44c91a1")  # an old commit, beside base
+    if not is_today or "fixed_ms" not in json.dumps(result["plan"].get("variants", {})):
         return
     for name, row in result["rows"].items():
         if "texts" in row:
             yield [
-                result["plan"].get("language", "python"), str(result["engine"].get("model", "–")), name,
+                result["plan"].get("language", "python"), str(result["engine"].get("model", "–")),
+                subject.removeprefix("replay-") + ("" if name == "default" else f", {name}"),
                 str(row["blocks"]), f"**{100 * row['characters_saved']:.1f} %**", f"**{row['wrong_per_1000']:.1f}**",
                 f"{100 * (row['steady_right'] or 0):.1f} %",
             ]  # fmt: skip
 
 
-def _latency(subject: str, result: Result) -> Iterable[list[str]]:
-    if result.get("benchmark") == "latency":
+def _latency(subject: str, result: Findings) -> Iterable[list[str]]:
+    if result.get("benchmark") == "latency" and subject == f"latency-{result['engine']['model']}":
         rows = {row["name"]: row for row in result["rows"]}
         cells = [f"{rows[key]['p50']:.0f} / {rows[key]['p95']:.0f}" if key in rows else "–" for key in KEYS]
         yield [subject.removeprefix("latency-"), *cells, result["machine"]["processor"]]
 
 
-def _llama(subject: str, result: Result) -> Iterable[list[str]]:
+def _llama(subject: str, result: Findings) -> Iterable[list[str]]:
     if result.get("benchmark") == "llama":
         for row in result["rows"]:
             yield [
@@ -119,7 +130,7 @@ def _llama(subject: str, result: Result) -> Iterable[list[str]]:
             ]  # fmt: skip
 
 
-def _anytime(subject: str, result: Result) -> Iterable[list[str]]:
+def _anytime(subject: str, result: Findings) -> Iterable[list[str]]:
     rows = {
         row["name"]: row
         for row in result.get("scores", ())
@@ -130,11 +141,17 @@ def _anytime(subject: str, result: Result) -> Iterable[list[str]]:
         if own:
             shares = ", ".join(f"{ms} ms {100 * own[ms]['solved_micro']:.0f}" for ms in sorted(own))
             first = next(iter(own.values()))
-            yield [first["benchmark"], subject.removeprefix("anytime-"), label, str(first["tasks"]), shares]
+            yield [
+                first["benchmark"],
+                _model(subject, result) + (", with a head" if "head" in subject else ""),
+                label,
+                str(first["tasks"]),
+                shares,
+            ]
 
 
-def _typing(subject: str, result: Result) -> Iterable[list[str]]:
-    if result.get("benchmark") == "typing":
+def _typing(subject: str, result: Findings) -> Iterable[list[str]]:
+    if subject == "typing":
         for name, row in result["programs"].items():
             yield [
                 subject, name, str(row["texts"]), f"{100 * row['steady_right']:.0f} %",
@@ -142,19 +159,8 @@ def _typing(subject: str, result: Result) -> Iterable[list[str]]:
             ]  # fmt: skip
 
 
-def _others(subject: str, result: Result) -> Iterable[list[str]]:
-    shown = ("latency", "replay", "llama", "typing")
-    if result.get("benchmark") in (None, *shown):
-        return
-    yield [
-        str(result["benchmark"]),
-        subject,
-        str(result.get("device") or result.get("machine", {}).get("processor", "–")),
-    ]
-
-
-Rows = Callable[[str, Result], Iterable[list[str]]]
-SECTIONS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
+CellsOf = Callable[[str, Findings], Iterable[list[str]]]
+SECTIONS: tuple[tuple[str, str, tuple[str, ...], CellsOf], ...] = (
     (
         "Infilling tasks in Python",
         "Share of tasks whose tests pass, as an editor inserts it on request, 95 % interval; the best\n"
@@ -171,7 +177,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         "Held-out code is typed again, an answer taking a fixed time. Saved: characters that were accepted instead of\n"
         "typed; wrong: characters on show that were not to be written, per 1,000 that were; right: of texts on show\n"
         "for 150 ms or more.",
-        ("language", "model", "variant", "blocks", "saved", "wrong", "right"), _replay,
+        ("language", "model", "run", "blocks", "saved", "wrong", "right"), _replay,
     ),
     (
         "Latency",
@@ -194,7 +200,6 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         "Texts that came up; of those on show for 150 ms or more, the right ones; characters of the program accepted.",
         ("run", "program", "texts", "right", "accepted"), _typing,
     ),
-    ("Others", "What stands in each file alone.", ("benchmark", "subject", "device"), _others),
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..fim.errors import EngineUnavailable, InputError
 from ..fim.files.atomic_write import write_whole
-from ..fim.files.source_file import parse_place, position_of, read_document
+from ..fim.files.source_file import FilePlace, parse_place, position_of, read_document
 from ..fim.gating import reason_for_silence
 from ..fim.terminal.spinner import Tell, waiting
 from ..fim.text.document import Document
@@ -54,8 +54,7 @@ def run_complete(options: argparse.Namespace, model: Path | None) -> int:
     else:
         _show(facts, document.line(position[0]), position[1], options)
     if options.trace_svg is not None:
-        title = f"{document.uri.rpartition('/')[2]}, line {place.line}: {facts['model']}"
-        _draw_trace(facts, document.line(position[0]), position[1], options.trace_svg, title)
+        _draw_trace(facts, document.line(position[0]), position[1], options.trace_svg, place)
     if choice:
         _say(choice)
     about = about_language(document.language, KnownLanguages(facts["languages"]))
@@ -156,14 +155,18 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
     open_console().print(draw_trace(facts["trace"], line[:column], line[column:]), soft_wrap=True)
 
 
-def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, title: str) -> None:
-    """Write the steps as a picture. Raises InputError where path cannot be written."""
+def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, place: FilePlace) -> None:
+    """Write the steps as a picture, where there were any. Raises InputError where path cannot be written."""
     from .trace_view import draw_trace, svg
 
+    if not facts.get("trace"):
+        _say(f"the model was not asked: {path} is not written")
+        return
+    title = printable(f"{place.path.name}, line {place.line}: {facts['model']}")
     try:
         write_whole(path, svg(draw_trace(facts["trace"], line[:column], line[column:]), title))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a name that is none is a ValueError
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _say(message: str) -> None:

@@ -19,11 +19,10 @@ from typing import Any, NoReturn, get_args
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
 from ..fim.terminal.arguments import Parser, add_model
-from ..fim.text.printable import PrintableFormatter
+from ..fim.text.printable import PrintableFormatter, one_line
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineHome, find_home
 from ..serving.process.loading import CacheKind, DeviceName, DtypeName, LoadPlan, RuntimeName, WeightFormat, load_model
-from ..serving.wire import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -67,7 +68,7 @@ def _is_end(cell: Mapping[str, Any]) -> bool:
 
 def svg(drawing: Text, title: str) -> str:
     """A drawing as an SVG that loads nothing: rich's own fetches a font."""
-    width = max(map(len, drawing.plain.split("\n")))
+    width = max(map(cell_len, drawing.plain.split("\n")))
     console = Console(record=True, width=width, file=StringIO(), force_terminal=True)
     console.print(drawing, soft_wrap=True)
     drawn = console.export_svg(title=title)

@@ -1,6 +1,6 @@
 """The commit of one denoise step, for all rows at once and without asking the device anything.
 
-For each row of a canvas, in the words of `model.denoise` (`choose` with `policies.threshold`, then `commit`):
+For each row of a canvas, in the words of `decoding.denoise` (`choose` with `policies.threshold`, then `commit`):
 
     ends      = masked positions that predict the end; nothing right of the first is eligible, nor it behind a mask
     committed = eligible positions at least `threshold` sure, else the surest eligible one

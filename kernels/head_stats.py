@@ -5,8 +5,8 @@
     tokens[n] = argmax over allowed v of logits[n, v];  log_probs[n] = logits[n, tokens[n]] - lse[n]
     entropy[n] = lse[n] - sum_v p[n, v] logits[n, v],  p = softmax(logits)
 
-Convention for forbidden ids, that of `model.denoise.predict`: they take part in lse, p and entropy like all others, and
-only cannot be the best token. Of equal logits the lowest id is best, as with torch.max on a CPU.
+Convention for forbidden ids, that of `decoding.denoise.predict`: they take part in lse, p and entropy like all others,
+and only cannot be the best token. Of equal logits the lowest id is best, as with torch.max on a CPU.
 
 Shapes: hidden [N, D], table [V, D] (the embedding, tied), forbidden [V].
 

@@ -7,6 +7,7 @@ and lone surrogates pass.
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
@@ -24,36 +25,41 @@ def read_json(data: bytes, kind: type[T], where: str, *, allows_more: bool = Fal
     allows_more: keys that the dataclass has not are ignored. Raises InputError.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(data, parse_constant=_refuse_constant)
     except InputError:
         raise
     except RecursionError:
         raise InputError(f"{where} is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise InputError(f"{where} is not valid JSON ({type(error).__name__})") from None
-    if not allows_more:
-        _refuse_unknown(value, kind, where)
+    _check(value, kind, where, allows_more=allows_more)
     return typed(value, kind, where)
 
 
 def as_json(value: object) -> bytes:
-    """A dataclass, or what JSON knows, as JSON in UTF-8 (surrogates pass). Raises ValueError for NaN."""
-    text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """A dataclass, or what JSON knows, as JSON in UTF-8; surrogates pass. Raises ValueError for NaN and the like."""
+    plain = msgspec.to_builtins(value, enc_hook=_plain)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
 
 
-def _refuse_unknown(value: object, kind: Any, where: str) -> None:  # noqa: ANN401 - any type hint
-    """Raises InputError for a key that kind's dataclass has not, at any depth."""
+def _check(value: object, kind: Any, where: str, *, allows_more: bool) -> None:  # noqa: ANN401 - any type hint
+    """Raises InputError for a number that is not finite and, unless allows_more, for a key that kind's dataclass has
+    not, at any depth. What stands below unknown keys is not looked at."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} must be a finite number")
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         unknown = sorted(value.keys() - hints.keys())
-        if unknown:
+        if unknown and not allows_more:
             raise InputError(f"{where} has an unknown key {unknown[0][:40]!a}")
-        for key, each in value.items():
-            _refuse_unknown(each, hints[key], f"{where}.{key}")
-    elif isinstance(value, list) and get_args(kind):
-        for i, each in enumerate(value):
-            _refuse_unknown(each, get_args(kind)[0], f"{where}[{i}]")
+        for key in value.keys() & hints.keys():
+            _check(value[key], hints[key], f"{where}.{key}", allows_more=allows_more)
+    elif isinstance(value, dict | list) and get_args(kind):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for i, each in items:
+            place = f"{where}[{i}]" if isinstance(value, list) else f"{where} value"
+            _check(each, get_args(kind)[-1 if isinstance(value, dict) else 0], place, allows_more=allows_more)
 
 
 @cache
@@ -61,9 +67,14 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse_constant(text[:20])
+def _plain(value: object) -> object:
+    """Numbers, texts and mappings of other libraries, such as NumPy's and PyTorch's version, as Python's own."""
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise ValueError(f"{type(value).__name__} is nothing that JSON knows")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ..fim.types import Completion, CompletionRequest
+from ..fim.types import Completion, CompletionRequest, Count, Number
 from .bounds import MAX_PATH_CHARS, bound_hole
 from .json_values import as_json, read_json
 
@@ -35,9 +35,9 @@ class EngineHealth:
 
     status: EngineStatus
     version: str
-    pid: int
-    uptime_s: float
-    n_jobs: int = 0
+    pid: Count
+    uptime_s: Number
+    n_jobs: Count = 0
     model: str = ""
     reason: str = ""
     facts: Mapping[str, str | int | float] = field(default_factory=dict)

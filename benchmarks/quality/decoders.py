@@ -162,8 +162,10 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
         request = replace(asked, n_alternatives=N_ALTERNATIVES, budget_ms=budget_ms)
         infiller.recent.clear()
         infiller.guesses = guesses
-        completion = infiller.complete(request, never)
-        infiller.guesses = True
+        try:
+            completion = infiller.complete(request, never)
+        finally:
+            infiller.guesses = True
         checks = Checks(request.hole, parse(task.prefix + task.suffix, task.language))
         found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
         shown = [each for each in found if not checks.breaks_syntax(each.text)] or found

@@ -3,7 +3,8 @@
 What a user would run instead: llama.cpp with the file, asked in the model's own order (prefix, suffix, middle), greedy,
 with its cache. Both see the same text around the same hole, in rounds in which each completes it: what else the machine
 does meets both alike. Warm: the hole as it was one key earlier has been read, as after a keystroke. Cold: nothing has.
-llama.cpp writes as many tokens as we did, so that a hole that is filled early favours nobody.
+llama.cpp writes as many tokens as our answer has, so that a hole that is filled early favours nobody; what we wrote and
+cut off again is our loss.
 """
 
 import statistics
@@ -51,7 +52,8 @@ class Point:
 
 
 def points(files: Sequence[Path], n: int) -> list[Point]:
-    """n places in files, drawn evenly, each a few characters into an indented line of which the rest is missing."""
+    """n places in files, drawn evenly, each a few characters into an indented line: its rest and two more lines are
+    missing."""
     rng, found = np.random.default_rng(0), []
     for path in files:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -61,7 +63,7 @@ def points(files: Sequence[Path], n: int) -> list[Point]:
                 before = "".join(lines[:i]) + line[: indent + 3]
                 found.append(Point(before[-PREFIX_CHARS:], ("\n" + "".join(lines[i + 3 :]))[:SUFFIX_CHARS]))
     if len(found) < n:
-        raise InputError(f"these files have {len(found)} places for a hole, not {n}")
+        raise InputError(f"the examples of this source tree have {len(found)} places for a hole, not {n}")
     return [found[i] for i in sorted(rng.choice(len(found), size=n, replace=False))]
 
 
@@ -121,11 +123,12 @@ class Theirs:
 
 def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises InputError where llama.cpp is not installed, CheckpointError."""
+    holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
+    library("llama_cpp")  # before anything slow
     infiller = load_infiller(checkpoint_folder(plan.model), n_threads=plan.n_threads)
     if not isinstance(infiller.tokenizer, BodyTokenizer):
         raise InputError(f"{plan.model} is no published body: llama.cpp cannot run it")
     ours, theirs = Ours(infiller), Theirs(plan, infiller.tokenizer)
-    holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
     rows = [
         compare(ours, theirs, holes, n, is_warm=is_warm) for is_warm in (True, False) for n in plan.n_tokens
     ]  # fmt: skip

@@ -39,7 +39,7 @@ def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds 
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise InputError(f"{name} is missing: bench peers needs {PACKAGES}") from None
+        raise InputError(f"{name} is missing: this benchmark needs {PACKAGES}") from None
 
 
 class Peer(Protocol):

@@ -68,7 +68,7 @@ class OpenedNotebook:
     documents: tuple[Document, ...]
 
 
-class _Shape(Struct, rename="camel", frozen=True):
+class _Shape(Struct, rename="camel"):
     """An object of LSP. Keys that are not used are ignored."""
 
 
@@ -187,7 +187,7 @@ class _Splice(_Shape):
 
 
 class _Structure(_Shape):
-    array: _Splice
+    array: _Splice | None = None
     did_open: tuple[_Opened, ...] | None = None
 
 
@@ -243,9 +243,12 @@ class _FolderChanges(_Shape):
     event: _FolderEvent
 
 
-class _Initialize(_Shape):
+class _Folders(_Shape):
     workspace_folders: tuple[_Named, ...] | None = None
-    root_uri: str | None = None
+
+
+class _Root(_Shape):
+    root_uri: str
 
 
 def read_inline_completion(params: object) -> InlineCompletionParams:
@@ -362,12 +365,10 @@ def read_folder_changes(params: object) -> tuple[tuple[str, ...], tuple[str, ...
 def read_folders(params: Mapping[str, Any]) -> tuple[str, ...]:
     """`initialize`: the uris of the workspace's folders; what is malformed is no folder."""
     try:
-        found = typed(params, _Initialize, "params")
+        folders = typed(params, _Folders, "params").workspace_folders
+        return tuple(each.uri for each in folders) if folders else (typed(params, _Root, "params").root_uri,)
     except InputError:
         return ()
-    if found.workspace_folders:
-        return tuple(each.uri for each in found.workspace_folders)
-    return () if found.root_uri is None else (found.root_uri,)
 
 
 def watches_files(params: Mapping[str, Any]) -> bool:

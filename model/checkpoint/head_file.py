@@ -20,7 +20,7 @@ from ..storage.safetensors_reader import read_whole
 from ..storage.safetensors_writer import write_whole
 from .checkpoint_files import SCALE_SUFFIX, Int8Matrix, Weight, Weights, quantise
 
-HEAD, FORMAT = "head.safetensors", "quicksilver-head-1"
+HEAD, FORMAT = "head.safetensors", "quicksilver-head-2"
 WORDS = "words"
 MAX_BYTES = 2**28
 READABLE = ("I8", "I32", "F32")

@@ -141,7 +141,7 @@ class DenoisingInfiller:
             "canvas_tokens": self.config.n_canvas,
             "threads": self.n_threads,
             "languages": languages_fact(self.checkpoint.languages),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             **({"choice": self.choice} if self.choice else {}),
         }
 

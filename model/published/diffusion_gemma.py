@@ -176,7 +176,7 @@ class GemmaInfiller:
             "canvas_tokens": self.n_canvas,
             "threads": torch.get_num_threads(),
             "languages": languages_fact(MANY),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> GemmaJob:

@@ -1,7 +1,7 @@
 """`fim.engine.Infiller` over a published checkpoint: text in, text out, several requests in step.
 
 The work on a request is a generator that asks for forwards (`prediction.Sequences`); the loop itself is
-`model.denoise`, as for our own model. No drafts, no ranker: the text is what the canvas came to.
+`decoding.denoise`, as for our own model. No drafts, no ranker: the text is what the canvas came to.
 """
 
 import logging
@@ -85,7 +85,7 @@ class PublishedInfiller:
             "context_tokens": published.shape.n_context,
             "threads": torch.get_num_threads(),
             "languages": languages_fact(MANY),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
 
     def tokens_for(self, hole: Hole) -> CanvasTokens:

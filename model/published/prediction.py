@@ -1,4 +1,4 @@
-"""What a published model would put at every open place of a canvas: `model.denoise`'s prediction, computed otherwise.
+"""What a published model would put at every open place of a canvas: the prediction for `decoding.denoise`.
 
 A canvas stands between two texts; its cells that hold `end` are not part of the sequence, so that rows of one canvas
 may be of different lengths. Contexts are cached where that is exact: in families that see in blocks, whole blocks

@@ -16,8 +16,9 @@ from typing import Any
 
 from ...fim.engine import Infiller
 from ...fim.errors import CheckpointError, EngineBusy, EngineError, InputError, QuicksilverError
+from ...fim.text.printable import one_line
 from ...fim.types import Completion, CompletionRequest
-from ..wire import EngineStatus, one_line
+from ..wire import EngineStatus
 from .metrics import Metrics
 from .queue import Job, Pace, WaitingRoom, unrun
 from .worker_state import EngineStopping, WorkerState, refusal

@@ -35,6 +35,14 @@ def test_what_is_no_result_is_named(tmp_path):
     with pytest.raises(InputError, match="does not begin with a date"):
         page(tmp_path)
     (tmp_path / "notes.json").rename(tmp_path / "2026-01-01-x.json")
-    (tmp_path / "2026-01-01-x.json").write_text("{")
-    with pytest.raises(InputError, match="is no JSON"):
+    for content, message in (
+        ("{", "is no JSON"),
+        ("[]", "is no result that"),
+        ('{"benchmark": "llama"}', "is no result"),
+    ):
+        (tmp_path / "2026-01-01-x.json").write_text(content)
+        with pytest.raises(InputError, match=message):
+            page(tmp_path)
+    (tmp_path / "2026-01-01-x.json").unlink()
+    with pytest.raises(InputError, match="holds no results"):
         page(tmp_path)

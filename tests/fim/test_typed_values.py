@@ -55,3 +55,10 @@ def test_what_is_wrong_is_one_line(change, message):
     with pytest.raises(InputError) as caught:
         typed({"inner": {"name": "a"}} | change, Outer, "it")
     assert str(caught.value) == message
+
+
+def test_half_characters_are_ignored_in_keys_that_nobody_knows_and_refused_where_no_text_belongs():
+    assert typed({"inner": {"name": "a", "\ud800": 1}, "\udfff": 2}, Outer, "it") == Outer(Inner("a"))
+    for change in ({"inner": "\ud800"}, {"kind": "\ud800"}, {"share": "\ud800"}, {"names": "\ud800"}):
+        with pytest.raises(InputError, match=r"^it"):
+            typed({"inner": {"name": "a"}} | change, Outer, "it")

@@ -104,7 +104,7 @@ DAMAGES: dict[str, tuple[Change, str]] = {
 def test_a_head_that_is_of_no_use_is_said_once_and_the_body_serves_alone(folder, caplog, damage: str):
     path, stored = put_head(folder), read(folder)
     arrays = load_file(path)
-    about = {"format": "quicksilver-head-1", "config": json.dumps(asdict(CONFIG)), "body_sha256": stored.sha256}
+    about = {"format": "quicksilver-head-2", "config": json.dumps(asdict(CONFIG)), "body_sha256": stored.sha256}
     change, message = DAMAGES[damage]
     change(arrays, about)
     save_file(arrays, path, about)

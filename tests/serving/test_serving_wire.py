@@ -2,8 +2,11 @@
 
 import json
 import math
+from dataclasses import replace
+from types import MappingProxyType
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +28,7 @@ from quicksilver.fim.types import (
     TraceCell,
     TraceFrame,
 )
+from quicksilver.serving.api.openai import parse_call
 from quicksilver.serving.bounds import JUMP_CHARS, MAX_PATH_CHARS, MAX_SIDE_CHARS, bound_hole
 from quicksilver.serving.paths import PROTOCOL
 from quicksilver.serving.wire import (
@@ -178,7 +182,7 @@ BAD_VALUES = [
     ("snippets", ["a", 1], "request.snippets[1] must be a string, not a whole number"),
     ("budget_ms", -1, "budget_ms must be a number of milliseconds, not -1"),
     ("budget_ms", True, "request.budget_ms must be a number or null, not true or false"),
-    ("budget_ms", 10**400, "request.budget_ms: Number out of range"),
+    ("budget_ms", 10**400, "request.budget_ms: the number is too large"),
     ("max_evaluations", 0, "max_evaluations must be at least 1, not 0"),
     ("max_evaluations", 1.0, "request.max_evaluations must be a whole number"),
     ("max_evaluations", True, "request.max_evaluations must be a whole number"),
@@ -300,3 +304,25 @@ def test_nan_confidence_cannot_be_sent():
     )
     with pytest.raises(ValueError, match="JSON"):
         encode_completion(completion)
+
+
+def test_what_other_libraries_call_numbers_and_texts_is_sent():
+    facts = MappingProxyType({"torch": type("TorchVersion", (str,), {})("2.0"), "share": np.float64(0.5)})
+    health = EngineHealth(status="ready", version="1", pid=1, uptime_s=np.float64(1.5), facts=facts)
+    assert decode_health(encode_health(health)).facts == {"torch": "2.0", "share": 0.5}
+    with pytest.raises(ValueError, match="JSON"):
+        encode_health(replace(health, facts={"a": object()}))  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "change", [{"hole": "\ud800"}, {"policy": "\ud800"}, {"drafts": "\ud800"}, {"trace": "\ud800"}]
+)
+def test_half_a_character_where_no_text_belongs_is_an_input_error(change):
+    with pytest.raises(InputError):
+        decode_request(json.dumps(_valid() | change).encode())
+
+
+def test_a_number_below_an_ignored_key_may_be_anything():
+    assert parse_call(b'{"prompt": "a", "other": {"x": 1e400}, "\\ud800": 1}').request.hole.prefix == "a"
+    with pytest.raises(InputError, match="finite"):
+        parse_call(b'{"prompt": "a", "budget_ms": 1e400}')

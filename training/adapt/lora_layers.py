@@ -1,6 +1,6 @@
 """A LoRA on a frozen denoiser: its layers, which weights it learns, and the file that it is written to.
 
-The file's format is that of `model.lora`, which reads it. Letters: D in, O out, R rank.
+The file's format is that of `checkpoint.lora`, which reads it. Letters: D in, O out, R rank.
 """
 
 from collections.abc import Mapping

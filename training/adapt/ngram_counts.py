@@ -1,4 +1,4 @@
-"""Counts what follows runs of tokens in a corpus, and keeps what helps most as guesses (`model.ngrams`)."""
+"""Counts what follows runs of tokens in a corpus, and keeps what helps most as guesses (`decoding.ngrams`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
