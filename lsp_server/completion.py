@@ -38,8 +38,8 @@ MAX_PREFIX_CHARS = 24_576
 PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
 N_ALTERNATIVES = 12  # that compete with the likeliest candidate for what is shown
-N_CHOICES = 4  # of who asked by hand
-N_LENGTHS, N_MENDS = 4, 2  # for who asked by hand: more candidates, of which more are worth a look
+N_CHOICES = 4  # of an invoked completion
+N_LENGTHS, N_MENDS = 4, 2  # of an invoked completion: it may take its time
 # Of a document whose answers are remembered: each is kept with the text that it is about.
 MAX_REMEMBERED_CHARS = 300_000
 

@@ -118,7 +118,7 @@ class EngineCare:
         return completion
 
     def wake(self) -> None:
-        """End a pause: a person asked by hand."""
+        """End a pause: a person asked."""
         self._rests_until_s = 0.0
 
     def should_tell(self) -> bool:

@@ -40,7 +40,7 @@ class ServerState(StrictServer):
         self.care = EngineCare(engine)
         self.settings = self.configured = Settings()
         self.options: object = None  # as the client gave them when it started
-        self.switched: bool | None = None  # on or off by hand, None where nobody did
+        self.switched: bool | None = None  # on or off by a command; None: no command came
         self.complaints: set[str] = set()  # about settings, as told
         self.encoding: PositionEncoding = "utf-16"
         self.clock = SettleClock()

@@ -145,7 +145,7 @@ def _is_settled(status: Mapping[str, Any]) -> bool:
 
 
 class _Typist:
-    """Types a stretch of a document again, a key every KEY_S, and asks at each by hand: then no rule is in the way."""
+    """Types a stretch of a document again, a key every KEY_S, and invokes a completion at each, past all gates."""
 
     def __init__(self, client: HeadlessClient, document: Document, n_keys: int) -> None:
         self._client = client

@@ -55,7 +55,7 @@
     (setq quicksilver-ask--connection nil)))
 
 (defun quicksilver-ask (connection invoked then)
-  "Ask CONNECTION for completions at point, by hand if INVOKED.
+  "Ask CONNECTION for completions at point, on request if INVOKED.
 THEN gets them, unless something else has happened meanwhile."
   (let ((asked (quicksilver-ask-look))
         (version (quicksilver-server-version connection)))

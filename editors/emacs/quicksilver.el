@@ -20,7 +20,7 @@
 ;; While ghost text is on show, TAB takes all of it, C-<right> a word, C-<down> a
 ;; line, M-n and M-p show other texts, and C-g puts it away; typing what it says
 ;; keeps it.  At all other times these keys are what they always were.  The keys
-;; are in `quicksilver-ghost-map'; `quicksilver-complete' asks by hand and has no
+;; are in `quicksilver-ghost-map'; `quicksilver-complete' asks on request and has no
 ;; key until you give it one.
 
 ;;; Code:

@@ -123,7 +123,7 @@ def _reasons(ls: ServerState, answer: Answer | None) -> list[str]:
     state = ls.status.describe()
     lines = [] if state["state"] in ("ready", "busy") else [f"Now: {state['message']}."]
     if answer is None:
-        return [*lines, "No completion has been asked for yet. The editor asks while you type, or by hand."]
+        return [*lines, "No completion has been asked for yet. The editor asks while you type, or on request."]
     ago_s = max(0, round(time.time() - answer.at_s))
     when = f"The last question, {ago_s} s ago, in {name_of(answer.uri) or 'a document'}"
     if answer.text:

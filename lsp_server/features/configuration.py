@@ -1,6 +1,6 @@
 """The handshake, and settings that change while the server runs.
 
-Owns where settings come from (`initializationOptions`, the client's configuration, what was switched by hand) and what
+Owns where settings come from (`initializationOptions`, the client's configuration, what a person switched) and what
 happens when they change. It does not know what they mean (settings.py).
 """
 
@@ -113,7 +113,7 @@ def change(ls: ServerState, section: Mapping[str, Any]) -> None:
 
 
 def switch(ls: ServerState, on: bool) -> None:
-    """Completions are on or off by hand, whatever the settings say, until they change."""
+    """Switch completions on or off, whatever the settings say, until they change."""
     before = ls.settings
     ls.switched = on
     ls.settings = replace(ls.settings, enabled=on)

@@ -1,5 +1,5 @@
 --- Neovim's own inline completion (0.12 and newer), for those who set client = 'native'. It knows no parts, no
---- dismissing and no asking by hand; the first two are made of what it has, the third cannot be.
+--- dismissing and no key that asks; the first two are made of what it has, the third cannot be.
 
 local M = {}
 

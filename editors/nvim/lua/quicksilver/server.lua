@@ -20,7 +20,7 @@ local restarts = {} -- seconds at which servers were started again
 --- Called with client and buffer when a server has heard of the buffer.
 M.on_attached = function() end
 
---- false: completions were switched off by hand, and new servers are told so.
+--- false: a person switched completions off, and new servers are told so.
 M.enabled = true
 
 local function open_client(id)
