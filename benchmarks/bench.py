@@ -134,6 +134,11 @@ def main(argv: Sequence[str]) -> int:
     indexing.add_argument("--keys", type=int, default=40, help="to type in each phase (40)")
     indexing.add_argument("--rounds", type=int, default=3, help="each phase's turns (3)")
     indexing.set_defaults(run=_indexing)
+    keystroke = benchmarks.add_parser("keystroke", help="how much code one warm key runs, in server and engine")
+    keystroke.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+    keystroke.add_argument("--keys", type=int, default=40, help="to type; the median warm one is reported (40)")
+    add_model(keystroke, default=EMBEDDED[0])
+    keystroke.set_defaults(run=_keystroke)
     options = parser.parse_args(list(argv))
     for name in ("json", "png"):
         file = getattr(options, name, None)
@@ -340,6 +345,14 @@ def _soak(options: argparse.Namespace) -> int:
         dtype=options.dtype,
     )
     return run_soak(plan, options.json)
+
+
+def _keystroke(options: argparse.Namespace) -> int:
+    from .robustness.keystroke import KeystrokePlan, run_keystroke
+
+    if not 1 <= options.keys <= 1000:
+        raise InputError("--keys must be from 1 to 1000")
+    return run_keystroke(KeystrokePlan(n_keys=options.keys, model=options.model), options.json)
 
 
 def _indexing(options: argparse.Namespace) -> int:
