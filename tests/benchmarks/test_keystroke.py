@@ -42,7 +42,7 @@ def test_a_key_through_server_and_engine(tmp_path):
     assert main(["keystroke", "--model", "nano", "--keys", "10", "--json", str(report)]) == 0
     found = json.loads(report.read_text(encoding="utf-8"))
     files = {side: {file["name"] for file in found["files"][side]} for side in ("server", "engine")}
-    assert "lsp_server/completion.py" in files["server"] - files["engine"]
+    assert "lsp_server/answering/completion.py" in files["server"] - files["engine"]
     assert "model/decoding/denoise.py" in files["engine"] - files["server"]
     both = next(row for row in found["rows"] if row["name"] == "both")
     assert both["n_files"] == len(files["server"] | files["engine"])
