@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from ..fim.text.document import Document
-from .answering.answers import Answer
-from .answering.question import Question
+from ..fim.text import Document
+from .answering import Answer, Question
 from .sessions import Session
 
 

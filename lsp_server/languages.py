@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from ..fim.text.language_ids import CODE_LANGUAGES
 from ..fim.text.printable import printable
-from .answering.answers import Answer
-from .answering.question import Question
+from .answering import Answer, Question
 
 GUESSES = "it makes no automatic suggestions, and on request it guesses (see the setting languages)"
 

@@ -7,9 +7,9 @@ status, the log, and what a person is told. None of them changes an answer, so w
 import logging
 
 from ..fim.reuse import n_typed
-from ..fim.text.document import Document
+from ..fim.text import Document
+from .answering import Question
 from .answering.answers import Answer, LastShown
-from .answering.question import Question
 from .events import Edit, Reply
 from .prefetch import look_ahead, read_when_idle
 from .protocol.endpoint import types

@@ -8,11 +8,10 @@ import asyncio
 import time
 from dataclasses import replace
 
-from ..fim.text.document import Document
-from .answering.answers import Answer
+from ..fim.text import Document
+from .answering import Answer, Question
 from .answering.completion import complete_inline, warm_context
 from .answering.ghost_text import after_accepting
-from .answering.question import Question
 from .sessions import Session
 from .state import ServerState
 

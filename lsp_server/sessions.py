@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..fim.reuse import Remembered
-from ..fim.syntax.tree import Syntax, parse
-from ..fim.text.document import Document
+from ..fim.syntax import Syntax, parse
+from ..fim.text import Document
 from ..fim.typing_rhythm import Rhythm
 from .answering.answers import Answer, LastShown
 from .answering.settling import Held

@@ -10,8 +10,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ..fim.errors import CheckpointError, EngineUnavailable
-from ..fim.text.document import Document
-from ..fim.text.positions import PositionEncoding
+from ..fim.text import Document, PositionEncoding
 from ..fim.text.printable import printable
 from .answering.answers import Answers
 from .answering.question import Surroundings
@@ -26,7 +25,7 @@ from .protocol.progress import EngineProgress
 from .sessions import Session, Sessions
 from .settings import Settings
 from .status import Status
-from .workspace.service import Workspace
+from .workspace import Workspace
 
 log = logging.getLogger(__name__)
 

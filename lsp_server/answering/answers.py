@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ...fim.display import Displayed
 from ...fim.reuse import Shown
-from ...fim.text.positions import Position
+from ...fim.text import Position
 from ...fim.types import Completion
 
 DID_ACCEPT = "quicksilver.didAccept"

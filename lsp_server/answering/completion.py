@@ -16,7 +16,7 @@ from ...fim.engine import Engine
 from ...fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ...fim.gating import reason_for_silence
 from ...fim.hole import find_hole
-from ...fim.trimming.checks import Checks
+from ...fim.trimming import Checks
 from ...fim.types import Completion, CompletionRequest, Hole
 from .answers import Answer
 from .engine_request import N_ALTERNATIVES, request_for

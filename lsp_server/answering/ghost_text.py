@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 from ...fim.reuse import Shown, typed_through
-from ...fim.text.document import Document, TextChange
+from ...fim.text import Document, TextChange
 from .answers import Answer, Item, LastShown, Range
 from .question import Question
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ...fim.reuse import Remembered
-from ...fim.syntax.tree import Syntax, parse
-from ...fim.text.document import Document
-from ...fim.text.positions import PositionEncoding
+from ...fim.syntax import Syntax, parse
+from ...fim.text import Document, PositionEncoding
 from ...fim.trimming.context import nowhere
 from ...fim.trimming.known_words import has_word
 from ...fim.types import Hole, Offer

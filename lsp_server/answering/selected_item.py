@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from ...fim.engine import Engine
-from ...fim.text.document import TextChange
+from ...fim.text import TextChange
 from .answers import Answer, Item
 from .completion import complete_inline
 from .question import Question, SelectedItem

@@ -8,8 +8,7 @@ import logging
 from dataclasses import dataclass
 
 from ...fim.errors import InputError
-from ...fim.text.document import Document
-from ...fim.text.positions import Position
+from ...fim.text import Document, Position
 from ..events import Edit
 from ..prefetch import read_ahead
 from ..protocol import params as read

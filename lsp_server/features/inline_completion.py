@@ -9,12 +9,11 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from ...fim.text.document import Document
-from ..answering.answers import Answer
+from ...fim.text import Document
+from ..answering import Answer, complete
 from ..answering.ghost_text import last_shown
 from ..answering.question import Question, SelectedItem
 from ..answering.replies import nothing
-from ..answering.selected_item import complete
 from ..answering.settling import hold, settle
 from ..events import Reply
 from ..protocol.params import InlineCompletionParams, read_inline_completion
