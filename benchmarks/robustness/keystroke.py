@@ -2,7 +2,8 @@
 
 Owns what is recorded and how it is counted: every function of ours that is entered, in any thread, between a key that
 is sent and its answer. Server and engine are real, each started through this module (`python -P -m`), in a home and a
-workspace made for the run. Of the keys that the engine answered from a warm cache the median one is reported.
+workspace made for the run. Of the keys that the engine answered from a warm cache the median one is reported,
+and what of it lies in the files that docs/design.md has people read.
 """
 
 import ast
@@ -10,6 +11,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import runpy
 import sys
 import tempfile
@@ -41,6 +43,8 @@ from ..speed.typed_files import cut_stretch
 MODULE = "quicksilver.benchmarks.robustness.keystroke"
 ROOT = Path(__file__).parents[2]
 SIDES = ("server", "engine")
+DESIGN = ROOT / "docs" / "design.md"
+_SPINE_ROW = re.compile(r"^\| *\d+ *\| `([^`]+)` \| *([\d,]+) *\|", re.MULTILINE)
 N_FILES = 60  # of the workspace
 N_CALLS_MAX = 1_000_000  # that are kept of a process, the latest
 KEY_S = 0.2  # from an answer to the next key
@@ -183,7 +187,9 @@ def _report(
     order = sorted(range(len(warm)), key=lambda i: sum(map(len, of_keys[i].values())))
     middle = order[len(order) // 2]
     entered, facts = of_keys[middle], warm[middle].facts
-    sides = {**entered, "both": [function for side in SIDES for function in entered[side]]}
+    both = [function for side in SIDES for function in entered[side]]
+    spine = read_spine(DESIGN.read_text(encoding="utf-8"))
+    sides = {**entered, "both": both, "spine": [function for function in both if function.file in spine]}
     return {
         **heading("keystroke"),
         "engine": dict(engine),
@@ -193,6 +199,11 @@ def _report(
         "rows": [{"name": side, **vars(count_lines(functions))} for side, functions in sides.items()],
         "files": {side: _files_of(functions) for side, functions in entered.items()},
     }
+
+
+def read_spine(page: str) -> dict[str, int]:
+    """The files that docs/design.md has a reader of one keystroke read, and their lines of code as it says."""
+    return {file: int(lines.replace(",", "")) for file, lines in _SPINE_ROW.findall(page)}
 
 
 def _entered(calls: Iterable[Call], key: TypedKey) -> list[Function]:
@@ -296,9 +307,7 @@ class Recorder:
         code = frame.f_code
         is_ours = self._is_ours.get(code)
         if is_ours is None:
-            path = code.co_filename
-            is_ours = path.startswith(f"{ROOT}{os.sep}") and "site-packages" not in path and path != __file__
-            self._is_ours[code] = is_ours
+            is_ours = self._is_ours[code] = _is_ours(code)
         if is_ours:
             self._calls.append((time.monotonic(), code))
 
@@ -310,6 +319,13 @@ class Recorder:
         calls = [(at_s, numbers.setdefault(code, len(numbers))) for at_s, code in list(self._calls)]
         functions = [(Path(code.co_filename).relative_to(ROOT).as_posix(), code.co_firstlineno) for code in numbers]
         write_whole(file, json.dumps({"functions": functions, "calls": calls}))
+
+
+def _is_ours(code: CodeType) -> bool:
+    """Whether this is a function of ours with a name: a lambda belongs to the function around it."""
+    path = code.co_filename
+    is_named = not code.co_name.startswith("<")
+    return is_named and path.startswith(f"{ROOT}{os.sep}") and "site-packages" not in path and path != __file__
 
 
 def _read_calls(file: Path) -> list[Call]:
