@@ -6,18 +6,14 @@ workspace made for the run. Of the keys that the engine answered from a warm cac
 and what of it lies in the files that docs/design.md has people read.
 """
 
-import ast
 import asyncio
-import io
 import json
 import os
-import re
 import runpy
 import sys
 import tempfile
 import threading
 import time
-import tokenize
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,12 +35,10 @@ from ..progress import progress
 from ..runner import heading, plain_table, write_result
 from ..speed.synthetic_workspace import write_workspace
 from ..speed.typed_files import cut_stretch
+from .line_counts import DESIGN, ROOT, Function, count_lines, read_spine
 
 MODULE = "quicksilver.benchmarks.robustness.keystroke"
-ROOT = Path(__file__).parents[2]
 SIDES = ("server", "engine")
-DESIGN = ROOT / "docs" / "design.md"
-_SPINE_ROW = re.compile(r"^\| *\d+ *\| `([^`]+)` \| *([\d,]+) *\|", re.MULTILINE)
 N_FILES = 60  # of the workspace
 N_CALLS_MAX = 1_000_000  # that are kept of a process, the latest
 KEY_S = 0.2  # from an answer to the next key
@@ -68,14 +62,6 @@ class KeystrokePlan:
     model: Path | None = None
 
 
-@dataclass(frozen=True, order=True)
-class Function:
-    """A function of ours: its file, from the repository's root, and the line at which it begins."""
-
-    file: str
-    line: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """A function that was entered, at so many seconds on the machine's monotonic clock."""
@@ -97,18 +83,6 @@ class TypedKey:
         """Whether the engine answered it, and had most of the context in its cache."""
         n_context = self.facts.get("n_context", 0)
         return not self.facts["reused"] and 0 < n_context * WARM_SHARE <= self.facts["n_cached"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineCount:
-    """Files, functions in them, the lines of these functions, the same without blanks, docstrings and comments, and
-    all lines of the files."""
-
-    n_files: int
-    n_functions: int
-    n_lines: int
-    n_code_lines: int
-    n_file_lines: int
 
 
 def run_keystroke(plan: KeystrokePlan, json_file: Path | None) -> int:
@@ -201,11 +175,6 @@ def _report(
     }
 
 
-def read_spine(page: str) -> dict[str, int]:
-    """The files that docs/design.md has a reader of one keystroke read, and their lines of code as it says."""
-    return {file: int(lines.replace(",", "")) for file, lines in _SPINE_ROW.findall(page)}
-
-
 def _entered(calls: Iterable[Call], key: TypedKey) -> list[Function]:
     """The functions that were entered while a key was answered, in the order of their first calls."""
     return list(dict.fromkeys(call.function for call in calls if key.sent_s <= call.at_s <= key.answered_s))
@@ -216,53 +185,6 @@ def _files_of(functions: Sequence[Function]) -> list[dict[str, Any]]:
     for function in functions:
         by_file.setdefault(function.file, []).append(function)
     return [{"name": file, **vars(count_lines(found))} for file, found in by_file.items()]
-
-
-def count_lines(functions: Iterable[Function]) -> LineCount:
-    """How much these functions are; one inside another is counted once, and so is one that is named twice."""
-    by_file: dict[str, set[int]] = {}
-    for function in set(functions):
-        by_file.setdefault(function.file, set()).add(function.line)
-    n_functions = n_lines = n_code_lines = n_file_lines = 0
-    for file, starts in by_file.items():
-        source = (ROOT / file).read_text(encoding="utf-8")
-        spans = [span for span in _spans(ast.parse(source)) if span.start in starts]
-        lines = {line for span in spans for line in span}
-        n_functions += len(spans)
-        n_lines += len(lines)
-        n_code_lines += len(lines & code_lines(source))
-        n_file_lines += source.count("\n")
-    return LineCount(
-        n_files=len(by_file),
-        n_functions=n_functions,
-        n_lines=n_lines,
-        n_code_lines=n_code_lines,
-        n_file_lines=n_file_lines,
-    )
-
-
-def _spans(tree: ast.AST) -> list[range]:
-    """The lines of each function, decorators included: it begins where its code object says."""
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [
-        range(min([node.lineno, *(each.lineno for each in node.decorator_list)]), (node.end_lineno or 0) + 1)
-        for node in nodes
-    ]
-
-
-def code_lines(source: str) -> set[int]:
-    """The lines of a source, counted from 1, that hold more than blanks, comments and docstrings."""
-    aside = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    found: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in aside:
-            found.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and ast.get_docstring(node):
-                found -= set(range(first.lineno, (first.end_lineno or 0) + 1))
-    return found
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -4,7 +4,15 @@ import json
 
 import pytest
 from quicksilver.benchmarks.bench import main
-from quicksilver.benchmarks.robustness.keystroke import ROOT, Function, code_lines, count_lines
+from quicksilver.benchmarks.robustness.line_counts import (
+    DESIGN,
+    ROOT,
+    Function,
+    code_lines,
+    count_lines,
+    read_doors,
+    read_spine,
+)
 from quicksilver.fim.errors import InputError
 
 SOURCE = '''"""A module."""
@@ -44,6 +52,9 @@ def test_a_key_through_server_and_engine(tmp_path):
     files = {side: {file["name"] for file in found["files"][side]} for side in ("server", "engine")}
     assert "lsp_server/answering/completion.py" in files["server"] - files["engine"]
     assert "model/decoding/denoise.py" in files["engine"] - files["server"]
+    page = DESIGN.read_text(encoding="utf-8")
+    known = (*read_spine(page), *read_doors(page))
+    assert [file for file in files["server"] | files["engine"] if not file.startswith(known)] == []
     both = next(row for row in found["rows"] if row["name"] == "both")
     assert both["n_files"] == len(files["server"] | files["engine"])
     assert 0 < found["key"]["n_cached"] < found["key"]["n_context"]
