@@ -39,7 +39,8 @@ async def complete_inline(ask: Question, engine: Engine) -> Answer:
         unwanted = await _reason_for_silence(ask)
         if unwanted is not None:
             return nothing(ask, "gated", unwanted)
-        return _known(ask) or _remember(ask, await _ask(ask, engine))
+        known = _known(ask)
+        return _remember(ask, await _ask(ask, engine)) if known is None else known
     except EngineBusy as error:
         return nothing(ask, "busy", str(error))
     except CheckpointError as error:
