@@ -21,8 +21,8 @@ N_TAKEN_LEAST = 2  # characters of a shown text that arrive in one edit: less is
 
 
 def observe(ls: ServerState) -> None:
-    """Have all of them told, in an order in which a person would want to be told."""
-    for add in (_count_outcomes, _follow_workspace, _read_ahead, _log_answers, _show_status, _mention_languages):
+    """Have all of them told. The log comes first, and messages to a person last, when the status says why."""
+    for add in (_log_answers, _count_outcomes, _follow_workspace, _read_ahead, _show_status, _mention_languages):
         add(ls)
 
 
@@ -39,11 +39,11 @@ def _count_outcomes(ls: ServerState) -> None:
 
     def edited(edit: Edit) -> None:
         if edit.session.shown is not None:
-            note_outcome(ls, edit.session.shown, edit.before, edit.session.document)
+            _note_outcome(ls, edit.session.shown, edit.before, edit.session.document)
 
     def closed(session: Session) -> None:
         if session.shown is not None:
-            note_outcome(ls, session.shown, session.document, None)
+            _note_outcome(ls, session.shown, session.document, None)
 
     def replied(reply: Reply) -> None:
         if reply.answer.text and reply.is_new and not ls.outcomes.tells:
@@ -54,7 +54,7 @@ def _count_outcomes(ls: ServerState) -> None:
     ls.events.replied.append(replied)
 
 
-def note_outcome(ls: ServerState, shown: LastShown, before: Document, after: Document | None) -> None:
+def _note_outcome(ls: ServerState, shown: LastShown, before: Document, after: Document | None) -> None:
     """What became of a shown text by an edit: more of it stands there now, or something else (after None: nothing)."""
     had, has = n_typed(shown.shown, before), None if after is None else n_typed(shown.shown, after)
     length, answer = len(shown.shown.text), shown.answer
@@ -104,12 +104,13 @@ def _show_status(ls: ServerState) -> None:
             ls.look_at(ask.document)
 
     def answered(_: Question, answer: Answer) -> None:
-        ms = answer.timings_ms
         if answer.cause in ("engine", "checkpoint") and answer.reason is not None:
             ls.engine_failed(answer.reason)
         elif answer.text and answer.completion is not None and not answer.is_reused:
+            ms = answer.timings_ms
             took_ms = ms.get("total", 0.0) - ms.get("settle", 0.0)  # without the moment that the text was held back
             ls.status.answered(took_ms, answer.completion.model, ls.outcomes.counts)
+        ls.look_again()  # by now the engine may have said what it knows
 
     ls.events.opened.append(ls.look_at)
     ls.events.asked.append(asked)
@@ -123,6 +124,5 @@ def _mention_languages(ls: ServerState) -> None:
     def answered(ask: Question, answer: Answer) -> None:
         if (line := ls.language_notes.note(ask, answer, ls.known_languages)) is not None:
             ls.tell(types.MessageType.Info, line)
-        ls.look_again()  # by now the engine may have said what it knows
 
     ls.events.answered.append(answered)
