@@ -1,6 +1,6 @@
-"""What happens to documents and questions, told to whatever follows from it beside the answer.
+"""What happens to documents and questions, as told to observers.
 
-Owns the lists of those who are told (`observers.py` fills them). It does not know who they are.
+Owns the lists of observers, which observers.py fills. It does not know what follows from an event.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,8 +33,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class Events:
-    """Who is told when a document was opened, edited or closed, a question was asked (before anything is decided),
-    replied to, or answered in any way; and what lasts as long as a question is worked on. Each list in its order."""
+    """Observers, called in their order: when a document was opened, edited or closed; when a question was asked (before
+    anything is decided), replied to, or answered in any way. during: contexts that last while a question is worked on.
+    """
 
     opened: list[Callable[[Document], None]] = field(default_factory=list)
     edited: list[Callable[[Edit], None]] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """What follows from what happens, beside the answer itself.
 
-Each function adds its callables to the server's events: the workspace, the counts of outcomes, reading ahead, the
-status, the log, and what a person is told. None of them changes an answer, so whoever follows a question may skip them.
+Each function adds its callables to the server's events: the log, the counts of outcomes, the workspace, reading ahead,
+the status, and what a person is told. None of them changes an answer, so a reader who follows a question may skip them.
 """
 
 import logging
