@@ -47,7 +47,7 @@ def test_functions_are_counted_once_with_what_is_inside_them():
 @pytest.mark.slow
 def test_a_key_through_server_and_engine(tmp_path):
     report = tmp_path / "report.json"
-    assert main(["keystroke", "--model", "nano", "--keys", "10", "--json", str(report)]) == 0
+    assert main(["keystroke", "--model", "nano", "--keys", "24", "--json", str(report)]) == 0
     found = json.loads(report.read_text(encoding="utf-8"))
     files = {side: {file["name"] for file in found["files"][side]} for side in ("server", "engine")}
     assert "lsp_server/answering/completion.py" in files["server"] - files["engine"]
@@ -57,7 +57,7 @@ def test_a_key_through_server_and_engine(tmp_path):
     assert [file for file in files["server"] | files["engine"] if not file.startswith(known)] == []
     both = next(row for row in found["rows"] if row["name"] == "both")
     assert both["n_files"] == len(files["server"] | files["engine"])
-    assert 0 < found["key"]["n_cached"] < found["key"]["n_context"]
+    assert 0 < found["key"]["n_cached"] <= found["key"]["n_context"]
 
 
 @pytest.mark.parametrize("wrong", [("--keys", "0"), ("--model", "nothing"), ("--json", "/no/such/x.json")])
