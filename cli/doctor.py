@@ -1,6 +1,6 @@
 """`quicksilver doctor`: is everything there, and does a completion come out?
 
-Owns the checks and their order. It imports no torch: what the engine says about itself is what counts.
+Owns the checks and their order. It imports no runtime: what the engine says about itself is what counts.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ..fim.terminal.spinner import waiting
 from ..fim.text.document import Document
 from ..fim.text.printable import one_line, printable
 from ..fim.types import CompletionRequest
+from ..model.runners.select import has_gpu_driver
 from ..serving.paths import find_home
 from ..serving.wire import CHOICE, EngineHealth
 from .shared_engine import shared_engine
@@ -55,10 +56,22 @@ def check_installation(package_version: str) -> Iterator[Finding]:
     yield Finding(name="platform", ok=True, fact=f"{platform.system()} {platform.release()}, {platform.machine()}")
     installed = package_version[:1].isdigit()
     yield Finding(name="quicksilver", ok=installed, fact=package_version)
+    runtimes = {name: _installed(name) for name in ("openvino", "torch")}
+    fact = ", ".join(f"{name} {version or 'not installed'}" for name, version in runtimes.items())
+    if any(runtimes.values()):
+        gpu = "to use the GPU: pip install 'quicksilver-lsp[gpu]'"
+        use = gpu if has_gpu_driver() and not runtimes["torch"] else "torch is for GPUs and published diffusion models"
+        yield Finding(name="runtimes", ok=True, fact=f"{fact} ({use})")
+    else:
+        yield Finding(name="runtimes", ok=False, fact="neither openvino nor torch is installed: pip install openvino")
+
+
+def _installed(distribution: str) -> str | None:
+    """The version of what is installed."""
     try:
-        yield Finding(name="torch", ok=True, fact=f"{version('torch')} installed (the engine alone imports it)")
+        return version(distribution)
     except PackageNotFoundError:
-        yield Finding(name="torch", ok=False, fact="not installed: pip install torch")
+        return None
 
 
 async def check_engine(model: Path | None) -> AsyncIterator[Finding]:

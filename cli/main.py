@@ -23,6 +23,7 @@ from .core_dumps import no_core_dumps
 from .editor_setup import EDITORS
 
 DISTRIBUTION = "quicksilver-lsp"
+OPTIONAL = {"torch": "gpu", "triton": "gpu"}  # modules, and the extra that brings them to whoever serves a model
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 EXIT_CODES = (
     "Exit codes: 0 it worked, even if there was nothing to complete; 1 the engine or the system failed; 2 the input or"
@@ -62,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QuicksilverError as error:
         print(f"quicksilver: {one_line(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError | CheckpointError) else 1
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        command = next((word for word in arguments if not word.startswith("-")), "")
+        extra = OPTIONAL[error.name] if command not in ("train", "bench") else command
+        print(f"quicksilver: this needs {error.name}: pip install '{DISTRIBUTION}[{extra}]'", file=sys.stderr)
+        return 2
 
 
 def _open_standard_streams() -> None:

@@ -18,11 +18,12 @@ from typing import Any, NoReturn, get_args
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
+from ..fim.models.formats import CacheKind, Device, Dtype, Runtime, WeightFormat
 from ..fim.terminal.arguments import Parser, add_model
 from ..fim.text.printable import PrintableFormatter, one_line
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineHome, find_home
-from ..serving.process.loading import CacheKind, DeviceName, DtypeName, LoadPlan, RuntimeName, WeightFormat, load_model
+from ..serving.process.loading import LoadPlan, load_model
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +76,14 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     parser.add_argument("--port", type=int, metavar="N", help="also listen on 127.0.0.1:N, with a token")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the model (default: its choice)")
     parser.add_argument(
-        "--device", choices=get_args(DeviceName), help="where the model runs (default: a GPU if there is one)"
+        "--device", choices=get_args(Device), help="where the model runs (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--runtime", choices=get_args(RuntimeName), help="what runs the model (default: the fastest installed)"
+        "--runtime", choices=get_args(Runtime), help="what runs the model (default: the fastest installed)"
     )
     parser.add_argument(
         "--dtype",
-        choices=get_args(DtypeName),
+        choices=get_args(Dtype),
         help="number format of what is computed (default: bfloat16 where the machine is fast at it)",
     )
     parser.add_argument(

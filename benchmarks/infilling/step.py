@@ -31,12 +31,13 @@ from typing import Any, get_args
 from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.models.embedded import EMBEDDED
+from ...fim.models.formats import Runtime
 from ...fim.terminal.arguments import Parser, add_model
 from ...fim.text.language_ids import language_id
 from ...model.checkpoint.checkpoint_files import is_ours
 from ...model.gguf.cache import checkpoint_folder
 from ...model.published.diffusion_gemma import is_diffusion_gemma
-from ...model.runners.select import Runtime, fastest_runtime
+from ...model.runners.select import fastest_runtime
 from ..progress import progress
 from ..quality.answer_log import AnswerLog, code_digest, maker
 from ..quality.decoders import CATALOGUE, NamedDecoder

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...fim.errors import InputError, QuicksilverError
-from ...fim.models.formats import Dtype
+from ...fim.models.formats import Dtype, Runtime
 from ...model.checkpoint.checkpoint_files import is_ours
 from ...model.completion.infiller import DenoisingInfiller
-from ...model.runners.select import Runtime
+from ...model.load import infiller_of
 from .answer_log import AnswerLog, Record
 from .decoders import CATALOGUE, Attempt, NamedDecoder, read_context
 from .holes import Task
@@ -81,7 +81,7 @@ def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller
     if setup.family is not None:
         raise InputError("--family is for published models: leave it out")
     loaded = checkpoint.load(setup.model)
-    return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime)
+    return infiller_of(loaded, setup.runtime, setup.dtype)
 
 
 def fill(

@@ -30,9 +30,10 @@ from typing import Any, TypeVar, get_args
 from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.models.embedded import EMBEDDED
+from ...fim.models.formats import Runtime
 from ...fim.terminal.arguments import Parser, add_model
 from ...model.gguf.cache import checkpoint_folder
-from ...model.runners.select import Runtime, fastest_runtime
+from ...model.runners.select import fastest_runtime
 from ...training.corpus import corpus
 from ...training.corpus.corpus import Split
 from ..progress import progress

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
 
 from ...fim.budget import STEPS_MIN
 from ...fim.errors import EngineBusy, EngineError, InputError
+from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
 from ...fim.types import CompletionRequest
-from ...model.completion.infiller import load_infiller
-from ...model.runners.select import Runtime, best_dtype, fastest_runtime
+from ...model.load import load_infiller
+from ...model.runners.select import fastest_runtime
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch
 from ...serving.paths import HOME_VARIABLE, EngineHome, find_home
@@ -89,7 +89,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
 
     Returns 1 where nothing was answered, an answer differed or was lost without a kill shortly before, or memory grew.
     """
-    plan = replace(plan, dtype=plan.dtype or _dtype_name(plan.runtime or fastest_runtime()))
+    plan = replace(plan, dtype=plan.dtype or _fastest_dtype(plan.runtime or fastest_runtime()))
     start_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as folder:
         home = find_home(None, {**os.environ, HOME_VARIABLE: folder})
@@ -120,9 +120,9 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
     return int(not n_answered or n_equal < n_answered or soak.n_lost > 0 or grew)
 
 
-def _dtype_name(runtime: Runtime) -> Dtype:
+def _fastest_dtype(runtime: Runtime) -> Dtype:
     """What an engine of that runtime would take here; said once, so that every process takes the same."""
-    return "bfloat16" if best_dtype(torch.device("cpu"), runtime) == torch.bfloat16 else "float32"
+    return load_infiller(runtime=runtime, device="cpu").loaded.dtype
 
 
 def trend(values: Sequence[float]) -> dict[str, float]:
@@ -229,8 +229,7 @@ async def _sample(client: EngineClient, soak: Soak) -> None:
 
 def differences(soak: Soak, plan: SoakPlan) -> list[dict[str, Any]]:
     """The answers that a model whose cache is emptied before every request does not give."""
-    dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
-    infiller = load_infiller(runtime=plan.runtime, dtype=dtype)
+    infiller = load_infiller(runtime=plan.runtime, dtype=plan.dtype)
     different = []
     with progress("comparing", len(soak.answers)) as advance:
         for request, texts in soak.answers.items():

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from ...fim.terminal.console import open_console
-from ...model.runners.select import best_dtype, fastest_runtime
+from ...model.runners.select import fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..runner import heading, plain_table, write_result
+from .shapes import random_runner
 from .sides import N_IDS_USED, Peer, all_sides
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
@@ -40,8 +41,8 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises InputError where a peer is not installed."""
     torch.set_num_threads(plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=plan.n_context + max(plan.n_tokens) + 64)
-    dtype = best_dtype(torch.device("cpu"), fastest_runtime())
-    sides = [make() for make in all_sides(shape, dtype, plan.steps, plan.steps[-1:], plan.n_threads)]
+    loaded = random_runner(shape, fastest_runtime(), plan.n_threads)
+    sides = [make() for make in all_sides(shape, loaded, plan.steps, plan.steps[-1:], plan.n_threads)]
     rows = [
         row
         for n in plan.n_tokens
@@ -50,7 +51,7 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
     ]
     result = {
         **heading("peers", PACKAGES),
-        "plan": vars(plan) | {"dtype": str(dtype).removeprefix("torch."), "runtime": fastest_runtime()},
+        "plan": vars(plan) | {"dtype": loaded.dtype, "runtime": loaded.runtime},
         "rows": rows,
     }
     _print(plan, rows)

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
 from ...model.cache.context_cache import ContextCache
 from ...model.requests import Rows
-from ...model.runners.batching import Runner, drive
-from ...model.runners.select import Runtime, best_dtype, fastest_runtime, runner_of
+from ...model.runners.drive import Runner, drive
+from ...model.runners.select import fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..quality.plots import new_figure
 from ..runner import heading, plain_table, write_result
-from .shapes import random_denoiser
+from .shapes import random_runner
 
 N_IDS_USED = 1000
 MAX_BYTES = 4 * 2**30  # of cached contexts; taken as they are used
@@ -45,8 +45,7 @@ def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None
     """Measure, print tables, write JSON and a plot. Raises InputError."""
     runtime = plan.runtime or fastest_runtime()
     shape = replace(RECIPES[plan.shape]().shape, n_context=max(plan.contexts) + max(plan.canvases))
-    dtype = best_dtype(torch.device("cpu"), runtime)
-    run = runner_of(random_denoiser(shape), dtype, runtime, plan.n_threads)
+    run = random_runner(shape, runtime, plan.n_threads).run
     by_context = measure_contexts(run, plan)
     by_canvas = measure_canvases(run, plan)
     result = {
@@ -96,9 +95,9 @@ def measure_canvases(run: Runner, plan: ScalingPlan) -> list[dict[str, float]]:
     ]
 
 
-def ids(n: int) -> torch.Tensor:
+def ids(n: int) -> np.ndarray:
     """Random tokens [1, n]."""
-    return torch.randint(1, N_IDS_USED, (1, n))
+    return np.random.default_rng(n).integers(1, N_IDS_USED, (1, n))
 
 
 def median_ms(forward: Callable[[], object], n_rounds: int) -> float:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from ...fim.terminal.console import open_console
 from ...model.config import DenoiserConfig
-from ...model.network.denoiser import ContextStates, Denoiser
+from ...model.network.denoiser import Denoiser
+from ...model.network.states import ContextStates
 from ...model.requests import Context
 from ...model.runners.batching import ModelRunner
-from ...model.runners.graph_loop import Buffers, CanvasLoop
+from ...model.runners.graph_loop import Buffers, CanvasLoop, on_device
 from ...model.special_tokens import Special
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from ...training.run.recipes import RECIPES
@@ -86,7 +87,8 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
         row |= {"parameters": sum(parameter.numel() for parameter in model.parameters()), "weight_bytes": n_bytes}
         row["floor_ms"] = round_to_four(n_bytes / gb_per_s / 1e6)
         buffers = Buffers(model, max(plan.canvases), plan.n_context)
-        (states,) = ModelRunner(model)([Context(torch.randint(1000, (1, plan.n_context)), None)])
+        context = np.random.default_rng(0).integers(1000, size=(1, plan.n_context))
+        (states,) = ModelRunner(model)([Context(context, None)])
         assert isinstance(states, ContextStates)
         for i in range(max(plan.canvases)):
             buffers.load(i, states)
@@ -98,11 +100,11 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
 def time_step(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> DataRow:
     """Milliseconds of a step over n canvases that begin all masked: median and deciles of the plan's turns."""
     device = torch.device(plan.device)
-    tokens = rules(model, device)
-    loop = CanvasLoop(model, buffers, tokens, 1.0, n, plan.n_canvas)
+    tokens = rules(model)
+    loop = CanvasLoop(model, buffers, on_device(tokens, device), 1.0, n, plan.n_canvas)
     loop.begin()
     for row in range(n):
-        loop.load(row, torch.full((plan.n_canvas,), tokens.mask, device=device))
+        loop.load(row, np.full(plan.n_canvas, tokens.mask))
     run = partial(loop.run, STEPS_IN_A_TURN, is_end=False)
     if device.type == "cuda":
         run()  # kernels compile
@@ -131,12 +133,12 @@ def random_model(shape: DenoiserConfig, device: torch.device, dtype: torch.dtype
     return model.eval()
 
 
-def rules(model: Denoiser, device: torch.device) -> CanvasTokens:
+def rules(model: Denoiser) -> CanvasTokens:
     """Any id may stand on a canvas but the special ones; one of them ends it."""
     mask, end = model.config.special(Special.MASK), model.config.special(Special.EOM)
-    ids = torch.arange(model.config.vocab_size, device=device)
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    forbidden: Tensor = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
+    ids = np.arange(model.config.vocab_size)
+    nothing = np.zeros_like(ids, dtype=np.bool_)
+    forbidden = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
     return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, may_end_before=nothing)
 
 

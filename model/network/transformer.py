@@ -14,22 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
+from .states import LayerStates
 
 N_TURNS_KEPT, N_TURNS_SLOWED = 32, 1  # YaRN's own bounds, which Qwen's published settings keep
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [B, K, S, E] -> [B, H, N, E]
-
-
-@dataclass
-class LayerStates:
-    """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, R, W] before shift.
-
-    The raw part is that of the last R tokens: of all, or only of those that something may follow. Without token shift
-    nothing reads it, and W is 0.
-    """
-
-    keys: Tensor
-    values: Tensor
-    raw: Tensor
 
 
 def rotary(positions: Tensor, head_size: int, theta: float, stretch: "Stretch | None" = None) -> tuple[Tensor, Tensor]:

@@ -101,7 +101,7 @@ class _Watch:
         self.n_steps += 1
         scores = scores.masked_fill(self._forbidden, float("-inf"))
         log_probs = scores[0].float().log_softmax(-1)  # [L, V]
-        check_predicted(log_probs)
+        check_predicted(log_probs.amax().cpu().numpy())
         best, tokens = log_probs.max(-1)
         is_stop = self._stops[tokens[: self._n_tokens]].nonzero()
         n = int(is_stop[0]) + 1 if len(is_stop) else self._n_tokens

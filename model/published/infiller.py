@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from ...fim.budget import Budget, step_ceiling
 from ...fim.errors import CheckpointError, EngineError, InputError
@@ -51,17 +51,17 @@ class PublishedInfiller:
         in_blocks = published.family.sight == "blocks" and cache == "exact"
         self.contexts = KeptContexts(published.block) if in_blocks else None
         specials, tokenizer = published.specials, published.tokenizer
-        ids = torch.arange(published.shape.vocab_size)
-        is_end = torch.isin(ids, torch.tensor(specials.ends))
-        is_text = tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids))
+        ids = np.arange(published.shape.vocab_size)
+        is_end = np.isin(ids, specials.ends)
+        is_text = np.asarray(tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids)))
         forbidden = ~is_text & ~is_end
         if specials.expand is not None:
             forbidden[specials.expand] = False
-        is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
+        is_break = np.isin(ids, tokenizer.line_breaks()) & is_text
         self._tokens = {
             multiline: CanvasTokens(
                 mask=specials.mask, end=specials.ends[0], forbidden=forbidden,
-                stops=is_end if multiline else is_end | is_break, may_end_before=torch.zeros_like(forbidden),
+                stops=is_end if multiline else is_end | is_break, may_end_before=np.zeros_like(forbidden),
             )
             for multiline in (False, True)
         }  # fmt: skip
@@ -185,7 +185,7 @@ class PublishedJob:
         is_text = (row != self.tokens.end) & (row != self.tokens.mask)
         return row[is_text].tolist(), float(log_probs[is_text].sum()), self._reason(result)
 
-    def _canvas(self, canvases: Canvases) -> Generator[Sequences, Any, Tensor]:
+    def _canvas(self, canvases: Canvases) -> Generator[Sequences, Any, np.ndarray]:
         """The canvas [B, L] to begin with: of one length that was asked for, of what the model can expand, or of the
         likeliest lengths."""
         n, tokens = self.n_open, self.tokens
@@ -220,7 +220,7 @@ class PublishedJob:
                 break
         return done, log_prob, reason
 
-    def _denoised(self, canvases: Canvases, canvas: Tensor) -> Generator[Sequences, Any, Denoised]:
+    def _denoised(self, canvases: Canvases, canvas: np.ndarray) -> Generator[Sequences, Any, Denoised]:
         left = self.request.max_evaluations - canvases.n_forwards
         budget = Budget(
             deadline_s=self._budget.deadline_s,
@@ -241,7 +241,7 @@ class PublishedJob:
     def _reason(self, result: Denoised) -> FinishReason:
         if result.ended != "filled":
             return result.ended
-        return "stop" if bool(self.tokens.stops[result.canvas].any()) else "length"
+        return "stop" if self.tokens.stops[result.canvas].any() else "length"
 
     def _completion(
         self, tokens: Sequence[int], log_prob: float, reason: FinishReason, canvases: Canvases, n_context: int

@@ -21,7 +21,7 @@ SHAPE = tiny_config(1200)
 
 class Counting(ModelRunner):
     def __call__(self, asks):
-        counted.append(sum(ask.tokens.numel() for ask in asks if isinstance(ask, Rows | Context)))
+        counted.append(sum(ask.tokens.size for ask in asks if isinstance(ask, Rows | Context)))
         return super().__call__(asks)
 
 

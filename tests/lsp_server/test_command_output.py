@@ -114,3 +114,13 @@ def test_closed_standard_streams_are_no_traceback(monkeypatch, capfd, name, comm
     code = main(arguments)
     getattr(sys, name).close()
     assert (code, capfd.readouterr().err) == (2 if command == "complete" else 0, "")
+
+
+def test_doctor_says_what_a_gpu_needs(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda name: None if name == "torch" else "1.0")
+    monkeypatch.setattr(doctor, "has_gpu_driver", lambda: True)
+    facts = {finding.name: finding.fact for finding in doctor.check_installation("0.1.0")}
+    assert facts["runtimes"] == "openvino 1.0, torch not installed (to use the GPU: pip install 'quicksilver-lsp[gpu]')"
+    monkeypatch.setattr(doctor, "has_gpu_driver", lambda: False)
+    facts = {finding.name: finding.fact for finding in doctor.check_installation("0.1.0")}
+    assert "for GPUs" in facts["runtimes"]

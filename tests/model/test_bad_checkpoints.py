@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from bad_files import KINDS, refusal, replaced
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.checkpoint.checkpoint_files import is_ours
-from quicksilver.model.runners.preload import HeadStartWork
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_denoiser, tiny_tokenizer
 
@@ -211,10 +209,3 @@ def test_a_checkpoint_may_be_linked_to(folder: Path, tmp_path: Path):
         (folder / file).symlink_to(f"../files/{file}")
     (tmp_path / "link").symlink_to(folder)
     assert checkpoint.load(tmp_path / "link").name == "tiny"
-
-
-def test_a_head_start_says_what_is_wrong_and_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture):
-    caplog.set_level(logging.DEBUG)
-    configure(folder, denoiser(n_layers=True))
-    assert "n_layers" in refusal(HeadStartWork(folder, None, 1).result)
-    assert "head start" not in caplog.text

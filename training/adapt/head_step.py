@@ -100,9 +100,8 @@ def _texts(
     arguments: argparse.Namespace, body: StoredCheckpoint, interrupted: "threading.Event"
 ) -> "tuple[list[BodyText], list[BodyText]]":
     """What the body read of training and of held-out documents; read now what is not there yet."""
-    import torch
 
-    from ...model.completion.infiller import load_infiller
+    from ...model.load import load_infiller
     from .head_states import N_TEXTS, collect
     from .head_texts import load_texts
     from .lora_examples import LoraExampleConfig, LoraStream
@@ -115,8 +114,7 @@ def _texts(
     for name, (split, n) in wanted.items():
         paths = [arguments.out / f"{name}-{arguments.seed}-{i:05}.npz" for i in range(-(-n // N_TEXTS))]
         if not all(path.exists() for path in paths):
-            device = torch.device(arguments.device)
-            infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads, device=device)
+            infiller = infiller or load_infiller(arguments.body, n_threads=arguments.threads, device=arguments.device)
             assert isinstance(infiller.tokenizer, BodyTokenizer)
             config = LoraExampleConfig(
                 n_context_median=N_CONTEXT_MEDIAN, n_context_max=N_CONTEXT_MAX, n_middle_min=N_MIDDLE[0],

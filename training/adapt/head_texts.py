@@ -40,12 +40,13 @@ class BodyText:
     first: int
 
     @classmethod
-    def of(cls, tokens: NDArray[np.int64], best: NDArray[np.int64], hidden: Tensor, first: int) -> "BodyText":
+    def of(
+        cls, tokens: NDArray[np.int64], best: NDArray[np.int64], hidden: NDArray[np.float32], first: int
+    ) -> "BodyText":
         """From last hidden states [T, D] as the body computes them, and its next tokens from first on."""
-        values = hidden.float().numpy()
-        scales = np.maximum(np.abs(values).max(axis=1), 1e-6) / 127
+        scales = np.maximum(np.abs(hidden).max(axis=1), 1e-6) / 127
         known = np.concatenate([np.full(first, UNKNOWN), best]).astype(np.int64)
-        return cls(tokens, known, np.round(values / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
+        return cls(tokens, known, np.round(hidden / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
 
 
 def save_texts(path: Path, texts: Sequence[BodyText], body: str) -> None:

@@ -22,7 +22,7 @@ from ...fim.types import CompletionRequest, Hole
 from ...model.completion.infiller import DenoisingInfiller
 from ...model.ranking.ranker import Judged, Ranker, features
 from ...model.requests import never
-from ...model.runners.batching import drive
+from ...model.runners.drive import drive
 from ..corpus.corpus import CorpusDocument
 from ..data.holes import cut
 
