@@ -18,13 +18,13 @@ from safetensors import safe_open
 
 from ...fim.errors import CheckpointError
 from ...fim.text.printable import printable
+from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, read_json, sha256_of
 from ..storage.safetensors_header import Header, read_header
 from ..tokenizers.rules import is_token_id
-from .backbone import Backbone
+from .backbone import Backbone, weight_shapes
 from .families import Family, block_of, family_of, shape_of
 from .quantised import WeightFormat, narrow
-from .shape import BackboneShape
 from .tokens import PublishedTokenizer, read_tokenizer, text_of
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Published:
     folder: Path
     name: str
     family: Family
-    shape: BackboneShape
+    shape: DenoiserConfig
     block: int
     model: Backbone
     tokenizer: PublishedTokenizer
@@ -137,7 +137,7 @@ def hash_of(folder: Path, files: Iterable[str]) -> str:
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header]) -> BackboneShape:
+def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header]) -> DenoiserConfig:
     """The shape by config.json; whether head and embedding are one is seen in the files where it is not said."""
     if config.get("tie_word_embeddings") is None and config.get("weight_tying") is None:
         heads = [key for key, ours in family.names.whole.items() if ours == "head.weight"]
@@ -147,13 +147,13 @@ def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header
 
 
 def _places(
-    folder: Path, family: Family, shape: BackboneShape, files: Mapping[str, Header]
+    folder: Path, family: Family, shape: DenoiserConfig, files: Mapping[str, Header]
 ) -> Mapping[str, tuple[str, str]]:
     """For each weight of the backbone its file and its name there. Raises CheckpointError where they do not fit.
 
     Nothing but headers has been read by then, and nothing of the model's size has been made.
     """
-    wanted, found = shape.weight_shapes(), {}
+    wanted, found = weight_shapes(shape), {}
     for file, header in files.items():
         for name, tensor in header.items():
             ours = _our_name(folder / file, family, name)
@@ -184,7 +184,7 @@ def _our_name(path: Path, family: Family, name: str) -> str | None:
         ) from None
 
 
-def _n_bytes(shape: BackboneShape, dtype: torch.dtype, weights: WeightFormat | None) -> int:
+def _n_bytes(shape: DenoiserConfig, dtype: torch.dtype, weights: WeightFormat | None) -> int:
     """What the weights take in memory."""
     n_embedding = shape.vocab_size * shape.width
     n_narrow = shape.n_parameters - n_embedding if weights else 0
@@ -193,7 +193,7 @@ def _n_bytes(shape: BackboneShape, dtype: torch.dtype, weights: WeightFormat | N
 
 def _model(
     folder: Path,
-    shape: BackboneShape,
+    shape: DenoiserConfig,
     places: Mapping[str, tuple[str, str]],
     device: torch.device,
     dtype: torch.dtype,

@@ -99,7 +99,7 @@ CASES: list[tuple[Callable[[Path], object], str]] = [
     (cut_short, "is damaged"),
     (of_integers, "is I64: convert it"),
     (with_a_stranger, "rotator"),
-    (with_a_gap, "lacks weights for blocks.1.up.weight"),
+    (with_a_gap, "lacks weights for blocks.1.ffn.gate_up.up.weight"),
     (without_mask, "no mask token was found"),
     (lambda folder: (folder / "config.json").unlink(), "no model's folder"),
     (lambda folder: (folder / "config.json").write_text("[1]"), "holds no JSON object"),
