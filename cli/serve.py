@@ -18,11 +18,13 @@ from typing import Any, NoReturn, get_args
 
 from ..fim.engine import Infiller
 from ..fim.errors import InputError, QuicksilverError
+from ..fim.models.formats import CacheKind, Dtype, WeightFormat
 from ..fim.terminal.arguments import Parser, add_model
 from ..fim.text.printable import PrintableFormatter, one_line
+from ..model.load import DeviceName, LoadPlan, RuntimeName
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineHome, find_home
-from ..serving.process.loading import CacheKind, DeviceName, DtypeName, LoadPlan, RuntimeName, WeightFormat, load_model
+from ..serving.process.loading import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ def parse_options(argv: Sequence[str]) -> ServeOptions:
     )
     parser.add_argument(
         "--dtype",
-        choices=get_args(DtypeName),
+        choices=get_args(Dtype),
         help="number format of what is computed (default: bfloat16 where the machine is fast at it)",
     )
     parser.add_argument(

@@ -61,15 +61,6 @@ class StoredCheckpoint:
     mapped: mmap.mmap
 
 
-def is_ours(folder: Path) -> bool:
-    """Whether a folder holds a checkpoint of ours, or nothing that says otherwise; published ones name a model type."""
-    try:
-        config = read_json(folder / CONFIG)
-    except CheckpointError:
-        return not any(folder.glob("*.safetensors*")) or is_there(folder / CONFIG)
-    return "format" in config or "model_type" not in config
-
-
 def embedded_checkpoint() -> Path:
     """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
     for name in EMBEDDED:

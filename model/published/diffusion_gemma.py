@@ -46,7 +46,6 @@ from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
 
-MODEL_TYPE = "diffusion_gemma"
 ADAPTER = "adapter_config.json"
 TURNS = (("<|turn>", "<turn|>"), ("<start_of_turn>", "<end_of_turn>"))  # begin and end, of Gemma 4 and of those before
 FENCE = "```"
@@ -58,14 +57,6 @@ N_UNSETTLED = 8  # tokens before the cursor whose states are not kept: the next 
 N_SETTLED = 64  # states are kept for a multiple of so many tokens, so that what is deleted seldom costs them
 SEED = 0  # of the canvas's random tokens: the same question gets the same answer
 NEEDS = "DiffusionGemma is run by a transformers of its own time: pip install 'quicksilver-lsp[diffusion-gemma]'"
-
-
-def is_diffusion_gemma(folder: Path) -> bool:
-    """Whether config.json in folder says so."""
-    try:
-        return read_json(folder / CONFIG).get("model_type") == MODEL_TYPE
-    except CheckpointError:
-        return False
 
 
 class _Enough(Exception):

@@ -14,6 +14,7 @@ from ..config import MAX_SIZE, DenoiserConfig
 from ..storage.folder_files import excerpt
 from .names import DIFFULLAMA, HUGGING_FACE, LLADA, TensorNames
 
+RENOISING = "diffusion_gemma"  # the model type of DiffusionGemma, which is no masked model (`diffusion_gemma`)
 Sight = Literal["everything", "blocks"]
 Config = Mapping[str, Any]
 
@@ -150,7 +151,7 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
         if family.holds(config, specials):
             return family
     kind = excerpt(repr(config.get("model_type") or config.get("architectures") or "nothing"))
-    if model_type(config) == "diffusion_gemma":
+    if model_type(config) == RENOISING:
         raise CheckpointError("DiffusionGemma renoises instead of masking: it is served and evaluated, but not by this")
     raise CheckpointError(
         f"this is no diffusion model that we know (config.json says {kind}, and no special token is its mask): "
