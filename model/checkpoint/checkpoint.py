@@ -22,7 +22,8 @@ from ..network.denoiser import Denoiser
 from ..ranking.prefix_confidence import PrefixRanker
 from ..ranking.ranker import Ranker
 from ..storage.folder_files import excerpt, is_there, sha256_of
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.text_tokenizer import TextTokenizer
 from .checkpoint_files import (
     CONFIG,
     FORMAT,

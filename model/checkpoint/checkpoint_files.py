@@ -23,7 +23,8 @@ from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, map_file, read_file, read_json
 from ..storage.safetensors_header import MAX_HEADER_BYTES, Tensor, header_of
 from ..tokenizers.body_tokenizer import BodyTokenizer, Marks
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.text_tokenizer import TextTokenizer
 
 FORMAT, BODY_FORMAT = "quicksilver-denoiser-1", "quicksilver-denoiser-2"  # ours, and published bodies with marks
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"

@@ -6,7 +6,7 @@ spells a special token. Text is not normalised: what comes back is what went in.
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,10 @@ from tokenizers import Tokenizer
 from ...fim.errors import CheckpointError
 from ..special_tokens import Special
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
-from .code_tokenizer import LONE_SURROGATE, byte_characters, panics_as_errors
+from .code_tokenizer import byte_characters
 from .piece_boundaries import PieceBoundaries
 from .rules import harmless, is_token_id
+from .text_tokenizer import TextTokenizer, panics_as_errors
 
 MAX_SPECIALS = 10_000
 _PROBE = "x):\n    y's  é\t😀\r\n"
@@ -86,12 +87,12 @@ def _id(value: object, vocab_size: int) -> int:
     return value
 
 
-class BodyTokenizer:
-    """Text to token ids and back; see `code_tokenizer.TextTokenizer`."""
+class BodyTokenizer(TextTokenizer):
+    """Text to token ids and back."""
 
     def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
-        self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
+        self.plain, self.marks, self.vocab_size = plain, marks, vocab_size
         self._boundaries = PieceBoundaries(plain)
         characters = {ord(character): byte for byte, character in byte_characters().items()}
         specials = set(marks.specials)
@@ -122,24 +123,11 @@ class BodyTokenizer:
             Special.SUFFIX: self.marks.suffix,
         }[token]
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
-        return self._plain.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """What `encode` gives for each of texts, on all cores."""
-        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
-        return [encoding.ids for encoding in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
-
     def bytes_of(self, token: int) -> bytes:
         """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
         if not 0 <= token < self.vocab_size:
             raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
         return self._bytes[token]
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
-        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
 
     def last_boundary(self, text: str) -> int:
         """The last offset near a line break at which a new piece surely begins; 0 where none is known."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
 from quicksilver.model.tokenizers.canvas_tokens import canvas_tokens
-from quicksilver.model.tokenizers.code_tokenizer import LONE_SURROGATE, byte_characters
+from quicksilver.model.tokenizers.code_tokenizer import byte_characters
 from quicksilver.model.tokenizers.piece_boundaries import MAX_HEALED, PieceBoundaries
+from quicksilver.model.tokenizers.text_tokenizer import LONE_SURROGATE
 from tiny_body import N_TEXT, PATTERNS, SPECIALS, marks_of, tiny_body_tokenizer, tokenizer_file
 
 PIECES = st.sampled_from(
