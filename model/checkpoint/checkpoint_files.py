@@ -22,8 +22,9 @@ from ...fim.models.embedded import CHECKPOINTS, EMBEDDED
 from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, map_file, read_file, read_json
 from ..storage.safetensors_header import MAX_HEADER_BYTES, Tensor, header_of
-from ..tokenizers.body_tokenizer import BodyTokenizer, Marks
+from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.marks import Marks
 from ..tokenizers.text_tokenizer import TextTokenizer
 
 FORMAT, BODY_FORMAT = "quicksilver-denoiser-1", "quicksilver-denoiser-2"  # ours, and published bodies with marks

@@ -132,7 +132,7 @@ class BodyLayout(ContextLayout):
         """Head, suffix and prefix as one context; what follows is the middle."""
         marks = self.tokenizer.marks
         if not marks.suffix_first:
-            return [*head, marks.prefix, *prefix, marks.suffix, *suffix, marks.middle]
+            return [*head, *marks.around(prefix, suffix)]
         return [*head, marks.prefix, marks.suffix, *suffix, marks.middle, *prefix]
 
     @cached_property

@@ -23,6 +23,7 @@ from ...fim.errors import CheckpointError, EngineError, InputError
 from ...fim.text.line_breaks import with_lf
 from ...fim.text.printable import printable
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ..completion.layout import N_CHARS_PER_TOKEN, SUFFIX_SHARE
 from ..config import MAX_LAYERS
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
@@ -39,9 +40,11 @@ from .folder import (
     check_finite,
     check_vocabulary,
     hash_of,
+    no_end,
+    told_ends,
     weight_files,
 )
-from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
+from .layout import MOST_TOKENS
 from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -418,12 +421,9 @@ def _check(folder: Path, model: Any, tokenizer: PublishedTokenizer, ends: Sequen
 def _ends(folder: Path) -> list[int]:
     """The ids that end a text. Raises CheckpointError without one."""
     config = read_json(folder / CONFIG)
-    sources = [config, config.get("text_config")]
-    if is_there(folder / GENERATION):
-        sources.append(read_json(folder / GENERATION))
-    given = [source.get("eos_token_id") for source in sources if isinstance(source, dict)]
-    flat = [i for each in given for i in (each if isinstance(each, list) else [each])]
-    ends = list(dict.fromkeys(i for i in flat if is_token_id(i)))
+    generation = read_json(folder / GENERATION) if is_there(folder / GENERATION) else {}
+    told = told_ends(config, config.get("text_config"), generation)
+    ends = list(dict.fromkeys(i for i in told if is_token_id(i)))
     if not ends:
-        raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
+        raise no_end(folder)
     return ends

@@ -7,7 +7,6 @@ spells a special token. Text is not normalised: what comes back is what went in.
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,73 +17,12 @@ from ...fim.errors import CheckpointError
 from ..special_tokens import Special
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
 from .code_tokenizer import byte_characters
+from .marks import Marks
 from .piece_boundaries import PieceBoundaries
-from .rules import harmless, is_token_id
+from .rules import harmless
 from .text_tokenizer import TextTokenizer, panics_as_errors
 
-MAX_SPECIALS = 10_000
 _PROBE = "x):\n    y's  é\t😀\r\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Marks:
-    """Ids of the special tokens that a model was taught infilling with.
-
-    end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
-    repository before a repository's name, where the model has such marks. specials are all ids that are no text.
-    suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
-    """
-
-    prefix: int
-    suffix: int
-    middle: int
-    end: int
-    ends: tuple[int, ...]
-    specials: tuple[int, ...]
-    file: int | None = None
-    repository: int | None = None
-    suffix_first: bool = False
-
-    @classmethod
-    def of(cls, value: object, vocab_size: int) -> "Marks":
-        """Marks from what config.json says. Raises ValueError or TypeError."""
-        if not isinstance(value, Mapping):
-            raise TypeError("marks are no object")
-
-        def ids(name: str) -> tuple[int, ...]:
-            found = value.get(name, [])
-            if not isinstance(found, list) or len(found) > MAX_SPECIALS:
-                raise ValueError(f"{name} of marks is no list, or too long")
-            return tuple(_id(each, vocab_size) for each in found)
-
-        one = {name: _id(value.get(name), vocab_size) for name in ("prefix", "suffix", "middle", "end")}
-        file, repository = (
-            None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
-        )
-        suffix_first, ends = value.get("suffix_first", False), ids("ends")
-        if not isinstance(suffix_first, bool):
-            raise TypeError("suffix_first of marks must be true or false")
-        both = [mark for mark in (file, repository) if mark is not None]
-        infilling = {one["prefix"], one["suffix"], one["middle"]}
-        if len(infilling) < 3 or infilling & {one["end"], *ends, *both}:
-            raise ValueError("two marks have the same id")
-        return cls(
-            prefix=one["prefix"],
-            suffix=one["suffix"],
-            middle=one["middle"],
-            end=one["end"],
-            ends=ends,
-            specials=tuple(sorted({*ids("specials"), *one.values(), *ends, *both})),
-            file=file,
-            repository=repository,
-            suffix_first=suffix_first,
-        )
-
-
-def _id(value: object, vocab_size: int) -> int:
-    if not is_token_id(value, vocab_size):
-        raise ValueError(f"{excerpt(repr(value))} is no id of a vocabulary of {vocab_size:,}")
-    return value
 
 
 class BodyTokenizer(TextTokenizer):
