@@ -88,7 +88,7 @@ class Checkpoint:
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""
-        return sum(w.values.size if isinstance(w, Int8Matrix) else w.size for w in self.weights.values())
+        return self.config.n_parameters
 
 
 def copy_head_of(config: DenoiserConfig, weights: Weights) -> CopyHead | NoCopies:

@@ -28,6 +28,7 @@ from ..config import MAX_LAYERS
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
 from ..ranking.ranker import probability_of
+from ..runners.select import fastest_device
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..tokenizers.canvas_tokens import check_predicted
 from ..tokenizers.rules import is_token_id
@@ -344,7 +345,7 @@ def load_gemma(
     files = weight_files(folder)
     if is_there(folder / WEIGHTS) and is_there(folder / INDEX):
         raise CheckpointError(f"{folder} holds both {WEIGHTS} and {INDEX}: take away the one that is not the model's")
-    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = device or fastest_device()
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(hash_of, folder, files)
         model = _model(

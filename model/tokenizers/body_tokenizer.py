@@ -4,7 +4,6 @@ Byte-level BPE as Qwen, Llama 3, GPT-2 and SmolLM have it. What a user's file sp
 spells a special token. Text is not normalised: what comes back is what went in. Knows no model.
 """
 
-import json
 from bisect import bisect_left
 from collections.abc import Mapping
 from functools import cached_property
@@ -19,7 +18,7 @@ from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
 from .code_tokenizer import byte_characters
 from .marks import Marks
 from .piece_boundaries import PieceBoundaries
-from .rules import harmless
+from .rules import harmless_tokenizer
 from .text_tokenizer import TextTokenizer, panics_as_errors
 
 _PROBE = "x):\n    y's  é\t😀\r\n"
@@ -129,10 +128,9 @@ class BodyTokenizer(TextTokenizer):
 def plain_tokenizer(found: Mapping[str, Any]) -> Tokenizer:
     """What a tokenizer.json says of cutting and merging, without its normaliser and special tokens.
 
-    Raises what the library raises, or ValueError, TypeError, KeyError, AttributeError.
+    Raises as `rules.harmless_tokenizer`, or ValueError.
     """
-    plain = Tokenizer.from_str(json.dumps(harmless({**found, "normalizer": None})))
+    plain = harmless_tokenizer({**found, "normalizer": None})
     if plain.pre_tokenizer is None:
         raise ValueError("it does not say how text is cut")
-    plain.encode(_PROBE, add_special_tokens=False)
     return plain
