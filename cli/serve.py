@@ -21,9 +21,10 @@ from ..fim.errors import InputError, QuicksilverError
 from ..fim.models.formats import CacheKind, Device, Dtype, Runtime, WeightFormat
 from ..fim.terminal.arguments import Parser, add_model
 from ..fim.text.printable import PrintableFormatter, one_line
+from ..model.load import LoadPlan
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineHome, find_home
-from ..serving.process.loading import LoadPlan, load_model
+from ..serving.process.loading import load_model
 
 logger = logging.getLogger(__name__)
 

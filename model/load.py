@@ -1,119 +1,135 @@
-"""Loading a model of ours, or a published body, so that it fills holes. PyTorch is loaded only where it is of use."""
+"""One door to every model folder: a model of ours, a published body, or somebody's diffusion checkpoint.
 
-import logging
-from dataclasses import replace
+Owns what a person may ask of a model, and which kinds have it. Runtimes are imported only inside functions, and PyTorch
+only where it is of use.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..fim.errors import InputError
-from ..fim.models.formats import Dtype, Runtime
-from .checkpoint.checkpoint import Checkpoint, load
-from .checkpoint.checkpoint_files import embedded_checkpoint
-from .completion.infiller import DenoisingInfiller
-from .openvino.load import load_openvino
-from .runners.select import CPU_ONLY, fastest_runtime, has_torch, may_have_gpu
+from ..fim.engine import Infiller
+from ..fim.errors import CheckpointError, InputError
+from ..fim.models.formats import CacheKind, Device, Dtype, Runtime, WeightFormat
+from .published.families import RENOISING, model_type
+from .storage.folder_files import is_there, read_json
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from .completion.infiller import DenoisingInfiller
 
-NO_STRETCH = "contexts can be stretched for published code models on a GPU only: leave --yarn out"
-NO_TORCH = "this needs PyTorch, which is not installed: pip install 'quicksilver-lsp[gpu]'"
+ModelKind = Literal["ours", "masked", "renoising"]
+YARN_SCALE = 4.0  # what Qwen's own settings for long contexts say
 
 
-def load_infiller(
-    checkpoint: Path | None = None,
-    *,
-    n_threads: int | None = None,
-    device: str | None = None,
-    runtime: Runtime | None = None,
-    dtype: Dtype | None = None,
-    cache_bytes: int | None = None,
-    rope_scale: float = 1.0,
-) -> DenoisingInfiller:
-    """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """How a model is to be loaded; None is the loader's choice. family, weights and context_cache are for published
+    diffusion checkpoints."""
 
-    rope_scale: how much longer contexts a body reads on a GPU than it was trained on (`DenoiserConfig`). A GPU without
-    room for the model is left alone, and the CPU taken, unless device names it. Raises CheckpointError, or InputError
-    for bad threads, a device that is not there or has no room, or a runtime that is not installed or is not for that
-    device.
+    device: Device | None = None
+    runtime: Runtime | None = None
+    dtype: Dtype | None = None
+    cache_mb: int | None = None
+    context_tokens: int | None = None
+    yarn: bool = False
+    family: str | None = None
+    weights: WeightFormat | None = None
+    context_cache: CacheKind | None = None
+
+    @property
+    def for_published(self) -> tuple[str, ...]:
+        """The options that only published diffusion checkpoints have, of those that were asked for."""
+        asked = {"--family": self.family, "--weights": self.weights, "--context-cache": self.context_cache}
+        return tuple(option for option, value in asked.items() if value)
+
+
+def kind_of(folder: Path) -> ModelKind:
+    """What a folder holds: a checkpoint of ours, or nothing that says otherwise; a published diffusion model that fills
+    masks; or DiffusionGemma, which renoises."""
+    path = folder / "config.json"
+    try:
+        config = read_json(path)
+    except CheckpointError:
+        return "ours" if is_there(path) or not any(folder.glob("*.safetensors*")) else "masked"
+    if "format" in config or "model_type" not in config:  # published ones name a model type
+        return "ours"
+    return "renoising" if model_type(config) == RENOISING else "masked"
+
+
+def load_folder(folder: Path, n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
+    """The model in folder.
+
+    Raises CheckpointError, or InputError for options that do not suit the model and for a runtime that is not there.
     """
-    if n_threads is not None and n_threads < 1:
-        raise InputError(f"threads must be at least 1, not {n_threads}")
-    if runtime == "openvino" and device not in (None, "cpu"):
-        raise InputError(CPU_ONLY)
-    wants_torch = runtime == "torch" or device not in (None, "cpu")
-    if wants_torch and not has_torch():
-        raise InputError(NO_TORCH)
-    loaded = load(checkpoint or embedded_checkpoint())
-    if wants_torch or (runtime is None and device is None and may_have_gpu()):
-        found = _with_torch(loaded, device, n_threads, dtype, cache_bytes, rope_scale, is_wanted=wants_torch)
-        if found is not None:
-            return found
-    if rope_scale != 1:
-        raise InputError(NO_STRETCH)
-    if runtime is None and fastest_runtime() == "torch":
-        return infiller_of(loaded, "torch", dtype, n_threads, cache_bytes)
-    try:
-        return infiller_of(loaded, "openvino", dtype, n_threads, cache_bytes)
-    except Exception as error:  # installed, but of no use here
-        if runtime is not None or not has_torch():
-            raise
-        logger.warning("OpenVINO cannot run the model (%s): PyTorch does", type(error).__name__)
-        return infiller_of(loaded, "torch", dtype, n_threads, cache_bytes)
+    kind = kind_of(folder)
+    return load_ours(folder, n_threads, plan) if kind == "ours" else _published(folder, kind, n_threads, plan)
 
 
-def infiller_of(
-    checkpoint: Checkpoint,
-    runtime: Runtime = "torch",
-    dtype: Dtype | None = "float32",
-    n_threads: int | None = None,
-    cache_bytes: int | None = None,
-) -> DenoisingInfiller:
-    """A loaded checkpoint that fills holes on the CPU. Raises InputError where the runtime cannot be loaded."""
-    if runtime == "torch":
-        from .runners.torch_load import load_torch
+def load_ours(folder: Path, n_threads: int | None, plan: LoadPlan) -> "DenoisingInfiller":
+    """A checkpoint of ours: a denoiser, or a published body. Raises as `load_folder`."""
+    if plan.for_published:
+        raise InputError(f"{plan.for_published[0]} is for published models: leave it out")
+    with _no_collections():
+        from .load_infiller import load_infiller
 
-        return DenoisingInfiller(
-            checkpoint, load_torch(checkpoint.model, dtype, n_threads, checkpoint.head), cache_bytes
+        infiller = load_infiller(
+            folder,
+            n_threads=n_threads,
+            device=plan.device,
+            runtime=plan.runtime,
+            dtype=plan.dtype,
+            cache_bytes=None if plan.cache_mb is None else plan.cache_mb * 2**20,
+            rope_scale=YARN_SCALE if plan.yarn else 1.0,
         )
-    run = load_openvino(checkpoint.config, checkpoint.weights, dtype, n_threads, checkpoint.head)
-    checkpoint.give_pages_back()
-    return DenoisingInfiller(checkpoint, run, cache_bytes)
-
-
-def _with_torch(
-    loaded: Checkpoint,
-    device: str | None,
-    n_threads: int | None,
-    dtype: Dtype | None,
-    cache_bytes: int | None,
-    rope_scale: float,
-    *,
-    is_wanted: bool,
-) -> DenoisingInfiller | None:
-    """The model with PyTorch, on the device or, without one, on the fastest; None: that is the CPU, and PyTorch is not
-    wanted there."""
-    from .runners import torch_load
-
-    place = device or torch_load.fastest_device()
-    if place == "cpu" and not is_wanted:
-        return None
-    if rope_scale != 1:
-        if loaded.config.canvases or place == "cpu":
-            raise InputError(NO_STRETCH)
-        loaded = replace(loaded, config=replace(loaded.config, rope_scale=rope_scale))
-    torch_load.move(loaded.model, device)
-
-    def made(*, kernels: bool) -> DenoisingInfiller:
-        run = torch_load.load_torch(loaded.model, dtype, n_threads, loaded.head, kernels=kernels)
-        return DenoisingInfiller(loaded, run, cache_bytes)
-
-    infiller = made(kernels=True)
-    if infiller.loaded.is_on_cpu and not is_wanted:
-        return None
-    if not infiller.loaded.fills_whole:
+        if plan.context_tokens is not None:
+            infiller.read_at_most(plan.context_tokens)
         return infiller
+
+
+def _published(folder: Path, kind: ModelKind, n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
+    if plan.runtime == "openvino":
+        raise InputError("published models run with PyTorch: leave --runtime out")
+    if plan.yarn or plan.context_tokens is not None:
+        raise InputError("published diffusion models read what they were taught: leave --context-tokens and --yarn out")
+    if kind == "renoising" and plan.for_published:
+        raise InputError(f"DiffusionGemma runs as it is: leave {' and '.join(plan.for_published)} out")
+    from .runners.select import NO_TORCH, has_torch
+
+    if not has_torch():
+        raise InputError(NO_TORCH)
+    with _no_collections():
+        import torch
+
+        from .published.diffusion_gemma import load_gemma
+        from .published.infiller import load_published
+
+        device = None if plan.device is None else torch.device(plan.device)
+        dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
+        if kind == "renoising":
+            return load_gemma(folder, n_threads=n_threads, device=device, dtype=dtype)
+        return load_published(
+            folder,
+            n_threads=n_threads,
+            device=device,
+            dtype=dtype,
+            weights=plan.weights,
+            family=plan.family,
+            cache=plan.context_cache or "exact",
+        )
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
+
+    Importing takes an eighth less, and later collections need not look at what it made.
+    """
+    gc.disable()
     try:
-        infiller.rehearse()
-    except Exception as error:  # whatever Triton or CUDA graphs have to say: there is another way
-        logger.warning("kernels do not run on this GPU (%s: %s): PyTorch alone does", type(error).__name__, error)
-        return made(kernels=False)
-    return infiller
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -174,7 +174,7 @@ def draw_curves(arguments: argparse.Namespace) -> None:
 
 def fit_ranker(arguments: argparse.Namespace) -> None:
     """Fit a checkpoint's ranker on the valid split and put it into the checkpoint's config."""
-    from ..model.load import load_infiller
+    from ..model.load_infiller import load_infiller
     from .fit.prefix_ranker import fit_prefixes
     from .fit.ranker import fit_to
 

@@ -34,9 +34,8 @@ from ...fim.models.embedded import EMBEDDED
 from ...fim.models.formats import Runtime
 from ...fim.terminal.arguments import Parser, add_model
 from ...fim.text.language_ids import language_id
-from ...model.checkpoint.checkpoint_files import is_ours
 from ...model.gguf.cache import checkpoint_folder
-from ...model.published.diffusion_gemma import is_diffusion_gemma
+from ...model.load import kind_of
 from ...model.runners.select import fastest_runtime
 from ..progress import progress
 from ..quality.answer_log import AnswerLog, code_digest, maker
@@ -234,9 +233,10 @@ def parser() -> argparse.ArgumentParser:
 def plan_of(arguments: argparse.Namespace) -> InfillPlan:
     """The plan that a command line asks for. Raises InputError."""
     folder = checkpoint_folder(arguments.model)
-    is_own = is_ours(folder)
+    kind = kind_of(folder)
+    is_own = kind == "ours"
     named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
-    theirs = RENOISING_DECODERS if is_diffusion_gemma(folder) else PUBLISHED_DECODERS
+    theirs = RENOISING_DECODERS if kind == "renoising" else PUBLISHED_DECODERS
     wanted = arguments.decoders or (DECODERS if is_own else theirs)
     decoders = select(f"{FLOORS},{wanted}", named, "decoder")
     n_cores = os.cpu_count() or 1

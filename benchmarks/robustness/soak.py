@@ -27,7 +27,7 @@ from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
 from ...fim.types import CompletionRequest
-from ...model.load import load_infiller
+from ...model.load_infiller import load_infiller
 from ...model.runners.select import fastest_runtime
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch

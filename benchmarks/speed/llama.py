@@ -21,7 +21,7 @@ from ...fim.terminal.console import open_console
 from ...fim.types import CompletionRequest, Hole
 from ...model.completion.infiller import DenoisingInfiller
 from ...model.gguf.cache import checkpoint_folder
-from ...model.load import load_infiller
+from ...model.load_infiller import load_infiller
 from ...model.requests import never
 from ...model.tokenizers.body_tokenizer import BodyTokenizer
 from ..runner import heading, plain_table, write_result

@@ -21,24 +21,22 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from ...fim.errors import EngineError
 from ...fim.terminal.console import open_console
 from ...fim.types import CompletionRequest, Hole
+from ...model.config import DenoiserConfig
+from ...model.published.backbone import weight_shapes
 from ...model.published.families import FAMILIES
 from ...model.published.infiller import load_published
+from ...model.published.known import QWEN2_7B
 from ...model.published.quantised import WeightFormat
-from ...model.published.shape import BackboneShape
 from ...model.requests import never
 from ..runner import heading, plain_table, write_result
 
-QWEN_7B = BackboneShape(
-    vocab_size=152_064, n_layers=28, width=3584, n_heads=28, n_kv_heads=4, head_size=128, ffn_width=18_944,
-    n_context=131_072, rope_theta=1e6, qkv_bias=True,
-)  # fmt: skip
 SHAPES = {
     "0.5b": replace(
-        QWEN_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64, ffn_width=4864
+        QWEN2_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64, ffn_width=4864
     ),
-    "1.5b": replace(QWEN_7B, vocab_size=151_936, width=1536, n_heads=12, n_kv_heads=2, ffn_width=8960),
-    "3b": replace(QWEN_7B, vocab_size=151_936, n_layers=36, width=2048, n_heads=16, n_kv_heads=2, ffn_width=11_008),
-    "7b": QWEN_7B,
+    "1.5b": replace(QWEN2_7B, vocab_size=151_936, width=1536, n_heads=12, n_kv_heads=2, ffn_width=8960),
+    "3b": replace(QWEN2_7B, vocab_size=151_936, n_layers=36, width=2048, n_heads=16, n_kv_heads=2, ffn_width=11_008),
+    "7b": QWEN2_7B,
 }
 SHARD_BYTES = 4_000_000_000
 HOLE = Hole(
@@ -78,7 +76,7 @@ def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
     return 0
 
 
-def write_random(folder: Path, shape: BackboneShape) -> None:
+def write_random(folder: Path, shape: DenoiserConfig) -> None:
     """A DreamOn of random bfloat16 weights in shards, with a tokenizer of bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -102,7 +100,7 @@ def write_random(folder: Path, shape: BackboneShape) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     theirs = _their_names(shape)
     rng, part, n_bytes, places, n_files = torch.Generator().manual_seed(0), {}, 0, {}, 0
-    for ours, size in shape.weight_shapes().items():
+    for ours, size in weight_shapes(shape).items():
         tensor = torch.empty(size, dtype=torch.bfloat16).normal_(0.0, 0.02, generator=rng)
         part[theirs[ours]] = tensor if len(size) == 2 else tensor + 1
         n_bytes += tensor.nbytes
@@ -113,7 +111,7 @@ def write_random(folder: Path, shape: BackboneShape) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
 
 
-def _their_names(shape: BackboneShape) -> dict[str, str]:
+def _their_names(shape: DenoiserConfig) -> dict[str, str]:
     names = next(family for family in FAMILIES if family.name == "dreamon").names
     theirs = {ours: theirs for theirs, ours in names.whole.items()}
     for i in range(shape.n_layers):

@@ -18,7 +18,8 @@ from ..languages import PYTHON, languages_of
 from ..ranking.prefix_confidence import PrefixRanker
 from ..ranking.ranker import Ranker
 from ..storage.folder_files import excerpt, is_there, sha256_of
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.text_tokenizer import TextTokenizer
 from .checkpoint_files import (
     CONFIG,
     FORMAT,
@@ -88,7 +89,7 @@ class Checkpoint:
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""
-        return sum(w.values.size if isinstance(w, Int8Matrix) else w.size for w in self.weights.values())
+        return self.config.n_parameters
 
 
 def weights_of(module: "nn.Module") -> Weights:

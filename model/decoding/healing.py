@@ -15,7 +15,7 @@ import numpy as np
 from ..numerics import log_softmax, logsumexp
 from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.canvas_tokens import CanvasTokens
-from ..tokenizers.code_tokenizer import LONE_SURROGATE, TextTokenizer
+from ..tokenizers.text_tokenizer import LONE_SURROGATE, TextTokenizer
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ from ...fim.errors import CheckpointError, EngineError, InputError
 from ...fim.text.line_breaks import with_lf
 from ...fim.text.printable import printable
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ..completion.layout import N_CHARS_PER_TOKEN, SUFFIX_SHARE
 from ..config import MAX_LAYERS
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
 from ..ranking.ranker import probability_of
+from ..runners.torch_load import fastest_device
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..tokenizers.canvas_tokens import check_predicted
 from ..tokenizers.rules import is_token_id
@@ -39,14 +41,15 @@ from .folder import (
     check_finite,
     check_vocabulary,
     hash_of,
+    no_end,
+    told_ends,
     weight_files,
 )
-from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
+from .layout import MOST_TOKENS
 from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
 
-MODEL_TYPE = "diffusion_gemma"
 ADAPTER = "adapter_config.json"
 TURNS = (("<|turn>", "<turn|>"), ("<start_of_turn>", "<end_of_turn>"))  # begin and end, of Gemma 4 and of those before
 FENCE = "```"
@@ -58,14 +61,6 @@ N_UNSETTLED = 8  # tokens before the cursor whose states are not kept: the next 
 N_SETTLED = 64  # states are kept for a multiple of so many tokens, so that what is deleted seldom costs them
 SEED = 0  # of the canvas's random tokens: the same question gets the same answer
 NEEDS = "DiffusionGemma is run by a transformers of its own time: pip install 'quicksilver-lsp[diffusion-gemma]'"
-
-
-def is_diffusion_gemma(folder: Path) -> bool:
-    """Whether config.json in folder says so."""
-    try:
-        return read_json(folder / CONFIG).get("model_type") == MODEL_TYPE
-    except CheckpointError:
-        return False
 
 
 class _Enough(Exception):
@@ -350,7 +345,7 @@ def load_gemma(
     files = weight_files(folder)
     if is_there(folder / WEIGHTS) and is_there(folder / INDEX):
         raise CheckpointError(f"{folder} holds both {WEIGHTS} and {INDEX}: take away the one that is not the model's")
-    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = device or fastest_device()
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(hash_of, folder, files)
         model = _model(
@@ -427,12 +422,9 @@ def _check(folder: Path, model: Any, tokenizer: PublishedTokenizer, ends: Sequen
 def _ends(folder: Path) -> list[int]:
     """The ids that end a text. Raises CheckpointError without one."""
     config = read_json(folder / CONFIG)
-    sources = [config, config.get("text_config")]
-    if is_there(folder / GENERATION):
-        sources.append(read_json(folder / GENERATION))
-    given = [source.get("eos_token_id") for source in sources if isinstance(source, dict)]
-    flat = [i for each in given for i in (each if isinstance(each, list) else [each])]
-    ends = list(dict.fromkeys(i for i in flat if is_token_id(i)))
+    generation = read_json(folder / GENERATION) if is_there(folder / GENERATION) else {}
+    told = told_ends(config, config.get("text_config"), generation)
+    ends = list(dict.fromkeys(i for i in told if is_token_id(i)))
     if not ends:
-        raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
+        raise no_end(folder)
     return ends

@@ -6,6 +6,7 @@ from pathlib import Path
 from ...fim.models.formats import Runtime
 
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of NVIDIA's GPUs, of any below Windows, of AMD's
+NO_TORCH = "this needs PyTorch, which is not installed: pip install 'quicksilver-lsp[gpu]'"
 CPU_ONLY = "the runtime openvino is for the CPU: choose torch, or the device cpu"
 
 

@@ -8,7 +8,7 @@ import pytest
 from quicksilver.fim.types import Completion, CompletionRequest
 from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.completion.infiller import DenoisingInfiller
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from quicksilver.serving.wire import EngineHealth, decode_completion, decode_request, encode_completion, encode_request
 from tiny_body import Wanting, save_body, tiny_body

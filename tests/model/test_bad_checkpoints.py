@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bad_files import KINDS, refusal, replaced
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.model.checkpoint.checkpoint_files import is_ours
+from quicksilver.model.load import kind_of
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_denoiser, tiny_tokenizer
 
@@ -49,7 +49,7 @@ def sign(folder: Path) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_no_file_is_refused(folder: Path, file: str, kind: str):
     replaced(folder / file, kind)
-    assert str(folder) in refusal(lambda: is_ours(folder) and checkpoint.load(folder))
+    assert str(folder) in refusal(lambda: kind_of(folder) == "ours" and checkpoint.load(folder))
 
 
 def denoiser(**changes: object) -> Callable[[dict[str, Any]], object]:

@@ -8,7 +8,7 @@ from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
 from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER
 from quicksilver.model.completion.infiller import DenoisingInfiller
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.runners.select import Runtime
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer

@@ -13,7 +13,7 @@ import pytest
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.recent import Recent
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.network.states import truncate
 from quicksilver.model.requests import Extend, Extended, never
 from quicksilver.model.runners.drive import drive

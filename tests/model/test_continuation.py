@@ -23,7 +23,7 @@ from quicksilver.model.decoding.partial_answer import PartialAnswer
 from quicksilver.model.decoding.recent import Recent
 from quicksilver.model.decoding.verification import verify
 from quicksilver.model.decoding.verification import written as written_scores
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.requests import ForwardRequest
 from quicksilver.model.runners.batching import ModelRunner

@@ -95,7 +95,7 @@ import sys
 if sys.argv[1] == "without":
     sys.modules["torch"] = None  # as if it were not installed
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 infiller = load_infiller(n_threads=1, device="cpu")
 prefix = "def add(a, b):\\n    return a "
 hole = Hole(prefix=prefix, suffix="\\n", language="python", replaced=(len(prefix),) * 2, multiline=False)

@@ -14,7 +14,7 @@ from quicksilver.model.completion.job import UNLIKELY
 from quicksilver.model.decoding.draft_paths import DraftPaths
 from quicksilver.model.decoding.recent import Recent
 from quicksilver.model.decoding.verification import verify
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.ranking.candidates import drafts_for
 from quicksilver.model.runners.drive import drive
 from quicksilver.model.tokenizers.canvas_tokens import canvas_tokens

@@ -16,7 +16,7 @@ from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float, 
 from quicksilver.model.checkpoint.head_file import HEAD, WORDS, StoredHead, read_head, write_head
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.recent import Recent
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoising_head import DenoisingHead
 from quicksilver.model.network.head_config import HeadConfig
 from quicksilver.model.openvino.head import OpenVinoHead

@@ -16,7 +16,7 @@ from quicksilver.model.completion import writing as writing_module
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.completion.writing import STEPS_LINE
 from quicksilver.model.decoding.verification import Verified
-from quicksilver.model.load import infiller_of, load_infiller
+from quicksilver.model.load_infiller import infiller_of, load_infiller
 from quicksilver.model.ranking.candidates import Candidate
 from quicksilver.model.ranking.ranker import Ranker, features
 from quicksilver.model.requests import Rows

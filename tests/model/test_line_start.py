@@ -8,7 +8,7 @@ from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.completion.indentation import NONE, indentation, indentations, with_prefix
 from quicksilver.model.completion.infiller import DenoisingInfiller
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.requests import never
 from quicksilver.model.runners.drive import drive
 from tiny import tiny_denoiser, tiny_tokenizer

@@ -12,7 +12,7 @@ from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER, read
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.ngrams import NGRAMS, write_ngrams
 from quicksilver.model.decoding.recent import Recent
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from quicksilver.training.adapt.ngram_counts import count
 from tiny_body import Wanting, save_body, tiny_body

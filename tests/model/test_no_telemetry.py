@@ -17,7 +17,7 @@ def note(event, arguments):
 sys.addaudithook(note)
 if sys.argv[1] == "ours":
     import quicksilver.model.openvino.graph
-    from quicksilver.model.load import load_infiller
+    from quicksilver.model.load_infiller import load_infiller
     load_infiller(None)
 else:
     import openvino

@@ -164,7 +164,7 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 infiller = load_infiller(n_threads=1, runtime="openvino")
 hole = Hole(prefix="import ", suffix="", language="python", replaced=(7, 7), multiline=False)
 completion = infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False)

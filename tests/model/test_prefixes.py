@@ -9,7 +9,7 @@ from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.decoding.healing import Healing
 from quicksilver.model.decoding.verification import Verified
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.ranking.candidates import Candidate
 from quicksilver.model.ranking.prefix_confidence import (
     FEATURES,

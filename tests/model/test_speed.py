@@ -16,7 +16,7 @@ from quicksilver.model.checkpoint.checkpoint_files import WEIGHTS
 from quicksilver.model.choice import speed as speed_module
 from quicksilver.model.choice.speed import measure_speed, window
 from quicksilver.model.completion.infiller import N_BYTES, DenoisingInfiller
-from quicksilver.model.load import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.network.denoiser import Denoiser
 from tiny import tiny_denoiser, tiny_tokenizer
 from tiny_body import body_config, save_body, tiny_body

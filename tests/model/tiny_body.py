@@ -25,7 +25,8 @@ from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.published.tokens import QWEN_PIECES
 from quicksilver.model.requests import AskHead, Extend, Extended, ForwardReply, ForwardRequest, HeadGuess, Tree
 from quicksilver.model.runners.drive import Runner
-from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, plain_tokenizer
+from quicksilver.model.tokenizers.marks import Marks
 from safetensors.numpy import save_file
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 

@@ -13,7 +13,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.checkpoint.head_file import HEAD
-from quicksilver.model.load import infiller_of
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoising_head import DenoisingHead
 from quicksilver.model.network.head_config import HeadConfig
 from quicksilver.training.adapt import head_states, head_step

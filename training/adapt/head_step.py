@@ -101,7 +101,7 @@ def _texts(
 ) -> "tuple[list[BodyText], list[BodyText]]":
     """What the body read of training and of held-out documents; read now what is not there yet."""
 
-    from ...model.load import load_infiller
+    from ...model.load_infiller import load_infiller
     from .head_states import N_TEXTS, collect
     from .head_texts import load_texts
     from .lora_examples import LoraExampleConfig, LoraStream
