@@ -10,7 +10,7 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
-from quicksilver.model import load as load_module
+from quicksilver.model import load_infiller as load_module
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.completion import writing as writing_module
 from quicksilver.model.completion.infiller import DenoisingInfiller
