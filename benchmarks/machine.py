@@ -39,3 +39,8 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def count_cores() -> int:
+    """Cores of this machine, as far as the system tells."""
+    return os.cpu_count() or 1

@@ -7,10 +7,12 @@ hand. Knows what each benchmark writes.
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ..fim.errors import InputError
+from ..fim.terminal.options import Option
 
 Findings = Mapping[str, Any]
 NAMED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)")
@@ -203,9 +205,17 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], CellsOf], ...] = (
 )  # fmt: skip
 
 
-def run_summary(folder: Path, out: Path) -> int:
+@dataclass(frozen=True, kw_only=True)
+class SummaryPlan:
+    """Which results become which page."""
+
+    results: Annotated[Path, Option("where they are", metavar="FOLDER")] = Path("docs/results")
+    page: Annotated[Path, Option("to write")] = Path("docs/benchmarks.md")
+
+
+def run_summary(plan: SummaryPlan) -> int:
     """Write the page. Raises InputError."""
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    out.write_text(page(folder), encoding="utf-8")
+    if not plan.results.is_dir():
+        raise InputError(f"there is no folder {plan.results}")
+    plan.page.write_text(page(plan.results), encoding="utf-8")
     return 0

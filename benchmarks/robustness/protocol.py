@@ -11,11 +11,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.text.positions import PositionEncoding
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
 from ..machine import percentile
@@ -37,13 +38,13 @@ N_BETWEEN = 25  # broken messages between two questions that must be answered ri
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolPlan:
-    """So many edits in each encoding, and so many seconds of each of the other two."""
+    """How long each part is."""
 
-    n_edits: int = 10_000
-    storm_s: float = 60.0
-    storm_per_s: int = 200
-    fuzz_s: float = 300.0
-    seed: int = 0
+    n_edits: Annotated[int, Option("in each of three encodings", least=1)] = 10_000
+    storm_s: Annotated[float, Option("seconds of questions and cancels", above=0)] = 60.0
+    storm_per_s: Annotated[int, Option("how many a second", least=1, most=2000)] = 200
+    fuzz_s: Annotated[float, Option("seconds of broken messages", above=0)] = 300.0
+    seed: Annotated[int, Option("of all that is drawn")] = 0
 
 
 class MemoryUse:

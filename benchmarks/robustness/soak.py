@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import psutil
@@ -26,6 +26,7 @@ import torch
 from ...fim.budget import STEPS_MIN
 from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.types import CompletionRequest
 from ...model.completion.infiller import load_infiller
 from ...model.runners.select import Runtime, best_dtype, fastest_runtime
@@ -50,14 +51,16 @@ N_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class SoakPlan:
-    """So many requests by so many editors, and a kill after every n_kill of them."""
+    """How many requests by how many editors, and what kind of engine they go to."""
 
-    n_requests: int = 10_000
-    n_editors: int = 4
-    n_kill: int = 2_000
-    cache_mb: int = 24
-    runtime: Runtime | None = None
-    dtype: Dtype | None = None
+    n_requests: Annotated[int, Option("how many", least=1)] = 10_000
+    n_editors: Annotated[int, Option("how many at once", least=1)] = 4
+    n_kill: Annotated[int, Option("kill the engine after N; 0: never", flag="--kill-every", metavar="N", least=0)] = (
+        2_000
+    )
+    cache_mb: Annotated[int, Option("of the engine", least=0)] = 24
+    runtime: Annotated[Runtime | None, Option("of the engine (default: the fastest)")] = None
+    dtype: Annotated[Dtype | None, Option("of the engine (default: the faster)")] = None
     seed: int = 0
 
     def launch(self, home: EngineHome) -> list[str]:

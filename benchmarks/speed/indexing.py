@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 from rich.table import Table
@@ -20,6 +20,7 @@ from rich.table import Table
 from ...fim.errors import EngineUnavailable
 from ...fim.files.source_file import read_document
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from ...serving.client.engine_client import EngineClient
@@ -41,11 +42,11 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class IndexingPlan:
-    """How large the workspace is, how many keys are typed in each phase, and in how many rounds."""
+    """How large the workspace is, and how much is typed in it."""
 
-    n_files: int = 5_000
-    n_keys: int = 40
-    n_rounds: int = 3
+    n_files: Annotated[int, Option("of the workspace that is made", least=2, most=50_000)] = 5_000
+    n_keys: Annotated[int, Option("to type in each phase", least=1, most=1000)] = 40
+    n_rounds: Annotated[int, Option("each phase's turns", least=1, most=100)] = 3
 
 
 @dataclass(kw_only=True)

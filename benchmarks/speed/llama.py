@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...fim.errors import InputError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.types import CompletionRequest, Hole
 from ...model.completion.infiller import DenoisingInfiller, load_infiller
 from ...model.gguf.cache import checkpoint_folder
@@ -34,13 +35,17 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaPlan:
-    """The GGUF file, our model made of it, most tokens of a completion, holes, and threads of each."""
+    """Which file llama.cpp reads, our model made of it, and what both are asked."""
 
-    gguf: Path
-    model: Path
-    n_tokens: tuple[int, ...] = (8, 32)
-    n_holes: int = 12
-    n_threads: int = 2
+    gguf: Annotated[Path, Option("the file that llama.cpp reads", metavar="FILE")]
+    model: Annotated[Path, model_option(default="coder")]
+    n_tokens: Annotated[tuple[int, ...], Option("most tokens of a completion", commas=True, least=1, most=96)] = (8, 32)
+    n_holes: Annotated[int, Option("that each fills", least=1, most=1000)] = 12
+    n_threads: Annotated[int, Option("of each side", least=1, most=256)] = 2
+
+    def __post_init__(self) -> None:
+        if not self.gguf.is_file():
+            raise InputError(f"there is no file {self.gguf}")
 
 
 @dataclass(frozen=True)

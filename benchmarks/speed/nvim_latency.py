@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import EngineUnavailable, InputError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ..machine import percentile
 from ..runner import heading, write_result
 from .instant_server import MODULE
@@ -37,10 +38,12 @@ N_SKIPPED = 5  # first keys
 
 @dataclass(frozen=True, kw_only=True)
 class NvimPlan:
-    """Which Neovims, how many keys, and the command of the server (None: one that answers at once)."""
+    """Which Neovims, and how many keys, which go into one line."""
 
-    programs: tuple[str, ...]
-    n_keys: int = 100
+    programs: Annotated[
+        tuple[str, ...], Option("which one, or several", flag="--nvim", metavar="PROGRAM", repeats=True)
+    ] = ("nvim",)
+    n_keys: Annotated[int, Option("how many", least=1, most=100)] = 100
 
 
 class Terminal:

@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...model.runners.select import best_dtype, fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..runner import heading, plain_table, write_result
@@ -26,14 +27,14 @@ PACKAGES = ("torch", "transformers", "llama-cpp-python")
 
 @dataclass(frozen=True, kw_only=True)
 class PeersPlan:
-    """The shape's name, context and completion lengths in tokens, our steps a canvas, and how often all is done."""
+    """What is compared, and how often."""
 
-    shape: str = "base"
-    n_context: int = 1024
-    n_tokens: tuple[int, ...] = (16, 32, 64)
-    steps: tuple[int, ...] = (4, 8)
-    n_rounds: int = 5
-    n_threads: int = 2
+    shape: Annotated[str, Option("layers and widths", choices=("nano", "base"))] = "base"
+    n_context: Annotated[int, Option("tokens before the hole", least=16, most=32_768)] = 1024
+    n_tokens: Annotated[tuple[int, ...], Option("completion lengths", commas=True, least=1, most=1024)] = (16, 32, 64)
+    steps: Annotated[tuple[int, ...], Option("of ours, a canvas", commas=True, least=1, most=1024)] = (4, 8)
+    n_rounds: Annotated[int, Option("each side's turns", least=1, most=1000)] = 5
+    n_threads: Annotated[int, Option("of each side", least=1, most=256)] = 2
 
 
 def run_peers(plan: PeersPlan, json_file: Path | None) -> int:

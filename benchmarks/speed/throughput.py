@@ -12,11 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.files.source_file import read_document
+from ...fim.models.embedded import EMBEDDED
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.terminal.spinner import waiting
 from ...fim.types import Completion, CompletionRequest, Hole
 from ...serving.client.engine_client import EngineClient
@@ -33,12 +35,20 @@ BUSY_PAUSE_S = 0.05  # before an editor that got no answer asks again
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputPlan:
-    """Numbers of editors, one run each, of so many seconds; folder None: the files of examples/."""
+    """Which loads are measured, and for how long."""
 
-    editors: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
-    seconds: float = 15.0
-    folder: Path | None = None
-    model: Path | None = None
+    editors: Annotated[tuple[int, ...], Option("how many at once, a run each", commas=True, least=1, most=1000)] = (
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        64,
+    )
+    seconds: Annotated[float, Option("of each run", least=0.1, most=3600)] = 15.0
+    folder: Annotated[Path | None, Option("Python files to walk through (default: examples/)")] = None
+    model: Annotated[Path | None, model_option(default=EMBEDDED[0])] = None
 
 
 @dataclass(frozen=True, kw_only=True)

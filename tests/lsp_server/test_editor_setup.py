@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from quicksilver.cli.editor_setup import overview, plugin_folder, setup
-from quicksilver.cli.main import EDITORS, main
+from quicksilver.cli.editor_setup import EDITORS, overview, plugin_folder, setup
+from quicksilver.cli.main import main
 from quicksilver.fim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
