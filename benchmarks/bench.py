@@ -1,5 +1,7 @@
-"""`quicksilver bench`: which benchmark. Each has a plan, whose fields are its options, and is imported when it is asked
-for."""
+"""`quicksilver bench`: which benchmark to run.
+
+Each has a plan, whose fields are its options, and is imported when it is named.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass

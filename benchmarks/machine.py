@@ -1,4 +1,4 @@
-"""What every benchmark says beside its numbers: the machine and the versions. And the percentile they all use."""
+"""The machine and the versions that a result names, and the percentile that all benchmarks use."""
 
 import math
 import os

@@ -1,7 +1,7 @@
-"""`quicksilver bench summary`: today's figures as a page, from the results in docs/results/.
+"""`quicksilver bench summary`: a page of the current figures, from the results in docs/results/.
 
-A result's file is named by its date and subject; of each subject the newest counts. Nothing on the page is typed by
-hand. Knows what each benchmark writes.
+A result's file is named by its date and subject; of each subject the newest counts. The page is made from the files
+alone.
 """
 
 import json

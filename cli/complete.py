@@ -1,6 +1,6 @@
 """`quicksilver complete FILE:LINE:COL`: one completion through the real language server.
 
-Owns what is asked and printed. It does not know the engine: the server does.
+Owns what is asked and printed.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""`quicksilver demo`: code is cut out of real files, and the real language server and engine are asked for it.
+"""`quicksilver demo`: cuts code out of real files and asks the real language server and engine to fill the holes.
 
-Owns what is asked, and in what order. Whether an answer is what was cut out is said as it is; nothing is filtered.
+Owns the questions and their order. Every answer is shown, right or wrong.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""What `quicksilver demo` prints, for somebody who sees Quicksilver for the first time.
+"""What `quicksilver demo` prints, for a person who sees Quicksilver for the first time.
 
-Owns words, colours and layout. It does not know how answers come about.
+Owns words, colours and layout.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`quicksilver doctor`: is everything there, and does a completion come out?
+"""`quicksilver doctor`: checks the installation and times one completion.
 
-Owns the checks and their order. It imports no torch: what the engine says about itself is what counts.
+Owns the checks and their order. It imports no torch: what counts is what the engine reports of itself.
 """
 
 import asyncio

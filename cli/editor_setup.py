@@ -1,7 +1,4 @@
-"""`quicksilver editors`: where the editor plugins of this installation lie, and the lines that set one up.
-
-It does not know what the plugins do.
-"""
+"""`quicksilver editors`: the folders of this installation's editor plugins, and the lines that set one up."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
-"""Where Python looks for modules: never in the folder that the process was started in.
+"""Keeps the working folder off Python's import path.
 
-An empty or relative entry of PYTHONPATH stands for that folder, as `export PYTHONPATH=$PYTHONPATH:/x` makes one. The
-folder may be a workspace, and its `json.py` would run in our place.
+An empty or relative entry of PYTHONPATH stands for that folder (`export PYTHONPATH=$PYTHONPATH:/x` makes one). The
+folder may be a workspace, and its `json.py` would run instead of Python's.
 """
 
 # ruff: noqa: PTH100, PTH117, SIM105 (pathlib and contextlib import modules that would be looked up in that folder)

@@ -1,8 +1,7 @@
 """The `quicksilver` command: the composition root.
 
-Owns the command line, exit codes and what is wired to what; each command is imported when it is asked for, so that
-`quicksilver lsp` never pays for another one. EXIT_CODES says what the exit codes mean. It does not know how any command
-works.
+Owns the command line, the exit codes (EXIT_CODES) and the wiring. Each command is imported when it is run, so that
+`quicksilver lsp` never pays for another one.
 """
 
 import argparse

@@ -1,7 +1,6 @@
-"""`quicksilver serve`: options, the log, and what each refusal to start says.
+"""`quicksilver serve`: its options, the log, and the one line for each refusal to start.
 
-Owns the command line of the engine process. It does not know HTTP or how a model fills holes; torch is imported only
-when the model is loaded, in the worker's thread, so that the socket answers long before.
+torch is imported only when the model is loaded, in the worker's thread, so that the socket answers long before.
 """
 
 import argparse

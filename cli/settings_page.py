@@ -1,6 +1,6 @@
-"""docs/settings.md, made from the settings themselves: names, defaults and what they mean.
+"""docs/settings.md, made from the settings themselves: names, defaults and descriptions.
 
-Owns the page's words around the table. It does not know what a setting does.
+Owns the text around the table.
 """
 
 import json

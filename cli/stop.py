@@ -1,4 +1,4 @@
-"""`quicksilver stop`: end this user's engines. Owns its command line and what it says; it does not know HTTP."""
+"""`quicksilver stop`: ends this user's engines."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`quicksilver fetch`: says what it would bring, from where and how large, asks once, and brings it."""
+"""`quicksilver fetch`: shows what it would download, from where and how large, asks once, and downloads it."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A model's file on this machine: brought by the first source that can, known by its digest; and what is made of it."""
+"""A model's file: downloaded from the first source that works, checked by its hash, and converted."""
 
 import errno
 import math

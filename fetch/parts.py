@@ -1,4 +1,4 @@
-"""Which parts of a model's file are here and whole."""
+"""Which parts of a model's file have been downloaded completely."""
 
 import hashlib
 from pathlib import Path

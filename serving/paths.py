@@ -1,7 +1,7 @@
-"""Where one engine lives: its private folder and the names of its socket, locks, log, token and info files.
+"""The home of one engine: its private folder and the names of its socket, locks, log, token and info files.
 
-There is one engine per user, model folder, package version and protocol: the names carry a hash of the last three, so a
-front end of another version or model never talks to the wrong engine. It does not know HTTP, processes or models.
+There is one engine per user, model folder, package version and protocol. The names carry a hash of the last three, so a
+front end of another version or model never talks to the wrong engine.
 """
 
 import hashlib

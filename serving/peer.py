@@ -1,6 +1,6 @@
-"""Who is at the other end of a UNIX socket: only processes of this user may be sent anything.
+"""Who is at the other end of a UNIX socket: nothing is sent to a process of another user.
 
-Owns the look at the folder before connecting and at the peer's credentials afterwards. It does not know HTTP.
+Checks the folder before connecting, and the peer's credentials afterwards.
 """
 
 import os

@@ -1,8 +1,7 @@
 """How engine and client prove over TCP that they know the same token, without sending it.
 
-Each side sends a nonce of its own, and answers with an HMAC over both and over the two ports of the connection. So a
-proof is of no use on another connection, and whoever took over an engine's port learns nothing. Owns the arithmetic; it
-does not know HTTP.
+Each side sends a nonce of its own, and answers with an HMAC over both nonces and the two ports of the connection. So a
+proof is useless on another connection, and a program that takes over an engine's port learns nothing.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The progress of a run on the terminal: a bar where rich is installed and somebody watches, else plain lines."""
+"""The progress of a run: a bar on a terminal, else plain lines."""
 
 import sys
 import time

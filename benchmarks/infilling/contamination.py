@@ -1,8 +1,7 @@
 """Whether a model may have seen a benchmark's tasks: by what it was trained on, and by runs of 13 words.
 
-Two questions with two answers. `manifest_facts`: what the checkpoint says it was trained on. `shared_runs`: which
-tasks share 13 words in a row with the training documents of a corpus that is at hand. Where there is neither, the
-report says that tasks could not be checked. Knows no answers.
+`manifest_facts`: what the checkpoint says it was trained on. `shared_runs`: which tasks share 13 words in a row with
+the training documents of a corpus, if one is given. With neither, the report says that tasks could not be checked.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""What the answers to one benchmark's tasks are worth: a row of numbers for each decoder. Knows no file and no table.
+"""The scores of one benchmark's answers: a row of numbers for each decoder.
 
-A task counts as solved when its program passed, and where nothing is run when the text is the one that stood there.
-Micro is the share of tasks, macro the mean over base problems of the share of each one's tasks. Intervals are 95 %
-percentile bootstraps that draw whole base problems, since holes of one problem are not independent.
+A task counts as solved when its program passed or, if nothing is run, when the text equals the original. Micro is the
+share of tasks, macro the mean over base problems of the share of each one's tasks. Intervals are 95 % percentile
+bootstraps that draw whole base problems, since holes of one problem are not independent.
 """
 
 from collections import Counter

@@ -1,8 +1,7 @@
-"""One task of an infilling benchmark: the hole that a decoder sees, and how its answer is put in, run and compared.
+"""One task of an infilling benchmark: the hole that a decoder sees, and how its answer is inserted, run and compared.
 
-A benchmark of whole lines (single-line, multi-line) says by its kind that a line break ends the hole. Whether that is
-given to every decoder (it stands in the suffix) or asked of it is the caller's choice and part of the result. Knows no
-file format, no decoder and no sandbox.
+A benchmark of whole lines (single-line, multi-line) says by its kind that a line break ends the hole. Whether every
+decoder is given that line break in the suffix, or has to write it, is the caller's choice and part of the result.
 """
 
 import re

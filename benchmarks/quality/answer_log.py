@@ -1,8 +1,8 @@
-"""Results kept on disk, so that a killed evaluation goes on where it stopped. Knows no decoder and no score.
+"""Results kept on disk, so that a killed evaluation resumes where it stopped.
 
 One JSON object a line; a last line that was cut off is dropped. Answers have by (weights, number format and code that
-gave the answer), decoder, task (`Task.key`) and the answer. Only answers by the same makers are taken up again; others
-stay in the file and are passed over.
+gave the answer), decoder, task (`Task.key`) and the answer. Only answers with the same `by` are used again; others stay
+in the file and are skipped.
 """
 
 import fcntl

@@ -1,11 +1,11 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
 Owns the list of decoders of our own checkpoints. A new one is one more `NamedDecoder` in CATALOGUE: a function from the
-loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. What a decoder knows of the
-length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the truth, those of ORACLE_LENGTH its length.
+loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. `NamedDecoder.length`
+says what a decoder is told of the length: nothing (OWN_LENGTH), or that of the truth (ORACLE_LENGTH).
 Whether an answer may hold several lines follows from the kind of hole alone (`Task.multiline`). Random spans are always
 asked for as multi-line, and end where the decoder ends them: deriving the mode from the truth would give away whether
-it crosses a line. Knows no scores.
+it crosses a line.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Runs decoders over holes, in this process or in several, and takes up what an earlier run has answered.
+"""Runs decoders over holes, in this process or in several, and reuses what an earlier run has answered.
 
-Owns the processes and what travels between them. Knows no scores and no reports. Each process loads the model itself,
-reads a hole's context once for all decoders, and parses each filled file; only the first process writes to disk.
+Owns the processes and what travels between them. Each process loads the model itself, reads a hole's context once for
+all decoders, and parses each filled file; only the first process writes to disk.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The holes of the evaluation: where a file is cut, and what stood there. Knows no model and no decoder.
+"""The holes of the evaluation: where a file is cut, and what stood there.
 
 Packages take turns, so each gives equally many holes; a file is drawn evenly among those of its package. Then:
 

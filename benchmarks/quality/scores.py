@@ -1,7 +1,7 @@
-"""What answers are worth: every number of the report, from tasks, answers and whether the filled files parse.
+"""The scores of answers: every number of the report, from tasks, answers and whether the filled files parse.
 
 Single-line kinds take an answer's first line, the others all of it. Blanks at the end do not matter where the hole
-ended at a line's end; where text follows the hole, they do. Knows no decoder and no table.
+ended at a line's end; where text follows the hole, they do.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What Python's own parser says of a source file: whether it is one, and where its block bodies lie.
+"""What Python's own parser says of a source file: whether it parses, and where its block bodies are.
 
-Owns nothing but `ast`; knows no holes and no decoders. Offsets count code points.
+Offsets count code points.
 """
 
 import ast

@@ -1,6 +1,6 @@
-"""Messages that no editor should send: right ones with something broken, and bytes that were never JSON-RPC.
+"""Messages that no editor should send: valid ones with something broken, and bytes that were never JSON-RPC.
 
-Owns what may be broken. It does not know what a server makes of it. None of them asks the server to end.
+None of them asks the server to end.
 """
 
 import json

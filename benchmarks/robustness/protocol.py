@@ -1,7 +1,7 @@
-"""A language server's hard life: random edits in three encodings, a storm of cancelled questions, broken messages.
+"""Language server stress test: random edits in three encodings, a storm of cancelled questions, broken messages.
 
 Shows that no position is ever wrong, no request stays without an answer, nothing crashes and memory stays flat. The
-server is the real one over stdio; behind it an engine answers at once (`instant_server`).
+server is the real one over stdio, with an engine that answers at once (`instant_server`).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""A long, rough life for an engine: thousands of requests, many cancelled, the process killed now and then.
+"""Engine stress test: thousands of requests, many cancelled, the process killed now and then.
 
 Shows whether memory stays flat, whether the engine comes back, and whether every answer is the one that a model without
 any cache gives. Requests take so few steps that no load shortens them, so that answers can be compared; the context
-cache is made so small that contexts are evicted all the time.
+cache is so small that contexts are evicted all the time.
 """
 
 import asyncio

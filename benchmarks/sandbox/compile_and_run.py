@@ -1,7 +1,7 @@
 """What compiles and runs a program in another language, inside the process and the folder that are its own.
 
 Not imported: `execution` starts it as a script, as it does `jail`, with descriptors of the source, of the
-report and of a pipe from which a secret comes. It knows the standard library and the kernel's layer alone.
+report and of a pipe from which a secret comes. It imports the standard library and `jail_kernel` alone.
 
 Compiling and running may write to the folder alone. While a program runs it can start no other and reach no network:
 the filter lets through the one call that begins it. Where the kernel has no such filter nothing is run. A program has

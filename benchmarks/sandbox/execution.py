@@ -1,8 +1,8 @@
-"""Runs a program and says how it ended: each time a fresh process in an empty folder, within limits, without network.
+"""Runs a program and reports how it ended: always a fresh process in an empty folder, within limits, without network.
 
-What holds the program back is in `bubblewrap` (around the process) and `jail` (inside it). From here come a
-session of its own, a wall clock, the end of whatever is left, and the verdict: whether a program passed is decided by
-its exit status and by a secret that nothing but its end gives away. Knows no tasks.
+What confines the program is in `bubblewrap` (around the process) and `jail` (inside it). This adds a session, a time
+limit, the end of whatever is left, and the verdict: a program has passed by its exit status and a secret that it can
+give only by reaching its end.
 """
 
 import contextlib

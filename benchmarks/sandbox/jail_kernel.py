@@ -1,7 +1,7 @@
 """The kernel's layer of the jail: limits, no privileges, Landlock for files, a seccomp filter for system calls.
 
 `jail` imports this inside the process that is about to run a program. Everything here holds for the calling
-process for good. It knows the standard library alone, and works on Linux; elsewhere only the limits are set.
+process for good. It imports the standard library alone, and works on Linux; elsewhere only the limits are set.
 
 * **Landlock** (Linux 5.13 and newer): files outside one folder cannot be written, made, renamed or removed, and the
   memory of other processes cannot be opened. Before Linux 6.2 it cannot refuse that a file is truncated.

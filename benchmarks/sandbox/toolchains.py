@@ -1,6 +1,6 @@
-"""What compiles and runs programs in other languages than Python, where it is installed.
+"""What compiles and runs programs in languages other than Python, where it is installed.
 
-Owns commands and versions. It does not know how programs are held back (`compile_and_run`), or tasks.
+Owns commands and versions.
 """
 
 import re

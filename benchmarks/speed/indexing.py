@@ -1,7 +1,7 @@
-"""What indexing a large workspace costs: time, memory, and what a person who types meanwhile feels of it.
+"""The cost of indexing a large workspace: time, memory, and latency for a person who types meanwhile.
 
-Owns what is timed and how it is reported. The language server and the engine are real, in a home made for the run.
-Rounds take turns: a server without a workspace, one that indexes, the same one afterwards. Times are milliseconds.
+The language server and the engine are real, in a home made for the run. Rounds take turns: a server without a
+workspace, one that indexes, the same one afterwards. Times are milliseconds.
 """
 
 import asyncio

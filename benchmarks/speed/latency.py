@@ -1,7 +1,7 @@
 """How long a person waits, measured through the real language server and the real engine.
 
-Owns what is timed and how it is reported. The engine runs in a home of its own, made for the run, so that the engine of
-open editors is neither asked nor stopped. Times are milliseconds; p50 and p95 are nearest-rank percentiles.
+The engine runs in a home made for the run, so that the engine of open editors is neither asked nor stopped. Times are
+milliseconds; p50 and p95 are nearest-rank percentiles.
 """
 
 import asyncio

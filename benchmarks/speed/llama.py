@@ -1,10 +1,10 @@
 """Time to a completion against llama.cpp with the same GGUF file, in the same run.
 
 What a user would run instead: llama.cpp with the file, asked in the model's own order (prefix, suffix, middle), greedy,
-with its cache. Both see the same text around the same hole, in rounds in which each completes it: what else the machine
-does meets both alike. Warm: the hole as it was one key earlier has been read, as after a keystroke. Cold: nothing has.
-llama.cpp writes as many tokens as our answer has, so that a hole that is filled early favours nobody; what we wrote and
-cut off again is our loss.
+with its cache. Both see the same text around the same hole, and take turns in rounds, so that other load on the machine
+affects both alike. Warm: the hole of one key earlier has been read, as after a keystroke. Cold: nothing has. llama.cpp
+writes as many tokens as our answer has, so that an early end favours neither; what we wrote and cut off again counts
+against us.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""From a key to ghost text on the screen of a real Neovim, with our plugin, before a server that answers at once.
+"""From a key to ghost text on the screen of a real Neovim, with our plugin and a server that answers at once.
 
 What is timed are bytes: those of a key go into the pseudo-terminal, and those that draw the answer come out of it. The
 editor's own part is timed too: from a key to that key on the screen, with nothing of ours loaded.

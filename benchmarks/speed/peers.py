@@ -1,8 +1,8 @@
-"""Time to a completion against other ways to get one: autoregressive models of the same shape, and uncached diffusion.
+"""Time to a completion against autoregressive models of the same shape and uncached diffusion.
 
-Random weights on all sides, on one machine, in one run: rounds in which every side completes the same context, so that
-what else the machine does meets all of them alike. Cold: nothing is cached. Warm: all of the context but its last token
-is, as after a keystroke. Ratios are medians of ratios within a round.
+Random weights on all sides, on one machine, in one run: in each round every side completes the same context, so that
+other load on the machine affects all alike. Cold: nothing is cached. Warm: all of the context but its last token is, as
+after a keystroke. Ratios are medians of ratios within a round.
 """
 
 import statistics

@@ -1,8 +1,8 @@
-"""How a published checkpoint loads: seconds, memory, and one step, each with fresh memory in a process of its own.
+"""How a published checkpoint loads: seconds, memory, and one step, each in a fresh process.
 
 Without a folder, one of random weights is written in DreamOn's layout (Qwen2.5's names, shards of about 4 GB): sizes
-alone decide. Memory is told in two: what the process must have (anonymous), and what it only maps from the files, which
-the system may drop and read again.
+alone decide. Memory has two figures: what the process must have (anonymous), and what it only maps from the files,
+which the system may drop and read again.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""How the cost of a completion grows with its context and with its canvas, and with what power.
+"""How the cost of a completion grows with its context and with its canvas.
 
-Random weights of one of our shapes, the runner that the engine would take. Every length of context is reached by going
-on from the shorter one, as an engine would read it: in chunks. Exponents are the slopes of straight lines through the
-logarithms of lengths and medians; 0 is free, 1 in proportion.
+Random weights of one of our shapes, with the runner that the engine would take. Every length of context is reached from
+the shorter one, in chunks, as an engine would read it. Exponents are the slopes of straight lines through the
+logarithms of lengths and medians: 0 is free, 1 in proportion.
 """
 
 import statistics

@@ -1,7 +1,4 @@
-"""A workspace of many Python files that look like people's: pieces of real modules, shuffled and renamed.
-
-Owns what such a folder holds. It does not know what is measured in it.
-"""
+"""A workspace of many Python files that look like people's: pieces of real modules, shuffled and renamed."""
 
 import ast
 import random

@@ -1,7 +1,7 @@
-"""The engine's HTTP API as an ASGI application: which address answers what, and which error is which status.
+"""The engine's HTTP API as an ASGI application: which route answers what, and which error becomes which status.
 
-Owns routing, reading bodies, watching for clients that go away, and the translation of the error tree. It does not know
-sockets, processes or models; shapes are wire.py's and openai.py's.
+Owns routing, reading bodies, noticing clients that disconnect, and the translation of the error tree. The layout of
+bodies belongs to wire.py and openai.py.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
-"""Who may talk to the engine over TCP: loopback names only, and only those who know the token.
+"""Who may talk to the engine over TCP: loopback host names only, and only clients that know the token.
 
-A UNIX socket is guarded by its file permissions, so requests that came through one pass. Our own client proves that it
-knows the token without sending it (`proof`); other clients send it as a Bearer token. Without a token nothing passes.
-It does not know what is asked.
+A UNIX socket is guarded by its file permissions, so requests through one pass. Our own client proves that it knows the
+token without sending it (`proof`); other clients send it as a Bearer token. Without a token nothing passes.
 """
 
 import json

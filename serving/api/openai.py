@@ -1,10 +1,8 @@
-"""The OpenAI shape of `POST /v1/completions`: reading its request, writing its answer, its chunks and its errors.
-
-Owns the mapping between that shape and our nouns. It does not know HTTP, queues or models.
+"""The OpenAI shape of `POST /v1/completions`: its request, its answer, its chunks and its errors.
 
 `prompt` and `suffix` become a Hole at the end of prompt. `language` is our optional field (default "python"); the hole
 is always multi-line. `temperature` and the other sampling fields are accepted and change nothing: decoding is
-deterministic. `max_tokens` left out leaves the length to the engine. There is no deadline unless our optional field
+deterministic. Without `max_tokens` the engine chooses the length. There is no deadline unless our optional field
 `budget_ms` sets one. `prompt_tokens` counts the context (prompt, suffix and separators).
 """
 

@@ -1,8 +1,7 @@
-"""One HTTP/1.1 request over one fresh connection to an engine, and its answer.
+"""One HTTP/1.1 request to an engine over a fresh connection, and its answer.
 
-A connection per request keeps the meaning of closing it plain: the request is cancelled. Nothing is sent before the
-engine is proven to be this user's: by the system on a UNIX socket, by a proof over TCP. It does not know what the
-bodies say, nor how an engine is started.
+With a connection per request, closing it means one thing: the request is cancelled. Nothing is sent before the engine
+is proven to be this user's: by the system on a UNIX socket, by a proof over TCP.
 """
 
 import asyncio

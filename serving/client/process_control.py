@@ -1,4 +1,4 @@
-"""Ending an engine by its process number, also where its socket is gone. Knows its info file, no HTTP."""
+"""Ends an engine by its process number, even if its socket is gone."""
 
 import asyncio
 import os

@@ -1,6 +1,6 @@
-"""Starting an engine process, and what is said of one that ends before it answers.
+"""Starts an engine process, and reports why one ended before it answered.
 
-Owns the start lock, the command and the process's last words. It does not know HTTP.
+Owns the start lock, the command, and reading the last line of the log.
 """
 
 import asyncio

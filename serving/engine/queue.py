@@ -1,8 +1,7 @@
-"""Jobs that wait for their turn: a bounded room, and who is next.
+"""A bounded queue of jobs, and which job is next.
 
-Owns the order. Answers go before warm-ups, and what can still be in time before what cannot. Documents take turns: a
-job of the document with the fewest running jobs goes first, then the one with the earliest deadline, then the one that
-came first. Knows no threads and no models.
+Answers go before warm-ups, and jobs that can still be in time before those that cannot. Documents take turns: a job of
+the document with the fewest running jobs goes first, then the one with the earliest deadline, then the oldest.
 """
 
 import threading

@@ -1,8 +1,7 @@
 """The asynchronous front of a blocking Infiller: one worker thread, its slots, and a short, bounded queue before them.
 
-Owns loading the model in that thread, slots, cancellation and what an error in one request means. Jobs in slots go on
-together, one forward at a time; a job joins and leaves between two forwards. It does not know HTTP, nor which of two
-requests is the newer one.
+Owns loading the model in that thread, slots, cancellation, and the effect of an error in one request. Jobs in slots
+advance together, one forward at a time; a job joins and leaves between two forwards.
 """
 
 import asyncio

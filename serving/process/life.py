@@ -1,7 +1,6 @@
-"""The life of an engine process: from open sockets to the last request, and every way it ends.
+"""Runs an engine process: from open sockets to the last request, and every way it ends.
 
-Owns uvicorn's settings, signals and the idle stop. It does not know how the sockets came to be, nor what the worker's
-model is.
+Owns uvicorn's settings, signals and the idle stop.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Loading what the engine serves: a model that is named, or the best installed one that is fast enough here.
+"""Loads the model that the engine serves: one that is named, or the best installed one that is fast enough here.
 
-Owns the order of things, so that OpenVINO compiles while PyTorch is being imported. Both are imported here, and only
-inside functions: this runs in the worker's thread, and the socket answers long before.
+Owns the order, so that OpenVINO compiles while PyTorch is being imported. Both are imported inside functions: this runs
+in the worker's thread, and the socket answers long before.
 """
 
 import gc

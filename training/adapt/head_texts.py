@@ -1,4 +1,4 @@
-"""Texts as a body read them, which a denoising head is trained on: its states and its own next tokens.
+"""Training texts of a denoising head, as a body read them: its states and its own next tokens.
 
 A text is the context of a hole and the hole's text, as serving builds them. The body reads it once; its states are kept
 in int8, so that many epochs need no body.

@@ -1,6 +1,6 @@
-"""Trains a denoising head on texts that a body has read: steps, their rates, what it is worth, a state to go on from.
+"""Trains a denoising head on texts that a body has read: steps, learning rates, examination, state to resume from.
 
-Knows no files but the state, and no body but its embedding.
+Of the body it needs the embedding alone.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Where source text comes from: the standard library, pinned packages as wheels or .tar.gz, installed distributions.
 
-Packages are read as archives of text: nothing is unpacked, built, imported or run. Knows no filter and no split.
+Packages are read as archives of text: nothing is unpacked, built, imported or run.
 """
 
 import gzip

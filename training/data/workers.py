@@ -1,7 +1,7 @@
-"""Who draws the batches: this process, or worker processes ahead of the trainer.
+"""Draws the batches: in this process, or in worker processes ahead of the trainer.
 
-A batch depends on its order alone (seed, step, index, sizes), never on who draws it or when. Worker processes are
-spawned, read the corpus themselves and know no PyTorch.
+A batch depends on its order alone (seed, step, index, sizes), never on which process draws it or when. Worker processes
+are spawned, read the corpus themselves and import no PyTorch.
 """
 
 import multiprocessing

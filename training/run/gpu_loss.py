@@ -1,10 +1,8 @@
 """The loss for a GPU: FlexAttention over block masks, compiled blocks and fused scores. Same numbers as `loss`.
 
 Blocks are compiled one by one: all layers share the code of one, so that a shape costs seconds of compiling instead of
-a minute. Fixed shapes: one context pass and one canvas pass for every stage of a run. Validation and sampling do not
-come through here.
-
-Knows nothing of batches, steps and devices' sizes.
+a minute. Shapes are fixed: one context pass and one canvas pass for every stage of a run. Validation and sampling use
+the plain loss.
 """
 
 from collections.abc import Callable, Sequence

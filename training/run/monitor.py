@@ -1,6 +1,6 @@
-"""What a run says of itself: losses on the valid split, the log, samples, and a line for people.
+"""A run's reports: losses on the valid split, the log, samples, and a line for people.
 
-Looks at the model and never changes it.
+It never changes the model.
 """
 
 from dataclasses import dataclass

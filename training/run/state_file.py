@@ -1,4 +1,4 @@
-"""state.pt: all that a run needs to go on. Written whole or not at all; never unpickles anything but tensors."""
+"""state.pt: all that a run needs to resume. Written whole or not at all; nothing but tensors is unpickled."""
 
 from pathlib import Path
 from typing import Any

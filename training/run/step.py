@@ -1,6 +1,6 @@
 """`quicksilver train run`: puts a run together from its size, device and folder, trains, and exports.
 
-One call trains up to the end of the plan, or of the call; the same command goes on. Under torchrun every process runs
+One call trains up to the end of the plan, or of the call; the same command resumes. Under torchrun every process runs
 this.
 """
 
