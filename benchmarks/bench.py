@@ -17,7 +17,7 @@ Loaded = tuple[type[Any], Callable[..., int]]
 
 @dataclass(frozen=True, kw_only=True)
 class JsonFile:
-    """Where a benchmark that draws nothing writes its result."""
+    """The result file of a benchmark that draws nothing."""
 
     json: Annotated[Path | None, Option("also write the result as JSON", metavar="FILE")] = None
 
@@ -29,7 +29,7 @@ class JsonFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultFiles(JsonFile):
-    """Where a benchmark that can draw its result writes it."""
+    """The result files of a benchmark that can draw its result."""
 
     png: Annotated[Path | None, Option("also draw it (needs matplotlib)", metavar="FILE")] = None
 
@@ -41,7 +41,7 @@ class NoFiles:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What its help says; what imports its plan and its run, which takes a plan and files; the type of the files."""
+    """A benchmark: its line in the help, a function that imports its plan and its run, and the type of its files."""
 
     about: str
     load: Callable[[], Loaded]

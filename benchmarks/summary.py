@@ -26,7 +26,7 @@ file, which says the machine, versions and options; what was tried on the way st
 
 
 def newest(folder: Path) -> dict[str, tuple[str, Findings]]:
-    """By subject, the newest result's file name and content. Raises InputError where one is no result."""
+    """By subject, the newest result's file name and content. Raises InputError if one is no result."""
     found: dict[str, tuple[str, Findings]] = {}
     for path in sorted(folder.glob("*.json")):
         named = NAMED.fullmatch(path.stem)

@@ -76,8 +76,8 @@ async def ask_once(
     invoked: bool,
     tell: Tell,
 ) -> dict[str, Any]:
-    """What a new server, given the document, answers at position (line, code points) and says about its answer.
-    languages are those that the model completes by itself.
+    """The explained answer of a new server at position (line, code points) of the document.
+    Its key languages has those that the model completes by itself.
 
     Raises InputError (the server refuses this place), CheckpointError and EngineError.
     """
@@ -93,7 +93,7 @@ async def ask_once(
 
 
 def for_stdout(text: str) -> str:
-    """A completion as it is for a pipe or a file; for a terminal, which would act on control characters, escaped."""
+    """A completion: unchanged for a pipe or a file; for a terminal, with control characters escaped."""
     return printable(text, keep_newlines=True) if sys.stdout.isatty() else text
 
 
@@ -148,7 +148,7 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
 
 
 def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, place: FilePlace) -> None:
-    """Write the steps as a picture, where there were any. Raises InputError where path cannot be written."""
+    """Write the steps, if there were any, as a picture. Raises InputError if path cannot be written."""
     from .trace_view import draw_trace, svg
 
     if not facts.get("trace"):
@@ -157,7 +157,7 @@ def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, pl
     title = printable(f"{place.path.name}, line {place.line}: {facts['model']}")
     try:
         write_whole(path, svg(draw_trace(facts["trace"], line[:column], line[column:]), title))
-    except (OSError, ValueError) as error:  # a name that is none is a ValueError
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -21,7 +21,7 @@ from .demo_holes import DemoHole, Trial, load_holes, typed_further
 from .demo_view import show_choice, show_ending, show_opening, show_steps, show_summary, show_trial
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-_BUDGETS_MS = {"budget_ms": 1_500.0, "invoked_budget_ms": 5_000.0}  # patient: a demo may run on a busy machine
+_BUDGETS_MS = {"budget_ms": 1_500.0, "invoked_budget_ms": 5_000.0}  # long: a demo may run on a busy machine
 _TYPED_SHARE = 0.5
 _PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the demo ends within a minute
 
@@ -29,7 +29,7 @@ _PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the
 def run_demo(examples: Path | None, model: Path | None, prepare: Callable[[], None], timeout_s: float) -> int:
     """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError.
 
-    prepare is called once the examples are known to be good; it may take its time.
+    prepare is called once the examples have been read; it may take long.
     """
     holes = load_holes(EXAMPLES if examples is None else examples)
     prepare()

@@ -17,7 +17,7 @@ def without_working_folder(path: list[str], pythonpath: str) -> list[str]:
     try:
         unwanted |= {os.path.abspath(entry) for entry in named} - absolute  # so Python writes them when it starts
     except FileNotFoundError:
-        pass  # the working folder is gone, and with it what it could hold
+        pass  # the working folder was deleted
     return [entry for entry in path if entry not in unwanted]
 
 

@@ -38,7 +38,7 @@ _PASSED_ON = {
 
 @dataclass(frozen=True)
 class Command:
-    """What its help says, the type of its options, what takes them; and, where that is not all, its own help."""
+    """A command: its line in the list, the type of its options, its function, and a longer help if it has one."""
 
     about: str
     options: type[Any]
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; point stdout elsewhere, or the interpreter complains when it ends.
+        # The reader of our output has gone: point stdout elsewhere, or the interpreter complains when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Put the null device where whoever started us closed stdin, stdout or stderr, as Python then has none."""
+    """Open the null device for stdin, stdout or stderr if it was closed when we started: Python then has none."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)

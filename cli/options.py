@@ -8,7 +8,7 @@ from ..fim.terminal.options import Option, model_option
 from ..fim.types import PolicyName
 from .editor_setup import EDITORS
 
-MAX_S = 86_400.0  # of a command's patience
+MAX_S = 86_400.0  # longest --timeout-s
 
 
 @dataclass(frozen=True, kw_only=True)

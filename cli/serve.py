@@ -59,10 +59,9 @@ class ServeOptions:
 
 def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
     """Run an engine until it ends; returns the exit code: 0; 2 after one line that says what is wrong with options,
-    home or checkpoint; 1 where the model cannot be loaded for another reason.
+    home or checkpoint; 1 if the model cannot be loaded for another reason.
 
-    load makes the Infiller from a checkpoint folder (None: of its own choice) and a number of threads (None: its own
-    choice).
+    load makes the Infiller from a checkpoint folder and a number of threads; None leaves either to it.
     """
     try:
         options = parse_options(argv)

@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def for_demo(agreed: bool) -> bool:
-    """Fetch `coder` for the demo, if it may be fetched; whether it was. One line says why it cannot be had."""
+    """Fetch `coder` for the demo, if the person agrees; returns whether it was. One line says why not."""
     model = CATALOGUE["coder"]
     try:
         if is_installed(model):
@@ -99,7 +99,7 @@ def about(model: Fetchable, file: Path | None) -> str:
 
 
 def agrees() -> bool:
-    """Ask the person once. Raises InputError where nobody can answer."""
+    """Ask the person once. Raises InputError if stdin is no terminal."""
     if not sys.stdin.isatty():
         raise InputError("nobody can be asked here: add --yes to agree")
     print("Fetch it? [y/N] ", end="", flush=True)

@@ -44,7 +44,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineHome:
-    """The files of one engine. socket is None where only loopback TCP is used.
+    """The files of one engine. socket is None if only loopback TCP is used.
 
     override is the QUICKSILVER_HOME in force, which a started engine must be given too.
     """
@@ -83,7 +83,7 @@ class EngineHome:
         return variables if self.socket is not None else {**variables, TRANSPORT_VARIABLE: "tcp"}
 
     def prepare(self) -> None:
-        """Create the folders, private to this user. Raises EngineUnavailable when that cannot be had."""
+        """Create the folders, private to this user. Raises EngineUnavailable if that is impossible."""
         folders = {self.folder, self.log_file.parent}
         if self.socket is not None:
             folders.add(self.socket.parent)
@@ -154,7 +154,7 @@ def write_info(home: EngineHome, info: EngineInfo) -> None:
 
 
 def read_info(info_file: Path) -> EngineInfo | None:
-    """What the engine wrote, or None when there is nothing (readable) there."""
+    """What the engine wrote, or None if there is nothing readable."""
     try:
         found = json.loads(info_file.read_bytes())
         port = found["port"]

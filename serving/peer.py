@@ -46,7 +46,7 @@ def peer_uid(connection: sockets.socket) -> int:
     if sys.platform == "linux":
         credentials = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _UCRED.size)
         return _UCRED.unpack(credentials)[1]
-    import ctypes  # macOS and the BSDs have a call of their own, which Python does not offer
+    import ctypes  # macOS and the BSDs have another call, which Python does not offer
 
     uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
     if ctypes.CDLL(None, use_errno=True).getpeereid(connection.fileno(), ctypes.byref(uid), ctypes.byref(gid)):

@@ -91,7 +91,7 @@ class AverageOptions(FolderOptions):
 
 @dataclass(frozen=True)
 class Step:
-    """What its help says, the type of its options, and what takes them."""
+    """A step: its line in the help, the type of its options, and its function."""
 
     about: str
     options: type[Any]
@@ -217,7 +217,7 @@ def _calibrated(folder: Path, replays: Sequence[Path]) -> "tuple[Ranker, PrefixR
 
 
 def _write_rankers(options: RankerOptions, ranker: "Ranker", prefix_ranker: "PrefixRanker") -> None:
-    """In words, into a file where it is wanted, and into the checkpoint's config."""
+    """Print the rankers, and write them into a file if one is named and into the checkpoint's config."""
     from ..model.checkpoint import checkpoint
 
     for name, weights in (("candidates", ranker.weights), ("beginnings", prefix_ranker.weights)):
@@ -234,7 +234,7 @@ def _documents(folder: Path) -> list[corpus.CorpusDocument]:
 
 
 def make_average(options: AverageOptions) -> None:
-    """Write the mean of several checkpoints' weights as a checkpoint of its own, without a ranker."""
+    """Write the mean of several checkpoints' weights as a new checkpoint, without a ranker."""
     from ..model.checkpoint import checkpoint
     from .export.average import average_checkpoints
     from .run.step import exporter

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LINE_S = 10.0  # a plain line every so many seconds
+LINE_S = 10.0  # seconds between two plain lines
 
 ProgressReport = Callable[[str, float], None]  # what to say, and the share that is done
 

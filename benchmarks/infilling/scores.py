@@ -21,7 +21,7 @@ from .tasks import InfillTask
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One answer to one task, and how its program ended; None where nothing is run."""
+    """One answer to one task, and how its program ended; None if nothing is run."""
 
     task: InfillTask
     answer: Attempt
@@ -29,12 +29,12 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """What was put into the hole."""
+        """The text in the hole."""
         return self.task.filled(self.answer)
 
     @property
     def exact(self) -> bool:
-        """Whether that is what stood there."""
+        """Whether that equals the original text."""
         return self.task.same(self.task.hole, self.text)
 
     @property

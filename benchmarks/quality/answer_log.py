@@ -40,7 +40,7 @@ Kept = TypeVar("Kept")
 
 
 class ResultLog(ABC, Generic[Kept]):
-    """Appends results to a file, if there is one, and takes up those of an earlier run. A context manager.
+    """Appends results to a file, if there is one, and reads those of an earlier run. A context manager.
 
     A kind of results says how its lines begin, what they are called, and how one becomes a line and back.
     """
@@ -135,17 +135,17 @@ class AnswerLog(ResultLog[Record]):
         return asdict(result)
 
     def find(self, by: str, decoder: str, task: str) -> Record | None:
-        """What was answered, if anything."""
+        """The answer, if there is one."""
         return self._records.get((by, decoder, task))
 
 
 def maker(weights: str, dtype: str, runtime: str, code: str) -> str:
-    """Who answers: the SHA-256 of a file of weights, a number format, a runtime, and what `code_digest` gave."""
+    """The `by` of answers: the SHA-256 of a file of weights, a number format, a runtime, and a `code_digest`."""
     return f"{weights[:N_HASH]}/{dtype}/{runtime}/{code}"
 
 
 def code_digest() -> str:
-    """Changes with the source text that answers depend on. To be asked once, while that is what was imported."""
+    """Changes with the source text that answers depend on. Call it before that text can change."""
     root = Path(__file__).parents[2]
     paths = [root / file for file in CODE_FILES]
     paths += [path for folder in CODE_FOLDERS for path in sorted((root / folder).rglob("*.py"))]

@@ -1,7 +1,7 @@
 """`quicksilver eval cursors`: small files with a cursor in them, asked through the real language server.
 
-Each is asked twice, as an editor asks while a person types (automatic) and as a person asks (invoked), in a document of
-its own. A row says what a person would want there, and what never; what is neither is left to the reader. Owns the
+Each is asked twice, as an editor asks while a person types (automatic) and as a person asks (invoked), in its own
+document. A row says what a person would want there, and what never; what is neither is left to the reader. Owns the
 file's layout, the verdicts and the JSON: {"format", "model", "counts": {trigger: {verdict: n}}, "rows": [{"name",
 trigger: {"text", "verdict", "confidence"}}]}.
 """

@@ -50,8 +50,8 @@ class Attempt:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
-    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens
-    counts the text's tokens in the decoder's own vocabulary; None where it has none.
+    its whole text; None if it has none. ms is the time of decoding alone, after the context was read. n_tokens
+    counts the text's tokens in the decoder's own vocabulary; None if it has none.
     """
 
     text: str
@@ -78,7 +78,7 @@ class NamedDecoder:
     """One way to fill holes: name for the command line and the data, label for reports, and how it is made of a loaded
     model of the kind that its catalogue is for.
 
-    max_steps is the cap on evaluations of one answer; None where nothing is capped. length says in a word or two where
+    max_steps is the cap on evaluations of one answer; None if nothing is capped. length says in a word or two where
     the length of its answers comes from; every table of infilling benchmarks shows it.
     """
 
@@ -136,11 +136,11 @@ def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str],
 
 
 def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) -> Decoder:
-    """The infiller as a whole, asked in a certain way."""
+    """The whole infiller, with a certain request."""
 
     def decode(task: Task) -> Attempt:
         if isinstance(infiller, DenoisingInfiller):
-            infiller.recent.clear()  # what another decoder wrote into this hole is not known
+            infiller.recent.clear()  # so that nothing remains of another decoder's work
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))

@@ -12,7 +12,7 @@ valid` measures on the split that tuning may look at. Owns the command line and 
   syntax_holes files that parsed before and parse with the answer in place; null for 0); mean_steps; median_ms (decoding
   after the context was read, on a machine that others may use). Of the confidence, null for floors: ece (15 bins of
   equal width), risk_coverage [[coverage, share wrong]], risk_area (mean risk over all coverages), precision_at_25, _50,
-  _75 (exact share among the surest so many per cent), reliability [{low, high, n, confidence, accuracy}].
+  _75 (exact share among the surest 25, 50, 75 per cent), reliability [{low, high, n, confidence, accuracy}].
 """
 
 import json

@@ -1,6 +1,6 @@
 """What a replay rebuilds: blocks that are taken out of real files, and the keys that a person would type for each.
 
-An editor indents new lines by
+Owns the choice of blocks and the keys; knows no time, no server and no completion. An editor indents new lines by
 itself, so indentation costs nothing and counts for nothing, unless it is not what the editor would have put there.
 """
 

@@ -1,6 +1,6 @@
 """The ghost texts that came up on a screen, from the record of an observer inside the editor.
 
-Owns how looks at the screen become texts: when one came up, whether it goes on, how it ended.
+Owns how looks at the screen become texts: when one came up, whether it goes on, how it ended. Knows no editor.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Where a replay's ghost text comes from: the language server as an editor sees it, or something that any editor has.
 
-Owns the editor's side: documents, changes, requests, cancels. A source is told of
+Owns the editor's side: documents, changes, requests, cancels. Knows neither typist nor metrics. A source is told of
 every change at the cursor and says what is on offer then, or that the next key came first.
 """
 

@@ -1,4 +1,4 @@
-"""A replay's report: tables for a terminal, JSON, and a folder with pictures."""
+"""A replay's report: tables for a terminal, JSON, and a folder with pictures. Knows metrics and names, no server."""
 
 import json
 from collections.abc import Mapping, Sequence

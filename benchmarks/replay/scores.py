@@ -1,6 +1,6 @@
 """What a replay is worth: every number of its report, from the runs of its blocks.
 
-Shares are in [0, 1], times in milliseconds. Characters count without
+Owns the metrics; knows no server and no picture. Shares are in [0, 1], times in milliseconds. Characters count without
 indentation (see `blocks`); a text counts as shown once it was visible for 250 ms.
 """
 

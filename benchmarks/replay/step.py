@@ -1,7 +1,8 @@
 """`quicksilver bench replay`: people type real code again, with the real language server beside them.
 
 Owns the plan: which variants of the product meet which persons, in copies of which workspaces. The block that is typed
-is not in the copy, so that nothing can find it there.
+is not in the copy, so that nothing can find it there. It does not know metrics (`scores`) or the loop
+(`run`).
 """
 
 import asyncio

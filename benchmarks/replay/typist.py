@@ -1,7 +1,7 @@
 """The person of a replay: when the next key comes, when ghost text is noticed, and how much of it is accepted.
 
 Owns times and decisions, all drawn from a seed and the place in the text, so that every variant of the product meets
-the same person. Times are milliseconds.
+the same person. Knows no server. Times are milliseconds.
 
 Keys come at log-normal intervals with a median of 150 ms, later at the beginning of a word and much later at that of a
 line. The eager reader notices ghost text a third of a second after it came up, later if it is long, and takes whatever

@@ -56,7 +56,7 @@ class MemoryUse:
         self._next_s = 0.0
 
     def sample(self) -> None:
-        """Note it, if the last time was long enough ago."""
+        """Take a sample, if the last one was long enough ago."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + SAMPLE_S
             self.mib.append(round(self._process.memory_info().rss / 2**20, 1))
@@ -67,7 +67,7 @@ class MemoryUse:
 
 
 def run_protocol(plan: ProtocolPlan, json_file: Path | None) -> int:
-    """Do it, print what happened, write JSON. Returns 1 where anything was wrong."""
+    """Run the test, print the results, write JSON. Returns 1 if anything was wrong."""
     result: dict[str, Any] = {
         **heading("protocol"),
         "plan": vars(plan),
@@ -90,7 +90,7 @@ async def _started(encoding: PositionEncoding = "utf-16") -> HeadlessClient:
 
 
 async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, Any]:
-    """Random edits; after each the server says what it takes the document for."""
+    """Random edits; after each the server's view of the document is checked."""
     rng, text, client = (
         random.Random(f"{plan.seed} {encoding}"),
         NaiveText("def f():\n    pass\n"),
@@ -118,7 +118,7 @@ async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, An
 
 
 async def _storm(plan: ProtocolPlan) -> dict[str, Any]:
-    """Keys and questions at a rate that nobody types at, half of them cancelled right away."""
+    """Keys and questions faster than anybody types, half of them cancelled right away."""
     rng, client = random.Random(plan.seed), await _started()
     memory, answers, n_cancelled, version = MemoryUse(client.process.pid), [], 0, 1
     source = Path(__file__).read_text(encoding="utf-8")
@@ -190,12 +190,12 @@ async def _fuzz(plan: ProtocolPlan) -> dict[str, Any]:
                 waiting += [client.await_answer()] if is_request else []
                 client.send(data)
                 n_sent += 1
-            client.open(URI, text.text, version=(version := version + 1))  # whatever was done to it before
+            client.open(URI, text.text, version=(version := version + 1))  # after any broken message
             try:
                 await client.complete(URI, (0, 8), timeout_s=10)
                 facts = await client.explain()
                 n_wrong += facts.get("raw_text") != mirror("value = ", "\n")
-            except Exception:  # whatever went wrong counts
+            except Exception:  # every error counts
                 n_wrong += 1
             n_unanswered += sum(not answer.done() for answer in waiting)
             memory.sample()

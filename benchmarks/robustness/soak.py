@@ -88,7 +88,7 @@ class Soak:
 
 
 def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
-    """Do it, print what happened, write JSON.
+    """Run the test, print the results, write JSON.
 
     Returns 1 where nothing was answered, an answer differed or was lost without a kill shortly before, or memory grew.
     """
@@ -124,7 +124,7 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
 
 
 def _dtype_name(runtime: Runtime) -> Dtype:
-    """What an engine of that runtime would take here; said once, so that every process takes the same."""
+    """The dtype that an engine of that runtime would take here, fixed once, so that every process takes the same."""
     return "bfloat16" if best_dtype(torch.device("cpu"), runtime) == torch.bfloat16 else "float32"
 
 
@@ -222,7 +222,7 @@ async def _kill(client: EngineClient, soak: Soak) -> None:
 
 
 async def _sample(client: EngineClient, soak: Soak) -> None:
-    """Note the engine's memory, again and again."""
+    """Sample the engine's memory."""
     while True:
         with suppress(EngineError, psutil.Error):
             pid = (await client.health()).pid

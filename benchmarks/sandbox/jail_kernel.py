@@ -98,7 +98,7 @@ def drop_privileges(libc: ctypes.CDLL) -> None:
 
 
 def restrict_files(libc: ctypes.CDLL, folder: str) -> bool:
-    """Let files be written, made and removed in folder alone (and /dev/null). False where there is no Landlock."""
+    """Let files be written, made and removed in folder alone (and /dev/null). False if there is no Landlock."""
 
     def call(number: int, *values: int | bytes | None) -> int:
         passed = [ctypes.c_char_p(each) if isinstance(each, bytes) else ctypes.c_long(each or 0) for each in values]
@@ -152,7 +152,7 @@ def filter_of(machine: str, own_process: int, *, may_begin: bool = False) -> lis
 
 
 def filter_system_calls(libc: ctypes.CDLL, *, may_begin: bool = False) -> bool:
-    """Install the filter. False where this kernel or machine has none."""
+    """Install the filter. False if this kernel or machine has none."""
     machine = os.uname().machine
     if machine not in COLUMNS:
         return False

@@ -109,7 +109,7 @@ async def _without(plan: IndexingPlan, document: Document, measured: Measured, e
 
 
 async def _alone(root: Path, measured: Measured, environ: Mapping[str, str]) -> None:
-    """Nobody types: how long it takes from the handshake to the last file, and the memory meanwhile."""
+    """Without typing: the time from the handshake to the last file, and the memory meanwhile."""
     async with await _server(environ) as client:
         await client.initialize(options=_options(workspace=True), root=root)
         started_s, peak = time.perf_counter(), 0.0
@@ -225,6 +225,6 @@ def _print(report: Mapping[str, Any]) -> None:
         f"{found['n_files']:,} files, {found['n_chunks']:,} chunks, {found['n_text_bytes'] / 1e6:.1f} MB of text, "
         f"{found['n_index_bytes'] / 1e6:.1f} MB of index"
     )
-    console.print(f"indexed after {', '.join(f'{ms / 1000:.2f}' for ms in report['indexed_ms'])} s where nobody types")
+    console.print(f"indexed after {', '.join(f'{ms / 1000:.2f}' for ms in report['indexed_ms'])} s while nobody types")
     for name in ("without", "peak", "indexed"):
         console.print(f"memory of the server, {name}: {', '.join(f'{mib:.0f}' for mib in memory[name])} MiB")

@@ -39,7 +39,7 @@ KernelCall = Callable[[], object]
 CONTEXTS = {"nano": (1024,), "base": (1024, 2048), "7b": (1024,)}  # tokens, for each size
 BATCHES = (1, 8)
 TURN_S, MOST_CALLS = 0.01, 500  # of one turn
-N_CACHES, MOST_COPIES = 3, 256  # so many caches do the copies of a call's inputs fill, if so many copies can
+N_CACHES, MOST_COPIES = 3, 256  # caches that the copies of a call's inputs fill, and the most copies
 CPU_CACHE_BYTES = 32 * 2**20  # a desktop processor's; torch does not tell
 LARGE = {"cpu": (2**25, 1024), "cuda": (2**27, 8192)}  # float32 numbers of a copy, width of a product
 MOST_MISMATCHES = 0.01  # of ids: two may be equally good but for the order of a sum
@@ -328,7 +328,7 @@ def by_events(runs: Sequence[KernelCall], n: int) -> float:
 
 
 def capture(calls: Sequence[KernelCall]) -> KernelCall:
-    """Replays all calls as one CUDA graph. Raises RuntimeError where one cannot be captured."""
+    """Replays all calls as one CUDA graph. Raises RuntimeError if one cannot be captured."""
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):  # which also leads back to the stream before, where capture fails
         calls[0]()

@@ -82,7 +82,7 @@ class LatencyPlan:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What the server is told of answers: how large, and that each key is a question to the engine."""
+        """Settings of the server: the size of answers, and no reuse, so that each key asks the engine."""
         return {"max_steps": self.max_steps, "max_tokens": self.max_tokens, "reuse": False}
 
 
@@ -99,7 +99,7 @@ class Samples:
         self.n_keys += 1
         self.n_shown += bool(facts["text"])
         if "steps" not in facts:
-            return  # answered without the engine: a reason is known to the server alone
+            return  # answered without the engine: only the server knows why
         ms = facts["timings_ms"]
         self.by_name[overhead_name].append(waited_ms - ms["engine"])
         if overhead_name == LARGE:
@@ -194,7 +194,7 @@ async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, 
 
 
 async def _jump(client: HeadlessClient, document: Document, samples: Samples) -> None:
-    """Ask at the ends of lines far apart, where little of the context is cached."""
+    """Ask at the ends of distant lines, where little of the context is cached."""
     client.open(document.uri, document.text)
     for line in range(document.line_count // 4, document.line_count - 1, max(1, document.line_count // 12)):
         end = document.position_at(document.line_end(line), "utf-32")
@@ -205,7 +205,7 @@ async def _jump(client: HeadlessClient, document: Document, samples: Samples) ->
 
 
 async def _read_contexts(client: HeadlessClient, document: Document, samples: Samples) -> None:
-    """Ask at the end of texts that nobody has read yet, as long as the model's context takes them."""
+    """Ask at the end of unread texts, up to the length of the model's context."""
     n_chars_per_token = 4.0
     for wanted in CONTEXTS:
         for number in range(-1, N_CONTEXTS):  # the first one tells how long a text must be
@@ -225,7 +225,7 @@ async def _read_contexts(client: HeadlessClient, document: Document, samples: Sa
 
 
 def context_of(n_tokens: int) -> str:
-    """The name of requests with about so many tokens of context."""
+    """The name of requests with about n tokens of context."""
     return f"{n_tokens:,} tokens of context, none cached, engine"
 
 

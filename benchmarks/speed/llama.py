@@ -127,7 +127,7 @@ class Theirs:
 
 
 def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises InputError where llama.cpp is not installed, CheckpointError."""
+    """Measure, print a table, write JSON. Raises InputError if llama.cpp is not installed, CheckpointError."""
     holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
     library("llama_cpp")  # before anything slow
     infiller = load_infiller(checkpoint_folder(plan.model), n_threads=plan.n_threads)

@@ -145,7 +145,7 @@ def _around(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def nvim_terminal(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Terminal]:
-    """A program in a terminal of its own, which is killed at the end."""
+    """A program in its own terminal, which is killed at the end."""
     pid, fd = pty.fork()
     if pid == 0:
         try:

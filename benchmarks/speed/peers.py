@@ -38,7 +38,7 @@ class PeersPlan:
 
 
 def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises InputError where a peer is not installed."""
+    """Measure, print a table, write JSON. Raises InputError if a peer is not installed."""
     torch.set_num_threads(plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=plan.n_context + max(plan.n_tokens) + 64)
     dtype = best_dtype(torch.device("cpu"), fastest_runtime())

@@ -65,7 +65,7 @@ class PublishedLoadPlan:
 
 
 def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises EngineError where a process dies."""
+    """Measure, print a table, write JSON. Raises EngineError if a process dies."""
     if plan.model is not None:
         rows = [_apart(plan.model, FORMATS[name], plan.device) for name in plan.weights]
     else:
@@ -177,12 +177,12 @@ def _measure(pipe: Any, folder: Path, weights: WeightFormat | None, device: str 
                 "peak_gb": round(after["VmHWM"] / 1e9, 2),
             }
         )
-    except Exception as error:  # told in one line by whoever waits
+    except Exception as error:  # the parent reports it in one line
         pipe.send({"error": f"{type(error).__name__}: {error}"})
 
 
 def _memory() -> dict[str, int]:
-    """Bytes, of this process, by the kernel's names (Linux)."""
+    """Bytes of this process, by the kernel's names (Linux)."""
     found = {}
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")

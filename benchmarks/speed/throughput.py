@@ -1,7 +1,7 @@
 """How many editors one engine can serve: closed loops of requests against a real engine process.
 
-Every simulated editor walks down a file of its own and asks for the rest of each line, one request after the other,
-without a pause; so this is the hardest load that so many editors can make. Quality is measured in the same run: how
+Every simulated editor walks down its own file and asks for the rest of each line, one request after the other,
+without a pause; so this is the hardest load that a number of editors can make. Quality is measured in the same run: how
 many answers are what stood there, and how many are those that the engine gives to a single editor.
 """
 
@@ -61,7 +61,7 @@ class LineHole:
 
 @dataclass
 class Load:
-    """What so many editors met."""
+    """The results of a number of editors at once."""
 
     n_editors: int
     seconds: float = 0.0
@@ -164,7 +164,7 @@ async def _edit(
     load: Load,
     alone: dict[tuple[int, int], str],
 ) -> None:
-    """One editor walks down its file from a line of its own on."""
+    """One editor walks down its file, from another line than the others."""
     walk = editor % len(walks)
     holes = walks[walk]
     at = (editor // len(walks)) * 7 % len(holes)

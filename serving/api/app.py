@@ -64,7 +64,7 @@ class _UnknownModelError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineApi:
-    """The endpoints over one worker; stop is called when somebody asks the engine to end."""
+    """The endpoints over one worker; stop is called when the engine is asked to end."""
 
     worker: Worker
     version: str
@@ -231,7 +231,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
+    return Response(status_code=499)  # the client has gone
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -28,7 +28,7 @@ class ConnectionProof:
 
 
 class Guard:
-    """ASGI middleware: refuses what did not come through a UNIX socket and has no right to be here."""
+    """ASGI middleware: refuses requests over TCP that have not proved to know the token."""
 
     def __init__(self, app: ASGIApp, *, token: str | None) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class Guard:
 
     def _response(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        # A web page can make a browser reach 127.0.0.1 under a name of its own (DNS rebinding): check the name first.
+        # A web page can make a browser reach 127.0.0.1 under its own name (DNS rebinding): check the name first.
         if _host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
             return _refuse(403, "the Host header must name this machine (127.0.0.1 or localhost)", "forbidden")
         if self._token and scope["path"] == PROOF_TARGET:

@@ -23,7 +23,7 @@ _MAX_STOPS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionCall:
-    """A parsed `POST /v1/completions`: what to fill, and how the answer is to look."""
+    """A parsed `POST /v1/completions`: what to fill, and the form of the answer."""
 
     request: CompletionRequest
     model: str | None
@@ -115,7 +115,7 @@ def completion_body(call: CompletionCall, completion: Completion, identity: str,
 def stream_chunks(call: CompletionCall, completion: Completion, identity: str, created_s: int) -> list[bytes]:
     """The answer as server-sent events: the text, the end, the usage if asked for, and [DONE].
 
-    A canvas is filled everywhere at once, so no left part is final before the whole is: the text is one chunk.
+    A canvas is filled everywhere at once, so no beginning is final before the whole is: the text is one chunk.
     """
     text, finish_reason = _finish(call, completion)
     envelope = _envelope(completion, identity, created_s)

@@ -60,14 +60,14 @@ class LoadPlan:
 
     @property
     def is_for_published(self) -> bool:
-        """Whether something is asked that only published diffusion checkpoints have."""
+        """Whether an option is set that only published diffusion checkpoints have."""
         return bool(self.family or self.weights or self.context_cache)
 
 
 def load_model(model: Path | None, n_threads: int | None, *, plan: LoadPlan) -> Infiller[Any]:
     """The model that is named, or the best installed one that is fast enough here. Imports PyTorch.
 
-    Raises CheckpointError, or InputError for options that do not suit the model and for a runtime that is not there.
+    Raises CheckpointError, or InputError for options that do not suit the model and for a runtime that is missing.
     """
     from ...model.checkpoint.checkpoint_files import is_ours
     from ...model.gguf.cache import checkpoint_folder
@@ -99,7 +99,7 @@ def _best(n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
 
 
 def _suited(folder: Path, plan: LoadPlan) -> LoadPlan:
-    """plan without what the folder's model, which nobody named, cannot do: it may stand in for a better one."""
+    """plan without what this model cannot do: it was not named, and may stand in for a better one."""
     from ...model.checkpoint.checkpoint_files import read_config
 
     _, shape = read_config(folder)
@@ -121,13 +121,13 @@ def _speed_key(folder: Path, n_threads: int | None, plan: LoadPlan) -> str:
 
 
 def _known(folder: Path, n_threads: int | None, plan: LoadPlan) -> ModelSpeed | None:
-    """What was measured of a model, unless it is to be measured again."""
+    """The measured speed of a model, None if it has to be measured (again)."""
     speed = known_speeds().get(_speed_key(folder, n_threads, plan))
     return None if speed is None or speed.is_due(time.time()) else speed
 
 
 def _timed(folder: Path, infiller: OwnInfiller, n_threads: int | None, plan: LoadPlan) -> ModelSpeed:
-    """What was measured of a loaded model, measured now where it has to be; a body's contexts are sized by it."""
+    """The speed of a loaded model, measured now if it is not known. Sizes a body's contexts by it."""
     from ...model.choice.speed import measure_speed, window
 
     speed = _known(folder, n_threads, plan)
@@ -185,7 +185,9 @@ def _published(folder: Path, n_threads: int | None, plan: LoadPlan) -> Infiller[
         dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
         if is_diffusion_gemma(folder):
             if plan.is_for_published:
-                raise InputError("DiffusionGemma runs as it is: leave --family, --weights and --context-cache out")
+                raise InputError(
+                    "DiffusionGemma has no such options: leave --family, --weights and --context-cache out"
+                )
             return load_gemma(folder, n_threads=n_threads, device=device, dtype=dtype)
         return load_published(
             folder,
@@ -200,9 +202,9 @@ def _published(folder: Path, n_threads: int | None, plan: LoadPlan) -> Infiller[
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
+    """No garbage collection within; what was made there is never collected: it lives as long as the engine.
 
-    Importing PyTorch takes .83 s instead of .94, and later collections need not look at what it made.
+    Importing PyTorch takes .83 s instead of .94, and later collections need not scan what it made.
     """
     gc.disable()
     try:

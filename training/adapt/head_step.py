@@ -92,7 +92,7 @@ def _has_gpu() -> bool:
 def _texts(
     options: HeadOptions, body: StoredCheckpoint, interrupted: "threading.Event"
 ) -> "tuple[list[BodyText], list[BodyText]]":
-    """What the body read of training and of held-out documents; read now what is not there yet."""
+    """What the body read of training and held-out documents; the body reads what is missing."""
     import torch
 
     from ...model.completion.infiller import load_infiller
@@ -181,7 +181,7 @@ def _train(
 
 
 def _record(folder: Path, trainer: "HeadTrainer", exam: "Sequence[BodyText]") -> None:
-    """Write the state, the head as a body's folder holds it, and what it is worth now."""
+    """Write the state, the head in the form of a body's folder, and its present quality."""
     trainer.save(folder)
     weights = {key: weight.detach().float().cpu().numpy() for key, weight in trainer.head.state_dict().items()}
     words = weights.pop(WORDS)

@@ -117,7 +117,7 @@ def canvases(
     *,
     all_masked: bool = False,
 ) -> HeadCanvases | None:
-    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked. ngrams
+    """n canvases of a text at places drawn evenly; None if it has none. Their first token is never masked. ngrams
     give hints."""
     last = len(text.tokens) - 2
     if last <= text.first:

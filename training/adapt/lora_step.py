@@ -29,7 +29,7 @@ LORA, CURVE, EXAMS, STATUS = "latest.safetensors", "loss.csv", "heldout.csv", "s
 PAUSE_S = 0.5
 MAX_MINUTES = 100_000
 MAX_COUNT = 1_000_000
-EXAM_TOKENS = 120  # of the windows of held-out holes: a look at them must not cost much of the training
+EXAM_TOKENS = 120  # of the windows of held-out holes: examining them must not take much of the training time
 SMOOTHING = 20  # steps that the loss in the status is the mean of
 
 
@@ -101,7 +101,7 @@ def _put_together(options: LoraOptions, pause: "_Pause") -> "tuple[LoraTrainer, 
 
 
 def documents_of(folders: Sequence[Path], split: corpus.Split) -> list[corpus.CorpusDocument]:
-    """A split of all folders; folders without held-out documents are none the worse."""
+    """A split of all folders; held-out documents may be missing in some of them."""
     there = [folder for folder in folders if split == "train" or (folder / f"{split}.jsonl.gz").is_file()]
     return [document for folder in there for document in corpus.read(folder, split)]
 
@@ -119,7 +119,7 @@ class _Pause:
 
 
 class _Recorder:
-    """What a run writes: its LoRA, its losses, its looks at held-out holes, and a line that says how it stands."""
+    """What a run writes: its LoRA, losses, examinations of held-out holes, and a status line."""
 
     def __init__(self, trainer: "LoraTrainer", holes: "Sequence[LoraExample]", folder: Path) -> None:
         self._trainer, self._holes, self._folder = trainer, holes, folder

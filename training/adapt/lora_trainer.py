@@ -192,7 +192,7 @@ class LoraTrainer:
         )  # fmt: skip
 
     def resume(self, folder: Path) -> bool:
-        """Go on from the state in folder; False where there is none. Raises InputError for one of another LoRA."""
+        """Go on from the state in folder; False if there is none. Raises InputError for one of another LoRA."""
         state = read_state(folder)
         if state is None:
             return False

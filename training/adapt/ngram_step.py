@@ -49,7 +49,7 @@ def run(options: NgramOptions) -> None:
     tokens = _tokens(documents, body.tokenizer)
     tables = count(tokens, options.entries)
     if not any(len(table.keys) for table in tables.values()):
-        raise InputError("the data are too few: nothing in them is said three times")
+        raise InputError("the data are too few: nothing in them occurs three times")
     write_ngrams(options.out, tables, str(body.config["sha256"][TOKENIZER]))
     n_runs = {n: len(table.keys) for n, table in tables.items()}
     said = ", ".join(f"{n_runs[n]:,} of {n}" for n in sorted(n_runs))

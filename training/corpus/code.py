@@ -111,4 +111,4 @@ class Collection:
 def _table(collection: Collection, missing: Sequence[str]) -> str:
     rows = [f"{language}: {n:,} characters" for language, n in collection.n_chars.most_common()]
     drops = ", ".join(f"{n:,} {reason}" for reason, n in collection.drops.most_common())
-    return "\n".join([*rows, f"left out: {drops}", f"not to be had: {', '.join(missing) or 'none'}"])
+    return "\n".join([*rows, f"left out: {drops}", f"not available: {', '.join(missing) or 'none'}"])

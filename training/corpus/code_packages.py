@@ -114,7 +114,7 @@ def _download(pins: Sequence[Pin], folder: Path) -> None:
 
 
 def origins(found: Mapping[Pin, Path]) -> Iterator[Origin]:
-    """What reads each of the archives."""
+    """The readers of the archives."""
     for pin, path in found.items():
         yield Origin(f"{pin.registry}/{pin.name}", partial(read_package, pin, path))
 

@@ -39,7 +39,7 @@ def draw(stream: SampleStream, order: BatchOrder) -> Batch:
 
 
 class BatchSource(Protocol):
-    """First in, first out. n_ahead: how many orders should be under way so that nobody waits."""
+    """First in, first out. n_ahead: how many orders should be under way so that the trainer never waits."""
 
     n_ahead: int
 

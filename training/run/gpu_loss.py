@@ -121,7 +121,7 @@ def first_that_works(candidates: Sequence[Way], trial: Callable[[Passes], None],
             trial(way.passes)
         except (torch.OutOfMemoryError, InputError):
             raise
-        except Exception as error:  # compilers raise many kinds; what is wrong with the model shows in the last way
+        except Exception as error:  # compilers raise many kinds; an error of the model shows again in the last way
             say(f"{way.words}: does not work here ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
             continue
         return way

@@ -106,7 +106,7 @@ def _fill_rows(model: Denoiser, tokenizer: CodeTokenizer, tokens: CanvasTokens, 
 
 @dataclass(frozen=True)
 class Probe:
-    """Fixed holes and where what was made of them is written."""
+    """Fixed holes, and where the model's answers are written."""
 
     tokenizer: CodeTokenizer
     holes: Sequence[ProbeHole]

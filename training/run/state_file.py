@@ -28,7 +28,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
-    """What was written, on the CPU, None where there is nothing. Raises InputError when it is damaged."""
+    """What was written, on the CPU, None if there is nothing. Raises InputError when it is damaged."""
     path = folder / STATE
     if not path.is_file():
         return None

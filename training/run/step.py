@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PLAN, LOCK = "plan.json", "run.lock"
 N_PROBE_HOLES = 64
 N_WORKERS_MAX = 14
-MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: beyond it is a slip of the finger
+MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: more is a typing error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,13 @@ class RunOptions(SizeOptions):
 
     minutes: Annotated[
         float | None,
-        Option("end after so many minutes, all calls together, export included", group="end", above=0, most=MAX_NUMBER),
+        Option(
+            "minutes after which to end, all calls together, export included", group="end", above=0, most=MAX_NUMBER
+        ),
     ] = None
-    steps: Annotated[int | None, Option("end after so many steps", group="end", above=0, most=MAX_NUMBER)] = None
+    steps: Annotated[int | None, Option("steps after which to end", group="end", above=0, most=MAX_NUMBER)] = None
     call_minutes: Annotated[
-        float | None, Option("end this call after so many; the same command goes on", above=0, most=MAX_NUMBER)
+        float | None, Option("minutes after which this call ends; the same command goes on", above=0, most=MAX_NUMBER)
     ] = None
     seed: Annotated[int, Option("of weights and samples", least=0, most=MAX_NUMBER)] = 1
     device: Annotated[str | None, Option("cpu or cuda (default: cuda where there is one)")] = None
@@ -134,7 +136,7 @@ def export_folder(options: RunOptions, name: str) -> Path:
 
 
 def _silent(text: str) -> None:
-    """What ranks other than the first say."""
+    """Print nothing: for ranks other than the first."""
 
 
 def first_model(
@@ -152,7 +154,7 @@ def first_model(
         return Denoiser(shape), None
     loaded = checkpoint.load(options.init_from)
     theirs, ours = asdict(loaded.model.config), asdict(shape)
-    learnable = {"marks_middle", "copies_matches"}  # no matter of shape: the run teaches them
+    learnable = {"marks_middle", "copies_matches"}  # may differ: the run teaches them
     different = [
         f"{name} {theirs[name]}, not {ours[name]}"
         for name in ours
@@ -229,7 +231,7 @@ def put_together(
 def exporter(
     name: str, model: "Denoiser", tokenizer: "CodeTokenizer", averaged_from: Sequence[str] = ()
 ) -> Callable[[Path], None]:
-    """A function that writes the model's present weights as a checkpoint; a half-written one is never taken for whole.
+    """A function that writes the model's present weights as a checkpoint, whole or not at all.
 
     It raises NotSaved, with one line, when they cannot be written.
     """
@@ -256,7 +258,7 @@ def exporter(
 
 
 def changed_settings(folder: Path, config: TrainConfig) -> list[str]:
-    """What config has otherwise than the plan of the call before, in words."""
+    """The differences between config and the plan of the call before, in words."""
     try:
         before = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -270,7 +272,7 @@ def _write_plan(folder: Path, config: TrainConfig) -> None:
 
 
 def _end(trainer: "Trainer", ending: "RunEnd", folder: Path, say: Callable[[str], None]) -> None:
-    """Export, unless somebody interrupted, and say what came of it."""
+    """Export unless the run was interrupted, and report the result."""
     if ending == "interrupted":
         say(f"interrupted after step {trainer.step}: the same command goes on from there")
         return
