@@ -1,6 +1,6 @@
-"""`quicksilver doctor`: is everything there, and does a completion come out?
+"""`quicksilver doctor`: checks the installation and times one completion.
 
-Owns the checks and their order. It imports no runtime: what the engine says about itself is what counts.
+Owns the checks and their order. It imports no runtime: what counts is what the engine reports of itself.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _SAMPLE = "def add(a, b):\n    return "
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One row: what was looked at, whether it is well, and the fact or the reason."""
+    """One row: what was checked, whether it is all right, and the fact or the reason."""
 
     name: str
     ok: bool
@@ -48,7 +48,7 @@ def run_doctor(model: Path | None, timeout_s: float, package_version: str) -> in
 
 
 def check_installation(package_version: str) -> Iterator[Finding]:
-    """What can be seen without the engine."""
+    """The checks that need no engine."""
     wanted = ".".join(map(str, _OLDEST_PYTHON))
     found = f"{platform.python_version()} at {sys.executable}"
     new_enough = sys.version_info[:2] >= _OLDEST_PYTHON

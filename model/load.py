@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ..fim.engine import Infiller
 from ..fim.errors import CheckpointError, InputError
 from ..fim.models.formats import CacheKind, Device, Dtype, Runtime, WeightFormat
+from ..fim.terminal.options import Option
 from .published.families import RENOISING, model_type
 from .storage.folder_files import is_there, read_json
 
@@ -26,18 +27,33 @@ YARN_SCALE = 4.0  # what Qwen's own settings for long contexts say
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """How a model is to be loaded; None is the loader's choice. family, weights and context_cache are for published
-    diffusion checkpoints."""
+    """How a model is to be loaded, with the options of `serve` that say so; None is the loader's choice."""
 
-    device: Device | None = None
-    runtime: Runtime | None = None
-    dtype: Dtype | None = None
-    cache_mb: int | None = None
-    context_tokens: int | None = None
-    yarn: bool = False
-    family: str | None = None
-    weights: WeightFormat | None = None
-    context_cache: CacheKind | None = None
+    device: Annotated[Device | None, Option("where the model runs (default: a GPU if there is one)")] = None
+    runtime: Annotated[Runtime | None, Option("what runs the model (default: the fastest installed)")] = None
+    dtype: Annotated[
+        Dtype | None, Option("number format of what is computed (default: bfloat16 where the machine is fast at it)")
+    ] = None
+    cache_mb: Annotated[
+        int | None,
+        Option("memory for contexts, in MiB (256, on a GPU more for long contexts)", metavar="N", least=0, most=2**20),
+    ] = None
+    context_tokens: Annotated[
+        int | None,
+        Option("of context and answer (default: what is read here in a second)", metavar="N", least=1, most=2**20),
+    ] = None
+    yarn: Annotated[bool, Option("read contexts four times as long as the model was trained on, on a GPU")] = False
+    family: Annotated[str | None, Option("of a published diffusion model, where its folder does not say")] = None
+    weights: Annotated[
+        WeightFormat | None, Option("round a published diffusion model's weights to one byte a number")
+    ] = None
+    context_cache: Annotated[
+        CacheKind | None, Option("of a published diffusion model: exact, where its attention allows (default), or none")
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.runtime == "openvino" and self.device == "cuda":
+            raise InputError("the runtime openvino is for the CPU: choose --runtime torch, or --device cpu")
 
     @property
     def for_published(self) -> tuple[str, ...]:

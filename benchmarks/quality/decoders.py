@@ -1,11 +1,11 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
 Owns the list of decoders of our own checkpoints. A new one is one more `NamedDecoder` in CATALOGUE: a function from the
-loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. What a decoder knows of the
-length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the truth, those of ORACLE_LENGTH its length.
+loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. `NamedDecoder.length`
+says what a decoder is told of the length: nothing (OWN_LENGTH), or that of the truth (ORACLE_LENGTH).
 Whether an answer may hold several lines follows from the kind of hole alone (`Task.multiline`). Random spans are always
 asked for as multi-line, and end where the decoder ends them: deriving the mode from the truth would give away whether
-it crosses a line. Knows no scores.
+it crosses a line.
 """
 
 import math
@@ -51,8 +51,8 @@ class Attempt:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
-    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens
-    counts the text's tokens in the decoder's own vocabulary; None where it has none.
+    its whole text; None if it has none. ms is the time of decoding alone, after the context was read. n_tokens
+    counts the text's tokens in the decoder's own vocabulary; None if it has none.
     """
 
     text: str
@@ -79,7 +79,7 @@ class NamedDecoder:
     """One way to fill holes: name for the command line and the data, label for reports, and how it is made of a loaded
     model of the kind that its catalogue is for.
 
-    max_steps is the cap on evaluations of one answer; None where nothing is capped. length says in a word or two where
+    max_steps is the cap on evaluations of one answer; None if nothing is capped. length says in a word or two where
     the length of its answers comes from; every table of infilling benchmarks shows it.
     """
 
@@ -137,11 +137,11 @@ def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str],
 
 
 def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) -> Decoder:
-    """The infiller as a whole, asked in a certain way."""
+    """The whole infiller, with a certain request."""
 
     def decode(task: Task) -> Attempt:
         if isinstance(infiller, DenoisingInfiller):
-            infiller.recent.clear()  # what another decoder wrote into this hole is not known
+            infiller.recent.clear()  # so that nothing remains of another decoder's work
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))

@@ -1,7 +1,7 @@
-"""Runs decoders over holes, in this process or in several, and takes up what an earlier run has answered.
+"""Runs decoders over holes, in this process or in several, and reuses what an earlier run has answered.
 
-Owns the processes and what travels between them. Knows no scores and no reports. Each process loads the model itself,
-reads a hole's context once for all decoders, and parses each filled file; only the first process writes to disk.
+Owns the processes and what travels between them. Each process loads the model itself, reads a hole's context once for
+all decoders, and parses each filled file; only the first process writes to disk.
 """
 
 import multiprocessing
@@ -106,7 +106,7 @@ def _parses_filled(task: Task, answer: Attempt, seen: dict[str, bool]) -> bool:
 def filler_of(
     setup: Setup, n_workers: int
 ) -> tuple[Callable[..., Generator[list[Record]]], Mapping[str, str | int | float]]:
-    """How holes get filled, in this process or in n_workers others, and what the model says of itself, its name too."""
+    """A function that fills holes, in this process or in n_workers others, and the model's facts, its name too."""
     infiller = load(setup)
     facts = {"name": infiller.name, **infiller.describe()}
     if n_workers == 1:
@@ -162,15 +162,15 @@ def _receive(end: Connection) -> list[Record] | None:
 
 
 def _serve(setup: Setup, work: Sequence[EvaluationWork], by: str, end: Connection) -> None:
-    """A worker's whole life: records, then None; or the error that ended it."""
+    """The work of a worker process: sends records, then None; or the error that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
     try:
         for records in fill(load(setup), work, by, catalogue_of(setup.model)):
             end.send(records)
         end.send(None)
     except BrokenPipeError:
-        pass  # the first process was killed: nobody reads on
-    except Exception as error:  # whatever it is, the first process raises it
+        pass  # the first process was killed: there is no reader
+    except Exception as error:  # of any kind: the first process raises it
         end.send(error)
 
 

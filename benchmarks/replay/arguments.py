@@ -1,77 +1,72 @@
-"""The command line of `quicksilver bench replay`. It does not know how anything is replayed."""
+"""The options of `quicksilver bench replay`, and the plan that they ask for."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, get_args
 
+from ...fim.ablations import RULES
 from ...fim.errors import InputError
 from ...fim.models.embedded import EMBEDDED
-from ...fim.terminal.arguments import add_model
+from ...fim.terminal.options import Option, model_option
 from ...training.corpus.heldout_packages import SUFFIXES
-
-if TYPE_CHECKING:
-    from .step import Variant
+from .baselines import FLOORS
+from .languages import language_of
+from .plan import Mode, ReplayPlan, Variant
+from .step import run_replay
+from .typist import Policy, ReadingHabit
 
 GATES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LATENCIES_MS = (5.0, 100.0, 250.0, 500.0)
-POLICIES = ("strict", "words", "fix")
-READERS = ("eager", "patient")
 
 
-def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
-    """The arguments of `step`, and what runs it."""
-    replay.add_argument(
-        "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="source files, or folders of packages"
-    )
-    replay.add_argument(
-        "--language",
-        choices=tuple(SUFFIXES),
-        metavar="NAME",
-        help=f"what is typed: {', '.join(SUFFIXES)} (default: that of the files; python for folders)",
-    )
-    replay.add_argument("--files", type=int, default=40, help="how many files, drawn evenly from the packages (40)")
-    replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
-    replay.add_argument("--seeds", type=int, default=3, help="how many people type each block (3)")
-    replay.add_argument("--policy", choices=POLICIES, default="words", help="what is accepted (words)")
-    replay.add_argument("--reader", choices=READERS, default="eager", help="how texts are read (eager)")
-    replay.add_argument("--readers", action="store_true", help="also with every way of reading")
-    replay.add_argument("--programs", action="store_true", help="type the beginnings of files, each into an empty one")
-    replay.add_argument(
-        "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
-    )
-    replay.add_argument("--fixed-ms", type=float, help="say that every answer took so long (default: what it took)")
-    replay.add_argument("--floors", action="store_true", help="also without model: none, words, copied lines, oracles")
-    replay.add_argument("--policies", action="store_true", help="also with every way of accepting")
-    replay.add_argument("--gates", action="store_true", help="also with other least confidences")
-    replay.add_argument("--latencies", action="store_true", help="also with answers that take a fixed time")
-    replay.add_argument("--ablate", action="store_true", help="also without each rule and each source of context")
-    replay.add_argument(
-        "--memory", type=Path, metavar="FOLDER", help="keep the engine's answers there (same model only)"
-    )
-    replay.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
-    )
-    replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    add_model(replay, default=EMBEDDED[0])
-    replay.set_defaults(run=_replay)
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """What `quicksilver bench replay` was asked."""
+
+    paths: Annotated[
+        tuple[Path, ...], Option("source files, or folders of packages", metavar="FILE|FOLDER", positional=True)
+    ]
+    language: Annotated[
+        str | None,
+        Option(
+            f"what is typed: {', '.join(SUFFIXES)} (default: that of the files; python for folders)",
+            choices=tuple(SUFFIXES),
+            metavar="NAME",
+        ),
+    ] = None
+    files: Annotated[int, Option("how many files, drawn evenly from the packages", least=1, most=10_000)] = 40
+    blocks: Annotated[int, Option("blocks to type in each file", least=1, most=100)] = 2
+    seeds: Annotated[int, Option("how many people type each block", least=1, most=100)] = 3
+    policy: Annotated[Policy, Option("what is accepted")] = "words"
+    reader: Annotated[ReadingHabit, Option("how texts are read")] = "eager"
+    readers: Annotated[bool, Option("also with every way of reading")] = False
+    programs: Annotated[bool, Option("type the beginnings of files, each into an empty one")] = False
+    mode: Annotated[Mode, Option("clock: jumps, or real")] = "discrete"
+    fixed_ms: Annotated[
+        float | None, Option("say that every answer took so long (default: what it took)", above=0, most=60_000)
+    ] = None
+    floors: Annotated[bool, Option("also without model: none, words, copied lines, oracles")] = False
+    policies: Annotated[bool, Option("also with every way of accepting")] = False
+    gates: Annotated[bool, Option("also with other least confidences")] = False
+    latencies: Annotated[bool, Option("also with answers that take a fixed time")] = False
+    ablate: Annotated[bool, Option("also without each rule and each source of context")] = False
+    memory: Annotated[Path | None, Option("keep the engine's answers there (same model only)", metavar="FOLDER")] = None
+    report: Annotated[Path | None, Option("write JSON and pictures there (needs matplotlib)", metavar="FOLDER")] = None
+    model: Annotated[Path, model_option(default=EMBEDDED[0])]
+
+    def __post_init__(self) -> None:
+        if self.fixed_ms is not None and self.mode != "discrete":
+            raise InputError("--fixed-ms is for discrete time: leave it or --mode out")
 
 
-def _replay(options: argparse.Namespace) -> int:
-    from .languages import language_of
-    from .step import ReplayPlan, run_replay
-
-    limits = (("--files", options.files, 10_000), ("--blocks", options.blocks, 100), ("--seeds", options.seeds, 100))
-    for name, value, most in limits:
-        if not 1 <= value <= most:
-            raise InputError(f"{name} must be from 1 to {most}")
-    if options.fixed_ms is not None and not (0 < options.fixed_ms <= 60_000 and options.mode == "discrete"):
-        raise InputError("--fixed-ms must be from 0 to 60000, and is for discrete time")
+def run_options(options: ReplayOptions, json_file: Path | None) -> int:
+    """Replay as the options say. Raises InputError, EngineError and CheckpointError."""
     if options.report is not None:
         from ..quality.plots import drawing_folder
 
         drawing_folder(options.report)
     plan = ReplayPlan(
-        paths=tuple(options.paths),
+        paths=options.paths,
         language=language_of(options.paths, options.language),
         n_files=options.files,
         n_blocks=options.blocks,
@@ -84,18 +79,19 @@ def _replay(options: argparse.Namespace) -> int:
         memory=options.memory,
         model=options.model,
     )
-    return run_replay(plan, options.report, options.json)
+    return run_replay(plan, options.report, json_file)
 
 
-def _variants(options: argparse.Namespace) -> "list[Variant]":
-    from .baselines import FLOORS
-    from .step import Variant
-
+def _variants(options: ReplayOptions) -> list[Variant]:
     variants = [Variant(name="default", fixed_ms=options.fixed_ms)]
     if options.policies:
-        variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
+        variants += [
+            Variant(name=f"accepts: {name}", policy=name) for name in get_args(Policy) if name != options.policy
+        ]
     if options.readers:
-        variants += [Variant(name=f"reads: {name}", reader=name) for name in READERS if name != options.reader]
+        variants += [
+            Variant(name=f"reads: {name}", reader=name) for name in get_args(ReadingHabit) if name != options.reader
+        ]
     if options.gates:
         variants += [Variant(name=f"gate {gate:g}", settings={"min_confidence": gate}) for gate in GATES]
     if options.latencies:
@@ -107,11 +103,8 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
     return variants
 
 
-def ablations() -> "list[Variant]":
+def ablations() -> list[Variant]:
     """The product without one rule, or one source of context, each."""
-    from ...fim.ablations import RULES
-    from .step import Variant
-
     return [
         Variant(name="without reuse", settings={"reuse": False}),
         Variant(name="without workspace", settings={"workspace": False}),

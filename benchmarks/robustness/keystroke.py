@@ -16,17 +16,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Annotated, Any
 
 from rich.table import Table
 
 from ...fim.errors import EngineUnavailable
 from ...fim.files.atomic_write import write_whole
 from ...fim.files.source_file import read_document
+from ...fim.models.embedded import EMBEDDED, find_model
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient
 from ...serving.client.engine_client import EngineClient
@@ -56,10 +58,10 @@ COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class KeystrokePlan:
-    """How many keys are typed; model None is whichever the engine chooses."""
+    """How many keys are typed, and with which model."""
 
-    n_keys: int = 40
-    model: Path | None = None
+    n_keys: Annotated[int, Option("characters to type; the median warm key is reported", least=1, most=1000)] = 40
+    model: Annotated[Path | None, model_option(EMBEDDED[0])] = field(default_factory=lambda: find_model(EMBEDDED[0]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""How a published checkpoint loads: seconds, memory, and one step, each with fresh memory in a process of its own.
+"""How a published checkpoint loads: seconds, memory, and one step, each in a fresh process.
 
 Without a folder, one of random weights is written in DreamOn's layout (Qwen2.5's names, shards of about 4 GB): sizes
-alone decide. Memory is told in two: what the process must have (anonymous), and what it only maps from the files, which
-the system may drop and read again.
+alone decide. Memory has two figures: what the process must have (anonymous), and what it only maps from the files,
+which the system may drop and read again.
 """
 
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors.torch import save_file
@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ...fim.errors import EngineError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.types import CompletionRequest, Hole
 from ...model.config import DenoiserConfig
 from ...model.published.backbone import weight_shapes
@@ -38,6 +39,7 @@ SHAPES = {
     "3b": replace(QWEN2_7B, vocab_size=151_936, n_layers=36, width=2048, n_heads=16, n_kv_heads=2, ffn_width=11_008),
     "7b": QWEN2_7B,
 }
+FORMATS: dict[str, WeightFormat | None] = {"as-stored": None, "int8": "int8", "fp8": "fp8"}
 SHARD_BYTES = 4_000_000_000
 HOLE = Hole(
     prefix="def mean(numbers):\n    return ", suffix="\n", language="python", replaced=(30, 30), multiline=False
@@ -47,28 +49,32 @@ SPECIALS = ("<|endoftext|>", "<|beginoftext|>", "<|mask|>", "<|expand|>")
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedLoadPlan:
-    """A folder, or a shape to write one of; how weights are kept; where it runs; keeps: leave what was written."""
+    """What is loaded, and how."""
 
-    folder: Path | None
-    shape: str
-    weights: tuple[WeightFormat | None, ...]
-    device: str | None
-    keeps: Path | None
+    model: Annotated[Path | None, model_option("a folder with a published checkpoint (default: random weights)")] = None
+    shape: Annotated[str, Option("of those", choices=tuple(SHAPES))] = "0.5b"
+    weights: Annotated[
+        tuple[str, ...], Option(f"of {', '.join(FORMATS)}, with commas between", commas=True, choices=tuple(FORMATS))
+    ] = ("as-stored",)
+    device: Annotated[str | None, Option("(default: a GPU where there is one)", choices=("cpu", "cuda"))] = None
+    keeps: Annotated[
+        Path | None, Option("write the random checkpoint here and leave it", flag="--keep", metavar="FOLDER")
+    ] = None
 
 
 def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises EngineError where a process dies."""
-    if plan.folder is not None:
-        rows = [_apart(plan.folder, weights, plan.device) for weights in plan.weights]
+    """Measure, print a table, write JSON. Raises EngineError if a process dies."""
+    if plan.model is not None:
+        rows = [_apart(plan.model, FORMATS[name], plan.device) for name in plan.weights]
     else:
         with tempfile.TemporaryDirectory(prefix="quicksilver-published-") as temporary:
             folder = plan.keeps or Path(temporary)
             write_random(folder, SHAPES[plan.shape])
-            rows = [_apart(folder, weights, plan.device) for weights in plan.weights]
+            rows = [_apart(folder, FORMATS[name], plan.device) for name in plan.weights]
     result = {
         **heading("published-load"),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "shape": plan.shape if plan.folder is None else str(plan.folder.name),
+        "shape": plan.shape if plan.model is None else str(plan.model.name),
         "rows": rows,
     }
     show(result)
@@ -169,12 +175,12 @@ def _measure(pipe: Any, folder: Path, weights: WeightFormat | None, device: str 
                 "peak_gb": round(after["VmHWM"] / 1e9, 2),
             }
         )
-    except Exception as error:  # told in one line by whoever waits
+    except Exception as error:  # the parent reports it in one line
         pipe.send({"error": f"{type(error).__name__}: {error}"})
 
 
 def _memory() -> dict[str, int]:
-    """Bytes, of this process, by the kernel's names (Linux)."""
+    """Bytes of this process, by the kernel's names (Linux)."""
     found = {}
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")

@@ -1,8 +1,8 @@
-"""How the cost of a completion grows with its context and with its canvas, and with what power.
+"""How the cost of a completion grows with its context and with its canvas.
 
-Random weights of one of our shapes, the runner that the engine would take. Every length of context is reached by going
-on from the shorter one, as an engine would read it: in chunks. Exponents are the slopes of straight lines through the
-logarithms of lengths and medians; 0 is free, 1 in proportion.
+Random weights of one of our shapes, with the runner that the engine would take. Every length of context is reached from
+the shorter one, in chunks, as an engine would read it. Exponents are the slopes of straight lines through the
+logarithms of lengths and medians: 0 is free, 1 in proportion.
 """
 
 import statistics
@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...model.cache.context_cache import ContextCache
 from ...model.requests import Rows
 from ...model.runners.drive import Runner, drive
@@ -31,14 +32,27 @@ MAX_BYTES = 4 * 2**30  # of cached contexts; taken as they are used
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingPlan:
-    """The shape's name, lengths in tokens, and how often each forward is timed; runtime None: the fastest."""
+    """Which lengths are measured, how, and how often."""
 
-    shape: str = "nano"
-    contexts: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768)
-    canvases: tuple[int, ...] = (8, 16, 32, 64, 128)
-    n_rounds: int = 7
-    n_threads: int = 2
-    runtime: Runtime | None = None
+    shape: Annotated[str, Option("layers and widths", choices=("nano", "base"))] = "nano"
+    contexts: Annotated[tuple[int, ...], Option("lengths in tokens", commas=True, least=1, most=2**20)] = (
+        1024,
+        2048,
+        4096,
+        8192,
+        16384,
+        32768,
+    )
+    canvases: Annotated[tuple[int, ...], Option("lengths in tokens", commas=True, least=1, most=4096)] = (
+        8,
+        16,
+        32,
+        64,
+        128,
+    )
+    n_rounds: Annotated[int, Option("how often each forward is timed", least=1, most=1000)] = 7
+    n_threads: Annotated[int, Option("of the runtime", least=1, most=256)] = 2
+    runtime: Annotated[Runtime | None, Option("what runs it (default: the fastest)")] = None
 
 
 def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None) -> int:

@@ -34,7 +34,7 @@ PACKAGES = "pip install transformers llama-cpp-python gguf"
 
 
 def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds is not known here
-    """An optional package. Raises InputError where it is not installed."""
+    """An optional package. Raises InputError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -42,7 +42,7 @@ def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds 
 
 
 class Peer(Protocol):
-    """One way to complete. torch_threads are what PyTorch shall have meanwhile."""
+    """One way to complete. torch_threads: PyTorch's threads while it runs."""
 
     name: str
     torch_threads: int
@@ -52,11 +52,11 @@ class Peer(Protocol):
         ...
 
     def ready(self, context: Sequence[int]) -> None:
-        """Have the states of context in the cache, as after an earlier keystroke; not timed."""
+        """Put the states of context into the cache, as after an earlier keystroke; not timed."""
         ...
 
     def complete(self, context: Sequence[int], n: int) -> int:
-        """Fill in n tokens after context; how many forwards that took."""
+        """Fill in n tokens after context; returns the number of forwards."""
         ...
 
 
@@ -70,7 +70,7 @@ def random_tokens(shape: DenoiserConfig) -> CanvasTokens:
 
 
 class DiffusionSide:
-    """Ours: context cached exactly, canvases of the trained length block by block, so many steps each."""
+    """Ours: context cached exactly, canvases of the trained length block by block, with a number of steps each."""
 
     def __init__(self, model: Denoiser, run: Runner, n_steps: int, torch_threads: int) -> None:
         self.name = f"quicksilver, {n_steps} steps a canvas"

@@ -125,7 +125,7 @@ def test_answers_that_differ_are_found():
         (["peers", "--tokens", "0"], "--tokens must be numbers"),
         (["peers", "--context", "5"], "--context must be from 16"),
         (["scaling", "--contexts", "many"], "--contexts must be numbers"),
-        (["soak", "--requests", "0"], "--requests and --editors"),
+        (["soak", "--requests", "0"], "--requests must be at least 1"),
         (["latency", "--steps", "0"], "--steps must be"),
         (["latency", "--shape", "base", "--model", "/"], "name one of them"),
         (["latency", "--model", "/nowhere/at/all"], "there is no checkpoint folder"),

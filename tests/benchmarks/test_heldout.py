@@ -204,7 +204,7 @@ def test_no_cap_means_none_that_an_answer_could_reach(infiller):
         (("--holes", "0"), "--holes must be at least 1"),
         (("--kinds", "block,paragraph"), "there is no kind of holes 'paragraph'"),
         (("--decoders", "oracle*"), r"there is no decoder 'oracle\*'"),
-        (("--workers", "0"), "--workers and --threads"),
+        (("--workers", "0"), "--workers must be from 1 to 256"),
         (("--holes", "5000", "--kinds", "block"), "lower --holes"),
         (("--json", "/nowhere/x.json"), "there is no folder"),
         (("--split", "train"), "invalid choice"),

@@ -78,6 +78,26 @@ def test_good_settings_are_taken():
     assert (settings.budget_ms, settings.languages, settings.policy) == (50.0, ("python", "toml"), "one")
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"budgetMs": 0}, "settings.budgetMs must be a number, at least 1; 300.0 is used"),
+        ({"budget_ms": float("nan")}, "settings.budget_ms must be a number, at least 1; 300.0 is used"),
+        ({"settle_ms": True}, "settings.settle_ms must be a number, not true or false; 100.0 is used"),
+        ({"max_steps": 2.0}, "settings.max_steps must be a whole number, not a number; 64 is used"),
+        ({"policy": ["one"]}, "settings.policy must be one of one, top-k, threshold, entropy, all, verified, or null"),
+        ({"exclude": ["a", 3]}, "settings.exclude[1] must be a string, not a whole number; () is used"),
+        ({"exclude": ["a"] * 201}, "settings.exclude must be a list of at most 200; () is used"),
+        ({"languages": "python"}, "settings.languages must be a list or null, not a string; None is used"),
+        ({"without": ["manners"]}, "settings.without must be a list of names among language, "),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_its_path(options, complaint):
+    settings, complaints = read_settings(options)
+    assert settings == Settings()
+    assert len(complaints) == 1 and complaints[0].startswith(complaint) and "\n" not in complaints[0]
+
+
 async def test_a_newer_question_stops_the_older():
     session, seen = Session(document()), []
 

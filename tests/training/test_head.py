@@ -219,7 +219,7 @@ def test_a_run_keeps_its_words_when_other_texts_are_added(tmp_path):
         (["--texts", "0"], "--texts must be"),
         (["--canvas", "2"], "--canvas must be"),
         (["--minutes", "0"], "--minutes"),
-        (["--layers", "17"], "--layers must be at most 16"),
+        (["--layers", "17"], "--layers must be from 1 to 16"),
         (["--window", "5000"], "--window must be"),
     ],
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.cli import PACKAGES, parser
 from quicksilver.training.corpus import corpus, sources
 from quicksilver.training.corpus import heldout_packages as heldout_list
 from quicksilver.training.corpus.heldout_packages import HeldOutPackage
 from quicksilver.training.corpus.licence_texts import grants, licences_in
+from quicksilver.training.corpus.steps import PACKAGES
 from quicksilver.training.heldout import fetch as heldout_fetch
 from quicksilver.training.heldout import files as heldout_files
 from quicksilver.training.heldout import step as heldout
@@ -210,7 +210,7 @@ def made(tmp_path, monkeypatch, files):
     monkeypatch.setattr(heldout, "read_list", lambda _: (PACKAGE,))
     monkeypatch.setattr(heldout, "fetch", lambda package, folder: path)
     out = tmp_path / "out"
-    heldout.make_heldout(parser().parse_args(["heldout", "--out", str(out), "--folder", str(tmp_path / "runs")]))
+    heldout.make_heldout(heldout.HeldOutStepOptions(out=out, folder=tmp_path / "runs"))
     return {each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file()}, out
 
 

@@ -1,4 +1,4 @@
-"""Has a body read texts and keeps what a denoising head learns from: a file of a hundred texts at a time."""
+"""Has a body read texts and keeps its states for training a denoising head, in files of a hundred texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

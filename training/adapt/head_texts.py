@@ -1,4 +1,4 @@
-"""Texts as a body read them, which a denoising head is trained on: its states and its own next tokens.
+"""Training texts of a denoising head, as a body read them: its states and its own next tokens.
 
 A text is the context of a hole and the hole's text, as serving builds them. The body reads it once; its states are kept
 in int8, so that many epochs need no body.
@@ -118,7 +118,7 @@ def canvases(
     *,
     all_masked: bool = False,
 ) -> HeadCanvases | None:
-    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked. ngrams
+    """n canvases of a text at places drawn evenly; None if it has none. Their first token is never masked. ngrams
     give hints."""
     last = len(text.tokens) - 2
     if last <= text.first:

@@ -1,4 +1,4 @@
-"""The probe: fixed holes of the valid split, filled by the model in training, to be read by people.
+"""The probe: fixed holes of the valid split, filled by the model in training, for people to read.
 
 Rest-of-line holes, greedy by the threshold policy. A number from so few holes only shows that a run learns; checkpoints
 are compared by `quicksilver eval heldout`.
@@ -101,7 +101,7 @@ def _fill_rows(model: Denoiser, tokenizer: CodeTokenizer, tokens: CanvasTokens, 
 
 @dataclass(frozen=True)
 class Probe:
-    """Fixed holes and where what was made of them is written."""
+    """Fixed holes, and where the model's answers are written."""
 
     tokenizer: CodeTokenizer
     holes: Sequence[ProbeHole]
