@@ -119,7 +119,9 @@ def test_pip_says_where_an_archive_lies(monkeypatch):
 
 def test_an_archive_that_the_index_lacks(monkeypatch):
     pip_says(monkeypatch, "  Found link http://index.test/a/thing-1.1.tar.gz (from x)\nAvailable\x1b: 1.1\n")
-    with pytest.raises(InputError, match=r"no thing-1\.0\.tar\.gz \(it ends with: Available\\x1b: 1\.1\): check pip"):
+    with pytest.raises(
+        InputError, match=r"pip does not find thing-1\.0\.tar\.gz \(it says: Available\\x1b: 1\.1\): check pip"
+    ):
         heldout_fetch.find_link(PACKAGE)
 
 
