@@ -4,30 +4,26 @@ Owns what outlives a request: the model, its layout and the context cache. A `Co
 one request. Knows no sockets and no editor.
 """
 
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.metadata import version
 
 from ...fim.budget import step_ceiling
-from ...fim.errors import EngineError, InputError
+from ...fim.errors import InputError
 from ...fim.types import Completion, CompletionRequest, Hole
 from ..cache.context_cache import MAX_BYTES, ContextCache
 from ..checkpoint.checkpoint import Checkpoint
 from ..decoding.recent import Recent
 from ..languages import languages_fact
-from ..out_of_memory import is_out_of_memory
 from ..ranking.candidates import N_DRAFT_TOKENS, N_DRAFT_TOKENS_BODY
 from ..requests import Context, ForwardReply, ForwardRequest
 from ..runners.loaded_runner import LoadedRunner
+from ..stepping import SteppingInfiller
 from ..tokenizers.canvas_tokens import CanvasTokens, canvas_tokens, vocabulary_facts
 from .answer import CANCELLED, SPENT, Result
 from .job import N_TOKENS_BLOCK, CompletionJob
 from .layout import layout_of
 
-logger = logging.getLogger(__name__)
-
-TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
 MIN_WINDOW = 64  # tokens
 N_WINDOWS_CACHED = 2
 MOST_ON_CPU = 1024  # tokens of context and answer: base reads 1,024 in .3 s on two cores, and a person waits for it
@@ -35,11 +31,12 @@ N_BYTES = {"float32": 4, "bfloat16": 2}  # of a number
 REHEARSED = Hole(prefix="x = ", suffix="\n", language="python", replaced=(4, 4), multiline=False)
 
 
-class DenoisingInfiller:
+class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
     """`fim.engine.Infiller` over one checkpoint and what runs it. For one thread."""
 
     def __init__(self, checkpoint: Checkpoint, loaded: LoadedRunner, cache_bytes: int | None = None) -> None:
         """cache_bytes None: enough."""
+        super().__init__()
         self.checkpoint, self.loaded, self.run = checkpoint, loaded, loaded.run
         self.config = checkpoint.config
         self.tokenizer = checkpoint.tokenizer
@@ -52,7 +49,6 @@ class DenoisingInfiller:
         self.choice = ""  # why this model is served, for people
         self.recent = Recent()
         self.guesses = True  # whether a body's next tokens are guessed; the text is the same without
-        self.n_requests = 1
         marks, facts = self.config.marks_middle, vocabulary_facts(self.tokenizer)
         self._tokens = {
             (multiline, at_line_end): canvas_tokens(
@@ -119,57 +115,20 @@ class DenoisingInfiller:
         self.cache.clear()
         self.recent.clear()
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "RunningJob":
-        """A job for request; is_cancelled is asked before every forward. Raises InputError."""
-        return RunningJob(self.name, self.filling(request, is_cancelled))
+    def work_on(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+    ) -> Generator[ForwardRequest, ForwardReply | None, Completion]:
+        """The work on request, not begun; is_cancelled is asked before every forward. Raises InputError."""
+        return _completed(self.name, self.filling(request, is_cancelled), time.monotonic())
 
-    def advance(self, jobs: Sequence["RunningJob"], n_waiting: int = 0) -> None:
-        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot.
+    def forward(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
+        """The replies to asks."""
+        return self.run(asks)
 
-        The more there are, the fewer steps each canvas gets (`fim.budget.step_ceiling`).
-        """
-        self.n_requests = n_waiting + sum(not job.filling.request.warms for job in jobs)
-        open_jobs = [job for job in jobs if job.completion is None and job.error is None]
-        new = [job for job in open_jobs if job.ask is None]
-        asking = [(job, job.ask) for job in open_jobs if job.ask is not None]
-        replies = self._answers([ask for _, ask in asking])
-        if replies is None:
-            self._advance_with_less(asking)
-        else:
-            for (job, _), reply in zip(asking, replies, strict=True):
-                job.go_on(reply)
-        for job in new:
-            job.go_on(None)
-
-    def _answers(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply] | None:
-        """Replies to asks; None without the memory for them. What the failed forward held is free on return."""
-        try:
-            return self.run(asks)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
-
-    def _advance_with_less(self, asking: Sequence[tuple["RunningJob", ForwardRequest]]) -> None:
-        """One forward for each job by itself, all cached contexts given up; those fail that still want too much."""
-        logger.warning("out of memory with %d requests in a forward: cached contexts are given up", len(asking))
+    def make_room(self) -> None:
+        """Give up all cached contexts."""
         self.cache.clear()
         self.loaded.free()
-        for job, ask in asking:
-            replies = self._answers([ask])
-            if replies is None:
-                job.error = EngineError(TOO_LITTLE_MEMORY)
-            else:
-                job.go_on(replies[0])
-
-    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole, alone. Raises InputError."""
-        job = self.begin(request, is_cancelled)
-        while job.completion is None:
-            self.advance([job])
-            if job.error is not None:
-                raise job.error
-        return job.completion
 
     def context_of(self, request: CompletionRequest) -> list[int]:
         """The tokens of a request's context."""
@@ -197,52 +156,45 @@ class DenoisingInfiller:
         )
 
 
-class RunningJob:
-    """A `CompletionJob` on its way: what it asks for next and, in the end, its completion."""
+def _completed(
+    model: str, filling: CompletionJob, started_s: float
+) -> Generator[ForwardRequest, ForwardReply | None, Completion]:
+    """The work of filling, to its completion. It ends early where its context need not be read on."""
+    work = filling.answer()
+    reply = None
+    try:
+        while True:
+            ask = work.send(reply)
+            if isinstance(ask, Context) and (cut := _cut_short(filling)):
+                work.close()  # what was read so far stays in the cache
+                return _completion_of(model, filling, cut, started_s)
+            reply = yield ask
+    except StopIteration as end:
+        return _completion_of(model, filling, end.value, started_s)
 
-    def __init__(self, model: str, filling: CompletionJob) -> None:
-        self.model, self.filling = model, filling
-        self.ask: ForwardRequest | None = None  # None before it has begun
-        self.completion: Completion | None = None
-        self.error: Exception | None = None
-        self._work = filling.answer()
-        self._started_s = time.monotonic()
 
-    def go_on(self, reply: ForwardReply | None) -> None:
-        """Send it the reply to its ask (None to begin)."""
-        try:
-            self.ask = self._work.send(reply)
-            if isinstance(self.ask, Context) and (cut := self._cut_short()):
-                self._work.close()  # what was read so far stays in the cache
-                self.completion = self._completion(cut)
-        except StopIteration as end:
-            self.completion = self._completion(end.value)
-        except Exception as error:  # one request's failure is no other's
-            self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
+def _cut_short(filling: CompletionJob) -> Result | None:
+    """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
+    if filling.is_cancelled():
+        return CANCELLED
+    has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
+    return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
-    def _cut_short(self) -> Result | None:
-        """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
-        filling = self.filling
-        if filling.is_cancelled():
-            return CANCELLED
-        has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
-        return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
-    def _completion(self, answer: Result) -> Completion:
-        filling, request = self.filling, self.filling.request
-        return Completion(
-            text=answer.text,
-            range=request.hole.replaced,
-            confidence=answer.confidence,
-            finish_reason=answer.finish_reason,
-            steps=filling.effort.n_forwards,
-            n_tokens=answer.n_tokens,
-            model=self.model,
-            source=answer.source,
-            prefixes=answer.prefixes,
-            timings_ms=filling.effort.timings_ms | {"engine": 1000 * (time.monotonic() - self._started_s)},
-            n_context=len(filling.context),
-            n_cached=filling.n_cached,
-            alternatives=answer.alternatives,
-            trace=tuple(filling.tracer.frames),
-        )
+def _completion_of(model: str, filling: CompletionJob, answer: Result, started_s: float) -> Completion:
+    return Completion(
+        text=answer.text,
+        range=filling.request.hole.replaced,
+        confidence=answer.confidence,
+        finish_reason=answer.finish_reason,
+        steps=filling.effort.n_forwards,
+        n_tokens=answer.n_tokens,
+        model=model,
+        source=answer.source,
+        prefixes=answer.prefixes,
+        timings_ms=filling.effort.timings_ms | {"engine": 1000 * (time.monotonic() - started_s)},
+        n_context=len(filling.context),
+        n_cached=filling.n_cached,
+        alternatives=answer.alternatives,
+        trace=tuple(filling.tracer.frames),
+    )

@@ -36,7 +36,6 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 READABLE = ("F32", "F16", "BF16")
 MAX_SHARDS = 1_000
 N_HASHED = 2  # files side by side
-TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
 
 
 @dataclass(frozen=True, kw_only=True)

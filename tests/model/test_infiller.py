@@ -128,12 +128,14 @@ def test_a_budget_that_ends_between_two_blocks_keeps_the_text(infiller, monkeypa
     tokens = infiller.tokens_for(asked.hole)
     tokens.forbidden[infiller.tokenizer.special(3)] = True
     tokens.may_end_before[:] = False
+    filling = infiller.filling(asked, lambda: False)
+    monkeypatch.setattr(infiller, "filling", lambda *_: filling)
     job = infiller.begin(asked, lambda: False)
     run = infiller.run
 
     def run_until_late(asks):
         if any(isinstance(ask, Rows) for ask in asks):
-            effort = job.filling.effort
+            effort = filling.effort
             effort.budget = dataclasses.replace(effort.budget, deadline_s=0.0)
         return run(asks)
 
