@@ -98,6 +98,7 @@ class Session:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
+            # Our own caller was cancelled, not merely the work it waits for.
             if not flight.task.cancelled() or (current is not None and current.cancelling()):
                 if flight.n_waiting == 1:
                     flight.task.cancel()

@@ -55,13 +55,14 @@ async def _reason_for_silence(ask: Question) -> str | None:
     Raises CheckpointError and EngineError where the engine cannot say which languages there are.
     """
     settings, around = ask.settings, ask.around
+    # First the rules that hold for invoked completions too: they need no engine, which may have to be started.
     reason = reason_for_silence(ask.document, ask.offset, invoked=True)
     if reason is not None or ask.invoked:
         return reason
-    known = await around.model_languages() if settings.languages is None else settings.languages
-    off = (*settings.without, "prose") if settings.prose else settings.without
+    languages = await around.model_languages() if settings.languages is None else settings.languages
+    off = (*settings.without, "prose") if settings.prose else settings.without  # allowed, so its rule is off
     return reason_for_silence(
-        ask.document, ask.offset, known_languages=known, syntax=around.syntax, rhythm=around.rhythm, off=off
+        ask.document, ask.offset, known_languages=languages, syntax=around.syntax, rhythm=around.rhythm, off=off
     )
 
 

@@ -247,7 +247,7 @@ class Writing:
 
 
 class _End:
-    """Ends a body's canvas, which stands behind opening, where going on is of no use. A `denoise.Changed`.
+    """Ends a body's canvas, which stands behind opening, where going on is of no use. A `denoise.AfterStep`.
 
     That is at the line break by which the hole's text is over: what trimming would cut off, such as code outside of the
     block or the line that follows the hole anyway, need not be written, and a body seldom ends by itself. And it is

@@ -120,7 +120,7 @@ def denoise(
         committed = masked if is_last else choose(policy, predicted, scores, masked, tokens)
         stops = np.where(ends_text(canvas, tokens), stops_now, stops)
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
-        canvas = settle(canvas, log_probs, stops, tokens, rows)
+        canvas = end_settled_rows(canvas, log_probs, stops, tokens, rows)
         canvas, log_probs, stops = changed(canvas, log_probs, stops)
         on_step(DenoiseStep(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
         if is_last and ((masked & ~committed).any() or committed.sum() > 1):
@@ -190,7 +190,7 @@ def first_stops(stop_log_probs: np.ndarray, canvas: np.ndarray, tokens: CanvasTo
     return np.log(np.maximum((ended - before) / (1 - before), LEAST))
 
 
-def settle(
+def end_settled_rows(
     canvas: np.ndarray,
     log_probs: np.ndarray,
     stop_log_probs: np.ndarray,

@@ -16,10 +16,9 @@ from ..network.states import ContextStates, truncate
 from ..numerics import logsumexp
 from ..requests import BranchWork, Tree, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .denoise import Prediction, predict, scores_of, stop_log_probs
+from .denoise import stop_log_probs
 from .healing import Healing
 from .partial_answer import PartialAnswer
-from .policies import Scores
 
 
 @dataclass(frozen=True)
@@ -146,28 +145,6 @@ def with_joined(verified: Verified, before: np.ndarray, tokens: CanvasTokens) ->
 def _totals(log_probs: np.ndarray) -> np.ndarray:
     """Log-probabilities [N + 1] of the first tokens together, from those of N."""
     return np.concatenate((np.zeros(1, log_probs.dtype), log_probs.cumsum()))
-
-
-def predict_verified(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
-    """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
-
-    Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
-    written differently (its own instead) come back with its probability for them; all behind with confidence 0. So a
-    threshold policy at any level commits at least one token, and what is committed is what the causal head alone would
-    write (self-speculation: Sun et al. 2025, "TiDAR").
-    """
-    drafted = (yield from predict(states, canvas, tokens)).tokens
-    filled = np.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
-    before, first = opening(states, tokens)
-    tree, (path,) = tree_of(first, [filled[0, :-1].tolist()], before)
-    log_probs = tokens.allowed((yield tree)[path][None])
-    best = log_probs.argmax(axis=-1)
-    agrees = (best == filled) | (canvas != tokens.mask)
-    reached = np.ones_like(agrees)  # and the first disagreement
-    reached[:, 1:] = np.logical_and.accumulate(agrees, axis=-1)[:, :-1]
-    found = scores_of(log_probs)
-    scores = Scores(np.where(reached, found.confidence, 0), lambda: np.where(reached, found.entropy(), np.inf))
-    return Prediction(best, scores, stop_log_probs(log_probs, tokens), 2)
 
 
 def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates, int]:

@@ -2,7 +2,7 @@
 
 The arrays are those of whatever runs the model: PyTorch's tensors on any device or, beside OpenVINO, NumPy's, in which
 bfloat16 is held as uint16. Nothing here computes with them: they are cut, joined and given room, as the array API
-standard lets both do. Letters as in `denoiser`: B batch, T context, L layers, K key heads, E head size, W qkv width, C
+standard lets both do. Letters as in `denoiser`: B batch, T context, N layers, K key heads, E head size, W qkv width, C
 copy size; R tokens whose raw part is held.
 """
 
@@ -36,7 +36,7 @@ class ContextStates:
 
     last_matches are the match lengths (of a batch [B, 1, T - 1], NumPy's [T - 1]) of the last position, once some
     canvas has needed them; followers the distinct tokens that can be copied, and where each of them stands; stacked
-    the keys and values of all layers in one piece each [L, K, room_for(T), E] (of a batch of 1, zero beyond T),
+    the keys and values of all layers in one piece each [N, K, room_for(T), E] (of a batch of 1, zero beyond T),
     where they are held so.
     """
 
@@ -69,7 +69,7 @@ def concat(arrays: list[Array], axis: int = 0) -> Array:
 
 
 def states_of(stacked: tuple[Array, Array], raws: Array, copy_keys: Array, tokens: Array) -> ContextStates:
-    """States whose layers are views of keys and values, both [L, K, room_for(T), E], and raws [L, R, W]."""
+    """States whose layers are views of keys and values, both [N, K, room_for(T), E], and raws [N, R, W]."""
     n = tokens.shape[1]
     keys, values = stacked
     layers = [

@@ -2,7 +2,8 @@
 
 It computes what `Denoiser` computes, which is its specification: tests compare the two. One graph serves contexts and
 rows alike, by its inputs; who may look at whom comes as a mask. Built node by node, because tracing takes seconds and
-this takes milliseconds. Letters as in `denoiser`; S is the number of new tokens, of all rows laid end to end.
+this takes milliseconds. Letters as in `denoiser`; N layers, S new tokens, of all rows laid end to end, R of them whose
+distributions are wanted.
 """
 
 from collections.abc import Mapping
@@ -27,12 +28,12 @@ def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.
     """The graph of the denoiser of these weights. Inputs, of which a model has those of `inputs_of`:
 
     tokens int64 [S]; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys
-    and values, of states_type [L, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
+    and values, of states_type [N, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
     [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the context's last and 1 + i token i;
-    raws, of states_type [L, W], the context's last q, k and v before shift.
+    raws, of states_type [N, W], the context's last q, k and v before shift.
 
     Outputs: hidden float32 [S, D], after the last norm; the vocabulary's log-probabilities float32 [R, V]; the new keys
-    and values, of states_type [L, K, S, E]; and, with token shift, raws, of states_type [L, S, W].
+    and values, of states_type [N, K, S, E]; and, with token shift, raws, of states_type [N, S, W].
     """
     return _GraphBuilder(config, weights, states_type).build()
 

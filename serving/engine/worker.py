@@ -9,18 +9,22 @@ import dataclasses
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...fim.engine import Infiller
-from ...fim.errors import CheckpointError, EngineBusy, EngineError, InputError, QuicksilverError
-from ...fim.text.printable import one_line
+from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.types import Completion, CompletionRequest
-from ..wire import EngineStatus
 from .metrics import Metrics
 from .queue import Job, Pace, WaitingRoom, unrun
-from .worker_state import EngineStopping, WorkerState, refusal
+from .worker_state import (
+    EngineStopping,
+    WorkerState,
+    failure_of,
+    refusal,
+    state_after_death,
+    try_to_load,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -145,15 +149,13 @@ class Worker:
             while infiller is not None and self._admit(infiller):
                 self._advance(infiller, self._running)
                 for job in [job for job in self._running if _has_ended(job)]:
-                    self._settle(job)
+                    self._answer(job)
         except BaseException as error:  # a panic in a native library, SystemExit: no other request would be answered
             self._note_death(error)
 
     def _note_death(self, error: BaseException) -> None:
         """The thread ends: turn all jobs down, so that their clients ask another engine, and let the process end."""
-        kind = type(error).__name__
-        logger.error("the worker failed (%s)\n%s%s", kind, "".join(traceback.format_tb(error.__traceback__)), kind)
-        state = WorkerState(status="failed", reason=f"the engine failed ({kind}): its log says where")
+        state = state_after_death(error)
         for job in list(self._running):
             self._free(job)
             job.answer.set_exception(refusal(state))
@@ -161,32 +163,16 @@ class Worker:
             self._give_up(self._state if self._state.status == "stopping" else state)
 
     def _load_infiller(self) -> Infiller[Any] | None:
-        start_s = time.monotonic()
-        try:
-            infiller = self._load()
-            facts = dict(infiller.describe())
-            model = infiller.name
-        except BaseException as error:  # any error while loading is what people need to see
-            self._note_failed_load(error)
-            return None
+        infiller, state = try_to_load(self._load)
         with self._changed:
             if self._state.status == "stopping":
                 return None
-            self._state = WorkerState(status="ready", model=model, facts=facts, ready_s=time.monotonic())
-            self._waiting.count_budgets_from(self._state.ready_s)
-        logger.info("model %s ready after %.2f s", model, time.monotonic() - start_s)
+            if infiller is None:
+                self._give_up(state)
+            else:
+                self._state = state
+                self._waiting.count_budgets_from(state.ready_s)
         return infiller
-
-    def _note_failed_load(self, error: BaseException) -> None:
-        if isinstance(error, QuicksilverError):
-            reason = one_line(str(error))
-        else:
-            reason = f"the model cannot be loaded ({type(error).__name__}: {one_line(str(error))[:200]})"
-            logger.error("loading failed\n%s", "".join(traceback.format_tb(error.__traceback__)))
-        with self._changed:
-            if self._state.status != "stopping":
-                status: EngineStatus = "refused" if isinstance(error, CheckpointError) else "failed"
-                self._give_up(WorkerState(status=status, reason=reason))
 
     def _admit(self, infiller: Infiller[Any]) -> bool:
         """Fill free slots, waiting for a job where none runs. False when it is time to end."""
@@ -242,7 +228,7 @@ class Worker:
             for job in list(jobs):
                 self._advance(infiller, [job])
 
-    def _settle(self, job: Job) -> None:
+    def _answer(self, job: Job) -> None:
         """Answer a job that has ended, and free its slot."""
         if job.work.error is not None:
             self._fail(job, job.work.error)
@@ -273,20 +259,13 @@ class Worker:
         self._free(job)
         self.metrics.note_failure(error)
         is_told = isinstance(error, InputError | EngineStopping) or type(error) is EngineError
-        job.answer.set_exception(error if is_told else self._note_failure(error))
+        job.answer.set_exception(error if is_told else failure_of(error))
 
     def _free(self, job: Job) -> None:
         with self._changed:
             self._running.remove(job)
             self._last_used_s = time.monotonic()
             self.metrics.note_jobs(len(self._waiting), len(self._running))
-
-    def _note_failure(self, error: Exception) -> EngineError:
-        """Log where it failed. The message may quote the user's text, so only the debug log has it."""
-        kind = type(error).__name__
-        logger.error("request failed (%s)\n%s%s", kind, "".join(traceback.format_tb(error.__traceback__)), kind)
-        logger.debug("request failed: %s", error)
-        return EngineError(f"the engine failed on this request ({kind}): its log says where")
 
 
 def _has_ended(job: Job) -> bool:

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
+from quicksilver.model.decoding.decodings import predict_verified
 from quicksilver.model.decoding.denoise import denoise
 from quicksilver.model.decoding.policies import threshold
-from quicksilver.model.decoding.verification import Verified, opening, predict_verified, verify
+from quicksilver.model.decoding.verification import Verified, opening, verify
 from quicksilver.model.requests import tree_of
 from quicksilver.model.runners.batching import ModelRunner, run_branches
 from quicksilver.model.runners.drive import drive
