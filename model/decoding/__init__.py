@@ -1,1 +1,1 @@
-"""How a canvas fills up: the denoise loop, its policies, a body's own next tokens, and verification."""
+"""Fills canvases (`denoise.denoise`, policies, a body's own next tokens) and verifies texts (`verification.verify`)."""
