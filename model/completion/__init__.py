@@ -1,1 +1,1 @@
-"""One request from text to text. `infiller.load_infiller` is the door, `job` the work on one request."""
+"""One request, from text to text: `infiller.DenoisingInfiller` begins jobs, `job.CompletionJob` does the work."""
