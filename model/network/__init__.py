@@ -1,1 +1,1 @@
-"""The neural network: one transformer with options, and the heads on top of it. Tensors in, tensors out."""
+"""The network in PyTorch: one transformer with options, and its heads. `denoiser.Denoiser`, `load.denoiser_of`."""
