@@ -1,1 +1,1 @@
-"""A model run by OpenVINO and NumPy, on the CPU, without PyTorch. `load.load_openvino` is its door."""
+"""Runs models on the CPU with OpenVINO and NumPy, without PyTorch. `load.load_openvino` is the door."""

@@ -1,8 +1,8 @@
 """The denoiser's forward as an OpenVINO graph with int8 matrices, for the CPU.
 
-It computes what `Denoiser` computes, which is its specification: tests compare the two. One graph serves contexts and
-rows alike, by its inputs; who may look at whom comes as a mask. Built node by node, because tracing takes seconds and
-this takes milliseconds. Letters as in `denoiser`; S is the number of new tokens, of all rows laid end to end.
+`Denoiser` is its specification, and tests compare the two. One graph serves contexts and rows alike, by its inputs; a
+mask says who may look at whom. Built node by node, because tracing takes seconds and this takes milliseconds. Letters
+as in `denoiser`; S is the number of new tokens, of all rows laid end to end.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ def inputs_of(config: DenoiserConfig) -> tuple[str, ...]:
 
 
 def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.Type) -> ov.Model:
-    """The graph of the denoiser of these weights. Inputs, of which a model has those of `inputs_of`:
+    """The graph of the denoiser with these weights. Inputs, of which a model has those in `inputs_of`:
 
     tokens int64 [S]; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys
-    and values, of states_type [L, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
+    and values, of states_type [L, K, T, E]; asked int64 [R], the tokens whose distributions to compute; marks float32
     [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the context's last and 1 + i token i;
     raws, of states_type [L, W], the context's last q, k and v before shift.
 
@@ -50,7 +50,7 @@ class _GraphBuilder(Nodes):
         if c.canvases:
             x = ops.add(x, ops.multiply(self.floats("canvas_mark"), inputs["marks"]))
         groups = c.n_heads // c.n_kv_heads
-        mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads stand below one another
+        mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads are stacked
         mask = ops.unsqueeze(mask, self.ints([0, 1]))
         new: list[list[ov.Node]] = [[], [], []]
         for i in range(c.n_layers):
