@@ -1,1 +1,1 @@
-"""What runs the network: PyTorch, OpenVINO on a CPU, CUDA graphs on a GPU; and how jobs share a forward."""
+"""Runs the network for several jobs at once: `drive.drive`, `select.fastest_runtime`; PyTorch and CUDA graphs."""
