@@ -1,1 +1,1 @@
-"""What was computed of a context, kept in pages that contexts with the same beginning share."""
+"""States of contexts, kept in pages that contexts with the same beginning share. `ContextCache` is the door."""

@@ -1,1 +1,1 @@
-"""Candidates for one hole, and how likely each of them, and each beginning of it, is right."""
+"""Candidates for a hole, and the probability that each is right (`ranker.judge`), or a beginning of it is."""

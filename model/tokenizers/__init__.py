@@ -1,1 +1,1 @@
-"""Text to token ids and back: our own tokenizer, and those of published models."""
+"""Text to token ids and back: `CodeTokenizer` for our models, `BodyTokenizer` for published bodies."""
