@@ -1,15 +1,15 @@
-"""Between the projection and attention: token shift, RMSNorm of queries and keys, rotation; one reading, one writing.
+"""Between the projection and attention: token shift, RMSNorm of queries and keys, rotation; one read, one write.
 
     x = raw + shift · previous, cut into H + 2 K heads of E: queries, keys, values
     y = x / sqrt(mean of x² + eps) · weight       for queries and keys, each with its own weight
     (y1, y2) -> (y1 cos - y2 sin, y2 cos + y1 sin)     for the halves of each query and key
 
-as `network.transformer.Attention.project` has it. Values are shifted only.
+as in `network.transformer.Attention.project`. Values are only shifted.
 
 Shapes: raw and previous [B, N, W] with W = (H + 2 K) E, shift [W], weights [E], cos and sin [B or 1, N, E / 2];
 q [B, H, N, E], k and v [B, K, N, E].
 
-Bytes moved: 2 · N · W numbers in and N · W out a row, once; in plain PyTorch each of the five steps reads and writes
+Bytes moved: 2 · N · W numbers in and N · W out per row, once; in plain PyTorch each of the five steps reads and writes
 them. The kernel works in float32 and rounds once, the reference rounds to raw's dtype after each step.
 """
 
@@ -86,7 +86,7 @@ def reference(
     n_kv_heads: int,
     eps: float,
 ) -> Heads:
-    """What `norm_rope` computes, in plain PyTorch."""
+    """`norm_rope` in plain PyTorch."""
     b, n, _ = raw.shape
     head_size = q_weight.shape[0]
     mixed = raw + shift.to(raw.dtype) * previous
@@ -164,7 +164,7 @@ def launch(
     n_kv_heads: int,
     eps: float,
 ) -> Heads:
-    """`norm_rope` by the kernel, whatever the device."""
+    """`norm_rope` by the kernel, on any device."""
     b, n, _ = raw.shape
     half = q_weight.shape[0] // 2
     q, k, v = (
