@@ -1,1 +1,1 @@
-"""The engine's HTTP API: routes, authentication, and one file for each dialect."""
+"""The engine's HTTP API: routes, authentication, and OpenAI's dialect. `app.create_app` is the door."""

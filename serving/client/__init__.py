@@ -1,1 +1,1 @@
-"""The engine's client, for every front end: starts the shared process, asks it, ends it. Never imports torch."""
+"""The engine's client: `engine_client.EngineClient` starts the shared process and sends requests. Without PyTorch."""

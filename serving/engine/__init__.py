@@ -1,1 +1,1 @@
-"""The engine's work: its queue, the one thread that runs the model, its metrics."""
+"""The engine's work: its queue, the one thread that runs the model, its metrics. `worker.Worker` is the door."""
