@@ -106,25 +106,25 @@ class CompletionJob:
     def _answer(self, states: ContextStates) -> Work[Result]:
         """The work after the context has been read."""
         if not self.config.canvases:
-            judged, row = yield from self.continued(states)
+            judged, row = yield from self.write_with_drafts(states)
             return (yield from self._choose(states, judged, [row]))
-        judged = yield from self.judged_drafts(states)
+        judged = yield from self.judge_drafts(states)
         if judged and judged[0].probability >= SURE:
             return self._result(judged, "stop")
-        rows = yield from self.writing.denoised(self.context, states, judged)
+        rows = yield from self.writing.denoise_canvases(self.context, states, judged)
         return (yield from self._choose(states, judged, rows))
 
     def candidates(self) -> Work[tuple[list[Judged], list[Judged]]]:
         """Drafts alone, and all candidates, with their probabilities, the likeliest first; for fitting a ranker."""
         states, self.n_cached = yield from self.cache.states(self.context)
         if not self.config.canvases:
-            judged, row = yield from self.continued(states)
+            judged, row = yield from self.write_with_drafts(states)
             return judged, (yield from self._judge(states, judged, [row]))
-        judged = yield from self.judged_drafts(states)
-        rows = yield from self.writing.denoised(self.context, states, judged)
+        judged = yield from self.judge_drafts(states)
+        rows = yield from self.writing.denoise_canvases(self.context, states, judged)
         return judged, (yield from self._judge(states, judged, rows))
 
-    def judged_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
+    def judge_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] if there are none, or no time to verify them."""
         request = self.request
         if not request.drafts:
@@ -135,7 +135,7 @@ class CompletionJob:
         verified = yield from self._verify(states, fitting)
         return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
-    def continued(self, states: ContextStates) -> BranchWork[tuple[list[Judged], PartialAnswer]]:
+    def write_with_drafts(self, states: ContextStates) -> BranchWork[tuple[list[Judged], PartialAnswer]]:
         """Drafts with their probabilities, the likeliest first, and the row that a body writes beside them.
 
         The distributions that it writes by give most drafts' probabilities, or show that they are too small to matter.
@@ -143,7 +143,7 @@ class CompletionJob:
         request = self.request
         fitting = drafts_for(request, self.n_open, self.healing) if request.drafts else []
         paths = DraftPaths([draft.tokens for draft in fitting], self.tokens)
-        row = yield from self.writing.continued(self.context, states, paths)
+        row = yield from self.writing.continue_text(self.context, states, paths)
         if not fitting or row.finish_reason == "cancelled":
             return [], row
         kept, text = self.kept(row), self.text_of(row)

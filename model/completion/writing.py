@@ -62,7 +62,7 @@ class Writing:
         """Whether candidates compete, so that the causal head must judge them."""
         return self.request.drafts > 0 or self.request.lengths > 1
 
-    def denoised(
+    def denoise_canvases(
         self, context: Sequence[int], states: ContextStates, judged: list[Judged]
     ) -> Work[list[PartialAnswer]]:
         """Denoise canvases after a context and its states: the row of open length first, then the others.
@@ -93,7 +93,9 @@ class Writing:
             row.cut()
         return rows
 
-    def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[PartialAnswer]:
+    def continue_text(
+        self, context: Sequence[int], states: ContextStates, paths: DraftPaths
+    ) -> BranchWork[PartialAnswer]:
         """The row that a body writes after a context and its states. It guesses what it wrote lately, drafts, and what
         followed the same tokens in the context; failing these, what n-grams or the denoising head say.
 
