@@ -32,7 +32,7 @@ class LoadPlan:
     device: Annotated[Device | None, Option("where the model runs (default: a GPU if there is one)")] = None
     runtime: Annotated[Runtime | None, Option("what runs the model (default: the fastest installed)")] = None
     dtype: Annotated[
-        Dtype | None, Option("number format of what is computed (default: bfloat16 where the machine is fast at it)")
+        Dtype | None, Option("number format for computing (default: bfloat16 if this machine is fast at it)")
     ] = None
     cache_mb: Annotated[
         int | None,
@@ -40,15 +40,16 @@ class LoadPlan:
     ] = None
     context_tokens: Annotated[
         int | None,
-        Option("of context and answer (default: what is read here in a second)", metavar="N", least=1, most=2**20),
+        Option("tokens of context and answer (default: as many as are read in 1 s)", metavar="N", least=1, most=2**20),
     ] = None
     yarn: Annotated[bool, Option("read contexts four times as long as the model was trained on, on a GPU")] = False
-    family: Annotated[str | None, Option("of a published diffusion model, where its folder does not say")] = None
+    family: Annotated[str | None, Option("family of a published diffusion model, if its folder does not say")] = None
     weights: Annotated[
-        WeightFormat | None, Option("round a published diffusion model's weights to one byte a number")
+        WeightFormat | None, Option("round a published diffusion model's weights to one byte per number")
     ] = None
     context_cache: Annotated[
-        CacheKind | None, Option("of a published diffusion model: exact, where its attention allows (default), or none")
+        CacheKind | None,
+        Option("cache of a published diffusion model: exact if its attention allows (default), or none"),
     ] = None
 
     def __post_init__(self) -> None:
