@@ -133,7 +133,7 @@ def candidates(completion: Completion) -> Sequence[Alternative]:
 
 
 def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Displayed]:
-    """A candidate's text and its beginnings where a word ends; only the text if its prefixes are unknown."""
+    """A candidate's text and its beginnings where a word ends; only the whole text if its prefixes are unknown."""
     text, source = candidate.text, candidate.source
     if not candidate.prefixes:
         yield Displayed(text=text, probability=candidate.confidence, source=source)

@@ -1,4 +1,4 @@
-"""The form of an answer that every editor shows: its range, and what it has to contain.
+"""The form of an answer that every editor shows: its range, and the text it must contain.
 
 An answer of one line is inserted at the cursor. One of several lines, with text right of the cursor, replaces that text
 and ends with it, because some editors show nothing else.

@@ -93,16 +93,16 @@ def reference(
     heads = mixed.view(b, n, -1, head_size).transpose(1, 2)
     q, k, v = heads.split((n_heads, n_kv_heads, n_kv_heads), dim=1)
 
-    def normed_and_rotated(x: Tensor, weight: Tensor) -> Tensor:
+    def norm_and_rotate(x: Tensor, weight: Tensor) -> Tensor:
         x1, x2 = F.rms_norm(x, (head_size,), weight.to(x.dtype), eps).chunk(2, dim=-1)
         c, s = cos.unsqueeze(1).to(x.dtype), sin.unsqueeze(1).to(x.dtype)
         return torch.cat((x1 * c - x2 * s, x2 * c + x1 * s), dim=-1)
 
-    return Heads(normed_and_rotated(q, q_weight), normed_and_rotated(k, k_weight), v.contiguous())
+    return Heads(norm_and_rotate(q, q_weight), norm_and_rotate(k, k_weight), v.contiguous())
 
 
 @kernel
-def _shifted(raw: Scalar, previous: Scalar, shift: Scalar, at: Scalar, there: Scalar) -> Scalar:
+def _shift(raw: Scalar, previous: Scalar, shift: Scalar, at: Scalar, there: Scalar) -> Scalar:
     x = tl.load(raw + at, mask=there, other=0.0).to(tl.float32)
     before = tl.load(previous + at, mask=there, other=0.0).to(tl.float32)
     return x + tl.load(shift + at, mask=there, other=0.0).to(tl.float32) * before
@@ -128,8 +128,8 @@ def _norm_rope(
     at = heads[:, None] * (2 * half) + e[None, :]
     raw += b * raw_batch + n * raw_token
     previous += b * previous_batch + n * previous_token
-    x1 = _shifted(raw, previous, shift, at, there)
-    x2 = _shifted(raw, previous, shift, at + half, there)
+    x1 = _shift(raw, previous, shift, at, there)
+    x2 = _shift(raw, previous, shift, at + half, there)
 
     mean_square = (tl.sum(x1 * x1, axis=1) + tl.sum(x2 * x2, axis=1)) / (2 * half)
     scale = (1.0 / tl.sqrt(mean_square + eps))[:, None]

@@ -76,10 +76,10 @@ class EngineCare:
         try:
             health = await self._engine.ensure_running(on_progress)
         except (EngineUnavailable, CheckpointError) as error:
-            self._failed(error)
+            self._note_failure(error)
             raise
         self._languages = tuple(str(health.facts.get("languages", "python")).split())
-        self._worked()
+        self._note_success()
         return str(health.facts.get(CHOICE, "")) if isinstance(health, EngineHealth) else ""
 
     async def stop(self) -> None:
@@ -112,9 +112,9 @@ class EngineCare:
         try:
             completion = await self._engine.complete(request)
         except (EngineUnavailable, CheckpointError) as error:
-            self._failed(error)
+            self._note_failure(error)
             raise
-        self._worked()
+        self._note_success()
         return completion
 
     def wake(self) -> None:
@@ -130,11 +130,11 @@ class EngineCare:
         if self._clock_s() < self._rests_until_s:
             raise EngineUnavailable(self._last_reason)
 
-    def _worked(self) -> None:
+    def _note_success(self) -> None:
         self._n_failures, self._rests_until_s, self._told = 0, 0.0, False
         self._has_worked = True
 
-    def _failed(self, error: QuicksilverError) -> None:
+    def _note_failure(self, error: QuicksilverError) -> None:
         self._n_failures += 1
         self._has_worked = False
         self._last_reason = str(error)

@@ -44,7 +44,7 @@ class Names:
             self.parts.setdefault(*different[0])
         return True
 
-    def translated(self, tokens: Iterable[str]) -> str:
+    def translate(self, tokens: Iterable[str]) -> str:
         """Tokens of the other line with this line's names."""
         return "".join(
             self.ours.get(t) or (_PART.sub(lambda m: self.parts.get(m.group(), m.group()), t) if self.parts else t)
@@ -100,9 +100,9 @@ def continue_line(
         first, gain = _word_rest(names, theirs[n], head[-1])
         if first is None:
             return None
-        text, score = first + names.translated(theirs[n + 1 :]), score + gain
+        text, score = first + names.translate(theirs[n + 1 :]), score + gain
     else:
-        text = names.translated(theirs[n:])
+        text = names.translate(theirs[n:])
     n_changed = sum(a != b for a, b in names.ours.items())
     return Analogy(text, n, n_changed, score + CHANGED_NAME * n_changed) if text.strip() else None
 
@@ -111,7 +111,7 @@ def _word_rest(names: Names, theirs: str, begun: str) -> tuple[str | None, float
     """What completes a begun word where the other line has theirs, and its score; None if nothing does."""
     if not is_word(theirs):
         return None, 0.0
-    for word in (names.translated([theirs]), theirs):
+    for word in (names.translate([theirs]), theirs):
         if word.startswith(begun):
             return word[len(begun) :], len(begun) / 6
     return ("", -1.0) if names.learn(theirs, begun) else (None, 0.0)

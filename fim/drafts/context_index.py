@@ -1,7 +1,7 @@
 """A text's places, sorted by the text left of each: finds where the characters before a cursor occur again, the longest
 match first, in the time of a binary search.
 
-The index is built once and never changed. Imports NumPy: import it late where a fast start matters.
+The index is built once and never changed. Imports NumPy: import it late if a fast start matters.
 """
 
 from dataclasses import dataclass
@@ -84,12 +84,12 @@ def _sortable(text: str, before: int) -> tuple[NDArray[np.uint64], NDArray[np.ui
     symbols, places = _symbols(text)
     padded = np.concatenate((np.full(N_NEAR + N_FAR, before, np.uint8), symbols))
     n = len(symbols)
-    far = _packed(padded, 1, n, N_FAR).view("<u4").ravel().astype(np.uint32, copy=False)
-    near = _packed(padded, 1 + N_FAR, n, N_NEAR).view("<u8").ravel().astype(np.uint64, copy=False)
+    far = _pack(padded, 1, n, N_FAR).view("<u4").ravel().astype(np.uint32, copy=False)
+    near = _pack(padded, 1 + N_FAR, n, N_NEAR).view("<u8").ravel().astype(np.uint64, copy=False)
     return near, far, places
 
 
-def _packed(padded: NDArray[np.uint8], start: int, n: int, size: int) -> NDArray[np.uint8]:
+def _pack(padded: NDArray[np.uint8], start: int, n: int, size: int) -> NDArray[np.uint8]:
     """The n windows of size bytes that begin at start and at each place after it: [n, size]."""
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, size)[start : start + n])
 

@@ -1,7 +1,7 @@
 """The draft pool: texts of open files and of the workspace, searched for the text left of the cursor.
 
 Owns which texts are searched, their indexes and their memory. Callers put only texts here that the model may see: no
-secret and no ignored files. Imports NumPy: import it late where a fast start matters.
+secret and no ignored files. Imports NumPy: import it late if a fast start matters.
 """
 
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ class DraftPool:
         return any(has_word(text, word) for text in texts)
 
     def _take_stale(self, skip: str | None) -> tuple[str, _PoolEntry] | None:
-        """Remove and return the text that has waited longest for its index; the caller must index it."""
+        """Take the text that has waited longest for its index off the list; the caller must index it."""
         with self._lock:
             key = next((key for key in self._stale if key != skip), None)
             if key is None:

@@ -117,14 +117,14 @@ def _rest(names: Names, theirs: Sequence[str], left: str, *, multiline: bool) ->
         return ""
     else:
         text = first[len(left) :] if left else first
-        text = text[: len(text) - len(text.lstrip())] + names.translated(tokens_of(first))
+        text = text[: len(text) - len(text.lstrip())] + names.translate(tokens_of(first))
     if not multiline or not text:
         return text
     return "\n".join([text, *(_translate_line(names, line) for line in others[: N_LINES_MAX - 1])])
 
 
 def _translate_line(names: Names, line: str) -> str:
-    return line[: len(line) - len(line.lstrip())] + names.translated(tokens_of(line))
+    return line[: len(line) - len(line.lstrip())] + names.translate(tokens_of(line))
 
 
 def _learns(names: Names, theirs: Sequence[str], ours: Sequence[str]) -> bool:

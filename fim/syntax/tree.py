@@ -154,7 +154,7 @@ def parse(text: str, language: str, before: Syntax | None = None, near: int | No
         if window[1] - window[0] > MAX_WINDOW_BYTES:
             return None
     is_known = _is_known(data, window, before)
-    old = None if before is None or before.window is not None or window is not None else _edited(before, data)
+    old = None if before is None or before.window is not None or window is not None else _edit_tree(before, data)
     tree = _parse(data, language, old, window, is_known=is_known)
     return None if tree is None else Syntax(text, data, tree, language, window)
 
@@ -261,7 +261,7 @@ def _parser(language: str, _thread: int) -> Parser:
     return Parser(known)
 
 
-def _edited(before: Syntax, data: bytes) -> Tree:
+def _edit_tree(before: Syntax, data: bytes) -> Tree:
     """A copy of the tree before, edited where data differs."""
     old = before.data
     start, n_after = _n_common(old, data)

@@ -35,7 +35,7 @@ async def complete_inline(ask: Question, engine: Engine) -> Answer:
         unwanted = await _reason_for_silence(ask)
         if unwanted is not None:
             return nothing(ask, "gated", unwanted)
-        known = _known(ask)
+        known = _find_known(ask)
         return _remember(ask, await _ask(ask, engine)) if known is None else known
     except EngineBusy as error:
         return nothing(ask, "busy", str(error))
@@ -61,7 +61,7 @@ async def _reason_for_silence(ask: Question) -> str | None:
     )
 
 
-def _known(ask: Question) -> Answer | None:
+def _find_known(ask: Question) -> Answer | None:
     """The rest of a text that is being typed, or an earlier answer to the same question; None if there is neither."""
     if ask.invoked or not ask.settings.reuse:
         return None

@@ -13,7 +13,7 @@ from .question import Question
 
 def last_shown(ask: Question, answer: Answer, before: LastShown | None) -> LastShown | None:
     """What is shown after this answer; before is what was shown earlier. None if it cannot be typed."""
-    text = _typed(ask.document, ask.offset, answer.text, answer.range)
+    text = _typable(ask.document, ask.offset, answer.text, answer.range)
     if text is None:
         return None
     if before is not None and not ask.invoked and typed_through(before.shown, ask.document, ask.offset) == text:
@@ -28,7 +28,7 @@ def left_of(last: LastShown | None, ask: Question) -> str | None:
 
 def other_shown(shown: LastShown, item: Item) -> LastShown | None:
     """What is on show after a person has chosen another item of the same answer; None if it cannot be typed."""
-    text = _typed(shown.shown.document, shown.shown.offset, item.text, item.range)
+    text = _typable(shown.shown.document, shown.shown.offset, item.text, item.range)
     if text is None:
         return None
     answer = replace(shown.answer, text=item.text, range=item.range, showing=item.showing, others=())
@@ -37,7 +37,7 @@ def other_shown(shown: LastShown, item: Item) -> LastShown | None:
 
 def after_accepting(ask: Question, answer: Answer) -> Question | None:
     """The question at the end of an answer, if it is accepted; None if the answer cannot be typed."""
-    document, typed = ask.document, _typed(ask.document, ask.offset, answer.text, answer.range)
+    document, typed = ask.document, _typable(ask.document, ask.offset, answer.text, answer.range)
     if typed is None:
         return None
     start, end = (document.position_at(ask.offset + n, "utf-32") for n in (0, len(answer.text) - len(typed)))
@@ -45,7 +45,7 @@ def after_accepting(ask: Question, answer: Answer) -> Question | None:
     return replace(ask.moved(then, ask.offset + len(answer.text)), received_s=time.perf_counter())
 
 
-def _typed(document: Document, offset: int, text: str, where: Range | None) -> str | None:
+def _typable(document: Document, offset: int, text: str, where: Range | None) -> str | None:
     """The part of a text that can be typed at offset: all of it or, if it replaces the rest of the line and ends with
     that (`portable`), what is left of it; None if there is none, or the text replaces something else."""
     if not text or where is None:

@@ -35,7 +35,7 @@ def read_question(ls: ServerState, params: object) -> Question:
         is_open=False,
         invoked=wanted.invoked,
         received_s=received_s,
-        selected=_selected(ls, wanted),
+        selected=_selected_item(ls, wanted),
         indent=wanted.indent,
         encoding=ls.encoding,
     )
@@ -45,7 +45,7 @@ def read_question(ls: ServerState, params: object) -> Question:
     return replace(ask, document=document, offset=offset, first_line=first_line, is_open=True)
 
 
-def _selected(ls: ServerState, wanted: InlineCompletionParams) -> SelectedItem | None:
+def _selected_item(ls: ServerState, wanted: InlineCompletionParams) -> SelectedItem | None:
     if wanted.selected is None:
         return None
     *ends, text = wanted.selected

@@ -18,7 +18,7 @@ def did_open_notebook(ls: ServerState, opened: OpenedNotebook) -> None:
     """Open a notebook, its code cells as one text."""
     did_close_notebook(ls, opened.uri)
     notebook = ls.notebooks.open(opened.uri, opened.cells, opened.documents)
-    _joined(ls, notebook)
+    _follow_cells(ls, notebook)
 
 
 def did_change_notebook(ls: ServerState, change: NotebookChange) -> None:
@@ -29,7 +29,7 @@ def did_change_notebook(ls: ServerState, change: NotebookChange) -> None:
         log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
         did_close_notebook(ls, change.uri)
         return
-    _joined(ls, notebook, change.edits[-1][0] if change.edits else None)
+    _follow_cells(ls, notebook, change.edits[-1][0] if change.edits else None)
 
 
 def did_close_notebook(ls: ServerState, uri: str) -> None:
@@ -44,7 +44,7 @@ def did_save_notebook(ls: ServerState, uri: str) -> None:
     """Do nothing: cells are known from the editor."""
 
 
-def _joined(ls: ServerState, notebook: Notebook, edited: str | None = None) -> None:
+def _follow_cells(ls: ServerState, notebook: Notebook, edited: str | None = None) -> None:
     """Update the sessions to the cells: one for all of the notebook's language, one for each of the others."""
     alone = {uri: document for uri, document in notebook.documents.items() if uri not in notebook.starts}
     wanted = ({notebook.uri: notebook.joined} if notebook.joined is not None else {}) | alone

@@ -163,7 +163,7 @@ class HeadlessClient:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._last_id] = answer
         if self._readers[0].done():
-            answer.set_exception(self._ended())
+            answer.set_exception(self._end_error())
         return answer
 
     def ask(self, method: str, params: object) -> tuple[int, asyncio.Future[Any]]:
@@ -217,8 +217,8 @@ class HeadlessClient:
         await asyncio.wait(self._readers[1:], timeout=1.0)  # its last lines say why
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(self._ended())
-                answer.exception()  # an answer that nobody awaits is no mistake here
+                answer.set_exception(self._end_error())
+                answer.exception()  # an answer that nobody awaits is not an error here
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None
@@ -250,11 +250,11 @@ class HeadlessClient:
             self.notifications.append(message)
         elif "error" in message:
             answer.set_exception(AnswerError(message["error"]["code"], message["error"]["message"]))
-            answer.exception()  # an answer that nobody awaits is no mistake here
+            answer.exception()  # an answer that nobody awaits is not an error here
         else:
             answer.set_result(message.get("result"))
 
-    def _ended(self) -> EngineUnavailable:
+    def _end_error(self) -> EngineUnavailable:
         last = f": {self.stderr_lines[-1]}" if self.stderr_lines else ""
         return EngineUnavailable(f"the language server ended{last}")
 

@@ -1,4 +1,4 @@
-"""Context states in pages: fixed pieces of memory that every context whose text begins alike shares.
+"""Context states in pages: fixed pieces of memory, shared by all contexts with the same beginning.
 
 A tree of pages. The path from the root to a page spells a context's tokens, up to N_PAGE of them a page; what contexts
 have in common is computed and stored once (after Zheng et al. 2024, "SGLang", whose tree this follows, and Kwon et al.

@@ -39,7 +39,7 @@ class Int8Matrix(NamedTuple):
     values: np.ndarray
     scales: np.ndarray
 
-    def dequantised(self) -> np.ndarray:
+    def dequantise(self) -> np.ndarray:
         """The float32 matrix."""
         return self.values.astype(np.float32) * self.scales[:, None]
 
@@ -72,7 +72,7 @@ def embedded_checkpoint() -> Path:
 
 def as_float(weight: Weight) -> np.ndarray:
     """A weight in float32."""
-    return weight.dequantised() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
+    return weight.dequantise() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
 
 
 def quantise(matrix: np.ndarray) -> Int8Matrix:

@@ -172,7 +172,7 @@ class Continuation:
             row.add([token], [float(log_probs[token])], [stop], [False])
             return data
         before = own.partition(b"\n")[0].rstrip(b"\r") if own.strip() else b""
-        spelt = healing.spelt(rest + before)
+        spelt = healing.spell(rest + before)
         first = float(log_probs[token]) if before else 0.0
         row.add(spelt, [first, *[0.0] * (len(spelt) - 1)], [stop] * len(spelt), [False] * len(spelt))
         row.log_prob += 0.0 if before else stop

@@ -74,10 +74,10 @@ class Healing:
         found[ids] = log_softmax(log_probs[ids])
         return found
 
-    def spelt(self, rest: bytes) -> list[int]:
+    def spell(self, rest: bytes) -> list[int]:
         """Tokens that spell exactly rest."""
         assert isinstance(self.tokenizer, BodyTokenizer)
-        return self.tokenizer.spelt(rest)
+        return self.tokenizer.spell(rest)
 
     def stop_log_prob(self, log_probs: np.ndarray, rest: bytes) -> float:
         """The log-probability that a line ends right after rest, from those of `restrict`."""

@@ -92,7 +92,7 @@ def _by_position(lengths: Tensor) -> Tensor:
 
 @torch.no_grad()
 def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int | None = None) -> Tensor:
-    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree behind a context [T].
+    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree after a context [T].
 
     before [S] is the token before each: 0 the context's last, 1 + i token i. Column j < T - 1 is for copying context
     token j + 1, column T - 1 + s for copying token s, which only those behind it may do. skipped as in

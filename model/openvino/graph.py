@@ -94,13 +94,13 @@ class _GraphBuilder(Nodes):
         raw = self.linear(self.norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
         if c.qkv_bias:
             raw = ops.add(raw, self.floats(name + "attention.qkv.bias"))
-        mixed = self._shifted(i, raw, inputs) if c.token_shift else raw
+        mixed = self._shift(i, raw, inputs) if c.token_shift else raw
         heads = ops.transpose(ops.reshape(mixed, self.ints([-1, h + 2 * k, e]), False), self.ints([1, 0, 2]))
         q, keys, values = ops.variadic_split(heads, self.ints(0), self.ints([h, k, k])).outputs()
         if c.qk_norm:
             q = self.norm(q, name + "attention.q_norm.weight")
             keys = self.norm(keys, name + "attention.k_norm.weight")
-        q, keys = (self.rotated(each, inputs["cos"], inputs["sin"]) for each in (q, keys))
+        q, keys = (self.rotate(each, inputs["cos"], inputs["sin"]) for each in (q, keys))
         all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self.ints(0))], 2)
         all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self.ints(0))], 2)
         q = ops.reshape(q, self.ints([1, k, -1, e]), False)  # [1, K, G * S, E]
@@ -111,7 +111,7 @@ class _GraphBuilder(Nodes):
         x = ops.add(x, self.linear(seen, name + "attention.out.weight"))
         return self.feed_forward(x, name), keys, values, raw
 
-    def _shifted(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
+    def _shift(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
         all_raws = ops.concat([self._layer(inputs["raws"], i), raw], 0)
         previous = ops.gather(all_raws, inputs["before"], self.ints(0))
         return ops.add(raw, ops.multiply(self.floats(f"blocks.{i}.attention.shift"), previous))

@@ -77,8 +77,8 @@ class _HeadBuilder(Nodes):
         keys, values = ops.split(
             self._heads(ops.matmul(everything, self.int8(others), False, True), 2 * c.n_kv_heads), self.ints(0), 2
         ).outputs()
-        q = self.rotated(self.norm(q, name + "attention.q_norm.weight"), *self._own_turns)
-        keys = self.rotated(self.norm(keys, name + "attention.k_norm.weight"), *self._turns)
+        q = self.rotate(self.norm(q, name + "attention.q_norm.weight"), *self._own_turns)
+        keys = self.rotate(self.norm(keys, name + "attention.k_norm.weight"), *self._turns)
         q = ops.reshape(q, self.ints([c.n_kv_heads, -1, e]), False)  # [K, G * L, E]
         scores = ops.add(ops.matmul(ops.multiply(q, np.float32(e**-0.5)), keys, False, True), mask)
         seen = ops.matmul(ops.softmax(scores, -1), values, False, False)

@@ -50,7 +50,7 @@ def canvas_matches(
 
 
 def _by_position(lengths: np.ndarray) -> np.ndarray:
-    """Move row p of lengths [M, L, S] p columns to the right: from where a canvas was aligned to what a copy takes."""
+    """Move row p of lengths [M, L, S] p columns to the right: from where a canvas lies to what a copy takes."""
     m, n, size = lengths.shape
     moved = np.zeros((m, n, size + n), lengths.dtype)
     across, down, along = moved.strides
@@ -59,7 +59,7 @@ def _by_position(lengths: np.ndarray) -> np.ndarray:
 
 
 def tree_matches(context: np.ndarray, tokens: np.ndarray, before: np.ndarray, skipped: int | None = None) -> np.ndarray:
-    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree behind a context [T].
+    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree after a context [T].
 
     before [S] is the token before each: 0 the context's last, 1 + i token i. See `network.matches.tree_matches`.
     """

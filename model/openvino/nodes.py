@@ -15,7 +15,7 @@ class Nodes:
     def __init__(self, weights: Weights, norm_eps: float) -> None:
         self.weights, self._norm_eps = weights, norm_eps
 
-    def rotated(self, x: Value, cos: Value, sin: Value) -> ov.Node:
+    def rotate(self, x: Value, cos: Value, sin: Value) -> ov.Node:
         """x [H, S, E] rotated by cos and sin [S, E / 2]."""
         first, second = ops.split(x, self.ints(-1), 2).outputs()
         return ops.concat(

@@ -55,11 +55,11 @@ class ModelRunner:
             if isinstance(ask, Context)
             else ask_head(self.drafter, ask)
             if isinstance(ask, AskHead)
-            else self._extended(ask)
+            else self._extend(ask)
             for ask in asks
         ]
 
-    def _extended(self, ask: Extend) -> Extended:
+    def _extend(self, ask: Extend) -> Extended:
         hidden, states = self.model.context(self._tensor(np.array([ask.tokens])), ask.states)
         log_probs = F.log_softmax(self.model.vocabulary_logits(hidden[0]).float(), dim=-1)
         return Extended(log_probs.cpu().numpy(), newest(states, len(ask.tokens)))

@@ -96,7 +96,7 @@ class GpuRunner(ModelRunner):
         """One reply per request, in order."""
         fills = {i: ask for i, ask in enumerate(asks) if isinstance(ask, Fill)}
         others = [i for i in range(len(asks)) if i not in fills]
-        replies: dict[int, ForwardReply] = dict(zip(fills, self._filled(list(fills.values())), strict=True))
+        replies: dict[int, ForwardReply] = dict(zip(fills, self._fill(list(fills.values())), strict=True))
         if others:
             replies |= zip(others, super().__call__([asks[i] for i in others]), strict=True)
         return [replies[i] for i in range(len(asks))]
@@ -122,7 +122,7 @@ class GpuRunner(ModelRunner):
                 if not difference <= MOST_DIFFERENCE:
                     raise RuntimeError(f"kernels and PyTorch differ by {difference:.3f} with {n_rows} canvases")
 
-    def _filled(self, asks: Sequence[Fill]) -> list[Denoised]:
+    def _fill(self, asks: Sequence[Fill]) -> list[Denoised]:
         n_context = self.model.config.n_context
         together: dict[tuple, list[_Line]] = defaultdict(list)
         lines: dict[int, list[_Line]] = {}

@@ -78,13 +78,13 @@ class BodyTokenizer(TextTokenizer):
         return self._boundaries.open_end(text)
 
     @cached_property
-    def _sorted(self) -> tuple[list[bytes], list[int]]:
+    def _tokens_in_order(self) -> tuple[list[bytes], list[int]]:
         order = sorted(self.text_ids, key=lambda i: self._bytes[i])
         return [self._bytes[i] for i in order], order
 
     def beginning_with(self, start: bytes) -> list[int]:
         """The ids of all tokens whose bytes begin with start."""
-        pieces, ids = self._sorted
+        pieces, ids = self._tokens_in_order
         at = bisect_left(pieces, start)
         found = []
         while at < len(pieces) and pieces[at].startswith(start):
@@ -94,7 +94,7 @@ class BodyTokenizer(TextTokenizer):
 
     def agreeing_with(self, rest: bytes) -> list[int]:
         """The ids of all tokens that a text which begins with rest can begin with."""
-        pieces, ids = self._sorted
+        pieces, ids = self._tokens_in_order
         shorter = (rest[:n] for n in range(1, len(rest)))
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
@@ -103,7 +103,7 @@ class BodyTokenizer(TextTokenizer):
     def _ids(self) -> dict[bytes, int]:
         return {self._bytes[i]: i for i in reversed(self.text_ids)}
 
-    def spelt(self, data: bytes) -> list[int]:
+    def spell(self, data: bytes) -> list[int]:
         """Tokens that spell data, the longest first; data may begin or end inside a character."""
         found: list[int] = []
         while data:

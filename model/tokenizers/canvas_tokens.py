@@ -151,7 +151,7 @@ def _tokens_of(tokenizer: BodyTokenizer, data: bytes) -> tuple[int, ...]:
     try:
         return tuple(tokenizer.encode(data.decode()))
     except UnicodeDecodeError:  # a part of a character
-        return tuple(tokenizer.spelt(data))
+        return tuple(tokenizer.spell(data))
 
 
 def _join_by_first(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], np.ndarray]]]:

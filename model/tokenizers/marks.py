@@ -51,7 +51,7 @@ class Marks(HoleMarks):
 
     @classmethod
     def of(cls, value: object, vocab_size: int) -> "Marks":
-        """Marks from what config.json says. Raises ValueError or TypeError."""
+        """Marks from config.json's value. Raises ValueError or TypeError."""
         if not isinstance(value, Mapping):
             raise TypeError("marks are not an object")
 
