@@ -1,1 +1,1 @@
-"""Latency and quality, measured through the real parts; results are data."""
+"""Measures speed and quality through the real parts; results are JSON. `quicksilver bench` and `eval` run them."""

@@ -1,1 +1,1 @@
-"""Brings published models to this machine: sources, digests, the command. Nothing else of ours goes online."""
+"""Fetches published models and checks their hashes. `command.main` is `quicksilver fetch`; nothing else goes online."""

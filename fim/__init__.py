@@ -1,5 +1,5 @@
 """The domain of infilling: documents, holes, gating, snippets, trimming and the `Engine` protocol.
 
-Owns what can be said about a completion without a model. It does not know torch, pygls or sockets; of files on disk it
-reads those of a workspace (`workspace/`) and those that a person names (`files/`).
+Everything about a completion that needs no model. It imports neither PyTorch nor pygls and opens no sockets; on disk it
+reads only files of a workspace (`workspace/`) and files that a person names (`files/`).
 """

@@ -1,4 +1,4 @@
-"""How much a completion may cost."""
+"""The budget of a completion: a deadline and a cap on forwards."""
 
 import time
 from collections.abc import Callable
@@ -9,15 +9,15 @@ STEPS_MIN = 2
 
 
 def step_ceiling(n_requests: int) -> int | None:
-    """How many forwards one canvas may take while n_requests want to be served: fewer the more there are.
+    """How many forwards one canvas may take while n_requests are being served: the more, the fewer.
 
-    None for a request that has the engine for itself.
+    None for a request that has the engine to itself.
     """
     return None if n_requests <= 1 else max(STEPS_MIN, round(STEPS_UNDER_LOAD / n_requests**0.5))
 
 
 def no_ceiling() -> int | None:
-    """For work that no load shortens."""
+    """A ceiling for work that is never shortened under load."""
     return None
 
 
@@ -25,8 +25,8 @@ def no_ceiling() -> int | None:
 class Budget:
     """A monotonic deadline and a cap on function evaluations (denoiser forwards over the canvas).
 
-    deadline_s is on the clock of `time.monotonic`, in seconds; None means no deadline. ceiling is asked anew every
-    time, and caps the evaluations further as long as it is not None.
+    deadline_s is on the clock of `time.monotonic`, in seconds; None means no deadline. ceiling is called each
+    time, and lowers the cap unless it returns None.
     """
 
     deadline_s: float | None = None
@@ -48,7 +48,7 @@ class Budget:
         return self.deadline_s is not None and time.monotonic() >= self.deadline_s
 
     def spent(self, n_evaluations: int) -> bool:
-        """Whether nothing is left after n_evaluations forwards."""
+        """Whether the budget is spent after n_evaluations forwards."""
         ceiling = self.ceiling()
         is_capped = ceiling is not None and n_evaluations >= ceiling
         return is_capped or n_evaluations >= self.max_evaluations or self.expired()

@@ -1,7 +1,7 @@
-"""What kind of place a cursor stands at: in a comment, behind a dot, at the start of a block.
+"""The class of a cursor's place: in a comment, after a dot, at the start of a block.
 
-Owns the classes. Around the cursor it goes by tokens and characters rather than by the nodes above them, which are
-often errors in code that is being typed. It does not know documents, holes, or what follows from a class.
+Near the cursor it goes by tokens and characters rather than by the nodes above them, which are often errors in code
+that is being typed.
 """
 
 import re
@@ -19,15 +19,15 @@ CursorClass = Literal[
 ]  # fmt: skip
 
 _NUMBER_DOT = re.compile(r"(?<!\w)\d+\.$")
-N_CHARS_READ = 200  # of the cursor's line: longer names and numbers are not told from other code
+N_CHARS_READ = 200  # of the cursor's line; longer names and numbers count as other code
 
 
 def class_at(syntax: Syntax, offset: int) -> CursorClass:
     """The class of a place between two characters, the first of these that fits.
 
-    In a comment, a docstring or another string; right behind a token that leads to a member; in a name or at its end;
-    where a block has been opened and nothing written into it, on the opener's own line or on a blank one below; on a
-    line with nothing left of the cursor; in other code.
+    In a comment, a docstring or another string; right after a token that leads to a member; in a name or at its end; in
+    an empty block, on the line that opens it or on a blank one below; on a line with nothing left of the cursor; in
+    other code.
     """
     literal = literal_at(syntax, offset)
     if literal is not None:

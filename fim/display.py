@@ -1,8 +1,8 @@
-"""What of the candidates is shown: how much of which, so that what is shown is right likely enough.
+"""Chooses which candidate to show and how much of it, so that it is right with sufficient probability.
 
 A wrong text costs attention, a right one saves keys, and the beginning of a text is likelier right than all of it. So
-every candidate may be cut where a word of it ends, and of all that is sure enough what has most to gain is shown.
-Pure functions over texts and probabilities; knows no model and no editor.
+every candidate may be cut where a word of it ends, and of those that are sure enough the one with the most to gain is
+shown. Pure functions over texts and probabilities.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from .text.line_scan import CLOSER_OF, CLOSERS
 from .types import Alternative, Completion, CompletionSource
 
-N_LEAST = 3  # characters: to accept fewer saves next to nothing
-N_TRIMMED = 8  # of the options with most to gain, how many are looked at
-UNKNOWN_ODDS = 3.0  # of .85 they make .94: of .85 to .9 a quarter was wrong inside words of new files (decision 26)
-ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # what ends a text together with a closing bracket
+N_LEAST = 3  # characters: accepting fewer saves next to nothing
+N_TRIMMED = 8  # of the options with the most to gain, how many are tried
+UNKNOWN_ODDS = 3.0  # turns .85 into .94: of .85 to .9, a quarter was wrong inside words of new files (decision 26)
+ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # may follow a closing bracket at the end of a text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +28,16 @@ class Displayed:
 
 
 def always(_text: str) -> bool:
-    """Whether a word is known, if nobody can tell: yes."""
+    """A `knows` for callers without known words: true."""
     return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """How likely a text must be right to be shown: `least`, wherever it is and however short.
+    """The probability that a text must have to be shown: `least`, at any place and for any length.
 
-    knows says whether a text leaves the begun word one that is known; of a word that stands nowhere the odds must be
-    UNKNOWN_ODDS times as good.
+    knows says whether the begun word stays a known one with a text; otherwise the odds must be UNKNOWN_ODDS times as
+    good.
     """
 
     least: float
@@ -50,9 +50,9 @@ class Demand:
         return UNKNOWN_ODDS * self.least / (1 + (UNKNOWN_ODDS - 1) * self.least)
 
     def gain(self, showing: Displayed) -> float:
-        """What a text can be expected to save, in characters, less what it costs if it is wrong.
+        """The characters that a text can be expected to save, less its cost if it is wrong.
 
-        Weighed so that nothing is won or lost at the least probability.
+        Weighed so that it is 0 at the least probability.
         """
         least = min(self.of(showing.text), 1 - 1e-6)
         return len(showing.text) * (showing.probability - least) / (1 - least)
@@ -68,11 +68,11 @@ def choose_display(
     may_round: bool = True,
     n_least: int = N_LEAST,
 ) -> Displayed | None:
-    """The most worthwhile beginning of any candidate that is as sure as demanded; None where none is.
+    """The beginning of any candidate with the most to gain among those that are sure enough; None if none is.
 
-    trimmed gives what of a text may be inserted at all. Texts that break syntax, or have fewer than n_least characters
-    once they are trimmed, are passed over; a mere beginning may break it: the rest is to come. may_cut: beginnings
-    count at all; may_round: they end behind closing brackets, and not behind opening ones, where that is as sure.
+    trimmed trims a text. Texts that break syntax, or have fewer than n_least characters once they are trimmed, are
+    skipped; a beginning may break syntax, since the rest is still to come. may_cut: beginnings count at all; may_round:
+    they end after closing brackets, and not after opening ones, if that is as sure.
     """
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
     sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
@@ -86,19 +86,19 @@ def choose_display(
 
     for option in list(by_text.values())[:N_TRIMMED]:
         if best is not None and demand.gain(option) <= demand.gain(best):
-            break  # trimming only takes away
+            break  # trimming only shortens
         text = trimmed(option.text)
         found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
         if (best is None or demand.gain(found) > demand.gain(best)) and fits(found):
             best = found
     if best is None or not may_round:
         return best
-    return _rounded(best, list(by_text.values()), lambda option: trimmed(option.text) == option.text and fits(option))
+    return _round(best, list(by_text.values()), lambda option: trimmed(option.text) == option.text and fits(option))
 
 
-def _rounded(best: Displayed, sure: Sequence[Displayed], may_show: Callable[[Displayed], bool]) -> Displayed:
-    """A beginning with the closing brackets that follow it, where they are sure too, or without an opening bracket that
-    it ends with: in front of a closer, or behind an opener, a text looks as if it were wrong."""
+def _round(best: Displayed, sure: Sequence[Displayed], may_show: Callable[[Displayed], bool]) -> Displayed:
+    """A beginning with the closing brackets that follow it, if they are sure too, or without an opening bracket at its
+    end: a text that ends before a closer, or after an opener, looks wrong."""
     closed = [option for option in sure if option.text.startswith(best.text) and _closes(option.text[len(best.text) :])]
     kept = best.text.rstrip("".join(CLOSER_OF)) if best.is_cut else best.text
     before = [option for option in sure if option.text == kept != best.text]
@@ -111,7 +111,7 @@ def _closes(text: str) -> bool:
 
 
 def whole_candidates(completion: Completion, trimmed: Callable[[str], str], limit: int = 1) -> list[Displayed]:
-    """All of the likeliest candidates, however likely, the likeliest first: at most limit, all different."""
+    """At most limit different candidates, whole and however unsure, the likeliest first."""
     found: dict[str, Displayed] = {}
     for each in candidates(completion):
         text = trimmed(each.text)
@@ -121,7 +121,7 @@ def whole_candidates(completion: Completion, trimmed: Callable[[str], str], limi
 
 
 def candidates(completion: Completion) -> Sequence[Alternative]:
-    """The completion itself and its alternatives, as equals."""
+    """The completion itself and its alternatives, as candidates."""
     first = Alternative(
         text=completion.text,
         confidence=completion.confidence,
@@ -133,7 +133,7 @@ def candidates(completion: Completion) -> Sequence[Alternative]:
 
 
 def _beginnings(candidate: Alternative, *, may_cut: bool) -> Iterator[Displayed]:
-    """A candidate's text and its beginnings where a word ends; with its confidence where nothing more is known."""
+    """A candidate's text and its beginnings where a word ends; only the whole text if its prefixes are unknown."""
     text, source = candidate.text, candidate.source
     if not candidate.prefixes:
         yield Displayed(text=text, probability=candidate.confidence, source=source)

@@ -1,4 +1,4 @@
-"""The seam between the domain and whatever fills holes."""
+"""The interfaces between the domain and what fills holes: `Engine` and `Infiller`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -44,13 +44,13 @@ class Infiller(Protocol[JobT]):
 
     def describe(self) -> Mapping[str, str | int | float]:
         """Facts for people: device, dtype, parameters, checkpoint hash, context length, threads, languages (LSP ids
-        with blanks between, those that the model completes by itself)."""
+        separated by blanks, those that the model completes while a person types)."""
         ...
 
     def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> JobT:
-        """A job for request; is_cancelled is asked before every forward. Raises InputError."""
+        """A job for request; is_cancelled is called before every forward. Raises InputError."""
         ...
 
     def advance(self, jobs: Sequence[JobT], n_waiting: int = 0) -> None:
-        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot."""
+        """Advance every unfinished job by one forward, all together; n_waiting more wait for a slot."""
         ...

@@ -3,7 +3,7 @@
 ::
 
     QuicksilverError
-    ├── InputError            bad file, position, setting or request: the caller can mend it
+    ├── InputError            bad file, position, setting or request: the caller can correct it
     ├── CheckpointError       weights are missing, damaged or of an unknown layout
     └── EngineError           the engine process
         ├── EngineUnavailable it cannot be started or reached, or it died
@@ -18,7 +18,7 @@ class QuicksilverError(Exception):
 
 
 class InputError(QuicksilverError, ValueError):
-    """The caller handed over something unusable (exit code 2, HTTP 400, JSON-RPC −32602)."""
+    """Unusable input from the caller (exit code 2, HTTP 400, JSON-RPC −32602)."""
 
 
 class CheckpointError(QuicksilverError):
@@ -34,4 +34,4 @@ class EngineUnavailable(EngineError):
 
 
 class EngineBusy(EngineError):
-    """The engine's queue is full; nothing was run."""
+    """The engine's queue is full, and the request was not run."""

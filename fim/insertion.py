@@ -1,8 +1,7 @@
-"""The form of an answer that every editor shows: where it goes and what it has to contain.
+"""The form of an answer that every editor shows: its range, and the text it must contain.
 
-Owns the rules on ranges. An answer of one line is inserted at the cursor. One of several lines, with text right of the
-cursor, takes that text's place and ends with it, because some editors show nothing else. It does not know positions or
-protocols.
+An answer of one line is inserted at the cursor. One of several lines, with text right of the cursor, replaces that text
+and ends with it, because some editors show nothing else.
 """
 
 from .trimming.context import line_rest
@@ -10,9 +9,9 @@ from .types import Hole
 
 
 def portable(hole: Hole, text: str) -> tuple[str, tuple[int, int]]:
-    """The text to send for an answer to hole, and the range of offsets that it takes the place of.
+    """The text to send for an answer to hole, and the range of offsets that it replaces.
 
-    What the document becomes is the same as with text at hole.replaced. The range never leaves the cursor's line, and
+    The document becomes the same as with text at hole.replaced. The range never leaves the cursor's line, and
     the text contains what the range held. A hole that takes text out (`cut_hole`) keeps its range.
     """
     start, end = hole.replaced

@@ -1,6 +1,6 @@
-"""Reuse: what was answered stays right while a person types it, or comes back to where it was asked.
+"""Reuse: an answer stays right while a person types it, or comes back to the place of the question.
 
-Owns what may be answered again without a model. It does not know sessions or engines.
+Owns which answers may be given again without a model.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from .text import Document
 
 T = TypeVar("T")
-N_REMEMBERED = 16  # answers of a document: a few steps back, and what follows an accepted text
+N_REMEMBERED = 16  # answers per document: a few steps back, and what follows an accepted text
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Shown:
 
 
 def n_typed(shown: Shown, document: Document) -> int | None:
-    """How many characters of a shown text stand in the document by now, where nothing else has changed; else None."""
+    """How many characters of a shown text are in the document by now; None if anything else has changed."""
     old, new = shown.document.text, document.text
     n = len(new) - len(old)
     if not 0 <= n <= len(shown.text):
@@ -35,9 +35,9 @@ def n_typed(shown: Shown, document: Document) -> int | None:
 
 
 def typed_through(shown: Shown, document: Document, offset: int) -> str | None:
-    """What is left of a shown text at offset, now that its beginning has been typed: all of it where nothing was.
+    """The rest of a shown text at offset, after its beginning has been typed; all of it if nothing was.
 
-    None where it was typed to its end, or where anything else has changed.
+    None if it was typed to its end, or if anything else has changed.
     """
     n = offset - shown.offset
     if n >= len(shown.text) or n_typed(shown, document) != n:
@@ -46,7 +46,7 @@ def typed_through(shown: Shown, document: Document, offset: int) -> str | None:
 
 
 class Remembered(Generic[T]):
-    """The latest answers by what they were about, empty ones too; the oldest go first."""
+    """The latest answers by their questions, including empty ones; the oldest are dropped first."""
 
     def __init__(self, limit: int = N_REMEMBERED) -> None:
         self._limit = limit
@@ -60,5 +60,5 @@ class Remembered(Generic[T]):
             self._answers.popitem(last=False)
 
     def find(self, about: Hashable) -> T | None:
-        """The answer to just that, None where it is not known (any more)."""
+        """The answer to exactly that, or None."""
         return self._answers.get(about)

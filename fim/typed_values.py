@@ -1,4 +1,4 @@
-"""Untrusted values (what JSON holds) as typed ones, with one clear line where something is wrong.
+"""Converts untrusted JSON values to typed ones, or says in one clear line what is wrong.
 
 msgspec reads dataclasses and Structs: types are exact (true is not 1, "3" is not 3), and what `__post_init__` refuses
 is refused here. No message quotes a text.
@@ -28,28 +28,28 @@ _HALF = re.compile("[\ud800-\udfff]")
 def typed(value: object, kind: type[T], where: str) -> T:
     """value as a kind; where names it in messages. Raises InputError."""
     try:
-        return _converted(value, kind)
+        return _convert(value, kind)
     except msgspec.ValidationError as error:
-        raise InputError(_in_words(str(error), where)) from None
-    except UnicodeEncodeError:  # half a character where msgspec wants to read more than a text
+        raise InputError(_in_our_words(str(error), where)) from None
+    except UnicodeEncodeError:  # half a character where no text is expected
         raise InputError(f"{where} has half a character of UTF-16 in a place where no text belongs") from None
 
 
-def _converted(value: object, kind: type[T]) -> T:
+def _convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
-    except UnicodeEncodeError:  # perhaps in a key that nobody knows
+    except UnicodeEncodeError:  # perhaps in an unknown key
         return msgspec.convert(_with_whole_keys(value), kind)
 
 
 def _with_whole_keys(value: object) -> object:
-    """The same without keys that hold half a character: none of ours does."""
+    """The same without keys that hold half a character: none of ours do."""
     if isinstance(value, dict):
         return {key: _with_whole_keys(each) for key, each in value.items() if not _HALF.search(str(key))}
     return [_with_whole_keys(each) for each in value] if isinstance(value, list) else value
 
 
-def _in_words(message: str, where: str) -> str:
+def _in_our_words(message: str, where: str) -> str:
     """msgspec's message in our words: `request.hole.prefix must be a string, not a whole number`."""
     said, _, at = message.partition(" - at `")
     place = where + at.removesuffix("`").removeprefix("$")
@@ -67,5 +67,5 @@ def _in_words(message: str, where: str) -> str:
         got = (wrong["got"] or "").strip("`")
         return f"{place} must be {wanted}" + (f", not {_NAMES.get(got, got)}" if got else "")
     if said.startswith("Invalid enum value"):
-        return f"{place} is none of the values that are known"
+        return f"{place} is not one of the known values"
     return f"{place}: {'the number is too large' if said == 'Number out of range' else said}"

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0)]
-Number = Annotated[float, Meta(ge=0)]  # of milliseconds, or a share: never negative
+Number = Annotated[float, Meta(ge=0)]  # milliseconds, or a share: never negative
 
 PolicyName = Literal["one", "top-k", "threshold", "entropy", "all", "verified"]
 OfferSource = Literal["open file", "workspace"]
@@ -28,11 +28,11 @@ OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
 
 @dataclass(frozen=True, kw_only=True)
 class Hole:
-    """A document cut at the cursor: what stands left and right of the text to be filled in.
+    """A document cut at the cursor: the text left and right of the text to fill in.
 
-    replaced is the half-open range of offsets (start, end) that the completion's text takes the place of.
-    multiline says whether the answer may contain line breaks; in_prose, whether the cursor stands in a comment, a
-    docstring or another string, as far as that is known.
+    replaced is the half-open range of offsets (start, end) that the completion replaces. multiline says whether the
+    answer may contain line breaks; in_prose, whether the cursor is in a comment, a docstring or another string, as far
+    as that is known.
     """
 
     prefix: str
@@ -50,10 +50,10 @@ class Hole:
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """A text for the hole that whoever asks found in another file: where, and how many characters agree there.
+    """A text for the hole that the caller found in another file, and how many characters agree there.
 
-    n_before characters left of it are those left of the cursor, n_after right of it are those right of the hole, the
-    text with LF as its only line break. Raises ValueError for a text of more than MAX_OFFER_CHARS or a negative number.
+    n_before characters left of it equal those left of the cursor, n_after right of it those right of the hole. LF is
+    the text's only line break. Raises ValueError for a text of more than MAX_OFFER_CHARS or a negative number.
     """
 
     text: str
@@ -70,20 +70,20 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionRequest:
-    """What the engine is asked: a hole, its surroundings and what the answer may cost.
+    """A request to the engine: a hole, its surroundings and what the answer may cost.
 
     path is shown to the model above the prefix ("" for none); snippets are texts from other files, most useful last, at
-    most MAX_SNIPPETS of at most MAX_SNIPPET_CHARS each: a quarter of the context is theirs.
+    most MAX_SNIPPETS of at most MAX_SNIPPET_CHARS each: they get a quarter of the context.
     max_tokens None leaves the length to the engine, which also caps it by what its model can hold.
     budget_ms counts from the moment the engine receives the request; None means no deadline.
     policy None leaves the choice to the engine. drafts is how many texts found elsewhere compete with the denoiser's
     (0: none): those that the engine finds in the file and in snippets, and offers, at most MAX_OFFERS, which were found
     in other files. mends is how many of the best of them compete in a mended form too. lengths is how many canvases,
     each of another likely length, are denoised side by side (the first is of open length). mends and lengths are for
-    single lines. n_alternatives is how many of the candidates that were not chosen the answer may hold. Texts less
-    likely than min_probability are of no use to whoever asks: one that has become much less likely need not be written
-    to its end. trace asks for one TraceFrame per denoise step. warms asks for nothing but that the context is read
-    ahead of a question to come; the answer is empty.
+    single lines. n_alternatives is how many of the candidates that were not chosen the answer may hold. The caller has
+    no use for texts less likely than min_probability: one that has become much less likely need not be finished. trace
+    asks for one TraceFrame per denoise step. warms asks only that the context is read before a question comes; the
+    answer is empty.
     """
 
     hole: Hole
@@ -160,18 +160,16 @@ class Completion:
     """An answer of the engine.
 
     text fills hole.replaced (range). confidence is the probability, in [0, 1], that the text is what the author would
-    write: the ranker's where candidates were verified, else what the marginals gave to text and end when each token was
-    committed. source says where the text came from: the denoiser, or a verified draft from the same file, from an open
-    file, from another file of the workspace or from a snippet. prefixes: wherever a word of the text ends, how many
-    characters that is and the probability that all of them are right, shorter ones first and never less likely than
-    longer ones; () where the text was not verified. alternatives are other texts, verified too, not blank, all
-    different, the likeliest first, at most as many as were asked for.
-    finish_reason: "stop" (the text ended), "length" (the canvas was full first, or the text had
-    become too unlikely), "budget" (time or evaluations ran out;
-    the open positions took the last prediction), "cancelled". steps counts forwards over canvases and candidates;
-    n_tokens the tokens of the text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (all of it, in the
-    engine).
-    n_context and n_cached count context tokens: all of them, and those taken from the cache.
+    write: the ranker's if candidates were verified, else the product of the marginals of text and end when each token
+    was committed. source says where the text came from: the denoiser, or a verified draft from the same file, from an
+    open file, from another file of the workspace or from a snippet. prefixes: for each end of a word in the text, the
+    number of characters and the probability that all of them are right, shorter ones first and never less likely than
+    longer ones; () if the text was not verified. alternatives are other texts, verified too, not blank, all different,
+    the likeliest first, at most as many as were asked for. finish_reason: "stop" (the text ended), "length" (the canvas
+    was full first, or the text had become too unlikely), "budget" (time or evaluations ran out; the open positions took
+    the last prediction), "cancelled". steps counts forwards over canvases and candidates; n_tokens the tokens of the
+    text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (the total in the engine). n_context and
+    n_cached count context tokens: all of them, and those taken from the cache.
     """
 
     text: str

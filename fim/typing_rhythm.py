@@ -1,17 +1,16 @@
 """The rhythm of typing: what the latest edits say about when to ask, and whether to ask at all.
 
-Owns the counting of deletions in a row and the pause that suits a person's speed. It does not know documents, timers or
-the time of day: whoever feeds it hands over the clock.
+Counts deletions in a row and finds the pause that suits a person's speed. The caller passes in the time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-N_BURST = 2  # a single backspace mends a letter; from the second on, text is being taken away
+N_BURST = 2  # a single backspace corrects a letter; from the second on, text is being deleted
 N_INTERVALS = 24  # about two lines of typing
-N_INTERVALS_LEAST = 4  # fewer say nothing about a person
-LONGEST_INTERVAL_S = 1.0  # whoever waits longer is thinking, not typing
+N_INTERVALS_LEAST = 4  # fewer tell nothing about a person's speed
+LONGEST_INTERVAL_S = 1.0  # longer intervals are thinking, not typing
 QUANTILE = 0.25
 
 
@@ -28,10 +27,10 @@ class Rhythm:
     last_s: float | None = None
 
     def after(self, n_inserted: int, n_deleted: int, at_s: float) -> Rhythm:
-        """The rhythm once n_deleted characters became n_inserted others at at_s (seconds, any monotonic clock).
+        """The rhythm after n_inserted characters replaced n_deleted at at_s (seconds, any monotonic clock).
 
-        What inserts anything, a replacement too, ends a run of deletions. Only keys tell the speed: edits that insert
-        or delete a single character, soon after the edit before.
+        Any insertion, also a replacement, ends a run of deletions. Only keys tell the speed: edits that insert or
+        delete a single character, soon after the edit before.
         """
         if not n_inserted and not n_deleted:
             return self
@@ -47,13 +46,13 @@ class Rhythm:
 
     @property
     def in_deletion_burst(self) -> bool:
-        """Whether text is being taken away: so many deletions in a row (N_BURST) that no completion is wanted."""
+        """Whether text is being deleted: after N_BURST deletions in a row no completion is wanted."""
         return self.n_deletions >= N_BURST
 
     def pause_ms(self, least_ms: float = 0.0, most_ms: float = 150.0) -> float:
         """How long to wait for the next key before asking, in milliseconds, from least_ms to most_ms.
 
-        The time within which a quarter (QUANTILE) of the latest keys came: the fastest keys are waited for, and three
+        The time within which a quarter (QUANTILE) of the latest keys came: it waits for the fastest keys, and three
         quarters of the keys lose no more than that. least_ms until enough keys were seen.
         """
         if len(self.intervals_s) < N_INTERVALS_LEAST:

@@ -1,6 +1,6 @@
-"""What a kernel accepts: shapes, dtypes, devices and strides, with a plain sentence for what is wrong.
+"""Checks a kernel's arguments (shapes, dtypes, devices, strides) and says in a plain sentence what is wrong.
 
-A kernel reads whatever its addresses point at, so every public wrapper checks first. Values are never looked at: that
+A kernel reads whatever its addresses point at, so every public wrapper checks first. Values are never checked: that
 would wait for the device.
 """
 
@@ -19,7 +19,7 @@ BOOL = (torch.bool,)
 def check(
     name: str, tensor: Tensor, shape: Sequence[int | None], dtypes: Sequence[torch.dtype], device: torch.device
 ) -> None:
-    """ValueError unless tensor has this shape (None: any size), one of dtypes, this device and a dense last axis."""
+    """Raise ValueError unless tensor has this shape (None: any size), one of dtypes, device and a dense last axis."""
     fits = tensor.dim() == len(shape) and all(
         want is None or want == size for want, size in zip(shape, tensor.shape, strict=True)
     )
@@ -29,13 +29,13 @@ def check(
     if tensor.dtype not in dtypes:
         raise ValueError(f"{name} must be {' or '.join(map(_name, dtypes))}, not {_name(tensor.dtype)}")
     if tensor.device != device:
-        raise ValueError(f"{name} must be on {device} as the first argument is, not on {tensor.device}")
+        raise ValueError(f"{name} must be on {device} like the first argument, not on {tensor.device}")
     if tensor.dim() and tensor.shape[-1] > 1 and tensor.stride(-1) != 1:
         raise ValueError(f"{name}'s last axis must be dense (stride 1), not stride {tensor.stride(-1)}")
 
 
 def check_same_strides(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
-    """ValueError unless both tensors lie in memory alike."""
+    """Raise ValueError unless both tensors have the same strides."""
     if tensor.stride() != other.stride():
         raise ValueError(f"{name} must have the strides of {other_name}, {other.stride()}, not {tensor.stride()}")
 

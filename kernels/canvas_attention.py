@@ -7,10 +7,10 @@ all of both. G = H / K query heads share a key head.
 
 Shapes: q [B, H, L, E]; pages [P, K, S, E] of S tokens each; page_table [B, N]; canvas keys and values [B, K, L, E].
 
-Bytes moved: keys and values of the context once, 2 · T · K · E numbers a row, as all G · L queries of a key head are
-packed into one block (128 queries a block; more than that read them again from the L2 cache). q and out are small. A
-short canvas gives too few programs to fill a GPU, so the context is split among several (Dao et al. 2023,
-"Flash-Decoding"); each writes E + 1 float32 a query, and a second kernel adds them up.
+Bytes moved: keys and values of the context once, 2 · T · K · E numbers per row, since all G · L queries of a key head
+are packed into one block (128 queries per block; more read them again from the L2 cache). q and out are small. A short
+canvas gives too few programs to fill a GPU, so the context is split among several (Dao et al. 2023, "Flash-Decoding");
+each writes E + 1 float32 per query, and a second kernel adds them up.
 
 There is no mask within the context, and no gradient.
 """
@@ -30,7 +30,7 @@ tl: Any = None  # Triton's language, from the first launch on
 
 BLOCK_KEYS_BYTES = 128  # 64 keys in half precision at a time; like all numbers here not yet measured on a GPU
 MOST_ROWS = 128  # packed queries of one program; half of it in float32
-MIN_SPLIT = 128  # context tokens that are worth a program of their own
+MIN_SPLIT = 128  # context tokens that are worth another program
 MOST_SPLITS = 64
 
 
@@ -66,7 +66,7 @@ def reference(
     v: Tensor,
     canvas_lengths: Tensor,
 ) -> Tensor:
-    """What `canvas_attention` computes, in plain PyTorch: the context is gathered, then one softmax over all keys."""
+    """`canvas_attention` in plain PyTorch: the context is gathered, then one softmax over all keys."""
     n_heads, n_slots, head_size = q.shape[1:]
     n_kv_heads, page_size = k_pages.shape[1:3]
     t = torch.arange(page_table.shape[1] * page_size, device=q.device)
@@ -155,7 +155,7 @@ def _attend(
 
     any_seen = total > 0
     mixed = mixed / tl.where(any_seen, total, 1.0)[:, None]
-    at = pair * groups * n_slots + rows  # of out [B, H, L] flattened, as heads of one key head lie together
+    at = pair * groups * n_slots + rows  # of out [B, H, L] flattened, since heads of one key head are adjacent
     if n_splits == 1:
         mixed = tl.where((slots < n_canvas)[:, None], mixed, 0.0)
         tl.store(out + at[:, None] * head_size + e[None, :], mixed, mask=is_row[:, None] & is_e[None, :])
@@ -209,7 +209,7 @@ def launch(
     canvas_lengths: Tensor,
     n_splits: int | None = None,
 ) -> Tensor:
-    """`canvas_attention` by the kernels, whatever the device; n_splits parts of the context, by default as fits it."""
+    """`canvas_attention` by the kernels, on any device. n_splits parts of the context; None: as suits the device."""
     b, n_heads, n_slots, head_size = q.shape
     n_kv_heads, page_size = k_pages.shape[1:3]
     groups, n_bytes = n_heads // n_kv_heads, q.element_size()
@@ -228,7 +228,7 @@ def launch(
         b * n_kv_heads, n_kv_heads, n_slots, math.log2(math.e) / math.sqrt(head_size),
         groups, head_size, page_size, n_splits, block_rows, BLOCK_KEYS_BYTES // n_bytes, block_size,
         num_warps=8 if block_rows * block_size * n_bytes > 8192 else 4,
-        num_stages=3 if block_size * n_bytes <= 128 else 2,  # three would take 128 KB of shared memory, not all have it
+        num_stages=3 if block_size * n_bytes <= 128 else 2,  # three take 128 KB of shared memory, which not all have
     )  # fmt: skip
     if n_parts:
         n_rows = b * n_heads * n_slots
@@ -239,9 +239,9 @@ def launch(
 
 
 def _n_splits(device: torch.device, n_programs: int, n_tokens: int) -> int:
-    """So many parts of a context that may hold n_tokens that two programs fall to a processor.
+    """The number of parts of a context with room for n_tokens that gives two programs per processor.
 
-    It must not depend on the lengths themselves, for those are on the device; the kernel shares out what there is.
+    It must not depend on the lengths themselves, which are on the device; the kernel divides the actual tokens.
     """
     wanted = 2 * n_processors(device) // max(1, n_programs)
     return max(1, min(wanted, n_blocks(n_tokens, MIN_SPLIT), MOST_SPLITS))

@@ -1,4 +1,4 @@
-"""The commit of one denoise step, for all rows at once and without asking the device anything.
+"""The commit of one denoise step, for all rows at once and without waiting for the device.
 
 For each row of a canvas, in the words of `decoding.denoise` (`choose` with `policies.threshold`, then `commit`):
 
@@ -7,9 +7,9 @@ For each row of a canvas, in the words of `decoding.denoise` (`choose` with `pol
     canvas    = the prediction at committed positions; the end at masks right of a committed stop
     log_probs = log max(confidence, 1e-20) where committed, 0 right of a committed stop, else as before
 
-Of equally sure positions the first counts as the surest; `torch.topk`, which the loop asks, promises no order there.
+Of equally sure positions the first counts as the surest; `torch.topk`, which the loop uses, guarantees no order there.
 
-Shapes: everything [B, L], stops [V]. Bytes moved: 25 in and 13 out a position. One program a row, L at most 1024.
+Shapes: everything [B, L], stops [V]. Bytes moved: 25 in and 13 out per position. One program per row, L at most 1024.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_SLOTS = 1024
 class Committed(NamedTuple):
     """New canvas (int64) and log_probs (float32), what was committed (bool), all [B, L]; masks left (int32 [B]).
 
-    committed is what was chosen, also where a stop left of it then made it an end.
+    committed includes chosen positions that a stop left of them then turned into an end.
     """
 
     canvas: Tensor
@@ -50,7 +50,7 @@ def commit(
     end: int,
     threshold: float,
 ) -> Committed:
-    """Commit what is at least threshold sure, and at least one position in every row that has an eligible mask.
+    """Commit positions that are at least threshold sure, and at least one in every row that has an eligible mask.
 
     canvas and predicted: int64 [B, L]; log_probs and confidence (probabilities): float32 [B, L]; stops: bool [V], the
     ids that end the text. mask and end are ids; threshold lies in (0, 1]. Nothing is changed in place. Raises
@@ -79,7 +79,7 @@ def reference(
     end: int,
     threshold: float,
 ) -> Committed:
-    """What `commit` computes, in plain PyTorch."""
+    """`commit` in plain PyTorch."""
     masked = canvas == mask
     ends = masked & (predicted == end)
     eligible = masked & (ends.cumsum(dim=-1) - ends.long() == 0) & ~(ends & (masked.cumsum(dim=-1) > 1))
@@ -140,7 +140,7 @@ def launch(
     end: int,
     threshold: float,
 ) -> Committed:
-    """`commit` by the kernel, whatever the device."""
+    """`commit` by the kernel, on any device."""
     b, n_slots = canvas.shape
     new_canvas = torch.empty((b, n_slots), dtype=torch.int64, device=canvas.device)
     new_log_probs = torch.empty((b, n_slots), dtype=torch.float32, device=canvas.device)

@@ -5,14 +5,14 @@
     tokens[n] = argmax over allowed v of logits[n, v];  log_probs[n] = logits[n, tokens[n]] - lse[n]
     entropy[n] = lse[n] - sum_v p[n, v] logits[n, v],  p = softmax(logits)
 
-Convention for forbidden ids, that of `decoding.denoise.predict`: they take part in lse, p and entropy like all others,
-and only cannot be the best token. Of equal logits the lowest id is best, as with torch.max on a CPU.
+Forbidden ids, as in `decoding.denoise.predict`, take part in lse, p and entropy like all others, but cannot be the best
+token. Of equal logits the lowest id is best, as with torch.max on a CPU.
 
 Shapes: hidden [N, D], table [V, D] (the embedding, tied), forbidden [V].
 
 Bytes moved: the table once, V · D numbers, as long as all rows fit into one block of 64 (further blocks of rows read it
-again, mostly from the L2 cache), instead of also writing and reading [N, V] several times. Programs share out the
-vocabulary; each writes five numbers a row, and a second kernel adds them up.
+again, mostly from the L2 cache), instead of also writing and reading [N, V] several times. Programs divide the
+vocabulary; each writes five numbers per row, and a second kernel adds them up.
 
 The kernel keeps logits in float32; the reference rounds them to hidden's dtype, as the model's own head does. With
 half precision their best tokens may differ where the rounding makes two logits equal.
@@ -46,7 +46,7 @@ class HeadStats(NamedTuple):
 
 
 def head_stats(hidden: Tensor, table: Tensor, forbidden: Tensor) -> HeadStats:
-    """Statistics [N] of the distributions that hidden [N, D] and table [V, D] make; forbidden is bool [V].
+    """Statistics [N] of the distributions given by hidden [N, D] and table [V, D]; forbidden is bool [V].
 
     hidden and table: float32, float16 or bfloat16, both the same. With every id forbidden the token is 0 and its
     log-probability -inf. Raises ValueError for a wrong shape, dtype, device or stride.
@@ -61,7 +61,7 @@ def head_stats(hidden: Tensor, table: Tensor, forbidden: Tensor) -> HeadStats:
 
 
 def reference(hidden: Tensor, table: Tensor, forbidden: Tensor) -> HeadStats:
-    """What `head_stats` computes, in plain PyTorch, with all logits."""
+    """`head_stats` in plain PyTorch, with all logits."""
     logits = F.linear(hidden, table).float()  # [N, V]
     lse = logits.logsumexp(dim=-1)
     log_probs = logits - lse.unsqueeze(-1)
@@ -78,7 +78,7 @@ def _split_stats(
 ) -> None:  # fmt: skip
     """Of one part of the vocabulary: greatest logit, sums of w and w · gap, best allowed logit and its id.
 
-    gap is a logit less the greatest one, w its exponential: so entropy needs no difference of large numbers.
+    gap is a logit minus the greatest one, w its exponential: so entropy needs no difference of large numbers.
     """
     row_block, split = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)
     rows = row_block * block_rows + tl.arange(0, block_rows)
@@ -152,7 +152,7 @@ def _combine_stats(
 
 
 def launch(hidden: Tensor, table: Tensor, forbidden: Tensor, n_splits: int | None = None) -> HeadStats:
-    """`head_stats` by the kernels, whatever the device; n_splits parts of the vocabulary, by default as fits it."""
+    """`head_stats` by the kernels, on any device. n_splits parts of the vocabulary; None: as suits the device."""
     n_rows, width = hidden.shape
     n_ids = table.shape[0]
     block_rows = block(n_rows, least=16, most=MOST_ROWS)
@@ -167,7 +167,7 @@ def launch(hidden: Tensor, table: Tensor, forbidden: Tensor, n_splits: int | Non
     )
     ids = torch.empty((n_splits, n_rows), dtype=torch.int64, device=device)
     parts = (peaks, totals, moments, tops, ids)
-    # Programs of one part of the vocabulary are neighbours, so that later blocks of rows find it in the L2 cache.
+    # Programs of one part of the vocabulary are adjacent, so that later blocks of rows find it in the L2 cache.
     _split_stats[(n_row_blocks, n_splits)](
         hidden, table, forbidden.view(torch.uint8), *parts,
         n_rows, n_ids, width, hidden.stride(0), table.stride(0), per_split,

@@ -1,4 +1,4 @@
-"""A matrix product with 8-bit weights, turned into numbers only in registers.
+"""A matrix product with 8-bit weights, which are dequantised only in registers.
 
     out[n, r] = scale[r] · sum_d x[n, d] weight[r, d]
 
@@ -46,7 +46,7 @@ def int8_matmul(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def reference(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """What `int8_matmul` computes, in plain PyTorch, with the weights as a matrix of x's dtype."""
+    """`int8_matmul` in plain PyTorch, with the weights as a matrix of x's dtype."""
     return (F.linear(x, weight.to(x.dtype)).float() * scale).to(x.dtype)
 
 
@@ -96,7 +96,7 @@ def _add_splits(
 
 
 def launch(x: Tensor, weight: Tensor, scale: Tensor, n_splits: int | None = None) -> Tensor:
-    """`int8_matmul` by the kernels, whatever the device; n_splits parts of D, by default as fits it."""
+    """`int8_matmul` by the kernels, on any device. n_splits parts of D; None: as suits the device."""
     (n_rows, width), n_out = x.shape, weight.shape[0]
     block_rows = block(n_rows, least=16, most=MOST_ROWS)
     grid = (n_blocks(n_rows, block_rows), n_blocks(n_out, BLOCK_OUT))

@@ -1,11 +1,9 @@
-"""Triton at arm's length: kernels that meet it at their first launch, and what launches share.
+"""Compiles kernels with Triton at their first launch, and decides which tensors a kernel is for.
 
-Owns when Triton is imported and which tensors a kernel is for.
-
-Importing a kernel's file must cost nothing and must work where Triton is not installed. So `kernel` only keeps a
-function, and the first launch hands all kernels of that file to `triton.jit`. At the same moment the file's global `tl`
-becomes Triton's language. Kernel files postpone annotations (`from __future__ import annotations`): Triton reads the
-word `constexpr` from their text.
+Importing a kernel's file must cost nothing and must work without Triton. So `kernel` only keeps a function, and the
+first launch passes all kernels of that file to `triton.jit`. At the same moment the file's global `tl` becomes Triton's
+language. Kernel files postpone annotations (`from __future__ import annotations`): Triton reads the word `constexpr`
+from their text.
 """
 
 from collections.abc import Callable
@@ -19,16 +17,16 @@ from torch import Tensor
 
 Pointer = Any  # a tensor's address, inside a kernel
 Scalar = Any  # a number or a block of them, inside a kernel
-constexpr = Any  # a number that is compiled into a kernel; Triton knows it by this name
+constexpr = Any  # a number that is compiled into a kernel, by Triton's name for it
 ANNOTATIONS = ("Pointer", "Scalar", "constexpr")
 
 Launch = Callable[..., Any]
 
-N_PROCESSORS_CPU = 4  # what an interpreted launch plans for: enough that work is split
+N_PROCESSORS_CPU = 4  # assumed for interpreted launches: enough that work is split
 
 
 class Kernel:
-    """A function for Triton, handed over at the first launch: `kernel[grid](…)`, as with `triton.jit`."""
+    """A function for Triton, compiled at the first launch: `kernel[grid](…)`, as with `triton.jit`."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -37,11 +35,11 @@ class Kernel:
     def __getitem__(self, grid: tuple[int, ...]) -> Launch:
         if self.jitted is not None:
             return self.jitted[grid]
-        _hand_over(self.function.__globals__)
+        _compile_all(self.function.__globals__)
         return self[grid]
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401
-        """Only inside other kernels, where Triton has taken this object's place."""
+        """Only inside other kernels, where Triton has replaced this object."""
         raise TypeError(f"{self.function.__name__} is launched with a grid: {self.function.__name__}[grid](…)")
 
 
@@ -50,11 +48,11 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
-def _hand_over(namespace: dict[str, Any]) -> None:
-    """Give a file's kernels to Triton, and the file Triton's language and its kernels as Triton has them."""
+def _compile_all(namespace: dict[str, Any]) -> None:
+    """Pass a file's kernels to Triton, and set Triton's language and the compiled kernels in the file's namespace."""
     triton = import_module("triton")
     namespace["tl"] = language = import_module("triton.language")
-    namespace.update(dict.fromkeys(ANNOTATIONS, language.constexpr))  # it looks them up, and only knows its own things
+    namespace.update(dict.fromkeys(ANNOTATIONS, language.constexpr))  # Triton looks them up, and knows only its own
     for name, value in list(namespace.items()):
         if isinstance(value, Kernel):
             value.jitted = value.jitted or triton.jit(value.function)
@@ -68,12 +66,12 @@ def has_triton() -> bool:
 
 
 def wants_kernel(tensor: Tensor) -> bool:
-    """Whether a kernel is to work on tensor: it lies on a GPU and Triton is there. Else the reference does."""
+    """Whether to run a kernel on tensor: it is on a GPU and Triton is installed. Otherwise the reference runs."""
     return tensor.is_cuda and has_triton()
 
 
 def n_processors(device: torch.device) -> int:
-    """How many programs a device runs side by side at least: its streaming multiprocessors."""
+    """The number of programs that a device surely runs side by side: its streaming multiprocessors."""
     if device.type != "cuda":
         return N_PROCESSORS_CPU
     return torch.cuda.get_device_properties(device).multi_processor_count
@@ -85,5 +83,5 @@ def block(n: int, least: int = 1, most: int = 1 << 20) -> int:
 
 
 def n_blocks(n: int, size: int) -> int:
-    """How many blocks of size hold n."""
+    """The number of blocks of size that hold n."""
     return -(-n // size)

@@ -3,19 +3,19 @@
     p[n, v] = (1 - g[n]) softmax(hidden[n] · table)[v] + g[n] m[n, v]
     m[n, v] = sum of weights[n, t] over the t whose follower followers[b, t] is v,   g = sigmoid(gate), b = n // (N / B)
 
-Why few tokens need looking at: let v* be the best allowed token by softmax alone, the lowest id among equals. For an
-allowed v that is no follower m[n, v] = 0, so p[n, v] = (1 - g) softmax[v] <= (1 - g) softmax[v*] <= p[n, v*], and where
-all of that is equal v* has the lower id. So the best token is v* or an allowed follower: the greatest p among T + 1
-candidates is the greatest of all V, ties included. v*'s own copies count when it comes up as a follower.
+Why few tokens need comparing: let v* be the best allowed token by softmax alone, the lowest id among equals. For an
+allowed v that is not a follower m[n, v] = 0, so p[n, v] = (1 - g) softmax[v] <= (1 - g) softmax[v*] <= p[n, v*], and
+if all of that is equal v* has the lower id. So the best token is v* or an allowed follower: the greatest p among T + 1
+candidates is the greatest of all V, ties included. v*'s own copies count when it is tried as a follower.
 
 Forbidden ids as in `head_stats`: full members of softmax and m, never the best. Ties go to the lowest id.
 
 Shapes: hidden [N, D], table [V, D], forbidden [V], weights [N, T], followers [B, T], gate [N].
 
-Bytes moved: those of `head_stats`; 8 · N · V to zero m, 12 · N · T to read weights and followers, and as many atomic
+Bytes moved: those of `head_stats`; 8 · N · V to zero m, 12 · N · T to read weights and followers, and N · T atomic
 additions of 8; then T · D numbers of the table for each row of followers, because logits of followers are computed
-again rather than kept from the head's pass. m is added up in 64-bit whole numbers of 2^-52: their sum is the same in
-any order, so that the atomics leave nothing to chance.
+again rather than kept from the head's pass. m is summed in 64-bit integers of 2^-52: the sum is the same in any order,
+so that the result is deterministic despite the atomics.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def mixture_head(
     """The best tokens [N] of the mixed distributions; without followers (T = 0) of the vocabulary's alone, ungated.
 
     hidden [N, D] and table [V, D]: float32, float16 or bfloat16, both the same. forbidden: bool [V]. weights: float32
-    [N, T], not negative, a row adds up to 1 (or 0: nothing to copy). followers: int64 [B, T], ids below V; rows of
+    [N, T], not negative, each row sums to 1 (or 0: nothing to copy). followers: int64 [B, T], ids below V; rows of
     hidden belong to them in order, N / B each. gate: float32 [N], the log-odds of copying. Raises ValueError for a
-    wrong shape, dtype, device or stride; followers outside the vocabulary are a mistake that the kernel passes over.
+    wrong shape, dtype, device or stride; the kernel ignores followers outside the vocabulary, which are a mistake.
     """
     check("hidden", hidden, (None, None), FLOATS, hidden.device)
     check("table", table, (None, hidden.shape[1]), (hidden.dtype,), hidden.device)
@@ -75,7 +75,7 @@ def mixture_head(
 def reference(
     hidden: Tensor, table: Tensor, forbidden: Tensor, weights: Tensor, followers: Tensor, gate: Tensor
 ) -> Best:
-    """What `mixture_head` computes, in plain PyTorch, over the whole vocabulary, as `Denoiser.mixed_log_probs` does."""
+    """`mixture_head` in plain PyTorch, over the whole vocabulary, as `Denoiser.mixed_log_probs` does."""
     logits = F.linear(hidden, table).float()  # [N, V]
     lse = logits.logsumexp(dim=-1)
     log_probs = logits - lse.unsqueeze(-1)
@@ -169,7 +169,7 @@ def _best_of_all(
 
 
 def launch(hidden: Tensor, table: Tensor, forbidden: Tensor, weights: Tensor, followers: Tensor, gate: Tensor) -> Best:
-    """`mixture_head` by the kernels, whatever the device."""
+    """`mixture_head` by the kernels, on any device."""
     plain = head_stats.launch(hidden, table, forbidden)
     n_batch, n_followers = followers.shape
     if not n_followers:

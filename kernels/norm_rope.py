@@ -1,15 +1,15 @@
-"""Between the projection and attention: token shift, RMSNorm of queries and keys, rotation; one reading, one writing.
+"""Between the projection and attention: token shift, RMSNorm of queries and keys, rotation; one read, one write.
 
     x = raw + shift · previous, cut into H + 2 K heads of E: queries, keys, values
     y = x / sqrt(mean of x² + eps) · weight       for queries and keys, each with its own weight
     (y1, y2) -> (y1 cos - y2 sin, y2 cos + y1 sin)     for the halves of each query and key
 
-as `network.transformer.Attention.project` has it. Values are shifted only.
+as in `network.transformer.Attention.project`. Values are only shifted.
 
 Shapes: raw and previous [B, N, W] with W = (H + 2 K) E, shift [W], weights [E], cos and sin [B or 1, N, E / 2];
 q [B, H, N, E], k and v [B, K, N, E].
 
-Bytes moved: 2 · N · W numbers in and N · W out a row, once; in plain PyTorch each of the five steps reads and writes
+Bytes moved: 2 · N · W numbers in and N · W out per row, once; in plain PyTorch each of the five steps reads and writes
 them. The kernel works in float32 and rounds once, the reference rounds to raw's dtype after each step.
 """
 
@@ -86,23 +86,23 @@ def reference(
     n_kv_heads: int,
     eps: float,
 ) -> Heads:
-    """What `norm_rope` computes, in plain PyTorch."""
+    """`norm_rope` in plain PyTorch."""
     b, n, _ = raw.shape
     head_size = q_weight.shape[0]
     mixed = raw + shift.to(raw.dtype) * previous
     heads = mixed.view(b, n, -1, head_size).transpose(1, 2)
     q, k, v = heads.split((n_heads, n_kv_heads, n_kv_heads), dim=1)
 
-    def normed_and_rotated(x: Tensor, weight: Tensor) -> Tensor:
+    def norm_and_rotate(x: Tensor, weight: Tensor) -> Tensor:
         x1, x2 = F.rms_norm(x, (head_size,), weight.to(x.dtype), eps).chunk(2, dim=-1)
         c, s = cos.unsqueeze(1).to(x.dtype), sin.unsqueeze(1).to(x.dtype)
         return torch.cat((x1 * c - x2 * s, x2 * c + x1 * s), dim=-1)
 
-    return Heads(normed_and_rotated(q, q_weight), normed_and_rotated(k, k_weight), v.contiguous())
+    return Heads(norm_and_rotate(q, q_weight), norm_and_rotate(k, k_weight), v.contiguous())
 
 
 @kernel
-def _shifted(raw: Scalar, previous: Scalar, shift: Scalar, at: Scalar, there: Scalar) -> Scalar:
+def _shift(raw: Scalar, previous: Scalar, shift: Scalar, at: Scalar, there: Scalar) -> Scalar:
     x = tl.load(raw + at, mask=there, other=0.0).to(tl.float32)
     before = tl.load(previous + at, mask=there, other=0.0).to(tl.float32)
     return x + tl.load(shift + at, mask=there, other=0.0).to(tl.float32) * before
@@ -128,8 +128,8 @@ def _norm_rope(
     at = heads[:, None] * (2 * half) + e[None, :]
     raw += b * raw_batch + n * raw_token
     previous += b * previous_batch + n * previous_token
-    x1 = _shifted(raw, previous, shift, at, there)
-    x2 = _shifted(raw, previous, shift, at + half, there)
+    x1 = _shift(raw, previous, shift, at, there)
+    x2 = _shift(raw, previous, shift, at + half, there)
 
     mean_square = (tl.sum(x1 * x1, axis=1) + tl.sum(x2 * x2, axis=1)) / (2 * half)
     scale = (1.0 / tl.sqrt(mean_square + eps))[:, None]
@@ -164,7 +164,7 @@ def launch(
     n_kv_heads: int,
     eps: float,
 ) -> Heads:
-    """`norm_rope` by the kernel, whatever the device."""
+    """`norm_rope` by the kernel, on any device."""
     b, n, _ = raw.shape
     half = q_weight.shape[0] // 2
     q, k, v = (

@@ -1,1 +1,1 @@
-"""The language server. Never imports torch."""
+"""The language server: `stdio.run_stdio` serves one editor, `tcp.run_tcp` any number. Never imports PyTorch."""

@@ -1,6 +1,6 @@
-"""The engine as the server sees it: started early, asked, and not started again and again when it cannot run.
+"""The engine as the server sees it: started early, asked, and not started again and again if it cannot run.
 
-Owns the pause between failed starts and whether the person was told. It does not know LSP, or how a process is started.
+Owns the pause between failed starts and whether the person was told.
 """
 
 import logging
@@ -24,26 +24,26 @@ class ManagedEngine(Engine, Protocol):
     """An engine that can be started ahead of time."""
 
     async def ensure_running(self, on_progress: Callable[[str], None] | None = None) -> EngineHealth:
-        """What it says of itself, when it can answer; on_progress gets a few words for people.
+        """Wait until it can answer; returns what it says of itself. on_progress gets a few words for people.
 
         Raises EngineUnavailable and CheckpointError.
         """
         ...
 
     async def shutdown(self) -> None:
-        """End it, if it runs. Raises EngineUnavailable when it does not stop."""
+        """End it, if it runs. Raises EngineUnavailable if it does not stop."""
         ...
 
     @property
     def log_file(self) -> Path | None:
-        """Where it writes its log, None where it has none."""
+        """Its log file; None if it has none."""
         ...
 
 
 class EngineCare:
     """An Engine that rests after failures: the second in a row starts a pause, which doubles each time.
 
-    One failure alone starts none, so an engine that was killed is back with the next request.
+    A single failure does not, so an engine that was killed is back with the next request.
     """
 
     def __init__(self, engine: ManagedEngine, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -58,11 +58,11 @@ class EngineCare:
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """LSP ids of the languages that the model completes by itself; None before the engine has said so."""
+        """LSP ids of the languages that the model completes while a person types; None until the engine has said so."""
         return self._languages
 
     async def learn_languages(self) -> tuple[str, ...]:
-        """The same, from an engine that is started if need be. Raises EngineUnavailable and CheckpointError."""
+        """The same, starting the engine if necessary. Raises EngineUnavailable and CheckpointError."""
         if self._languages is None:
             self._raise_if_resting()
             await self.start()
@@ -76,26 +76,26 @@ class EngineCare:
         try:
             health = await self._engine.ensure_running(on_progress)
         except (EngineUnavailable, CheckpointError) as error:
-            self._failed(error)
+            self._note_failure(error)
             raise
         self._languages = tuple(str(health.facts.get("languages", "python")).split())
-        self._worked()
+        self._note_success()
         return str(health.facts.get(CHOICE, "")) if isinstance(health, EngineHealth) else ""
 
     async def stop(self) -> None:
-        """End the engine, for all who share it; the next question starts another. Raises EngineUnavailable."""
+        """End the engine for all editors; the next question starts another. Raises EngineUnavailable."""
         self._has_worked, self._languages = False, None
         await self._engine.shutdown()
 
     @property
     def log_file(self) -> Path | None:
-        """Where the engine writes its log, None where it has none."""
+        """The engine's log file; None if it has none."""
         return self._engine.log_file
 
     async def warm(self, request: CompletionRequest) -> None:
-        """Send a request that only warms the engine, as long as it works; what the engine says is no matter.
+        """Send a warm-up, if the engine works; its reply is ignored.
 
-        An engine that is gone is not asked again before a question has started it.
+        An engine that is gone is not asked again until a question has started it.
         """
         if self._has_worked:
             try:
@@ -112,17 +112,17 @@ class EngineCare:
         try:
             completion = await self._engine.complete(request)
         except (EngineUnavailable, CheckpointError) as error:
-            self._failed(error)
+            self._note_failure(error)
             raise
-        self._worked()
+        self._note_success()
         return completion
 
     def wake(self) -> None:
-        """End a pause: a person asked."""
+        """End a pause, since a person asked."""
         self._rests_until_s = 0.0
 
     def should_tell(self) -> bool:
-        """True once per series of failures: the person has not been told yet."""
+        """Whether to tell the person: true once per series of failures."""
         told, self._told = self._told, True
         return not told
 
@@ -130,11 +130,11 @@ class EngineCare:
         if self._clock_s() < self._rests_until_s:
             raise EngineUnavailable(self._last_reason)
 
-    def _worked(self) -> None:
+    def _note_success(self) -> None:
         self._n_failures, self._rests_until_s, self._told = 0, 0.0, False
         self._has_worked = True
 
-    def _failed(self, error: QuicksilverError) -> None:
+    def _note_failure(self, error: QuicksilverError) -> None:
         self._n_failures += 1
         self._has_worked = False
         self._last_reason = str(error)

@@ -1,7 +1,4 @@
-"""What happens to documents and questions, as told to observers.
-
-Owns the lists of observers, which observers.py fills. It does not know what follows from an event.
-"""
+"""Events of documents and questions, and the lists of observers, which observers.py fills."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,7 +11,7 @@ from .sessions import Session
 
 @dataclass(frozen=True)
 class Edit:
-    """A document's session has gone on from the text before; the edit ended at offset, None where that is not known."""
+    """A document's session has gone on from the text before; the edit ended at offset, None if that is unknown."""
 
     session: Session
     before: Document
@@ -33,7 +30,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Events:
-    """Observers, called in their order: when a document was opened, edited or closed; when a question was asked (before
+    """Observers, called in order: when a document was opened, edited or closed; when a question was asked (before
     anything is decided), replied to, or answered in any way. during: contexts that last while a question is worked on.
     """
 

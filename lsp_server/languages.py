@@ -1,8 +1,4 @@
-"""What a person is told about documents in a language that the model was not taught.
-
-Owns the words, and that each language is mentioned once in a session. It does not know how a message is sent, or which
-model knows what: the engine says so.
-"""
+"""What a person is told about documents in a language that the model was not taught, once per language in a session."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,7 +12,7 @@ GUESSES = "it makes no automatic suggestions, and on request it guesses (see the
 
 @dataclass(frozen=True)
 class KnownLanguages:
-    """LSP ids: of the model, None before the engine has said so; of the setting `languages`, None if it is not set."""
+    """LSP ids: of the model, None until the engine has said so; of the setting `languages`, None if it is not set."""
 
     of_model: Collection[str] | None
     of_setting: Collection[str] | None = None
@@ -24,7 +20,7 @@ class KnownLanguages:
 
 def about_language(language: str, known: KnownLanguages) -> str | None:
     """One line about a language that neither the model nor the setting `languages` knows; None for a known one, and
-    before the engine has said which it knows."""
+    until the engine has said which it knows."""
     if known.of_model is None or language in known.of_model or language in (known.of_setting or ()):
         return None
     if tuple(known.of_model) == ("python",):
@@ -33,7 +29,7 @@ def about_language(language: str, known: KnownLanguages) -> str | None:
 
 
 class LanguageNotes:
-    """What to show a person about questions in such languages, each language once in a session."""
+    """Lines to show a person about such languages, each language once in a session."""
 
     def __init__(self) -> None:
         self._mentioned: set[str] = set()
@@ -41,8 +37,9 @@ class LanguageNotes:
     def note(self, ask: Question, answer: Answer, known: KnownLanguages) -> str | None:
         """One line to show after an answer, None for no line.
 
-        A request that got nothing is always told why. Besides, a language is mentioned at the first request, or when a
-        person first types in it, if it is a programming language: in prose and data nobody misses suggestions.
+        An invoked question without an answer always gets the reason. Otherwise a language is mentioned at the first
+        invoked question, or when a person first types in it, if it is a programming language: in prose and data nobody
+        misses suggestions.
         """
         about = about_language(ask.document.language, known) if ask.is_open else None
         if about is None:

@@ -1,7 +1,7 @@
 """Open notebooks: the code cells of one language as one text, so that a cell is completed with the others around it.
 
-Owns cells, their order, and where each begins in the joined text. Outputs and markup never reach us. It does not know
-sessions, engines or LSP messages; a cell whose language is not the notebook's stands alone.
+Owns cells, their order, and where each begins in the joined text. Outputs and markup never reach us. A cell whose
+language is not the notebook's is a text of its own.
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class NotebookChange:
-    """What changed: cells start to start + n_deleted gave way to cells (splice None: none did); documents that came;
-    edits of documents, each (uri, version, changes). problem: why it cannot be read, None if it can."""
+    """A change: cells replace start to start + n_deleted (splice None: no change of cells); new documents; edits of
+    documents, each (uri, version, changes). problem: why it cannot be read, None if it can."""
 
     uri: str
     splice: tuple[int, int, tuple[Cell, ...]] | None = None
@@ -44,10 +44,10 @@ class Notebook:
     version: int = 0
     joined: Document | None = None
     sessions: set[str] = field(default_factory=set)
-    starts: Mapping[str, int] = field(default_factory=dict)  # in joined, by the uri of the cell
+    starts: Mapping[str, int] = field(default_factory=dict)  # of cells in joined, by uri
 
     def join(self) -> None:
-        """Make the joined text anew."""
+        """Make the joined text again."""
         known = [self.documents[cell.uri] for cell in self.cells if cell.is_code and cell.uri in self.documents]
         language = _commonest(document.language for document in known)
         parts = [document for document in known if document.language == language]
@@ -73,7 +73,7 @@ class Notebooks:
         self.close(uri)
         notebook = Notebook(uri, list(cells), {document.uri: document for document in documents})
         self._by_uri[uri] = notebook
-        self._joined_anew(notebook)
+        self._join_again(notebook)
         return notebook
 
     def of_cell(self, uri: str) -> Notebook | None:
@@ -81,7 +81,7 @@ class Notebooks:
         return self._by_cell.get(uri)
 
     def change(self, change: NotebookChange, encoding: PositionEncoding) -> Notebook:
-        """Take a change over. Raises InputError for what does not fit; nothing has changed then."""
+        """Apply a change. Raises InputError if it does not fit; then nothing has changed."""
         notebook = self._by_uri.get(change.uri)
         if notebook is None:
             raise InputError("the editor has not opened this notebook")
@@ -102,22 +102,22 @@ class Notebooks:
         held = {cell.uri for cell in cells}
         notebook.cells = cells
         notebook.documents = {uri: document for uri, document in documents.items() if uri in held}
-        self._joined_anew(notebook)
+        self._join_again(notebook)
         return notebook
 
     def close(self, uri: str) -> Notebook | None:
-        """A notebook was closed; unknown ones are fine."""
+        """A notebook was closed; unknown ones are ignored."""
         notebook = self._by_uri.pop(uri, None)
         self._by_cell = {cell: other for cell, other in self._by_cell.items() if other is not notebook}
         return notebook
 
-    def _joined_anew(self, notebook: Notebook) -> None:
+    def _join_again(self, notebook: Notebook) -> None:
         notebook.join()
         self._by_cell = {cell: other for cell, other in self._by_cell.items() if other is not notebook}
         self._by_cell.update({cell.uri: notebook for cell in notebook.cells})
 
 
 def _commonest(languages: Iterable[str]) -> str:
-    """The language that most cells have, the first of several; "" for none."""
+    """The language of most cells, the first if there are several; "" for none."""
     counted = Counter(languages).most_common(1)
     return counted[0][0] if counted else ""

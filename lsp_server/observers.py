@@ -1,7 +1,7 @@
-"""What follows from what happens, beside the answer itself.
+"""What the server does after an event, apart from the answer itself.
 
 Each function adds its callables to the server's events: the log, the counts of outcomes, the workspace, reading ahead,
-the status, and what a person is told. None of them changes an answer, so a reader who follows a question may skip them.
+the status, and messages to a person. None of them changes an answer, so a reader who follows a question may skip them.
 """
 
 import logging
@@ -17,17 +17,17 @@ from .sessions import Session
 from .state import ServerState
 
 log = logging.getLogger(__name__)
-N_TAKEN_LEAST = 2  # characters of a shown text that arrive in one edit: less is a key
+N_TAKEN_LEAST = 2  # characters of a shown text that arrive in one edit: fewer are a key
 
 
 def observe(ls: ServerState) -> None:
-    """Have all of them told. The log comes first, and messages to a person last, when the status says why."""
+    """Add all observers: the log first, and messages to a person last, when the status has the reason."""
     for add in (_log_answers, _count_outcomes, _follow_workspace, _read_ahead, _show_status, _mention_languages):
         add(ls)
 
 
 def _follow_workspace(ls: ServerState) -> None:
-    """The workspace knows what is open and where people work, and rests while they wait. ls.project may be replaced."""
+    """Tell the workspace what is open and where people work; it rests while they wait. ls.project may be replaced."""
     ls.events.opened.append(lambda document: ls.project.opened(document))
     ls.events.edited.append(lambda edit: ls.project.changed(edit.session.document, edit.offset))
     ls.events.closed.append(lambda session: ls.project.closed(session.document.uri))
@@ -35,7 +35,7 @@ def _follow_workspace(ls: ServerState) -> None:
 
 
 def _count_outcomes(ls: ServerState) -> None:
-    """What becomes of a text on show is read off the edits, unless the editor tells."""
+    """Infer what became of a shown text from the edits, unless the editor reports it."""
 
     def edited(edit: Edit) -> None:
         if edit.session.shown is not None:
@@ -55,7 +55,7 @@ def _count_outcomes(ls: ServerState) -> None:
 
 
 def _note_outcome(ls: ServerState, shown: LastShown, before: Document, after: Document | None) -> None:
-    """What became of a shown text by an edit: more of it stands there now, or something else (after None: nothing)."""
+    """Note what an edit did to a shown text: more of it is there now, or something else (after None: nothing)."""
     had, has = n_typed(shown.shown, before), None if after is None else n_typed(shown.shown, after)
     length, answer = len(shown.shown.text), shown.answer
     if had is None or not ls.outcomes.may_infer(answer.shown_id):
@@ -71,7 +71,7 @@ def _note_outcome(ls: ServerState, shown: LastShown, before: Document, after: Do
 
 
 def _read_ahead(ls: ServerState) -> None:
-    """Contexts are read before anyone asks: where typing stops, and behind what is on show."""
+    """Have contexts read before a question comes: where typing stops, and after the shown text."""
 
     def edited(edit: Edit) -> None:
         if edit.offset is not None:
@@ -82,7 +82,7 @@ def _read_ahead(ls: ServerState) -> None:
 
 
 def _log_answers(ls: ServerState) -> None:
-    """The log has lengths, timings and reasons, never a text."""
+    """Log lengths, timings and reasons, never a text."""
 
     def answered(_: Question, answer: Answer) -> None:
         ms = answer.timings_ms
@@ -97,7 +97,7 @@ def _log_answers(ls: ServerState) -> None:
 
 
 def _show_status(ls: ServerState) -> None:
-    """The status says what the server does, how the engine is and what the model knows of the document at hand."""
+    """Keep the status current: what the server does, the engine's state, and whether the model knows the language."""
 
     def asked(ask: Question) -> None:
         if ask.is_open:
@@ -108,9 +108,9 @@ def _show_status(ls: ServerState) -> None:
             ls.engine_failed(answer.reason)
         elif answer.text and answer.completion is not None and not answer.is_reused:
             ms = answer.timings_ms
-            took_ms = ms.get("total", 0.0) - ms.get("settle", 0.0)  # without the moment that the text was held back
+            took_ms = ms.get("total", 0.0) - ms.get("settle", 0.0)  # without the time that the text was held back
             ls.status.answered(took_ms, answer.completion.model, ls.outcomes.counts)
-        ls.look_again()  # by now the engine may have said what it knows
+        ls.look_again()  # the engine may have named its languages by now
 
     ls.events.opened.append(ls.look_at)
     ls.events.asked.append(asked)
@@ -119,7 +119,7 @@ def _show_status(ls: ServerState) -> None:
 
 
 def _mention_languages(ls: ServerState) -> None:
-    """A person is told once of a language that the model was not taught."""
+    """Tell a person once of a language that the model was not taught."""
 
     def answered(ask: Question, answer: Answer) -> None:
         if (line := ls.language_notes.note(ask, answer, ls.known_languages)) is not None:

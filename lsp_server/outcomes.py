@@ -1,7 +1,6 @@
-"""What became of the texts that were shown: told by the editor, or read off what is typed.
+"""Outcomes of shown texts: reported by the editor, or inferred from what is typed.
 
-Owns the counts and the rule that a text has one end. It does not know LSP messages or documents. Nothing leaves memory;
-texts are not kept.
+Owns the counts and the rule that a text has one outcome. Nothing leaves memory; texts are not kept.
 """
 
 import logging
@@ -19,7 +18,7 @@ OutcomeEnd = Literal["accepted", "rejected"]
 
 @dataclass
 class _Open:
-    """What is known of one shown text so far: whether a part was taken, how much of which answer, and how it ended."""
+    """What is known of a shown text: whether a part was accepted, how much of which answer, and how it ended."""
 
     is_partial: bool = False
     taken: dict[str, int] = field(default_factory=dict)
@@ -29,9 +28,9 @@ class _Open:
 class Outcomes:
     """Counts by kind, and of accepted characters.
 
-    A shown text is known by the answer that it first came with (shown_id); while it is typed, or taken word by word,
-    what is left of it comes with other answers. tells: whether the editor says itself what is on show and what is
-    taken; then only that counts.
+    A shown text is identified by the answer that it first came with (shown_id); while it is typed, or accepted word by
+    word, its rest comes with other answers. tells: whether the editor itself reports what is on show and what is
+    accepted; then only that counts.
     """
 
     def __init__(self) -> None:
@@ -41,22 +40,22 @@ class Outcomes:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many texts were shown, accepted, partially accepted and rejected, and how many characters were taken."""
+        """How many texts were shown, accepted, partially accepted and rejected, and the characters accepted."""
         return {name: self._counts[name] for name in (*get_args(OutcomeKind), "characters")}
 
-    def told(self) -> None:
-        """The editor tells, this time of what it shows; what was inferred up to here was not for certain."""
+    def trust_editor(self) -> None:
+        """The editor reports outcomes itself; those inferred so far were uncertain and are dropped."""
         if not self.tells:
             self.tells = True
             self._counts.clear()
             self._open.clear()
 
     def may_infer(self, shown_id: str) -> bool:
-        """Whether what is typed says anything of a text: where the editor tells, only of one that it said it shows."""
+        """Whether an outcome may be inferred from typing: if the editor reports, only for texts that it has shown."""
         return not self.tells or shown_id in self._open
 
     def shown(self, shown_id: str) -> None:
-        """A text is on show. Again: nothing new."""
+        """A text is on show. Calling it again does nothing."""
         if shown_id not in self._open:
             self._open[shown_id] = _Open()
             self._note("shown", shown_id, 0)
@@ -64,14 +63,14 @@ class Outcomes:
                 self._open.popitem(last=False)
 
     def n_new(self, shown_id: str, answer_id: str, n_chars: int) -> int:
-        """How many of the first n_chars characters of an answer were not yet told to be taken; now they are."""
+        """How many of the first n_chars characters of an answer were not counted as accepted yet; now they are."""
         taken = self._find(shown_id).taken
         n_before = taken.get(answer_id, 0)
         taken[answer_id] = max(n_before, n_chars)
         return max(0, n_chars - n_before)
 
     def took(self, shown_id: str, n_chars: int) -> None:
-        """So many more characters of a text are taken, and there are others left."""
+        """n_chars more characters of a text were accepted, and others are left."""
         found = self._find(shown_id)
         if found.ending is None and n_chars > 0:
             self._counts["characters"] += n_chars
@@ -80,9 +79,9 @@ class Outcomes:
             found.is_partial = True
 
     def accepted(self, shown_id: str, n_chars: int) -> None:
-        """All that was left of a text, so many characters, is taken. Again: nothing new.
+        """The rest of a text, n_chars characters, was accepted. Calling it again does nothing.
 
-        What seemed rejected, because something else was inserted (an editor formats what it inserts), was not.
+        This overrides a rejection inferred because the editor formatted what it inserted.
         """
         found = self._find(shown_id)
         if found.ending != "accepted":
@@ -92,7 +91,7 @@ class Outcomes:
             self._note("accepted", shown_id, n_chars)
 
     def rejected(self, shown_id: str) -> None:
-        """Something else was typed, or the text was dismissed; one of which a part was taken stays as it is."""
+        """Something else was typed, or the text was dismissed; a partially accepted text stays so."""
         found = self._find(shown_id)
         if found.ending is None:
             found.ending = "rejected"
@@ -100,7 +99,7 @@ class Outcomes:
                 self._note("rejected", shown_id, 0)
 
     def _find(self, shown_id: str) -> _Open:
-        self.shown(shown_id)  # what comes of a text was shown
+        self.shown(shown_id)  # a text with an outcome was shown
         return self._open[shown_id]
 
     def _note(self, kind: OutcomeKind, shown_id: str, n_chars: int) -> None:

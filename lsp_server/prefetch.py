@@ -1,7 +1,7 @@
-"""Reading ahead: the engine reads a document's context before anyone asks, so that the answer need not wait for it.
+"""Reading ahead: the engine reads a document's context before a question comes, so that the answer comes sooner.
 
-Owns when that happens: where typing stops, and when other snippets were chosen; and when the question is asked that
-comes if what is shown is accepted. It does not know what a context holds.
+That happens where typing stops, and when other snippets were chosen. While a text is on show, the question that follows
+if it is accepted is asked ahead.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from .answering.ghost_text import after_accepting
 from .sessions import Session
 from .state import ServerState
 
-SEEN_S = 0.2  # that a text has been on show before what follows it is asked for: nobody accepts one sooner
+SEEN_S = 0.2  # that a text is on show before what follows it is requested: nobody accepts one sooner
 IDLE_S = 0.15  # without an edit or a question, before the context at the last edit is read ahead
 
 
 async def read_ahead(ls: ServerState, session: Session, offset: int) -> None:
     """Have the context at offset read, unless a question about this text was asked or the document was closed.
 
-    A newer reading takes the place of an older one; a question does so too.
+    A newer reading stops an older one; so does a question.
     """
     document = session.document
     if session.is_asking or session.asked is document or ls.sessions.find(document.uri) is not session:
@@ -36,14 +36,14 @@ async def read_ahead(ls: ServerState, session: Session, offset: int) -> None:
 
 
 async def read_when_idle(ls: ServerState, session: Session, document: Document, offset: int) -> None:
-    """Read the context at offset, the end of the last edit, ahead, where no other edit and no question comes."""
+    """Read the context at offset, the end of the last edit, ahead, if no other edit and no question comes."""
     await asyncio.sleep(IDLE_S)
     if session.document is document:
         await read_ahead(ls, session, offset)
 
 
 def read_again(ls: ServerState, document: Document, offset: int) -> None:
-    """The document has other snippets now: what was read of its context is of little use."""
+    """Read the context again: the document has other snippets now."""
     session = ls.sessions.find(document.uri)
     if session is not None and session.document is document and not session.is_asking:
         session.asked = None
@@ -51,7 +51,7 @@ def read_again(ls: ServerState, document: Document, offset: int) -> None:
 
 
 async def look_ahead(ls: ServerState, session: Session, ask: Question, answer: Answer) -> None:
-    """Ask now what will be asked if this answer is accepted, as long as it is on show; what comes is remembered."""
+    """While this answer is on show, ask what will be asked if it is accepted; the answer is remembered."""
     shown = session.shown
     if shown is None or not ls.settings.prefetch or ask.invoked:
         return

@@ -1,7 +1,7 @@
-"""`quicksilver lsp`: the language server, put together. Its life over stdio is in stdio.py.
+"""`quicksilver lsp`: the language server, put together. stdio.py runs it over stdio.
 
-Owns which message does what. It does not know what any of them does (features/), how messages are read (protocol/), or
-torch. Logs go to stderr and hold lengths and timings, never source text.
+Owns which handler (features/) gets which message (protocol/). Logs go to stderr and hold lengths and timings, never
+source text.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ WARM = "quicksilver/warm"
 
 
 class CompletionServer(ServerState):
-    """The language server, with its handlers and those who are told of what happens."""
+    """The language server, with its handlers and observers."""
 
     def __init__(self, engine: ManagedEngine, version: str) -> None:
         super().__init__(engine, version)
@@ -32,7 +32,7 @@ class CompletionServer(ServerState):
 
 
 def _command(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler as pygls wants one: it looks up what annotations mean, which ours only say to type checkers."""
+    """A handler for pygls, which evaluates annotations; ours are for type checkers only."""
 
     async def run(ls: Any, *arguments: Any) -> Any:  # noqa: ANN401 (JSON values)
         result = handler(ls, *arguments)

@@ -1,8 +1,7 @@
 """The open documents, each with what is running for it.
 
-Owns newest-wins: one question per document at a time, the newer one stops the older. It does not know LSP messages,
-positions in a client's units, or the engine. A file that the editor has not opened does not exist here: nothing is ever
-read from disk.
+Owns newest-wins: one question per document at a time, the newer one stops the older. Files that the editor has not
+opened do not exist here: nothing is read from disk.
 """
 
 import asyncio
@@ -20,12 +19,12 @@ from .answering.settling import Held
 
 T = TypeVar("T")
 REFUSED_S = 10.0  # after a text that could not be parsed, before the next is tried
-REFUSED_TIMES = 30  # at least so many times as long as that took
+REFUSED_TIMES = 30  # and at least this many times as long as that took
 
 
 @dataclass
 class _Flight:
-    """Work in progress: what it is about, and how many wait for it. warms: nobody does."""
+    """Work in progress: what it is about, and how many wait for it. warms: it is a warm-up, and nobody waits."""
 
     task: asyncio.Task[Any]
     about: Hashable
@@ -44,7 +43,7 @@ class Session:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.asked: Document | None = None  # the last text that a question or a warming was about
-        self.shown: LastShown | None = None  # what the latest question was answered with
+        self.shown: LastShown | None = None  # the text shown for the latest question
         self.held: Held | None = None  # a text that is held back for a moment
         self.remembered: Remembered[Answer] = Remembered()
         self.rhythm = Rhythm()
@@ -53,7 +52,7 @@ class Session:
         self._flight: _Flight | None = None
 
     def change(self, document: Document, n_inserted: int, n_deleted: int) -> None:
-        """Take over the next version of the document; what runs for the older one is stopped."""
+        """Take the next version of the document; what runs for the older one is stopped."""
         self.stop()
         self.document = document
         self.rhythm = self.rhythm.after(n_inserted, n_deleted, time.monotonic())
@@ -63,7 +62,7 @@ class Session:
         self.shown, self.held, self.remembered = None, None, Remembered()
 
     def syntax(self, offset: int) -> Syntax | None:
-        """The document's tree, at least around offset; None where there is none, and for REFUSED_S after that."""
+        """The document's tree, at least around offset; None if there is none, and for REFUSED_S after that."""
         known = self._syntax
         if known is not None and known.text is self.document.text and known.window is None:
             return known
@@ -79,10 +78,10 @@ class Session:
     async def run_newest(
         self, work: Coroutine[Any, Any, T], *, about: Hashable = None, warms: bool = False
     ) -> T | None:
-        """Run work, stopping what ran before; None when a newer call stopped this one.
+        """Run work, stopping what ran before; None if a newer call stopped this one.
 
-        What is about the same as the work in progress (not None) shares its result instead of stopping it. warms:
-        nobody waits for it. Work is cancelled when all who await it are.
+        If about is the same as that of the work in progress (and not None), it shares that result instead. warms:
+        nobody waits for it. Work is cancelled once all that await it are.
         """
         flight = self._flight
         if flight is not None and about is not None and flight.about == about and not flight.is_ending:
@@ -90,9 +89,9 @@ class Session:
         else:
             self.stop()
             flight = self._flight = _Flight(asyncio.ensure_future(work), about, warms)
-        return await self._landed(flight)
+        return await self._await_result(flight)
 
-    async def _landed(self, flight: _Flight) -> Any:  # noqa: ANN401 (what the work returns)
+    async def _await_result(self, flight: _Flight) -> Any:  # noqa: ANN401 (what the work returns)
         flight.n_waiting += 1
         try:
             return await asyncio.shield(flight.task)
@@ -115,7 +114,7 @@ class Session:
         return self._flight is not None and not self._flight.warms
 
     def stop(self) -> None:
-        """Cancel the question in flight, if there is one."""
+        """Cancel the question in flight, if any."""
         if self._flight is not None:
             self._flight.task.cancel()
             self._flight = None
@@ -136,11 +135,11 @@ class Sessions:
         self._by_uri[document.uri] = Session(document)
 
     def find(self, uri: str) -> Session | None:
-        """The session of a uri, or None when the document is not open."""
+        """The session of a uri, or None if the document is not open."""
         return self._by_uri.get(uri)
 
     def close(self, uri: str) -> None:
-        """End a session and what runs for it; unknown uris are fine."""
+        """End a session and what runs for it; unknown uris are ignored."""
         session = self._by_uri.pop(uri, None)
         if session is not None:
             session.stop()

@@ -1,4 +1,4 @@
-"""What a client may set, with defaults and words for people.
+"""The settings that a client may change, with defaults and descriptions for people.
 
 Each field of Settings has its type, bounds, default and description; docs/settings.md and the editors' pages are made
 from them. Nothing here can name a model, an interpreter, a log folder or an address: those come from the command line
@@ -18,8 +18,8 @@ from ..fim.text.language_ids import language_id
 from ..fim.typed_values import typed
 from ..fim.types import PolicyName
 
-# Confidence is calibrated on programs that are typed (decision 26): of what is .85 to .9 sure, .85 was right in new
-# files, of what is surer .91 to .95.
+# Confidence is calibrated on programs that are typed (decision 26): in new files .85 of the texts that are .85 to .9
+# sure were right, and .91 to .95 of surer ones.
 MIN_CONFIDENCE = 0.85
 LogLevel = Literal["debug", "info", "warning", "error"]
 Milliseconds = Annotated[float, Meta(ge=1, le=60_000)]
@@ -34,7 +34,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 @dataclass(frozen=True)
 class About:
-    """What a setting does, for people, in Markdown."""
+    """The description of a setting for people, in Markdown."""
 
     text: str
 
@@ -114,9 +114,9 @@ ABOUT: Mapping[str, str] = {name: kind.__metadata__[-1].text for name, kind in _
 
 
 def read_settings(options: object) -> tuple[Settings, list[str]]:
-    """Settings from a client's options, and one line for each that was wrong (its default is taken).
+    """Settings from a client's options, and one line for each wrong one (its default is used).
 
-    Names may be written in snake_case or camelCase; null stands for the default.
+    Names may be in snake_case or camelCase; null means the default.
     """
     if options is None:
         return Settings(), []
@@ -135,7 +135,7 @@ def read_settings(options: object) -> tuple[Settings, list[str]]:
     return Settings(**values), complaints
 
 
-def _read(name: str, value: object, where: str) -> Any:  # noqa: ANN401 (each setting has a type of its own)
+def _read(name: str, value: object, where: str) -> Any:  # noqa: ANN401 (each setting has its own type)
     """The value of a setting. Raises InputError."""
     kind = get_args(_TYPES[name])[0]
     choices = next((get_args(part) for part in get_args(kind) if get_origin(part) is Literal), ())
@@ -150,11 +150,11 @@ def _read(name: str, value: object, where: str) -> Any:  # noqa: ANN401 (each se
 
 
 def snake_case(name: str) -> str:
-    """`minConfidence` as `min_confidence`; what is in snake_case already stays."""
+    """`minConfidence` as `min_confidence`; snake_case stays."""
     return _CAMEL.sub(r"_\1", name).lower()
 
 
 def camel_case(name: str) -> str:
-    """`min_confidence` as `minConfidence`, as VS Code has it."""
+    """`min_confidence` as `minConfidence`, as in VS Code."""
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))

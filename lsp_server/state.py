@@ -1,6 +1,6 @@
-"""What a running language server holds: settings, open documents, the engine, the latest answers, whom to tell.
+"""The state of a running language server: settings, open documents, the engine, the latest answers, observers.
 
-Every feature works on this one object. It does not know which message does what (server.py, features/).
+Every feature works on this one object.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class ServerState(StrictServer):
         self.settings = self.configured = Settings()
         self.options: object = None  # as the client gave them when it started
         self.switched: bool | None = None  # on or off by a command; None: no command came
-        self.complaints: set[str] = set()  # about settings, as told
+        self.complaints: set[str] = set()  # about settings, already shown
         self.encoding: PositionEncoding = "utf-16"
         self.clock = SettleClock()
         self.sessions = Sessions()
@@ -57,17 +57,17 @@ class ServerState(StrictServer):
         self._looked_at: Document | None = None  # the document that was opened or asked about last
         self.has_begun = False
         self.folders: list[str] = []  # of the workspace, as uris
-        self.project = Workspace()  # pygls has a `service` of its own, which we do not use
+        self.project = Workspace()  # pygls's own `workspace` is not used
         self._tasks: set[asyncio.Task[None]] = set()
 
     def look_at(self, document: Document) -> None:
-        """Have the status say so if the model does not know this document's language."""
+        """Show in the status if the model does not know this document's language."""
         self._looked_at = document
         about = about_language(document.language, self.known_languages)
         self.status.document(document.language, about, self.care.languages)
 
     def look_again(self) -> None:
-        """The same for the document that was looked at last: the engine may have said more by now."""
+        """The same for the last document again: the engine may have named its languages by now."""
         if self._looked_at is not None:
             self.look_at(self._looked_at)
 
@@ -98,7 +98,7 @@ class ServerState(StrictServer):
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        """Note a bug by its kind and place: its message may hold source text."""
+        """Log a bug by its kind and place: its message may hold source text."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -123,12 +123,12 @@ class ServerState(StrictServer):
             self.tell(types.MessageType.Warning, reason)
 
     def start_engine_if_wanted(self) -> None:
-        """Start the engine in the background, where the settings say so."""
+        """Start the engine in the background, if the settings say so."""
         if self.settings.start_engine and self.settings.enabled:
             self.spawn(self.start_engine())
 
     async def start_engine(self) -> None:
-        """Start the engine, with progress where the client shows it; a failure is told, not raised."""
+        """Start the engine, with progress if the client shows it; a failure is shown, not raised."""
         bar = EngineProgress(self.work_done_progress) if self.shows_progress else None
 
         def report(message: str) -> None:
@@ -153,6 +153,6 @@ class ServerState(StrictServer):
                 bar.end("ready")
 
     def tell_status(self, described: Mapping[str, Any]) -> None:
-        """Send it to a client that wants it, once the handshake is over."""
+        """Send the status to a client that wants it, once the handshake is over."""
         if self.shows_status and self.has_begun and not self.strict.shut_down:
             self.protocol.notify(STATUS, described)

@@ -1,7 +1,6 @@
-"""What the server is doing, in a word and a line for people, and whom to tell.
+"""The server's status: one word and one line for people.
 
-Owns the states, their order (off before snoozed before failed …) and when a change is worth a message. It does not know
-LSP messages, the engine, or who switches what.
+Owns the states, their order (off before snoozed before failed …) and when a change is worth a message.
 """
 
 import time
@@ -12,18 +11,18 @@ from typing import Any, Literal, Protocol
 
 State = Literal["starting", "ready", "busy", "off", "snoozed", "failed"]
 EngineState = Literal["starting", "ready", "failed"]
-BUSY_S = 0.15  # a question in flight for longer is worth a word
-QUIET_S = 0.3  # between two messages in which the state is the same: numbers change with every key
+BUSY_S = 0.15  # a question in flight for longer is shown
+QUIET_S = 0.3  # between two messages with the same state: numbers change with every key
 
 
 class Timer(Protocol):
-    """Something that was to happen later."""
+    """A scheduled call."""
 
     def cancel(self) -> None: ...
 
 
 class Status:
-    """The server's state. tell gets its description whenever that has changed; later(seconds, call) calls later."""
+    """The server's status. tell gets its description after each change; later(seconds, call) schedules a call."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Status:
 
     @property
     def is_snoozed(self) -> bool:
-        """Whether automatic answers are to stay away just now."""
+        """Whether automatic suggestions are snoozed now."""
         return self._clock_s() < self._snoozed_until_s
 
     @property
@@ -66,7 +65,7 @@ class Status:
         return "busy" if self._is_busy else "ready"
 
     def describe(self) -> dict[str, Any]:
-        """All of it, as JSON values (docs/protocol.md)."""
+        """The status as JSON values (docs/protocol.md)."""
         until_ms = round(1000 * self._snoozed_until_s) if self.is_snoozed else None
         return {
             "state": self.state,
@@ -86,14 +85,14 @@ class Status:
         self._publish()
 
     def snooze(self, seconds: float) -> None:
-        """No automatic answers for a while; 0 ends that."""
+        """No automatic suggestions for some seconds; 0 ends that."""
         self._snoozed_until_s = self._clock_s() + seconds if seconds > 0 else 0.0
         if seconds > 0:
             self._later(seconds + 0.05, self._publish)
         self._publish()
 
     def engine(self, state: EngineState, message: str = "") -> None:
-        """The engine is being started (message: how far it is), ready, or failed (message: why)."""
+        """The engine is starting (message: its progress), ready, or failed (message: why)."""
         self._engine, self._engine_message = state, message
         self._publish()
 
@@ -103,7 +102,7 @@ class Status:
         self.engine("ready")
 
     def answered(self, latency_ms: float, model: str, counts: Mapping[str, int]) -> None:
-        """A text was answered."""
+        """A question was answered with a text."""
         self._latency_ms, self._model, self._counts = round(latency_ms, 1), model, dict(counts)
         if self._choice is not None and not self._choice.startswith(f"{model}: "):
             self._choice = None  # another engine has started since
@@ -111,20 +110,20 @@ class Status:
         self._publish()
 
     def document(self, language: str, about: str | None, known: tuple[str, ...] | None) -> None:
-        """A document is opened or asked about; about is one line on its language where the model does not know that.
-        known are the model's languages, None before the engine has said which."""
+        """A document is opened or asked about; about is one line on its language if the model does not know it.
+        known are the model's languages, None until the engine has said which."""
         self._languages = known
         self._unknown_language, self._about_document = (None, "") if about is None else (language, about)
         self._publish()
 
     def counted(self, counts: Mapping[str, int]) -> None:
-        """Something became of a text."""
+        """An outcome was counted."""
         self._counts = dict(counts)
         self._publish()
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """A question is in flight while this lasts."""
+        """A question is in flight during the block."""
         self._n_questions += 1
         timer = self._later(BUSY_S, self._note_busy) if self._n_questions == 1 else None
         try:
@@ -161,7 +160,7 @@ class Status:
         return f"{self._model}, last answer in {self._latency_ms:.0f} ms"
 
     def _publish(self) -> None:
-        """Tell what has changed: another state now, other numbers a little later, together."""
+        """Tell of a change: a new state now, new numbers a little later, together."""
         described = self.describe()
         if described == self._told:
             return

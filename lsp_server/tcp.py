@@ -1,8 +1,8 @@
 """The language server on a TCP port of this machine, for editors that are not its parent: any number, one after another
 or at once.
 
-Owns who may connect: programs of this user, where the system tells whose a connection is (Linux), else any on this
-machine. Each connection has a server of its own; they share the engine. It does not know LSP.
+Only programs of this user may connect, if the system tells whose a connection is (Linux), else any on this machine.
+Each connection has its own server; they share the engine.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ async def _serve(address: tuple[str, int], make: Callable[[], CompletionServer])
         assert task is not None
         connections.add(task)
         try:
-            with suppress(asyncio.CancelledError):  # we are ending
+            with suppress(asyncio.CancelledError):  # the server is ending
                 await _connection(reader, writer, make)
         finally:
             connections.discard(task)
@@ -107,7 +107,7 @@ async def _connection(
 
 
 class _TcpWriter:
-    """What pygls writes to: a connection that is gone ends its server and is no error."""
+    """Writes to the client for pygls; if the connection is gone, it ends the server without an error."""
 
     def __init__(self, writer: asyncio.StreamWriter, stopped: asyncio.Event) -> None:
         self._writer, self._stopped = writer, stopped
@@ -117,7 +117,7 @@ class _TcpWriter:
 
     def write(self, data: bytes) -> None:
         if self._writer.is_closing() or self._writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            self._stopped.set()  # gone, or it never reads
+            self._stopped.set()  # the client is gone, or never reads
         else:
             self._writer.write(data)
 
@@ -125,8 +125,8 @@ class _TcpWriter:
 def is_ours(peer: tuple[str, int], own: tuple[str, int], tables: tuple[str, ...] = _TABLES) -> bool:
     """Whether the far end of a connection belongs to this user, by the kernel's table of connections.
 
-    A far end that is closed already belongs to nobody, and the table says root then: only one that is open counts. True
-    where there is no such table (macOS).
+    A closed far end belongs to nobody, and the table says root then: only an open one counts. True if there is no such
+    table (macOS).
     """
     wanted = [_as_in_table(peer), _as_in_table(own), _ESTABLISHED]
     found_table = False
@@ -141,7 +141,7 @@ def is_ours(peer: tuple[str, int], own: tuple[str, int], tables: tuple[str, ...]
 
 
 def _as_in_table(address: tuple[str, int]) -> str:
-    """An address as the kernel's table has it: words of 32 bits in this machine's byte order, a colon, the port."""
+    """An address in the kernel table's form: words of 32 bits in this machine's byte order, a colon, the port."""
     packed = ipaddress.ip_address(address[0]).packed
     words = (int.from_bytes(packed[n : n + 4], sys.byteorder) for n in range(0, len(packed), 4))
     return f"{''.join(f'{word:08X}' for word in words)}:{address[1]:04X}"

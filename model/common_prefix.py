@@ -1,4 +1,4 @@
-"""How much two sequences begin with together. Without PyTorch."""
+"""The length of the common prefix of two sequences."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The denoiser's shape. Plain numbers; knows no weights."""
+"""The denoiser's shape, as plain numbers."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -8,15 +8,15 @@ from .special_tokens import N_SPECIAL, Special
 
 MATCH_BOUNDS = (1, 2, 3, 4, 5, 7, 9, 12)  # a match of class c is at least MATCH_BOUNDS[c - 1] long; class 0: none
 N_MATCH_CLASSES = len(MATCH_BOUNDS) + 1
-N_MATCH_GAPS = 8  # masked tokens between a match and the position asked; more count as one less than this
-MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not ask for all memory
+N_MATCH_GAPS = 8  # masked tokens between a match and the position; more count as one less than this
+MAX_SIZE = 10_000_000  # beyond any dimension or rope base in use: a damaged config must not take all memory
 MAX_LAYERS = 1_000
 REALS = frozenset({"rope_theta", "norm_eps", "rope_scale"})
 FLAGS = ("marks_middle", "copies_matches", "qk_norm", "qkv_bias", "token_shift", "copies", "canvases", "tied")
 
 
 def check_numbers(shape: Mapping[str, object], flags: Collection[str]) -> None:
-    """Raises ValueError unless every field is a positive number within bounds (whole but for REALS) or a flag."""
+    """Raise ValueError unless every field is a positive number within bounds (whole, except REALS) or a flag."""
     for name, value in shape.items():
         if name in flags:
             if not isinstance(value, bool):
@@ -34,10 +34,10 @@ class DenoiserConfig:
 
     n_context is the longest context trained on, in tokens; n_canvas the longest canvas trained on. copy_size is the
     width of the copy head's queries and keys. marks_middle: the causal head was taught that a hole's text begins with a
-    MIDDLE token, which tells it that an end is to come; it stands in continuations only, never in the cached context.
-    copies_matches: the copy head is told how far the text before each position it could copy matches the text at hand.
+    MIDDLE token, which tells it that an end will come; the token is in continuations only, never in the cached context.
+    copies_matches: the copy head is given how far the text before each position it could copy matches the current text.
 
-    Published models lack parts that our own have, and have others: qk_norm, queries and keys are normalised per head
+    Published models lack some parts of ours and have others: qk_norm, queries and keys are normalised per head
     (Qwen3); qkv_bias, queries, keys and values have biases (Qwen2); token_shift, they take a share of the previous
     token's; copies, there is a copy head (else copy_size is 0); canvases, it was taught to fill our canvases, whose
     tokens carry a mark; tied, the output head is the embedding. rope_scale above 1 stretches rotary embeddings (YaRN):
@@ -99,7 +99,7 @@ class DenoiserConfig:
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that were learnt."""
+        """The number of learnt parameters."""
         return sum(map(math.prod, self.weight_shapes().values()))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

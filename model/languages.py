@@ -1,12 +1,9 @@
-"""Which languages a model completes by itself, by LSP language id.
-
-Owns the lists. What it does in any other language, when a person asks for it, is a guess.
-"""
+"""The languages that a model completes while a person types, by LSP language id; in others only on request."""
 
 from collections.abc import Mapping
 
 PYTHON = ("python",)
-# What code models of general use were taught, as far as a user of an editor can tell: nineteen, with dialects.
+# What general code models were taught, as far as a user of an editor can tell: nineteen languages, with dialects.
 MANY = (
     "python", "javascript", "javascriptreact", "typescript", "typescriptreact", "go", "rust", "java", "c", "cpp",
     "php", "shellscript", "csharp", "ruby", "kotlin", "sql", "html", "css", "scss", "less", "json", "jsonc", "yaml",
@@ -15,10 +12,10 @@ MANY = (
 
 
 def languages_of(config: Mapping[str, object]) -> tuple[str, ...]:
-    """The languages of a checkpoint of ours, by its config.json: infilling marks come from a general code model."""
+    """The languages of a checkpoint of ours, by its config.json: one with infilling marks is a general code model."""
     return MANY if "marks" in config else PYTHON
 
 
 def languages_fact(languages: tuple[str, ...]) -> str:
-    """The languages as a model's description has them: ids with blanks between."""
+    """The languages as a model's description lists them: ids separated by blanks."""
     return " ".join(languages)

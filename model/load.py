@@ -1,7 +1,7 @@
-"""One door to every model folder: a model of ours, a published body, or somebody's diffusion checkpoint.
+"""The door to every model folder: a model of ours, a published body, or a published diffusion checkpoint.
 
-Owns what a person may ask of a model, and which kinds have it. Runtimes are imported only inside functions, and PyTorch
-only where it is of use.
+Owns the options for loading a model, and which kinds of model have them. Runtimes are imported only inside functions,
+and PyTorch only if it is needed.
 """
 
 import gc
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from .completion.infiller import DenoisingInfiller
 
 ModelKind = Literal["ours", "masked", "renoising"]
-YARN_SCALE = 4.0  # what Qwen's own settings for long contexts say
+YARN_SCALE = 4.0  # as in Qwen's own settings for long contexts
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """How a model is to be loaded, with the options of `serve` that say so; None is the loader's choice."""
+    """How to load a model, with the options of `serve` for it; None is the loader's choice."""
 
     device: Annotated[Device | None, Option("where the model runs (default: a GPU if there is one)")] = None
     runtime: Annotated[Runtime | None, Option("what runs the model (default: the fastest installed)")] = None
     dtype: Annotated[
-        Dtype | None, Option("number format of what is computed (default: bfloat16 where the machine is fast at it)")
+        Dtype | None, Option("number format for computing (default: bfloat16 if this machine is fast at it)")
     ] = None
     cache_mb: Annotated[
         int | None,
@@ -40,15 +40,16 @@ class LoadPlan:
     ] = None
     context_tokens: Annotated[
         int | None,
-        Option("of context and answer (default: what is read here in a second)", metavar="N", least=1, most=2**20),
+        Option("tokens of context and answer (default: as many as are read in 1 s)", metavar="N", least=1, most=2**20),
     ] = None
     yarn: Annotated[bool, Option("read contexts four times as long as the model was trained on, on a GPU")] = False
-    family: Annotated[str | None, Option("of a published diffusion model, where its folder does not say")] = None
+    family: Annotated[str | None, Option("family of a published diffusion model, if its folder does not say")] = None
     weights: Annotated[
-        WeightFormat | None, Option("round a published diffusion model's weights to one byte a number")
+        WeightFormat | None, Option("round a published diffusion model's weights to one byte per number")
     ] = None
     context_cache: Annotated[
-        CacheKind | None, Option("of a published diffusion model: exact, where its attention allows (default), or none")
+        CacheKind | None,
+        Option("cache of a published diffusion model: exact if its attention allows (default), or none"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -57,14 +58,14 @@ class LoadPlan:
 
     @property
     def for_published(self) -> tuple[str, ...]:
-        """The options that only published diffusion checkpoints have, of those that were asked for."""
+        """The given options that only published diffusion checkpoints have."""
         asked = {"--family": self.family, "--weights": self.weights, "--context-cache": self.context_cache}
         return tuple(option for option, value in asked.items() if value)
 
 
 def kind_of(folder: Path) -> ModelKind:
-    """What a folder holds: a checkpoint of ours, or nothing that says otherwise; a published diffusion model that fills
-    masks; or DiffusionGemma, which renoises."""
+    """The kind of model in a folder: a published diffusion model that fills masks; DiffusionGemma, which renoises; or a
+    checkpoint of ours, also if nothing says so."""
     path = folder / "config.json"
     try:
         config = read_json(path)
@@ -78,7 +79,7 @@ def kind_of(folder: Path) -> ModelKind:
 def load_folder(folder: Path, n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
     """The model in folder.
 
-    Raises CheckpointError, or InputError for options that do not suit the model and for a runtime that is not there.
+    Raises CheckpointError, or InputError for options that do not suit the model or a missing runtime.
     """
     kind = kind_of(folder)
     return load_ours(folder, n_threads, plan) if kind == "ours" else _published(folder, kind, n_threads, plan)
@@ -109,7 +110,7 @@ def _published(folder: Path, kind: ModelKind, n_threads: int | None, plan: LoadP
     if plan.runtime == "openvino":
         raise InputError("published models run with PyTorch: leave --runtime out")
     if plan.yarn or plan.context_tokens is not None:
-        raise InputError("published diffusion models read what they were taught: leave --context-tokens and --yarn out")
+        raise InputError("published diffusion models have a fixed window: leave --context-tokens and --yarn out")
     if kind == "renoising" and plan.for_published:
         raise InputError(f"DiffusionGemma runs as it is: leave {' and '.join(plan.for_published)} out")
     from .runners.select import NO_TORCH, has_torch
@@ -139,9 +140,9 @@ def _published(folder: Path, kind: ModelKind, n_threads: int | None, plan: LoadP
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
+    """No garbage collection meanwhile, and none later of what was made meanwhile, which lives as long as the engine.
 
-    Importing takes an eighth less, and later collections need not look at what it made.
+    Importing takes an eighth less, and later collections need not look at these objects.
     """
     gc.disable()
     try:

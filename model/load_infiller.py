@@ -1,4 +1,4 @@
-"""Loading a checkpoint of ours, or a published body, so that it fills holes, on the runtime that is fastest here."""
+"""Loads a checkpoint of ours or a published body, ready to fill holes, on the fastest runtime here."""
 
 import logging
 from dataclasses import replace
@@ -27,12 +27,12 @@ def load_infiller(
     cache_bytes: int | None = None,
     rope_scale: float = 1.0,
 ) -> DenoisingInfiller:
-    """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest there are.
+    """Load a checkpoint folder, or the embedded model; device, runtime and dtype None are the fastest available.
 
-    rope_scale: how much longer contexts a body reads on a GPU than it was trained on (`DenoiserConfig`). A GPU without
-    room for the model is left alone, and the CPU taken, unless device names it. Raises CheckpointError, or InputError
-    for bad threads, a device that is not there or has no room, or a runtime that is not installed or is not for that
-    device.
+    rope_scale: how many times longer contexts a body reads on a GPU than it was trained on (`DenoiserConfig`). If the
+    model does not fit on the GPU, the CPU is used, unless device names the GPU. Raises CheckpointError, or InputError
+    for a bad number of threads, a device that is missing or too small, or a runtime that is not installed or not for
+    that device.
     """
     if n_threads is not None and n_threads < 1:
         raise InputError(f"threads must be at least 1, not {n_threads}")
@@ -52,10 +52,10 @@ def load_infiller(
         return infiller_of(loaded, "torch", dtype, n_threads, cache_bytes)
     try:
         return infiller_of(loaded, "openvino", dtype, n_threads, cache_bytes)
-    except Exception as error:  # installed, but of no use here
+    except Exception as error:  # installed, but unusable here
         if runtime is not None or not has_torch():
             raise
-        logger.warning("OpenVINO cannot run the model (%s): PyTorch does", type(error).__name__)
+        logger.warning("OpenVINO cannot run the model (%s): using PyTorch", type(error).__name__)
         return infiller_of(loaded, "torch", dtype, n_threads, cache_bytes)
 
 
@@ -66,7 +66,7 @@ def infiller_of(
     n_threads: int | None = None,
     cache_bytes: int | None = None,
 ) -> DenoisingInfiller:
-    """A loaded checkpoint that fills holes on the CPU. Raises InputError where the runtime cannot be loaded."""
+    """A loaded checkpoint that fills holes on the CPU. Raises InputError if the runtime cannot be loaded."""
     if runtime == "torch":
         from .runners.torch_load import load_torch
 
@@ -88,7 +88,7 @@ def _with_torch(
     *,
     is_wanted: bool,
 ) -> DenoisingInfiller | None:
-    """The model with PyTorch, on the device or, without one, on the fastest; None: that is the CPU, and PyTorch is not
+    """The model with PyTorch, on device or, if None, on the fastest; returns None if that is the CPU and PyTorch is not
     wanted there."""
     from .runners import torch_load
 
@@ -112,7 +112,7 @@ def _with_torch(
         return infiller
     try:
         infiller.rehearse()
-    except Exception as error:  # whatever Triton or CUDA graphs have to say: there is another way
-        logger.warning("kernels do not run on this GPU (%s: %s): PyTorch alone does", type(error).__name__, error)
+    except Exception as error:  # any error of Triton or CUDA graphs: PyTorch can do without them
+        logger.warning("kernels do not run on this GPU (%s: %s): using PyTorch alone", type(error).__name__, error)
         return made(kernels=False)
     return infiller

@@ -1,10 +1,10 @@
-"""Functions of log-probabilities that NumPy lacks. SciPy has them, at 100 MB for a person who only completes code."""
+"""Functions of log-probabilities that NumPy lacks. SciPy has them, but takes 100 MB."""
 
 import numpy as np
 
 
 def logsumexp(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The logarithm of the sum of exponentials along an axis; -inf where all values are, or there are none."""
+    """The logarithm of the sum of exponentials along an axis; -inf if all values are, or there are none."""
     if not values.shape[axis]:
         return np.full_like(values, -np.inf, shape=np.delete(values.shape, axis))
     most = values.max(axis=axis, keepdims=True)
@@ -14,7 +14,7 @@ def logsumexp(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def log_softmax(values: np.ndarray) -> np.ndarray:
-    """Log-probabilities along the last axis of values [..., V]; of a row without any that is finite: NaN."""
+    """Log-probabilities along the last axis of values [..., V]; NaN for a row without a finite value."""
     return values - logsumexp(values)[..., None]
 
 
@@ -24,7 +24,7 @@ def softmax(values: np.ndarray) -> np.ndarray:
 
 
 def log_sigmoid(values: np.ndarray) -> np.ndarray:
-    """The logarithm of the probability that log-odds mean."""
+    """The logarithm of the probability for log-odds."""
     return -np.logaddexp(0, -values)
 
 

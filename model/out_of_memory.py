@@ -1,4 +1,4 @@
-"""What running out of memory looks like, from any runtime and on any device."""
+"""Recognises out-of-memory errors of any runtime and device."""
 
 MESSAGES = (
     "out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate",
@@ -8,8 +8,8 @@ MESSAGES = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether error means that memory could not be had."""
+    """Whether error means that memory ran out."""
     if isinstance(error, MemoryError):
         return True
-    message = str(error).lower()  # PyTorch's own class of them is a RuntimeError, and says so too
+    message = str(error).lower()  # PyTorch's OutOfMemoryError is a RuntimeError, and says so too
     return isinstance(error, RuntimeError) and any(words in message for words in MESSAGES)

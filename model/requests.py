@@ -1,7 +1,7 @@
-"""What work on a hole asks of the model, and how the tokens of an ask stand behind their context.
+"""What jobs ask of the model, and how the tokens of a forward request follow their context.
 
 Work is a generator: it yields a `ForwardRequest`, is sent the reply, and returns its result. Tokens and
-log-probabilities are NumPy arrays whatever runs the model; states are what it made. Knows no text.
+log-probabilities are NumPy arrays with any runtime; states are the runtime's own.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -25,7 +25,7 @@ def never() -> bool:
 class Rows:
     """Canvases [M, N] that each follow the same context (states of batch 1).
 
-    Answered by log-probabilities [M, N, V] of what stands at each position.
+    Answered by log-probabilities [M, N, V] of the token at each position.
     """
 
     tokens: np.ndarray
@@ -34,8 +34,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tree:
-    """Continuations of a context (states of batch 1) that share what they begin with (after Miao et al. 2024,
-    "SpecInfer").
+    """Continuations of a context (states of batch 1) that share their beginnings (after Miao et al. 2024, "SpecInfer").
 
     Each of tokens [S] follows that at parents [S], an earlier index, or -1, the context's last token. Answered by
     log-probabilities [S, V] of what follows each token.
@@ -48,10 +47,10 @@ class Tree:
 
 @dataclass(frozen=True)
 class Fill:
-    """Canvases [M, L] to be filled as `denoise` does it with `policies.threshold`, in at most n_steps steps, without
-    early ends; only for runners that `fill`. Answered by `Denoised`.
+    """Canvases [M, L] to fill as `denoise` does with `policies.threshold`, in at most n_steps steps and without early
+    ends; only for runners with `fills_whole`. Answered by `Denoised`.
 
-    is_cancelled and deadline_s (on time.monotonic's clock) are asked every few steps.
+    is_cancelled and deadline_s (on time.monotonic's clock) are checked every few steps.
     """
 
     canvas: np.ndarray
@@ -65,7 +64,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Denoised:
-    """What a denoise loop comes to: canvas [B, L] (no masks unless cancelled or no step was possible), the
+    """The result of a denoise loop: canvas [B, L] (no masks unless cancelled or no step was possible), the
     log-probability [B, L] of each token when it was committed (0 for given ones and those filled in after an end), that
     of a stop in its place (-inf for given ones), forwards taken, and why it ended."""
 
@@ -94,7 +93,7 @@ class Extend:
 
 @dataclass(frozen=True)
 class Extended:
-    """What a causal reading of N tokens gives: log-probabilities [N, V] of what follows each, without copies, and the
+    """The result of a causal pass over N tokens: log-probabilities [N, V] of what follows each, without copies, and the
     states of these tokens alone."""
 
     log_probs: np.ndarray
@@ -103,8 +102,8 @@ class Extended:
 
 @dataclass(frozen=True)
 class AskHead:
-    """Tokens that follow a context, for a denoising head to guess what comes behind them; hints may do so. Only for
-    runners that have one. states are of batch 1, and their copy keys are the body's hidden states. Answered by
+    """Tokens that follow a context, for a denoising head to guess what comes next; hints are guesses of that. Only for
+    runners that have a head. states are of batch 1, and their copy keys are the body's hidden states. Answered by
     `HeadGuess`."""
 
     known: tuple[int, ...]
@@ -114,7 +113,7 @@ class AskHead:
 
 @dataclass(frozen=True)
 class HeadGuess:
-    """Tokens that a denoising head guesses, and how probable it finds each by itself."""
+    """Tokens that a denoising head guesses, and the probability that it gives each."""
 
     tokens: tuple[int, ...]
     probabilities: tuple[float, ...]
@@ -124,13 +123,13 @@ Branches = Rows | Tree
 ForwardRequest = Rows | Tree | Fill | Context | Extend | AskHead
 ForwardReply = np.ndarray | ContextStates | Denoised | Extended | HeadGuess
 T = TypeVar("T")
-Work = Generator[ForwardRequest, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
+Work = Generator[ForwardRequest, Any, T]  # sent is the reply to the request yielded; types cannot say so
 BranchWork = Generator[Rows | Tree | Fill | Extend | AskHead, Any, T]
 
 
 @dataclass(frozen=True)
 class FlatTokens:
-    """The tokens [S] of an ask in one line. depths [S] count from the context's end, before [S] tells the token before
+    """The tokens [S] of a request, flattened. depths [S] count from the context's end; before [S] is the token before
     each: 0 the context's last, 1 + i token i. sees (bool [S, S]) is who sees whom among them; None: all see all.
     """
 
@@ -142,17 +141,17 @@ class FlatTokens:
 
 
 def no_fill(asks: Sequence[ForwardRequest]) -> Sequence[Rows | Tree | Context | Extend | AskHead]:
-    """The asks, for a runner that answers no `Fill`. Raises TypeError where there is one."""
+    """The requests, for a runner that answers no `Fill`. Raises TypeError if there is one."""
     answered = [ask for ask in asks if not isinstance(ask, Fill)]
     if len(answered) < len(asks):
-        raise TypeError("this runner fills no whole canvases: they are denoised step by step")
+        raise TypeError("this runner does not answer Fill: denoise step by step")
     return answered
 
 
 def flatten(ask: Branches) -> FlatTokens:
-    """An ask's tokens in one line."""
+    """Flatten a request's tokens."""
     if isinstance(ask, Tree):
-        return _laid_tree(ask)
+        return _flatten_tree(ask)
     m, n = ask.tokens.shape
     place = np.arange(m * n)
     depths = place % n
@@ -160,7 +159,7 @@ def flatten(ask: Branches) -> FlatTokens:
     return FlatTokens(ask.tokens.reshape(-1), depths, np.where(depths == 0, 0, place), sees, is_canvas=True)
 
 
-def _laid_tree(ask: Tree) -> FlatTokens:
+def _flatten_tree(ask: Tree) -> FlatTokens:
     n = len(ask.tokens)
     sees = np.eye(n, dtype=np.bool_)
     for i, parent in enumerate(ask.parents):

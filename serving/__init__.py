@@ -1,1 +1,1 @@
-"""The engine process, its HTTP API and the torch-free client that starts and asks it."""
+"""The engine process (`process`, `engine`), its HTTP API (`api`) and its client without PyTorch (`client`)."""

@@ -1,1 +1,1 @@
-"""Corpus, losses and the trainer."""
+"""Makes models: corpus, samples, the trainer, rankers. `cli.main` is `quicksilver train`."""

@@ -1,1 +1,1 @@
-"""Infilling tasks: read, answered, and counted as solved when their tests pass."""
+"""Infilling tasks: reads them, has them answered, and runs their tests. `step.main` is `quicksilver eval infill`."""

@@ -1,1 +1,1 @@
-"""How good: holes of held-out packages, decoders, scores and their reports."""
+"""Quality on holes of held-out packages: decoders, scores, reports. `heldout.main`, `cursors.main`."""

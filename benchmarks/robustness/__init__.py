@@ -1,1 +1,1 @@
-"""Stress tests of the server and the engine."""
+"""Stress tests of server and engine: `protocol.run_protocol`, `soak.run_soak`, `keystroke.run_keystroke`."""

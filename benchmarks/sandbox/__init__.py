@@ -1,1 +1,1 @@
-"""Runs the programs of answers: a fresh process in an empty folder, within limits, without network."""
+"""Runs programs with answers in them: `execution.execute`, in a fresh process, within limits and without network."""

@@ -1,1 +1,1 @@
-"""How fast: keystrokes, steps, throughput, against peers."""
+"""Speed: keystrokes, steps, throughput, peers. Each file has a plan and a function for it (`latency.run_latency`)."""

@@ -1,8 +1,8 @@
 """Analogies: how lines of the same shape went on, with this line's names in place of theirs.
 
-Below ``self.width = width`` the line ``self.height = `` may go on with ``height``: the tokens agree but for ``width``,
+Below ``self.width = width`` the line ``self.height = `` may go on with ``height``: the tokens agree except ``width``,
 which became ``height``, so it becomes ``height`` in the rest too. Parts of names count: after ``get_width`` became
-``get_height``, ``max_width`` becomes ``max_height``. Owns that search; knows no models.
+``get_height``, ``max_width`` becomes ``max_height``.
 """
 
 import re
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100
-N_CHARS_LINE = 400  # longer lines have no shape worth following
-EQUAL_SIGN, CHANGED_NAME, FAR_LINE = 0.3, -0.5, -0.002  # beside 1 for a name that is the same in both lines
+N_CHARS_LINE = 400  # longer lines are not compared
+EQUAL_SIGN, CHANGED_NAME, FAR_LINE = 0.3, -0.5, -0.002  # compared with 1 for a name that is the same in both lines
 
 _TOKEN = re.compile(r"\w+|\s+|.")
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -35,7 +35,7 @@ class Names:
     parts: dict[str, str] = field(default_factory=dict)
 
     def learn(self, theirs: str, ours: str) -> bool:
-        """Note that a name became another; False where it became something else before."""
+        """Note that a name became another; False if it became something else before."""
         if self.ours.setdefault(theirs, ours) != ours:
             return False
         pairs = list(zip(_PART.findall(theirs), _PART.findall(ours), strict=False))
@@ -44,8 +44,8 @@ class Names:
             self.parts.setdefault(*different[0])
         return True
 
-    def translated(self, tokens: Iterable[str]) -> str:
-        """Tokens of the other line as they would stand here."""
+    def translate(self, tokens: Iterable[str]) -> str:
+        """Tokens of the other line with this line's names."""
         return "".join(
             self.ours.get(t) or (_PART.sub(lambda m: self.parts.get(m.group(), m.group()), t) if self.parts else t)
             for t in tokens
@@ -53,7 +53,7 @@ class Names:
 
 
 def find_analogies(prefix: str, suffix: str, n_max: int) -> list[Analogy]:
-    """At most n_max different texts for the rest of the line, the best first; [] on a line that is still blank."""
+    """At most n_max different texts for the rest of the line, the best first; [] on a blank line."""
     above, _, left = prefix.rpartition("\n")
     head = tokens_of(left)
     if not head or len(left) > N_CHARS_LINE:
@@ -82,9 +82,9 @@ def tokens_of(line: str) -> list[str]:
 def continue_line(
     head: Sequence[str], theirs: Sequence[str], distance: int = 0, names: Names | None = None
 ) -> Analogy | None:
-    """How a line with the tokens head goes on if it follows another line's tokens; None where the shapes differ.
+    """The rest of a line with the tokens head, by analogy with another line's tokens; None if the shapes differ.
 
-    The last token of head may be the beginning of a word. names are those that are known already; more are learnt.
+    The last token of head may be the beginning of a word. names holds known names and learns more.
     """
     is_partial = is_word(head[-1])
     n = len(head) - is_partial
@@ -100,18 +100,18 @@ def continue_line(
         first, gain = _word_rest(names, theirs[n], head[-1])
         if first is None:
             return None
-        text, score = first + names.translated(theirs[n + 1 :]), score + gain
+        text, score = first + names.translate(theirs[n + 1 :]), score + gain
     else:
-        text = names.translated(theirs[n:])
+        text = names.translate(theirs[n:])
     n_changed = sum(a != b for a, b in names.ours.items())
     return Analogy(text, n, n_changed, score + CHANGED_NAME * n_changed) if text.strip() else None
 
 
 def _word_rest(names: Names, theirs: str, begun: str) -> tuple[str | None, float]:
-    """What completes a begun word where the other line has theirs, and what that is worth; None where nothing does."""
+    """What completes a begun word where the other line has theirs, and its score; None if nothing does."""
     if not is_word(theirs):
         return None, 0.0
-    for word in (names.translated([theirs]), theirs):
+    for word in (names.translate([theirs]), theirs):
         if word.startswith(begun):
             return word[len(begun) :], len(begun) / 6
     return ("", -1.0) if names.learn(theirs, begun) else (None, 0.0)

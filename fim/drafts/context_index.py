@@ -1,8 +1,7 @@
-"""A text's places, sorted by what stands left of each: where the characters before a cursor occur again, the longest
+"""A text's places, sorted by the text left of each: finds where the characters before a cursor occur again, the longest
 match first, in the time of a binary search.
 
-Owns that index of one text. It is built once and never changed. It does not know where texts come from, nor what is
-made of a place. Imports NumPy, so whoever must start fast imports this late.
+The index is built once and never changed. Imports NumPy: import it late if a fast start matters.
 """
 
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-N_NEAR, N_FAR = 8, 4  # symbols left of a place that it is sorted by, the nearer ones first
-N_CHARS_QUERY = 256  # characters left of a cursor that are looked at
-BLANK, RUN = 32, 128  # of several blanks in a row one symbol is made, which tells how many they are
+N_NEAR, N_FAR = 8, 4  # a place is sorted by so many symbols left of it, the nearer ones first
+N_CHARS_QUERY = 256  # characters left of a cursor that are compared
+BLANK, RUN = 32, 128  # several blanks in a row become one symbol, which tells their number
 LONGEST_RUN = 127
-NO_TEXT, NO_QUERY = 128, 129  # what stands before the beginning: not the same, as beginnings alone are no match
+NO_TEXT, NO_QUERY = 128, 129  # before the beginning of each: different, so that two beginnings do not match
 
 
 class Query(NamedTuple):
-    """The symbols left of a cursor: the near ones, and the far ones left of these; the last one weighs most."""
+    """The symbols left of a cursor: the near ones, and the far ones left of these; the last is the most significant."""
 
     near: int
     far: int
@@ -33,7 +32,7 @@ class Match(NamedTuple):
 
 
 def query_of(prefix: str) -> Query:
-    """What to ask for at the end of prefix, a text with LF as its only line break."""
+    """The query for the end of prefix, a text with LF as its only line break."""
     near, far, _ = _sortable(prefix[-N_CHARS_QUERY:], NO_QUERY)
     return Query(int(near[-1]), int(far[-1])) if len(near) else Query(0, 0)
 
@@ -56,7 +55,7 @@ class PrecedingTextIndex:
         return cls(text, places[order], near[order], far[order])
 
     def rank_of(self, query: Query) -> tuple[int, int]:
-        """How many symbols of query agree at the best place, and the rank that query would have among the places."""
+        """How many symbols of query agree at the best place, and the rank of query among the places."""
         rank = int(self.near.searchsorted(np.uint64(query.near)))
         if rank < len(self.near) and self.near.item(rank) == query.near:
             end = int(self.near.searchsorted(np.uint64(query.near), "right"))
@@ -65,7 +64,7 @@ class PrecedingTextIndex:
         return max((_n_symbols(query, self.near.item(i), self.far.item(i)) for i in beside), default=0), rank
 
     def around(self, rank: int, query: Query, n_side: int) -> list[Match]:
-        """The places at most n_side ranks above or below: beside query's own rank they agree with it best."""
+        """The places at most n_side ranks above or below; the best matches are next to query's own rank."""
         window = slice(max(0, rank - n_side), rank + n_side)
         rows = zip(self.near[window].tolist(), self.far[window].tolist(), self.places[window].tolist(), strict=True)
         return [Match(_n_symbols(query, near, far), place) for near, far, place in rows]
@@ -78,25 +77,25 @@ def _n_symbols(query: Query, near: int, far: int) -> int:
 
 
 def _sortable(text: str, before: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int32]]:
-    """Of every place of text but its start and those inside a row of blanks: its symbols, packed, and its offset.
+    """Packed symbols and offsets of all places in text except its start and those inside a row of blanks.
 
-    before is the symbol that text is taken to begin after.
+    before is the symbol assumed before text.
     """
     symbols, places = _symbols(text)
     padded = np.concatenate((np.full(N_NEAR + N_FAR, before, np.uint8), symbols))
     n = len(symbols)
-    far = _packed(padded, 1, n, N_FAR).view("<u4").ravel().astype(np.uint32, copy=False)
-    near = _packed(padded, 1 + N_FAR, n, N_NEAR).view("<u8").ravel().astype(np.uint64, copy=False)
+    far = _pack(padded, 1, n, N_FAR).view("<u4").ravel().astype(np.uint32, copy=False)
+    near = _pack(padded, 1 + N_FAR, n, N_NEAR).view("<u8").ravel().astype(np.uint64, copy=False)
     return near, far, places
 
 
-def _packed(padded: NDArray[np.uint8], start: int, n: int, size: int) -> NDArray[np.uint8]:
+def _pack(padded: NDArray[np.uint8], start: int, n: int, size: int) -> NDArray[np.uint8]:
     """The n windows of size bytes that begin at start and at each place after it: [n, size]."""
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, size)[start : start + n])
 
 
 def _symbols(text: str) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """One byte for each character or row of blanks, and the offset behind it. Some characters share a byte."""
+    """One byte for each character or row of blanks, and the offset after it. Some characters share a byte."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     folded = ((points ^ (points >> 7)) & 0x7F).astype(np.uint8)
     blank = points == BLANK

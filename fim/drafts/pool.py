@@ -1,8 +1,7 @@
-"""The draft pool: texts of open files and of the workspace, searched for what stands left of the cursor.
+"""The draft pool: texts of open files and of the workspace, searched for the text left of the cursor.
 
-Owns which texts are searched, their indexes and how much memory they may take. Whoever puts a text here has made sure
-that it may be shown to the model: secret and ignored files never come this far. It does not know where files lie, nor
-models. Imports NumPy, so whoever must start fast imports this late.
+Owns which texts are searched, their indexes and their memory. Callers put only texts here that the model may see: no
+secret and no ignored files. Imports NumPy: import it late if a fast start matters.
 """
 
 from collections.abc import Sequence
@@ -16,12 +15,12 @@ from ..types import Hole, OfferSource
 from .context_index import PrecedingTextIndex, Query, query_of
 from .search import N_MATCH_MAX, Draft, best_of, draft_at
 
-MAX_TEXT_CHARS = 200_000  # of one text: more are data; to index as many takes 23 ms (2-core AMD EPYC, 2026-11-22)
+MAX_TEXT_CHARS = 200_000  # of one text: longer ones are data; indexing takes 23 ms (2-core AMD EPYC, 2026-11-22)
 MAX_CHARS = 4_000_000  # of all texts; their indexes take 13 bytes a character
-N_SYMBOLS_MIN = 4  # that agree before the cursor: fewer are found everywhere
-N_TEXTS_MAX = 12  # texts whose places are looked at, those with the longest matches
-N_SIDE = 6  # places looked at in each of them, on either side of where the cursor's own would stand
-N_PLACES_MAX = 32  # places that are made drafts
+N_SYMBOLS_MIN = 4  # that must agree before the cursor: fewer agree everywhere
+N_TEXTS_MAX = 12  # texts whose places are tried, those with the longest matches
+N_SIDE = 6  # places tried in each of them, on either side of the cursor's rank
+N_PLACES_MAX = 32  # places that become drafts
 N_SUFFIX_CHARS = 512  # right of the hole that drafts are compared with
 
 
@@ -29,7 +28,7 @@ N_SUFFIX_CHARS = 512  # right of the hole that drafts are compared with
 class _PoolEntry:
     text: str
     source: OfferSource
-    tails: PrecedingTextIndex | None = None  # of text or of what it was when it was last indexed
+    tails: PrecedingTextIndex | None = None  # of text, or of an earlier version of it
 
 
 class _Place(NamedTuple):
@@ -40,12 +39,12 @@ class _Place(NamedTuple):
 
 
 class DraftPool:
-    """Texts by key, the latest last. For any thread: `refresh` may run in one of its own."""
+    """Texts by key, the latest last. Thread-safe: `refresh` may run in a background thread."""
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
         self._max_chars = max_chars
         self._entries: dict[str, _PoolEntry] = {}
-        self._stale: dict[str, None] = {}  # keys whose text is not the one that is indexed, in order
+        self._stale: dict[str, None] = {}  # keys whose text is not indexed yet, in order
         self._n_chars = 0
         self._lock = Lock()
 
@@ -55,14 +54,14 @@ class DraftPool:
         return self._n_chars
 
     def put(self, key: str, text: str, source: OfferSource) -> None:
-        """Add a text, or change one; it is searched as it is from the next `refresh` on, and as it was until then.
+        """Add or change a text. Until the next `refresh` its old version is searched.
 
-        A text of more than MAX_TEXT_CHARS is taken for an empty one. Where there is too much, texts of the workspace
-        that were put first go first, then open files.
+        A text of more than MAX_TEXT_CHARS counts as empty. Beyond the limit, the oldest texts of the workspace are
+        dropped first, then open files.
         """
         text = text if len(text) <= MAX_TEXT_CHARS else ""
         with self._lock:
-            old = self._removed(key)
+            old = self._remove(key)
             self._entries[key] = _PoolEntry(text, source, old.tails if old else None)
             self._n_chars += len(text)
             if old is None or old.text != text:
@@ -70,22 +69,22 @@ class DraftPool:
             self._make_room(key)
 
     def drop(self, key: str) -> None:
-        """Forget a text; nothing happens where there is none."""
+        """Forget a text, if it is here."""
         with self._lock:
-            self._removed(key)
+            self._remove(key)
             self._stale.pop(key, None)
 
     def refresh(self, n_chars: int = MAX_CHARS, skip: str | None = None) -> bool:
-        """Index texts that changed, until that was done for n_chars characters; whether none is left.
+        """Index changed texts, up to n_chars characters; returns whether none is left.
 
-        One text at least, so that it gets done in the end: 0.1 ms for 1,000 characters, in pauses or in a thread of its
-        own. skip is the document that is being typed, which nobody searches: its index can wait.
+        At least one text, so that it finishes in the end. Takes 0.1 ms for 1,000 characters: call it in pauses or in a
+        background thread. skip is the document that is being typed, which is not searched: its index can wait.
         """
-        while n_chars > 0 and (stale := self._taken_stale(skip)) is not None:
+        while n_chars > 0 and (stale := self._take_stale(skip)) is not None:
             key, entry = stale
             tails = PrecedingTextIndex.of(with_lf(entry.text))
             with self._lock:
-                if self._entries.get(key) is entry:  # else it has changed again meanwhile, or is gone
+                if self._entries.get(key) is entry:  # otherwise it has changed meanwhile, or is gone
                     self._entries[key] = replace(entry, tails=tails)
             n_chars -= max(1, len(entry.text))
         with self._lock:
@@ -94,7 +93,7 @@ class DraftPool:
     def find(self, hole: Hole, n_max: int = 6, skip: str | None = None) -> list[Draft]:
         """At most n_max different drafts for a hole in the document skip, from the other texts, the best first.
 
-        Line breaks of any kind are taken for LF, in texts and hole.
+        Line breaks of any kind count as LF, in texts and hole.
         """
         prefix, suffix = hole.prefix[-4 * N_MATCH_MAX :], hole.suffix[:N_SUFFIX_CHARS]
         hole = replace(hole, prefix=with_lf(prefix), suffix=with_lf(suffix))
@@ -111,8 +110,8 @@ class DraftPool:
             texts = [entry.text for key, entry in self._entries.items() if key != skip]
         return any(has_word(text, word) for text in texts)
 
-    def _taken_stale(self, skip: str | None) -> tuple[str, _PoolEntry] | None:
-        """The text that has waited longest for its index, which is the caller's to make now."""
+    def _take_stale(self, skip: str | None) -> tuple[str, _PoolEntry] | None:
+        """Take the text that has waited longest for its index off the list; the caller must index it."""
         with self._lock:
             key = next((key for key in self._stale if key != skip), None)
             if key is None:
@@ -120,23 +119,23 @@ class DraftPool:
             del self._stale[key]
             return key, self._entries[key]
 
-    def _removed(self, key: str) -> _PoolEntry | None:
+    def _remove(self, key: str) -> _PoolEntry | None:
         entry = self._entries.pop(key, None)
         self._n_chars -= len(entry.text) if entry else 0
         return entry
 
     def _make_room(self, kept: str) -> None:
-        """Drop what was put first until the rest fits; never the text put last."""
+        """Drop the oldest texts until the rest fits; never the newest one."""
         for source in ("workspace", "open file"):
             for key in [k for k, e in self._entries.items() if e.source == source and k != kept]:
                 if self._n_chars <= self._max_chars:
                     return
-                self._removed(key)
+                self._remove(key)
                 self._stale.pop(key, None)
 
 
 def _places(entries: Sequence[_PoolEntry], query: Query) -> list[_Place]:
-    """The places that agree with query best, the best first; of equal ones those in open files and earlier entries."""
+    """The places that agree with query best, the best first; if equal, open files and earlier entries first."""
     ranked: list[tuple[int, int, PrecedingTextIndex, OfferSource]] = []
     for entry in entries:
         if entry.tails is not None:

@@ -1,8 +1,7 @@
-"""Drafts: text that stood where the cursor stands now, elsewhere in the file or in other files.
+"""Drafts: text that followed the same characters elsewhere in the file or in other files.
 
-A place is remembered by the characters before it. Where the same characters occur again, what followed them is a draft
-for the hole; the more of them agree, the better. Drafts are guesses: the engine verifies them before one is shown.
-Owns the search. It does not know models.
+Where the characters before the cursor occur again, what followed them is a draft for the hole; the more of them agree,
+the better. Drafts are guesses: the engine verifies them before one is shown.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,18 +15,18 @@ from .twins import Twin, find_twin
 N_MATCH_MAX = 80  # characters before the cursor that are compared
 N_AFTER_MAX = 40  # characters after the hole that are compared
 SEEDS = (24, 12, 6, 3)  # characters that an occurrence must share at least: the longest seeds first
-N_PLACES_MAX = 64  # occurrences of one seed that are looked at, the nearest first
+N_PLACES_MAX = 64  # occurrences of one seed that are tried, the nearest first
 N_BRIDGE_MAX = 240  # characters within which a draft must meet the text right of the cursor
 BRIDGE_KEYS = (8, 4, 2)  # how much of that text it must meet, the most first; all but the first on the same line
 N_LINES_MAX = 12
-# How far a twin of n tokens is to be believed, in characters that agree literally. Chosen by eye on one run over 500
+# The weight of a twin of n tokens, in characters that agree literally. Chosen by eye on one run over 500
 # files of installed packages (682 twins, 2026-11-29), some of which the model learnt from: at the beginning of a line
 # 29 % of twins of less than 15 tokens were right, as of drafts with 40 characters. No held-out check.
 TWIN_CHARS, TWIN_CHARS_TOKEN = 30, 0.75
-# From so many tokens on its text was right more often than with the other function's names (36 times against 14; with
+# From so many tokens on, its text was right more often than with the other function's names (36 times against 14; with
 # fewer 15 against 20; same run).
 N_TOKENS_SURE = 15
-N_CHARS_MAX = 2_000  # of a draft: more than any answer has tokens for; what stands in longer lines is none
+N_CHARS_MAX = 2_000  # of a draft: more than any answer has tokens for; longer lines give none
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Draft:
     """A text for the hole: where it was found and how many characters agree before it and after it.
 
     n_shape counts the tokens left of the cursor that agree with a line of the same shape (see `analogies`, `twins`),
-    n_changed the names that were replaced; both are 0 for a text that no analogy gives. A twin's n_before is the number
-    of characters that would have to agree literally for the text to be right as often.
+    n_changed the names that were replaced; both are 0 for a literal match. A twin's n_before is the number of
+    characters that would have to agree literally for the text to be right as often.
     """
 
     text: str
@@ -48,11 +47,11 @@ class Draft:
 
 
 def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 6, offers: Sequence[Offer] = ()) -> list[Draft]:
-    """At most n_max different drafts, offers among them; [] where nothing agrees.
+    """At most n_max different drafts, including offers; [] if nothing agrees.
 
-    Literal ones first, the best agreeing ahead: the text left of the cursor is searched from its end, then the text
-    right of the hole, then snippets from the last; offers were found so elsewhere. Up to a third of the places are kept
-    for what functions or lines of the same shape suggest.
+    Literal ones come first, the best match ahead: the text left of the cursor is searched from its end, then the text
+    right of the hole, then snippets from the last one; offers are literal matches in other files. Up to a third of the
+    places are kept for lines or functions of the same shape.
     """
     twin = _twin(hole) if n_max > 0 else None
     analogies = _analogies(hole, twin, n_max // 3)
@@ -68,13 +67,13 @@ def find_drafts(hole: Hole, snippets: Sequence[str] = (), n_max: int = 6, offers
 
 
 def _twin(hole: Hole) -> Twin | None:
-    """What a twin of the function at the cursor suggests, where the hole reaches to the end of a line."""
+    """What a twin of the function at the cursor suggests, if the hole reaches to the end of a line."""
     is_line_end = not hole.suffix.split("\n", 1)[0].strip()
     return find_twin(hole.prefix, hole.suffix, multiline=hole.multiline) if is_line_end else None
 
 
 def _is_renamed(draft: Draft, twin: Twin) -> bool:
-    """Whether a draft is what stands in a sure twin, under names that are others here."""
+    """Whether a draft is the text of a sure twin with the twin's own names."""
     text, theirs, ours = (each.strip() for each in (draft.text, twin.theirs, twin.text))
     is_theirs = theirs.startswith(text) or text.startswith(theirs)
     is_ours = ours.startswith(text) or text.startswith(ours)
@@ -82,7 +81,7 @@ def _is_renamed(draft: Draft, twin: Twin) -> bool:
 
 
 def drafts_from_offers(drafts: Iterable[Draft]) -> tuple[Offer, ...]:
-    """Drafts from other files as the engine is sent them; those that it finds by itself are left out."""
+    """Drafts from other files as offers for the engine, without those that it finds by itself."""
     return tuple(
         Offer(text=draft.text, source=draft.source, n_before=draft.n_before, n_after=draft.n_after)
         for draft in drafts
@@ -103,7 +102,7 @@ def _analogies(hole: Hole, twin: Twin | None, n_max: int) -> list[Draft]:
 
 
 def _literal(hole: Hole, snippets: Sequence[str], n_max: int) -> list[Draft]:
-    """At most n_max different texts that stood after the same characters, the best agreeing first."""
+    """At most n_max different texts that followed the same characters, the best match first."""
     found: list[Draft] = []
     for seed in SEEDS:
         wanted = hole.prefix[-seed:]
@@ -116,12 +115,12 @@ def _literal(hole: Hole, snippets: Sequence[str], n_max: int) -> list[Draft]:
 
 
 def _fits(offer: Offer, hole: Hole) -> bool:
-    """Whether an offer can fill a hole at all: it is not blank, and one line where one line is wanted."""
+    """Whether an offer can fill a hole: it is not blank, and one line if one line is wanted."""
     return bool(offer.text.strip()) and (hole.multiline or "\n" not in offer.text)
 
 
 def best_of(drafts: Iterable[Draft]) -> list[Draft]:
-    """Each different text once, where it agrees best, the best agreeing first."""
+    """Each distinct text once, with its best match, the best first."""
     best: dict[str, Draft] = {}
     for draft in drafts:
         kept = best.get(draft.text)
@@ -146,7 +145,7 @@ def _drafts_with(hole: Hole, snippets: Sequence[str], wanted: str) -> Iterator[D
 
 
 def draft_at(hole: Hole, text: str, place: int, source: DraftSource) -> Draft | None:
-    """What follows place in text as a draft for the hole; None where it is blank or does not meet what is right of it.
+    """What follows place in text as a draft for the hole; None if it is blank or does not meet the text right of it.
 
     text and hole have LF as their only line break.
     """
@@ -205,10 +204,10 @@ def _continuation(hole: Hole, text: str, place: int) -> str | None:
 
 
 def _bridge(text: str, place: int, line_end: int, right: str, multiline: bool) -> int:
-    """Where the text right of the cursor comes up in text after place; -1 where it does not.
+    """Where the text right of the cursor occurs in text after place; -1 if it does not.
 
-    With fewer characters of it where more are not found: the cursor may stand in a word that goes on differently there.
-    Blanks at its beginning are part of it, unless it is not found so.
+    If it is not found, fewer of its characters are tried: the cursor may be in a word that goes on differently there.
+    Blanks at its beginning count, unless it is not found with them.
     """
     for wanted in dict.fromkeys((right, right.lstrip())):
         for i, size in enumerate(BRIDGE_KEYS):
@@ -220,7 +219,7 @@ def _bridge(text: str, place: int, line_end: int, right: str, multiline: bool) -
 
 
 def _line_end(text: str, start: int) -> int:
-    """The end of the line that start stands in; or some place too far away to matter."""
+    """The end of the line that start is in; or some place too far away to matter."""
     far = start + N_CHARS_MAX + 1
     end = text.find("\n", start, far)
     return min(len(text), far) if end < 0 else end

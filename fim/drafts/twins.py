@@ -1,8 +1,7 @@
 """Twins: a function that continues as another one of the file does, with this one's names in place of theirs.
 
 Two functions are twins as far as their lines have the same shape (`analogies`). What follows in the other one, with the
-names that were learnt on the way, is a draft for the rest of the line or, where none is written yet, of the body. Owns
-that search; knows no models.
+names learnt on the way, is a draft for the rest of the line or, if the body is still empty, for the body.
 """
 
 import re
@@ -14,7 +13,7 @@ from .analogies import Names, continue_line, is_word, tokens_of
 
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100  # of the cursor, in which the other function begins
 N_CHARS_LINE = 400
-N_LINES_BODY = 40  # of a function, that are compared
+N_LINES_BODY = 40  # of a function that are compared
 N_LINES_MAX = 12  # of a draft
 
 _DEF = re.compile(r"\s*(?:async\s+)?def\s")
@@ -23,8 +22,8 @@ _DOCSTRING = re.compile(r"\s*[rRuU]?(?:\"\"\".*\"\"\"|'''.*''')$")
 
 @dataclass(frozen=True)
 class Twin:
-    """A text for the hole, and what stands in its place in the other function; how many tokens above the cursor have
-    the same shape there, and how many names were replaced."""
+    """A text for the hole, and its original in the other function; how many tokens above the cursor have the same shape
+    there, and how many names were replaced."""
 
     text: str
     theirs: str
@@ -33,7 +32,7 @@ class Twin:
 
 
 def find_twin(prefix: str, suffix: str, *, multiline: bool) -> Twin | None:
-    """What follows in the function whose lines are like those of the cursor's, the nearest one; None without one."""
+    """What follows in the nearest function whose lines have the shape of those at the cursor; None without one."""
     above = [line[:N_CHARS_LINE] for line in prefix.split("\n")[-N_LINES_ABOVE:]]
     left = above.pop()
     header = _header(above, left)
@@ -44,14 +43,14 @@ def find_twin(prefix: str, suffix: str, *, multiline: bool) -> Twin | None:
         return None
     below = suffix.split("\n", N_LINES_BELOW)[1:]
     for lines in _functions(above[:header], below, tokens_of(ours[0])):
-        found = _followed(ours, left, lines, multiline=multiline)
+        found = _continue_like(ours, left, lines, multiline=multiline)
         if found is not None:
             return found
     return None
 
 
 def _header(above: Sequence[str], left: str) -> int | None:
-    """The index of the line that begins the function which the cursor stands in; None where that is not told."""
+    """The index of the line that begins the cursor's function; None if it is not found."""
     indent = indent_of(left) if left.strip() else None
     for at in range(len(above) - 1, -1, -1):
         line = above[at]
@@ -77,7 +76,7 @@ def _functions(above: Sequence[str], below: Sequence[str], header: Sequence[str]
 
 
 def _leaves(line: str, indent: int) -> bool:
-    """Whether a line is no longer the function's; the bracket that ends its parameters is."""
+    """Whether a line is outside the function; the bracket that ends its parameters is not."""
     return indent_of(line) <= indent and not (indent_of(line) == indent and line.lstrip().startswith(")"))
 
 
@@ -85,8 +84,8 @@ def _solid(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _followed(ours: Sequence[str], left: str, theirs: Sequence[str], *, multiline: bool) -> Twin | None:
-    """What follows in theirs the lines that are like ours; None where they are not, or where nothing follows."""
+def _continue_like(ours: Sequence[str], left: str, theirs: Sequence[str], *, multiline: bool) -> Twin | None:
+    """What follows in theirs after lines of the same shape as ours; None if shapes differ, or nothing follows."""
     names, n_tokens = Names(), 0
     shift = indent_of(theirs[0]) - indent_of(ours[0])
     ours, theirs = _without_docstring(ours), _without_docstring(theirs, is_kept=len(ours) == 1 and not left.strip())
@@ -106,7 +105,7 @@ def _followed(ours: Sequence[str], left: str, theirs: Sequence[str], *, multilin
 
 
 def _rest(names: Names, theirs: Sequence[str], left: str, *, multiline: bool) -> str:
-    """The rest of the cursor's line and, where several are wanted, the lines below it; "" where it is another line."""
+    """The rest of the cursor's line and, if several are wanted, the lines below it; "" if it is another line."""
     first, *others = theirs
     head = tokens_of(left)
     if head:
@@ -118,18 +117,18 @@ def _rest(names: Names, theirs: Sequence[str], left: str, *, multiline: bool) ->
         return ""
     else:
         text = first[len(left) :] if left else first
-        text = text[: len(text) - len(text.lstrip())] + names.translated(tokens_of(first))
+        text = text[: len(text) - len(text.lstrip())] + names.translate(tokens_of(first))
     if not multiline or not text:
         return text
-    return "\n".join([text, *(_translated(names, line) for line in others[: N_LINES_MAX - 1])])
+    return "\n".join([text, *(_translate_line(names, line) for line in others[: N_LINES_MAX - 1])])
 
 
-def _translated(names: Names, line: str) -> str:
-    return line[: len(line) - len(line.lstrip())] + names.translated(tokens_of(line))
+def _translate_line(names: Names, line: str) -> str:
+    return line[: len(line) - len(line.lstrip())] + names.translate(tokens_of(line))
 
 
 def _learns(names: Names, theirs: Sequence[str], ours: Sequence[str]) -> bool:
-    """Whether two lines have the same shape, their names being learnt."""
+    """Whether two lines have the same shape; their names are learnt."""
     if len(theirs) != len(ours):
         return False
     for a, b in zip(theirs, ours, strict=True):
@@ -142,5 +141,5 @@ def _learns(names: Names, theirs: Sequence[str], ours: Sequence[str]) -> bool:
 
 
 def _without_docstring(lines: Sequence[str], *, is_kept: bool = False) -> list[str]:
-    """A function's lines without the one of its docstring, whose words are free."""
+    """A function's lines without the one of its docstring, whose words are not compared."""
     return [line for i, line in enumerate(lines) if is_kept or i != 1 or not _DOCSTRING.match(line)]

@@ -1,1 +1,1 @@
-"""Files of the user's: read without trust, replaced whole or not at all."""
+"""The user's files: read without trust (`regular_file.read_regular`), replaced whole or not at all (`atomic_write`)."""

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Replaces files whole or not at all."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ def replace_whole(path: Path, part: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write text as UTF-8. Raises OSError; then path is as it was."""
+    """Write text as UTF-8. Raises OSError; then path is unchanged."""
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -1,8 +1,4 @@
-"""Reading files that others made: a regular file or nothing.
-
-Owns how a file is opened so that no link is followed, no pipe waits and no device is read. It does not know which files
-are wanted.
-"""
+"""Reads untrusted files, if they are regular: no link is followed, no pipe waited for, and no device read."""
 
 import os
 import stat
@@ -12,7 +8,7 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CL
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes | None:
-    """The first max_bytes of a regular file that is no link; None for anything else. Raises OSError."""
+    """The first max_bytes of a regular file that is not a link; None for anything else. Raises OSError."""
     fd = os.open(path, OPEN_FLAGS)
     try:
         return read_opened(fd, max_bytes)
@@ -21,7 +17,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes | None:
 
 
 def read_opened(fd: int, max_bytes: int) -> bytes | None:
-    """The next max_bytes of what was opened with OPEN_FLAGS; None where that is no regular file. Raises OSError."""
+    """The next max_bytes of a file opened with OPEN_FLAGS; None if it is not regular. Raises OSError."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return None
     parts: list[bytes] = []

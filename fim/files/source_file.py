@@ -1,7 +1,4 @@
-"""A file and a place in it, as a person names them on the command line.
-
-Owns reading a source file safely and checking `FILE:LINE:COL`. It does not know servers or completions.
-"""
+"""A file and a place in it, as a person names them on the command line: `FILE:LINE:COL`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +20,7 @@ class FilePlace:
 
 
 def parse_place(text: str) -> FilePlace:
-    """Reads FILE:LINE:COL from the right, so `C:\\x.py:3:7` works. Raises InputError."""
+    """Read FILE:LINE:COL from the right, so that `C:\\x.py:3:7` works. Raises InputError."""
     path, line, column = ["", "", *text.rsplit(":", 2)][-3:]
     if not path or not (_is_number(line) and _is_number(column)):
         raise InputError(f"{text!r} is not FILE:LINE:COL, for example app.py:12:5")
@@ -33,7 +30,7 @@ def parse_place(text: str) -> FilePlace:
 
 
 def read_document(path: Path) -> Document:
-    """The file as a document, version 1. Raises InputError for whatever is not a readable UTF-8 text file."""
+    """The file as a document, version 1. Raises InputError for anything but a readable UTF-8 text file."""
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not a file")
@@ -51,14 +48,14 @@ def read_document(path: Path) -> Document:
 
 
 def language_of(path: Path) -> str:
-    """The LSP language id of a file, by its name's ending."""
+    """The LSP language id of a file, by its extension."""
     suffix = path.suffix.lower()
     known = CODE_SUFFIXES.get(suffix) or TEXT_SUFFIXES.get(suffix)
     return known or suffix.lstrip(".") or "plaintext"
 
 
 def position_of(document: Document, place: FilePlace) -> tuple[int, int]:
-    """The zero-based line and code-point character of a place. Raises InputError when it is outside the document."""
+    """The zero-based line and code-point character of a place. Raises InputError if it is outside the document."""
     if place.line > document.line_count:
         raise InputError(f"{place.path} has {document.line_count} lines, there is no line {place.line}")
     length = document.line_end(place.line - 1) - document.line_start(place.line - 1)

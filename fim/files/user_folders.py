@@ -1,4 +1,4 @@
-"""Where files of this user lie: fetched models and converted copies. Creates nothing."""
+"""The user's folders for fetched models and converted copies. Creates nothing."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ HOME_VARIABLE = "QUICKSILVER_HOME"
 
 
 def home_override(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The folder that QUICKSILVER_HOME names, if it is set: everything of ours is then below it."""
+    """The folder in QUICKSILVER_HOME, if set: all our files are then below it."""
     return Path(environ[HOME_VARIABLE]).expanduser().absolute() if environ.get(HOME_VARIABLE) else None
 
 
@@ -17,13 +17,13 @@ def models_folder() -> Path:
     override = home_override()
     if override is not None:
         return override / "models"
-    import platformdirs  # only for those who ask: it delays the language server
+    import platformdirs  # imported late: it delays the language server
 
     return platformdirs.user_data_path("quicksilver", appauthor=False) / "models"
 
 
 def converted_folder() -> Path:
-    """The folder of converted copies of the user's own files; all of it can be made again."""
+    """The folder of converted copies of the user's own files; all of them can be made again."""
     override = home_override()
     if override is not None:
         return override / "converted"
@@ -33,5 +33,5 @@ def converted_folder() -> Path:
 
 
 def speeds_file() -> Path:
-    """The file of what was measured of models on this machine; it can be measured again."""
+    """The file of models' speeds on this machine; they can be measured again."""
     return models_folder().parent / "speeds.json"

@@ -1,1 +1,1 @@
-"""Which models there are, which one a person means, and how fast each is on this machine. No weights."""
+"""Names of models (`embedded.find_model`) and their measured speeds on this machine (`speeds`), without weights."""

@@ -16,7 +16,7 @@ _MAX_SHOWN = 200  # characters of a name in a message
 def find_model(name: str) -> Path:
     """The checkpoint folder or GGUF file that a person names: `base`, `nano`, `coder`, or a path.
 
-    Raises InputError when there is none. A bare name that is both means our checkpoint: `./nano` is the folder.
+    Raises InputError if there is none. A bare name of ours never means a folder: for that, write `./nano`.
     """
     if name in EMBEDDED:
         return (CHECKPOINTS / name).resolve()
@@ -32,7 +32,7 @@ def find_model(name: str) -> Path:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a path is named like a GGUF file."""
+    """Whether a path has the name of a GGUF file."""
     return path.suffix.lower() == GGUF
 
 
@@ -47,7 +47,7 @@ def _no_model(name: str) -> str:
     shown = name[:_MAX_SHOWN]
     if "/" in name or "\\" in name or name.lower().endswith(GGUF):
         return f"there is no checkpoint folder or GGUF file {shown}"
-    from difflib import get_close_matches  # only for who needs it: it delays the language server
+    from difflib import get_close_matches  # imported late: it delays the language server
 
     guess = get_close_matches(name.lower(), NAMES, n=1)
     others = f"name one of {', '.join(NAMES)}, a checkpoint folder, or a GGUF file"

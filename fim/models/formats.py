@@ -1,4 +1,4 @@
-"""What a person can choose of how a model is run and held: runtime, device, number formats, a published one's cache."""
+"""What a person can choose for a model: runtime, device, number formats, and the cache of a published one."""
 
 from typing import Literal
 

@@ -1,6 +1,6 @@
-"""How fast models run on this machine: measured when they are first loaded, and kept in a file of the user's.
+"""How fast models run on this machine: measured when they are first loaded, and kept in a user's file.
 
-Owns the limit that a model has to keep to be served by default, and the file. It does not know how speed is measured.
+Owns the speed that a model must have to be served by default, and the file.
 """
 
 import json
@@ -20,7 +20,7 @@ from ..files.user_folders import speeds_file
 logger = logging.getLogger(__name__)
 
 MOST_KEY_MS = 250.0  # of the 300 that an automatic suggestion may take (`budget_ms`): drafts are verified, too
-N_MEASURED = 3  # times that a fast model is measured, on different days: one of them will find the machine idle
+N_MEASURED = 3  # times that a fast model is measured, on different days: the machine will be idle on one of them
 _DAY_S = 86_400.0
 _N_KEPT = 64
 _MAX_BYTES = 2**18
@@ -29,7 +29,7 @@ _MAX_NAME = 200
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpeed:
-    """The best of what was measured of a model: a warm key and a token of a cold context, in milliseconds.
+    """The best measurements of a model: a warm key and a token of a cold context, in milliseconds.
 
     resident_mb is the memory of its engine, measured_s the Unix time of the latest measurement, the n_measured-th.
     """
@@ -53,11 +53,11 @@ class ModelSpeed:
 
     @property
     def is_fast(self) -> bool:
-        """Whether a person who types need not wait for it."""
+        """Whether it is fast enough to be served by default."""
         return self.key_ms <= MOST_KEY_MS
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it is to be measured again: a machine that was busy must not condemn a model for ever."""
+        """Whether to measure it again: a busy machine must not rule a model out for good."""
         if self.is_fast and self.n_measured >= N_MEASURED:
             return False
         return not 0 <= now_s - self.measured_s < _DAY_S  # a clock may have been set back
@@ -68,20 +68,20 @@ class ModelSpeed:
 
 
 def speed_key(sha256: str, version: str, n_threads: int | None, device: str) -> str:
-    """What a speed is known by: a model's weights, our version, this processor, its threads, and where it runs."""
+    """The key of a speed: the model's weights, our version, this processor, its threads, and the device."""
     threads = n_threads or os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
     return " | ".join((sha256, version, _processor(), f"{threads} threads", device))
 
 
 def known_speeds() -> dict[str, ModelSpeed]:
-    """All speeds by their keys; none where the file is missing, damaged or not ours."""
+    """All speeds by their keys; empty if the file is missing, damaged or not ours."""
     try:
         content = read_regular(speeds_file(), _MAX_BYTES)
         found = json.loads(content or b"{}")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        logger.info("measured speeds cannot be read (%s): models are measured anew", type(error).__name__)
+        logger.info("cannot read measured speeds (%s): models will be measured again", type(error).__name__)
         return {}
     if not isinstance(found, dict):
         return {}
@@ -90,8 +90,7 @@ def known_speeds() -> dict[str, ModelSpeed]:
 
 
 def note_speed(key: str, speed: ModelSpeed) -> ModelSpeed:
-    """Keep what was measured; the best of this and of what was measured before. A file that cannot be written is told
-    in the log."""
+    """Store a measurement; returns the best of it and earlier ones. If the file cannot be written, the log says so."""
     speeds = known_speeds()
     before = speeds.pop(key, None)
     if before is not None and before.device == speed.device:
@@ -121,7 +120,7 @@ def _write(speeds: Mapping[str, ModelSpeed]) -> None:
         draft.write_text(json.dumps({key: asdict(speed) for key, speed in latest}, indent=1), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        logger.warning("measured speeds cannot be kept (%s): they are measured again", error.strerror or error)
+        logger.warning("cannot store measured speeds (%s): they will be measured again", error.strerror or error)
         if draft.parent.is_dir():
             draft.unlink(missing_ok=True)
 
@@ -134,7 +133,7 @@ def _speed(value: Any) -> ModelSpeed | None:  # noqa: ANN401 (JSON)
 
 
 def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, if the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Blocks that no bracket opens: `do … end`, `then … fi`, a mapping below a colon, what stands between two tags.
+"""Blocks without brackets: `do … end`, `then … fi`, a mapping below a colon, the content between two tags.
 
-Owns what opens such a block in languages other than Python, and what closes it. It does not know how deep blocks are.
+Says what opens and closes such a block in languages other than Python.
 """
 
 import re
@@ -34,7 +34,7 @@ _PARAMETERS = re.compile(r"\|$")  # Ruby: { |x|
 
 
 def closer_by_line(language: str, lines: Sequence[str]) -> str | None:
-    """What closes the block that the last line with code opens, "" for a deeper line's end; None where none is opened.
+    """What closes the block that the last line with code opens, "" if only indentation does; None if it opens none.
 
     The last one of lines is the cursor's, up to the cursor.
     """
@@ -54,7 +54,7 @@ def closer_by_line(language: str, lines: Sequence[str]) -> str | None:
 
 
 def _code(line: str, language: str) -> str:
-    """A line without its comment; "" where it leaves a string open."""
+    """A line without its comment; "" if it leaves a string open."""
     scan = scan_line(line, "", language)
     return "" if scan.quote else line[: scan.code_end].rstrip()
 
@@ -69,8 +69,8 @@ def _ruby_closer(code: str, is_above: bool) -> str | None:
 
 
 def opening_tag(syntax: Syntax, offset: int) -> tuple[str, int] | None:
-    """The beginning of the end tag that the tag before offset needs, and the offset where that one begins; None where
-    no tag with contents ends there."""
+    """The beginning of the end tag for the tag before offset, and the offset where that tag begins; None if no tag with
+    contents ends there."""
     byte = syntax.byte_at(offset)
     blank = len(syntax.data[:byte]) - len(syntax.data[:byte].rstrip())
     if syntax.data[byte - blank - 1 : byte - blank] != b">":

@@ -1,8 +1,7 @@
-"""Indented blocks, read from lines of text: which line opens the block that the cursor stands in.
+"""Indented blocks, read from lines of text: which line opens the block at the cursor.
 
-Owns rules on indentation, block keywords and brackets. A syntax tree, where there is one, tells strings and comments
-from code; in languages other than Python it also tells the token that opens a block. It does not know documents or
-completions.
+Owns rules on indentation, block keywords and brackets. A syntax tree, if any, separates strings and comments from code;
+in languages other than Python it also gives the token that opens a block.
 """
 
 import re
@@ -15,7 +14,7 @@ from .literals import literal_at
 from .tree import Syntax
 
 TAB_WIDTH = 8  # as Python's own tokenizer counts
-MAX_CHARS_ABOVE = 16_000  # a docstring or an argument list longer than this is not looked through
+MAX_CHARS_ABOVE = 16_000  # longer docstrings and argument lists are not read
 
 _BLOCK_KEYWORD = re.compile(
     r"\s*(?:async|case|class|def|elif|else|except|finally|for|if|match|try|while|with)\b",
@@ -46,7 +45,7 @@ def indent_of(line: str) -> int:
 
 
 def indent_after(suffix: str) -> int | None:
-    """The indentation of the first non-blank line below the cursor's line, in columns; None when there is none."""
+    """The indentation of the first non-blank line below the cursor's line, in columns; None if there is none."""
     match = _NEXT_CODE.search(suffix)
     return None if match is None else indent_of(match.group(1))
 
@@ -55,16 +54,15 @@ def lines_above(prefix: str) -> list[str]:
     """The last lines of prefix, without their endings; the last one is the cursor's line up to the cursor."""
     lines = LINE_BREAK.split(prefix[-MAX_CHARS_ABOVE:])
     if len(prefix) > MAX_CHARS_ABOVE and len(lines) > 1:
-        del lines[0]  # it may have lost its beginning
+        del lines[0]  # it may be cut
     return lines
 
 
 def block_opener(prefix: str, language: str, syntax: Syntax | None = None) -> BlockOpener | None:
-    """The line above the cursor, or the cursor's own, that has just opened a block; None when there is none.
+    """The line above the cursor, or the cursor's own, that has just opened a block; None if none has.
 
     Blank lines, comment lines and (Python) the docstring between the opener and the cursor do not count. In a
-    comment or a triple-quoted string nothing opens a block. syntax is that of the document, whose text begins with
-    prefix.
+    comment or a triple-quoted string nothing opens a block. syntax is the document's, whose text begins with prefix.
     """
     if syntax is not None and literal_at(syntax, len(prefix)) is not None:
         return None
@@ -112,7 +110,7 @@ def _opener_above(lines: list[str], language: str) -> BlockOpener | None:
 
 
 def _skip_blank(lines: list[str], at: int, python: bool) -> int:
-    """The index of the nearest line at or above `at` with code on it; -1 when there is none."""
+    """The index of the nearest line at or above `at` with code on it; -1 if there is none."""
     while at >= 0:
         text = lines[at].strip()
         if text and not (python and text.startswith("#")):
@@ -149,7 +147,7 @@ def _statement_start(lines: list[str], at: int) -> int:
 
 
 def _docstring_start(lines: list[str], at: int) -> int | None:
-    """The index of the line where the docstring that ends on line `at` begins; None when none ends there."""
+    """The index of the line where the docstring that ends on line `at` begins; None if none ends there."""
     if at < 0:
         return None
     if _SHORT_DOCSTRING.match(lines[at]):

@@ -1,7 +1,4 @@
-"""Tree-sitter grammars by LSP language id, imported when they are first wanted.
-
-Owns which wheel parses which language. It does not know what a tree is read for.
-"""
+"""Tree-sitter grammars by LSP language id, imported on first use."""
 
 from functools import cache
 from importlib import import_module
@@ -35,7 +32,7 @@ GRAMMARS = {
 
 @cache
 def grammar(language: str) -> Language | None:
-    """The grammar of a language, by LSP language id; None where there is none."""
+    """The grammar of a language, by LSP language id; None if there is none."""
     if language not in GRAMMARS:
         return None
     package, function = GRAMMARS[language]

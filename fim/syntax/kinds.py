@@ -1,6 +1,6 @@
 """Node kinds and tokens of the grammars, as data: which of them are comments, strings, openers of blocks.
 
-Owns names only. Kinds of all grammars share one table: the same name means the same everywhere.
+All grammars share one table: the same name means the same everywhere.
 """
 
 COMMENTS = frozenset({"comment", "line_comment", "block_comment", "doc_comment", "html_comment"})
@@ -14,7 +14,7 @@ STRINGS = frozenset(
         "single_quote_scalar", "block_scalar",
     }
 )  # fmt: skip
-# What stands between the quotes; where a string is never closed, only this is left of it.
+# The content between the quotes; if a string is never closed, only this is left of it.
 STRING_CONTENTS = frozenset(
     {
         "string_content", "string_fragment", "interpreted_string_literal_content", "raw_string_literal_content",
@@ -25,7 +25,7 @@ STRING_CONTENTS = frozenset(
 INTERPOLATIONS = frozenset({"interpolation", "template_substitution", "string_interpolation", "expansion"})
 BODIES = frozenset({"block", "body_statement"})  # nodes that hold the statements of an indented body and nothing else
 
-# By LSP language id. Where a language is missing from one of these, the default applies.
+# By LSP language id. If a language is missing from one of these, the default applies.
 NO_BLOCK_COMMENTS = frozenset({"python", "shellscript", "ruby", "json", "yaml"})
 QUOTES = {"rust": '"', "go": '"', "html": '"', "yaml": '"', "json": '"'}  # an apostrophe is a lifetime, a rune, text
 QUOTE = "\"'"
@@ -36,7 +36,7 @@ MEMBER_TOKENS = {
 }  # fmt: skip
 MEMBER_TOKEN = (".",)
 BRACKETS = {"(": ")", "[": "]", "{": "}", "${": "}", "#{": "}"}
-# What a node begins with and ends with: brackets, words, tags.
+# Tokens that a node begins and ends with: brackets, words, tags.
 ENDS = frozenset(
     {*BRACKETS.items(), *((word, "end") for word in ("def", "class", "module", "do", "case", "begin")),
      *((word, "end") for word in ("while", "until", "for")), ("do", "done"), ("case", "esac"),

@@ -1,7 +1,4 @@
-"""Whether a place lies in a comment or a string, by the tree and, where a string was never closed, by its line.
-
-Owns that question. It does not know what is completed there.
-"""
+"""Whether a place is in a comment or a string, by the tree and, if a string was never closed, by its line."""
 
 from __future__ import annotations
 
@@ -32,10 +29,10 @@ _TRIPLE_QUOTED = re.compile(rb"[a-zA-Z]{0,2}(\"\"\"|''')")
 
 
 def literal_at(syntax: Syntax, offset: int) -> LiteralKind | None:
-    """What the place between two characters lies in; None in code, and in the code that a string interpolates.
+    """The literal that a place between two characters is in; None in code, including code that a string interpolates.
 
-    A docstring is any string in triple quotes that is a statement of its own. Behind a closing quote is outside, at the
-    end of a line comment inside.
+    A docstring is any string in triple quotes that is a whole statement. The place after a closing quote is outside,
+    that at the end of a line comment inside.
     """
     byte = syntax.byte_at(offset)
     around = syntax.nodes_at(byte - 1)
@@ -48,11 +45,11 @@ def literal_at(syntax: Syntax, offset: int) -> LiteralKind | None:
                 return kind
     if not syntax.tree.root_node.has_error:
         return None
-    return _unclosed(syntax, offset)
+    return _open_literal(syntax, offset)
 
 
 def _kind(syntax: Syntax, around: Sequence[Node], byte: int) -> LiteralKind | None:
-    """What the first node says of a place that it holds, or ends at; the others are those around it."""
+    """The kind of a place by the first node, which holds it or ends there; the others are the nodes around it."""
     node = around[0]
     if node.type in COMMENTS:
         text = syntax.data[node.start_byte : node.end_byte]
@@ -70,8 +67,8 @@ def _is_docstring(syntax: Syntax, node: Node) -> bool:
     return is_statement and _TRIPLE_QUOTED.match(syntax.data, node.start_byte) is not None
 
 
-def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
-    """What a broken tree does not show: a string or a comment that is still open at offset."""
+def _open_literal(syntax: Syntax, offset: int) -> LiteralKind | None:
+    """A string or a comment still open at offset, which a broken tree does not show."""
     text = syntax.text
     if syntax.language == "python" and in_triple_quotes(text[:offset]):
         return "docstring"
@@ -87,14 +84,14 @@ def _unclosed(syntax: Syntax, offset: int) -> LiteralKind | None:
 
 
 def _is_read(syntax: Syntax, offset: int) -> bool:
-    """Whether the grammar made sense of the character at offset, as part of something that is no error."""
+    """Whether the grammar understood the character at offset, as part of a node that is not an error."""
     around = syntax.nodes_at(syntax.byte_at(offset))
     is_literal = enclosing(around, STRINGS | COMMENTS) is not None
     return is_literal or (bool(around) and not any(node.is_error for node in around[:2]))
 
 
 def _open_quote(left: str, language: str) -> int | None:
-    """The column where a string begins that a line leaves open; None without one."""
+    """The column of a string that a line leaves open; None without one."""
     quote, begins = "", None
     for match in _QUOTE_OR_ESCAPE.finditer(left):
         sign = match.group()

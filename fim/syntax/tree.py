@@ -1,8 +1,7 @@
 """A text with its syntax tree, kept up to date key by key.
 
-Owns parsing, the mapping between code points and the tree's bytes, and the lookup of tokens around a place. It does not
-know documents, cursors' classes, holes or completions. There is always a tree, however broken the code is; of a long
-text it covers the lines around the cursor.
+Owns parsing, the mapping between code points and the tree's bytes, and the lookup of tokens around a place. Broken code
+has a tree, too; for a long text the tree covers the lines around the cursor.
 """
 
 from __future__ import annotations
@@ -23,22 +22,24 @@ from .grammars import grammar
 from .kinds import COMMENTS
 
 MAX_CHARS = 1_000_000
-MAX_QUICK_CHARS = 500  # new ones: .1 s at the worst of 76 monstrous texts in 12 languages (2 CPU cores, 2026-11-29)
+MAX_QUICK_CHARS = (
+    500  # new characters: .1 s for the worst of 76 hostile texts in 12 languages (2 CPU cores, 2026-11-29)
+)
 MAX_PARSE_S = 0.5  # 1 MB of ordinary Python takes 0.1 s, of nothing but errors 0.45 s (2 CPU cores, 2026-11-22)
-# CPU time. A text that is read more slowly is monstrous, and must not get to its end, where tree-sitter may take the
-# square of its length without a stop (3 KB of `a=>` in C: 0.1 s, then 2 s). None of 2,090 real texts came near it.
+# CPU time. A text that parses more slowly is hostile. It must be stopped before its end, where tree-sitter may take the
+# square of its length and cannot be stopped (3 KB of `a=>` in C: 0.1 s, then 2 s). No real text of 2,090 came near it.
 FREE_PARSE_S, MIN_BYTES_PER_S = 0.04, 500_000
-MAX_ERROR_CHILDREN = 20_000  # a broken node with more of them is counted as one error
+MAX_ERROR_CHILDREN = 20_000  # a broken node with more children counts as one error
 MAX_COMMENTS_ABOVE = 100
 MAX_NODES_AROUND = 60
-MAX_OPEN_ANGLES = 1_000  # "<" without ">": what follows the last one takes their square, and cannot be stopped
+MAX_OPEN_ANGLES = 1_000  # "<" without ">": parsing after the last one takes their square, and cannot be stopped
 MAX_BLANKS = 4_096
 READ_BYTES = 65_536
 # In longer texts only a window around the cursor is parsed. With the tree of the version before, a key in 5,000 lines
 # of Python still took 20 ms (the grammar looks at every statement beside the edited one); a window takes 1 to 2.
 MAX_WHOLE_CHARS = 60_000
 N_LINES_ABOVE, N_LINES_BELOW = 150, 100  # of the window, at least
-N_LINES_MORE = 300  # within which it is to begin and end with a line that is not indented
+N_LINES_MORE = 300  # more, to find unindented lines to begin and end with
 MAX_WINDOW_BYTES = 200_000  # lines of 200 characters: longer ones are data, and take 0.3 s for a million characters
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -49,10 +50,10 @@ _STATEMENT = re.compile(rb"^[A-Za-z_@#]", re.MULTILINE)  # a line that is not in
 
 @dataclass(frozen=True, eq=False)
 class Syntax:
-    """A text, its bytes and its syntax tree. Nobody changes the tree: an edit works on a copy.
+    """A text, its bytes and its syntax tree. The tree is never changed: an edit works on a copy.
 
     In data a carriage return that ends a line alone is a line feed, and a lone surrogate is U+FFFD, which grammars can
-    read; both are as long as what they stand for. window are the bytes (start, end) that the tree covers, None for all.
+    read; the lengths stay the same. window are the bytes (start, end) that the tree covers, None for all.
     """
 
     text: str
@@ -63,7 +64,7 @@ class Syntax:
 
     @cached_property
     def n_errors(self) -> int:
-        """How many errors and missing tokens the tree has."""
+        """The number of errors and missing tokens in the tree."""
         return _count_errors(self.tree.root_node)
 
     def byte_at(self, offset: int) -> int:
@@ -85,7 +86,7 @@ class Syntax:
     def nodes_at(self, byte: int) -> list[Node]:
         """The nodes that hold the byte, the innermost first, at most MAX_NODES_AROUND.
 
-        Found from the top, as each node's own way to its parent is: through 29,000 brackets those ways took 147 s.
+        Found from the top, since tree-sitter finds a node's parent that way too: for 29,000 brackets that took 147 s.
         """
         cursor = self.tree.walk()
         found = deque(() if not 0 <= byte < len(self.data) else (self.tree.root_node,), MAX_NODES_AROUND)
@@ -99,7 +100,7 @@ class Syntax:
     def token_before(self, offset: int) -> tuple[str, int] | None:
         """The last token left of offset, comments left out: its text and the offset where it begins; None without one.
 
-        A character that the grammar could not read counts as a token of its own.
+        A character that the grammar could not read counts as a token.
         """
         byte = self.byte_at(offset)
         for _ in range(MAX_COMMENTS_ABOVE):
@@ -124,7 +125,7 @@ class Syntax:
         return self.data[start:end].decode("utf-8"), self.offset_at(start)
 
     def with_edit(self, start: int, end: int, text: str) -> Syntax | None:
-        """The syntax once text took the place of the characters start to end; None where that parses badly."""
+        """The syntax after text replaced the characters start to end; None if that cannot be parsed."""
         whole = self.text[:start] + text + self.text[end:]
         if self.window is None:
             return parse(whole, self.language, self)
@@ -136,10 +137,10 @@ class Syntax:
 
 
 def parse(text: str, language: str, before: Syntax | None = None, near: int | None = None) -> Syntax | None:
-    """A text with its syntax tree; None without a grammar, beyond MAX_CHARS, or where parsing takes MAX_PARSE_S.
+    """A text with its syntax tree; None without a grammar, beyond MAX_CHARS, or if parsing takes MAX_PARSE_S.
 
-    before is the syntax of an earlier version: what did not change since is not read again. near is an offset: of a
-    text of more than MAX_WHOLE_CHARS only a window around it is parsed, or nothing where its lines are too long.
+    before is the syntax of an earlier version: unchanged parts are not read again. near is an offset: of a text of more
+    than MAX_WHOLE_CHARS only a window around it is parsed, or nothing if its lines are too long.
     """
     if len(text) > MAX_CHARS or grammar(language) is None:
         return None
@@ -153,13 +154,13 @@ def parse(text: str, language: str, before: Syntax | None = None, near: int | No
         if window[1] - window[0] > MAX_WINDOW_BYTES:
             return None
     is_known = _is_known(data, window, before)
-    old = None if before is None or before.window is not None or window is not None else _edited(before, data)
+    old = None if before is None or before.window is not None or window is not None else _edit_tree(before, data)
     tree = _parse(data, language, old, window, is_known=is_known)
     return None if tree is None else Syntax(text, data, tree, language, window)
 
 
 def _is_known(data: bytes, window: tuple[int, int] | None, before: Syntax | None) -> bool:
-    """Whether hardly anything of what is parsed is new: before was parsed in time, so this will be too."""
+    """Whether almost nothing to parse is new: before was parsed in time, so this will be, too."""
     part = data if window is None else data[slice(*window)]
     old = b"" if before is None else before.data if before.window is None else before.data[slice(*before.window)]
     return len(part) - sum(_n_common(old, part)) <= MAX_QUICK_CHARS
@@ -173,8 +174,8 @@ def _nests_too_deep(data: bytes, window: tuple[int, int] | None) -> bool:
 
 
 def _window(data: bytes, text: str, near: int, language: str) -> tuple[int, int]:
-    """The bytes around an offset that are parsed: whole lines, from and to lines that are not indented, where some are
-    near; in Python it does not begin inside a triple-quoted string."""
+    """The bytes around an offset to parse: whole lines, from and to unindented lines if some are near; in Python, not
+    from inside a triple-quoted string."""
     byte = near if text.isascii() else len(text[:near].encode("utf-8", "surrogatepass"))
     first = _lines_up(data, byte, N_LINES_ABOVE)
     found = [match.start() for match in _STATEMENT.finditer(data, _lines_up(data, first, N_LINES_MORE), first)]
@@ -205,7 +206,7 @@ def _lines_down(data: bytes, byte: int, n_lines: int) -> int:
 
 
 def enclosing(nodes: Iterable[Node], kinds: Collection[str]) -> Node | None:
-    """The first of some nodes that is of one of the kinds; None without one."""
+    """The first of nodes that is of one of kinds; None without one."""
     return next((node for node in nodes if node.is_named and node.type in kinds), None)
 
 
@@ -221,11 +222,11 @@ def _bytes_of(text: str) -> bytes:
 def _parse(
     data: bytes, language: str, old: Tree | None, window: tuple[int, int] | None, *, is_known: bool
 ) -> Tree | None:
-    """The tree of data; None where that takes MAX_PARSE_S.
+    """The tree of data; None if that takes MAX_PARSE_S.
 
-    Only a parser that is given its text piece by piece can be stopped, but each piece stays in memory for good
-    (py-tree-sitter 0.26: one reference too many; 10 KB a key). So a text of which little is new since a version that
-    was read in time (is_known) is given as a whole, and is given up afterwards.
+    Only a parser that is given its text piece by piece can be stopped, but each piece leaks (py-tree-sitter 0.26: one
+    reference too many; 10 KB per key). So a text that is almost the same as a version parsed in time (is_known) is
+    given as a whole, and its tree is dropped if that took too long.
     """
     if _nests_too_deep(data, window):
         return None
@@ -247,21 +248,21 @@ def _parse(
         if old is None:
             return parser.parse(read, encoding="utf8", progress_callback=is_late)
         return parser.parse(read, old, "utf8", is_late)
-    except ValueError:  # the only way in which the library says that it was stopped
+    except ValueError:  # the library's only sign that it was stopped
         parser.reset()
         return None
 
 
 @cache
 def _parser(language: str, _thread: int) -> Parser:
-    """A parser of a language for one thread: a parser cannot be shared."""
+    """A parser of a language for one thread: parsers are not thread-safe."""
     known = grammar(language)
     assert known is not None
     return Parser(known)
 
 
-def _edited(before: Syntax, data: bytes) -> Tree:
-    """A copy of the tree before, told where data is different."""
+def _edit_tree(before: Syntax, data: bytes) -> Tree:
+    """A copy of the tree before, edited where data differs."""
     old = before.data
     start, n_after = _n_common(old, data)
     old_end, new_end = len(old) - n_after, len(data) - n_after
@@ -276,15 +277,15 @@ def _point(data: bytes, byte: int) -> tuple[int, int]:
 
 
 def _n_common(a: bytes, b: bytes) -> tuple[int, int]:
-    """How many bytes a and b share at the beginning and, of the rest, at the end."""
+    """The number of bytes that a and b share at the beginning and, of the rest, at the end."""
     limit = min(len(a), len(b))
-    start = _bisected(limit, lambda low, high: a[low:high] == b[low:high])
+    start = _bisect(limit, lambda low, high: a[low:high] == b[low:high])
     m, n = len(a), len(b)
-    return start, _bisected(limit - start, lambda low, high: a[m - high : m - low] == b[n - high : n - low])
+    return start, _bisect(limit - start, lambda low, high: a[m - high : m - low] == b[n - high : n - low])
 
 
-def _bisected(limit: int, agrees: Callable[[int, int], bool]) -> int:
-    """The largest number up to limit below which everything agrees; agrees(low, high) tells of what lies between."""
+def _bisect(limit: int, agrees: Callable[[int, int], bool]) -> int:
+    """The largest number up to limit below which all agrees; agrees(low, high) tells whether that range does."""
     low = 0
     while low < limit:
         high = (low + limit + 1) // 2

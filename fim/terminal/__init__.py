@@ -1,1 +1,1 @@
-"""What every command shares: how a command line is read, and what is printed while a person waits."""
+"""What all commands share: options from dataclasses (`options.read_command_line`), the console and the spinner."""

@@ -1,4 +1,4 @@
-"""The parser of all our command lines: errors in one line, guesses at misspelt words."""
+"""The parser of all our command lines: errors in one line, suggestions for misspelt words."""
 
 import argparse
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from ..errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises InputError with one line, and guesses what a misspelt word was meant to be."""
+    """An ArgumentParser that raises InputError with one line, and suggests a word for a misspelt one."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where to read on."""
+        """Raise an error that says what is wrong and where to read more."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
     def parse_known_args(self, *arguments: Any, **named: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 (argparse's)
-        """Arguments by name, and an empty list: what is not known is an error of this parser, not of the outermost."""
+        """Arguments by name, and an empty list: an unknown argument is this parser's error, not the outermost one's."""
         found, rest = super().parse_known_args(*arguments, **named)
         if rest:
             self.error(self._unknown(rest[0]))
@@ -37,8 +37,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`: did you mean …?` with the word that is closest, or nothing when none is close."""
-    from difflib import get_close_matches  # only for who needs it: it delays the language server
+    """`: did you mean …?` with the closest word, or "" if none is close."""
+    from difflib import get_close_matches  # imported late: it delays the language server
 
     guess = get_close_matches(word, list(known), n=1)
     return f": did you mean {guess[0]}?" if guess else ""

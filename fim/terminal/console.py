@@ -1,7 +1,4 @@
-"""The terminal that commands print to.
-
-Owns how rich is set up, nothing that is printed.
-"""
+"""The console that commands print to, by rich."""
 
 from collections.abc import Iterable
 from typing import NoReturn
@@ -13,22 +10,22 @@ from ..text.printable import printable
 
 
 class PipedConsole(Console):
-    """A Console that escapes control characters in whatever it prints: rich passes most of them on to the terminal.
+    """A Console that escapes control characters in all it prints: rich passes most of them on to the terminal.
 
-    It reports a reader that went away as BrokenPipeError; rich would end the program in its middle.
+    If the reader has gone it raises BrokenPipeError; rich would exit.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of a renderable, their text escaped; what rich itself tells the terminal stays."""
+        """The segments of a renderable, their text escaped; rich's own control codes stay."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(printable(text, keep_newlines=True), style)
 
     def on_broken_pipe(self) -> NoReturn:
-        """Raise what really happened."""
+        """Raise BrokenPipeError."""
         raise BrokenPipeError
 
 
 def open_console(*, stderr: bool = False) -> PipedConsole:
-    """A console on stdout (or stderr), without guesses at what numbers and paths are."""
+    """A console on stdout (or stderr), without highlighting of numbers and paths."""
     return PipedConsole(highlight=False, stderr=stderr)

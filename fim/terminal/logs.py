@@ -1,4 +1,4 @@
-"""Our log on stderr."""
+"""Logging to stderr."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from ..text.printable import PrintableFormatter
 
 
 def log_to_stderr(level: str) -> None:
-    """Our log to stderr. pygls logs message bodies, that is source code, and so logs nothing."""
+    """Log to stderr. pygls is silenced: it logs message bodies, which hold source code."""
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[screen], level="WARNING")

@@ -1,4 +1,4 @@
-"""Options written once: the fields of a frozen dataclass say what a command line may give and what it may be.
+"""Options written once: each field of a frozen dataclass is an option, with its type, bounds and help.
 
 ::
 
@@ -7,8 +7,8 @@
         n_keys: Annotated[int, Option("characters to type", least=1)] = 200    # --keys KEYS, with "(200)" in the help
 
 A field's type says how its text is read: `bool` is a switch, a Literal names the choices, a tuple takes several values.
-A field whose type is such a dataclass brings its own options. Without a default an option must be given. What concerns
-several options is checked in the dataclass's `__post_init__`.
+A field whose type is such a dataclass brings its own options. An option without a default is required. Checks of
+several options together are in the dataclass's `__post_init__`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _LARGE = 100_000  # from here on numbers are written with commas
 
 @dataclass(frozen=True)
 class Option:
-    """What a field says of its option besides type and default.
+    """The properties of an option besides the type and default of its field.
 
     about: its help, to which a default is added. flag: `--keys` for a field `keys` or `n_keys`, unless said. read:
     turns the text into the value, as argparse's `type`. text: what is read if nothing is given. group: one of the
@@ -55,7 +55,7 @@ class Option:
     most: float | None = None
 
     def is_in_bounds(self, value: float) -> bool:
-        """Whether a number is one that may be given; NaN and infinity never are."""
+        """Whether a number is allowed; NaN and infinity never are."""
         most = math.inf if self.most is None else self.most
         is_too_small = (self.least is not None and value < self.least) or (
             self.above is not None and value <= self.above
@@ -63,7 +63,7 @@ class Option:
         return value <= most and abs(value) != math.inf and not is_too_small
 
     def bounds(self, kind: type) -> str:
-        """What a number must be, after "must be"."""
+        """What a number must be, in words that follow "must be"."""
         if self.above is not None:
             return "positive" if self.most is None else f"positive and at most {_number(self.most)}"
         if self.least is None or self.most is None:
@@ -74,7 +74,7 @@ class Option:
 
 @dataclass(frozen=True)
 class _Field:
-    """A field that is an option: how it is called, the type of one value, whether it takes several, its default."""
+    """A field that is an option: its name, the type of one value, whether it takes several, its default."""
 
     name: str
     option: Option
@@ -85,14 +85,14 @@ class _Field:
 
     @property
     def flag(self) -> str:
-        """How it is spelt on a command line."""
+        """Its spelling on a command line."""
         return self.option.flag or "--" + self.name.removeprefix("n_").replace("_", "-")
 
 
 def model_option(about: str = KINDS_OF_MODEL, *, default: str | None = None) -> Option:
     """`--model`: a name, a checkpoint folder or a GGUF file.
 
-    default: the name of what stands in if nothing is given; without it the engine chooses.
+    default: the name of the default in the help; without it the engine chooses.
     """
     if default is not None:
         about = f"{about} (default: {default})"
@@ -102,7 +102,7 @@ def model_option(about: str = KINDS_OF_MODEL, *, default: str | None = None) -> 
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Give a parser the options of a dataclass."""
+    """Add the options of a dataclass to a parser."""
     groups: dict[str, Any] = {}
     for each in _options(kind):
         group = each.option.group
@@ -117,13 +117,13 @@ def add_options(parser: argparse.ArgumentParser, kind: type) -> None:
 
 
 def read_options(kind: type[T], found: argparse.Namespace) -> T:
-    """The dataclass of what a parser found. Raises InputError for values that are out of bounds."""
+    """The dataclass with the values that a parser found. Raises InputError for values that are out of bounds."""
     given: dict[str, Any] = {}
     for each in _parts(kind):
         if not isinstance(each, _Field):
             given[each[0]] = read_options(each[1], found)
         elif getattr(found, each.name, None) not in (None, []):
-            given[each.name] = _checked(each, getattr(found, each.name))
+            given[each.name] = _check(each, getattr(found, each.name))
     return kind(**given)
 
 
@@ -170,7 +170,7 @@ def _field(each: "Field[Any]", hint: Any, said: Option) -> _Field:  # noqa: ANN4
 
 
 def _argument(each: _Field) -> dict[str, Any]:
-    """What add_argument is told."""
+    """The keyword arguments of add_argument."""
     said = each.option
     unsaid = None if said.positional else argparse.SUPPRESS  # argparse would read SUPPRESS as a positional's text
     named: dict[str, Any] = {"help": _help(each), "default": said.text or unsaid}
@@ -189,25 +189,25 @@ def _argument(each: _Field) -> dict[str, Any]:
 
 
 def _help(each: _Field) -> str:
-    """about with the default, where that is a word or a number."""
+    """about with the default, if that is a word or a number."""
     default = ",".join(map(str, each.default)) or None if isinstance(each.default, tuple) else each.default
     if isinstance(default, bool) or not isinstance(default, int | float | str | Path):
         return each.option.about
     return f"{each.option.about} ({f'{default:g}' if isinstance(default, float) else default})".strip()
 
 
-def _checked(each: _Field, value: Any) -> Any:  # noqa: ANN401 (an option's type)
+def _check(each: _Field, value: Any) -> Any:  # noqa: ANN401 (an option's type)
     said = each.option
     if said.commas:
-        return _separated(each, ",".join(value))
+        return _split(each, ",".join(value))
     has_bounds = (said.least, said.above, said.most) != (None, None, None)
     if has_bounds and not said.is_in_bounds(value):
         raise InputError(f"{each.flag} must be {said.bounds(each.kind)}, not {value}")
     return tuple(value) if each.takes_many else value
 
 
-def _separated(each: _Field, text: str) -> tuple[Any, ...]:
-    """The numbers or names of a text with commas, each once if they are names."""
+def _split(each: _Field, text: str) -> tuple[Any, ...]:
+    """The numbers or names of a comma-separated text, each once if they are names."""
     said, parts = each.option, [part.strip() for part in text.split(",")]
     if each.kind is int:
         if not all(part.isdecimal() and said.is_in_bounds(int(part)) for part in parts):
@@ -223,7 +223,7 @@ def _number(value: float) -> str:
 
 
 def _model(text: str) -> Path:
-    """find_model as argparse wants it: ArgumentTypeError becomes the parser's one line."""
+    """find_model for argparse: ArgumentTypeError becomes the parser's one line."""
     try:
         return find_model(text)
     except InputError as error:

@@ -1,7 +1,4 @@
-"""What a person who waits for a command is told: a spinner on a terminal, elsewhere a line now and then. On stderr.
-
-It does not know what is waited for.
-"""
+"""Progress for a person who waits for a command, on stderr: a spinner on a terminal, elsewhere a line now and then."""
 
 import sys
 import threading
@@ -10,14 +7,14 @@ from contextlib import contextmanager
 
 from ..text.printable import one_line
 
-LINE_S = 10.0  # between two lines where there is no terminal
+LINE_S = 10.0  # between two lines if there is no terminal
 
 Tell = Callable[[str], None]
 
 
 @contextmanager
 def waiting(news: str, *, line_s: float = LINE_S) -> Iterator[Tell]:
-    """Show news while this lasts; yields what replaces it."""
+    """Show news during the block; yields a function that replaces it."""
     if not sys.stderr.isatty():
         with _lines(news, line_s) as tell:
             yield tell

@@ -1,6 +1,6 @@
-"""Text without meaning. The door is `Document`: an immutable text with its own line index, which makes the next
-version from edits and turns LSP's positions into offsets and back, here and nowhere else. Only \\n, \\r\\n and \\r end
-a line, and nothing in a document is normalised: what stands right of the cursor may go back to the editor as it is.
+"""Plain text. The door is `Document`: an immutable text with a line index, which makes the next version from edits and
+converts LSP positions to offsets and back, here and nowhere else. Only \\n, \\r\\n and \\r end a line, and nothing in a
+document is normalised: the text right of the cursor may go back to the editor unchanged.
 
 Behind it: what one line leaves open (line_scan.py, line_marks.py), words of languages (keywords.py, language_ids.py),
 and what may be printed (printable.py).

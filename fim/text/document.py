@@ -1,7 +1,7 @@
 """An immutable, versioned text with its own line index, and the edits that lead to the next version.
 
 Owns lines and LSP positions: only \\n, \\r\\n and \\r end a line (form feed, U+2028 and the like are plain characters).
-It does not know editors, files on disk or holes. Everywhere else a place is an offset in code points.
+Everywhere else a place is an offset in code points.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,7 +15,7 @@ from .positions import Position, PositionEncoding, column_of, units_of
 
 @dataclass(frozen=True)
 class TextChange:
-    """One edit: text takes the place of start to end (end is outside); both None means the whole document."""
+    """One edit: text replaces start to end (exclusive); both None means the whole document."""
 
     start: Position | None
     end: Position | None
@@ -26,8 +26,8 @@ class TextChange:
 class Document:
     """A text as the editor has it: uri, version, LSP language id and text.
 
-    Lines are counted from zero; a text that ends in a line ending has one more, empty line. Two documents are equal
-    when these four fields are; the text never shows in repr (it may reach a log).
+    Lines are counted from zero; a text that ends in a line ending has one more, empty line. Two documents are equal if
+    these four fields are; the text never shows in repr (it may reach a log).
     """
 
     uri: str
@@ -46,7 +46,7 @@ class Document:
 
     @property
     def eol(self) -> str:
-        """The line ending that the document uses most; "\\n" when it has none or there is a tie."""
+        """The line ending that the document uses most; "\\n" if it has none or there is a tie."""
         if "\r" not in self.text:
             return "\n"
         n_crlf = self.text.count("\r\n")
@@ -58,13 +58,13 @@ class Document:
         return max(counts, key=lambda ending: counts[ending])
 
     def line_start(self, line: int) -> int:
-        """The offset of the first character of a line. Raises InputError for a line that is not there."""
+        """The offset of the first character of a line. Raises InputError for a line outside the document."""
         if not 0 <= line < len(self._starts):
             raise InputError(f"line {line} is outside the document, which has {len(self._starts)} lines")
         return self._starts[line]
 
     def line_end(self, line: int) -> int:
-        """The offset right before the ending of a line. Raises InputError for a line that is not there."""
+        """The offset right before the ending of a line. Raises InputError for a line outside the document."""
         start = self.line_start(line)
         if line + 1 == len(self._starts):
             return len(self.text)
@@ -74,7 +74,7 @@ class Document:
         return end
 
     def line(self, line: int) -> str:
-        """The text of a line without its ending. Raises InputError for a line that is not there."""
+        """The text of a line without its ending. Raises InputError for a line outside the document."""
         return self.text[self.line_start(line) : self.line_end(line)]
 
     def line_of(self, offset: int) -> int:
@@ -112,7 +112,7 @@ class Document:
         document = self
         for change in changes:
             document = document._with_change(change, encoding)
-        return document._spliced(version, document.text, document._starts)
+        return document._splice(version, document.text, document._starts)
 
     def _with_change(self, change: TextChange, encoding: PositionEncoding) -> "Document":
         if change.start is None and change.end is None:
@@ -124,10 +124,10 @@ class Document:
         if change.end < change.start:
             raise InputError(f"a change must not end at {tuple(change.end)} before its start {tuple(change.start)}")
         text = self.text[:start] + change.text + self.text[end:]
-        return self._spliced(self.version, text, _spliced_starts(self._starts, text, start, end, len(change.text)))
+        return self._splice(self.version, text, _splice_starts(self._starts, text, start, end, len(change.text)))
 
-    def _spliced(self, version: int, text: str, starts: list[int]) -> "Document":
-        """A document whose line index is known already."""
+    def _splice(self, version: int, text: str, starts: list[int]) -> "Document":
+        """A document with a known line index."""
         document = object.__new__(Document)
         values = {"uri": self.uri, "version": version, "language": self.language, "text": text, "_starts": starts}
         for name, value in values.items():
@@ -139,18 +139,18 @@ def _line_starts(text: str) -> list[int]:
     return [0, *(match.end() for match in LINE_BREAK.finditer(text))]
 
 
-def _spliced_starts(starts: list[int], text: str, start: int, end: int, n_inserted: int) -> list[int]:
-    """The index of text, from the index of the text before the characters start to end became n_inserted others.
+def _splice_starts(starts: list[int], text: str, start: int, end: int, n_inserted: int) -> list[int]:
+    """The index of text, from that of the text before n_inserted characters replaced start to end.
 
     Only the touched lines are read again. An edit at the start of a line also touches the line before it: the two
     may now share a \\r\\n, or no longer do so.
     """
     shift = n_inserted - (end - start)
     first = max(bisect_left(starts, start) - 1, 0)
-    after = bisect_right(starts, end)  # the first line that begins behind the edit
+    after = bisect_right(starts, end)  # the first line that begins after the edit
     stop = starts[after] + shift if after < len(starts) else len(text)
     touched = [match.end() for match in LINE_BREAK.finditer(text, starts[first], stop)]
     if after < len(starts):
-        touched.pop()  # the ending that leads to line `after`, which the tail holds
+        touched.pop()  # the start of line `after`, which the tail holds
     tail = [line_start + shift for line_start in starts[after:]] if shift else starts[after:]
     return [*starts[: first + 1], *touched, *tail]

@@ -1,6 +1,6 @@
-"""The words that each language itself has: keywords, and the names that stand in nearly every file.
+"""Words of each language by LSP language id: keywords, and names that are in nearly every file.
 
-Owns words by LSP language id. A begun word that becomes one of them is no new name.
+A begun word that becomes one of them is not a new name.
 """
 
 import builtins
@@ -114,7 +114,7 @@ _WORDS = {
 
 @cache
 def words_of(language: str) -> frozenset[str]:
-    """The words that a language has of itself; none where nothing is known."""
+    """The words of a language; empty for an unknown one."""
     if language == "python":
         return frozenset(_PYTHON)
     words = _WORDS.get("css" if language in ("scss", "less") else language, "").split()

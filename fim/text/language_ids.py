@@ -1,7 +1,4 @@
-"""LSP language ids: which id a file's ending stands for, and the other names that editors give a language.
-
-Owns names only. It does not know which languages a model completes.
-"""
+"""LSP language ids: the id for a file's extension, and other names that editors give a language."""
 
 # Source code, which is also read from the workspace.
 CODE_SUFFIXES = {
@@ -12,12 +9,12 @@ CODE_SUFFIXES = {
     ".bash": "shellscript", ".cs": "csharp", ".rb": "ruby", ".kt": "kotlin", ".kts": "kotlin",
 }  # fmt: skip
 CODE_LANGUAGES = frozenset(CODE_SUFFIXES.values())
-# Queries, pages and settings: completed where a model knows them, and never read for the sake of other files.
+# Queries, pages and settings: completed if a model knows them, and never read for other files.
 TEXT_SUFFIXES = {
     ".sql": "sql", ".html": "html", ".htm": "html", ".css": "css", ".scss": "scss", ".less": "less", ".json": "json",
     ".jsonc": "jsonc", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown", ".markdown": "markdown",
 }  # fmt: skip
-# Neovim sends file types and Emacs the names of its modes, where they are not the ids of the protocol.
+# File types of Neovim and modes of Emacs that differ from the protocol's ids.
 OTHER_NAMES = {
     "py": "python", "python3": "python", "js": "javascript", "javascript.jsx": "javascriptreact",
     "jsx": "javascriptreact", "ts": "typescript", "typescript.tsx": "typescriptreact", "tsx": "typescriptreact",
@@ -29,7 +26,7 @@ OTHER_NAMES = {
 
 
 def language_id(name: str) -> str:
-    """The id of the language that an editor calls by this name; the name itself where it is no other name of one.
+    """The id of the language that an editor calls by this name; the name itself if it is not another name of one.
 
     A file type with a dot is a dialect: `yaml.ansible` is YAML.
     """

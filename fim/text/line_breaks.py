@@ -1,4 +1,4 @@
-"""Line breaks as the engine reads them: LF alone. Knows text only."""
+"""Line breaks as the engine reads them: only LF."""
 
 
 def with_lf(text: str) -> str:

@@ -1,21 +1,18 @@
-"""How each language writes comments, strings and characters on a line, and which words close its blocks: data.
-
-Owns marks and words by LSP language id. It does not know how lines are read (`line_scan.py`) or grammars.
-"""
+"""Data by LSP language id: how comments, strings and characters are written on a line, and which words close blocks."""
 
 import re
 from dataclasses import dataclass
 
-# A character in single quotes, where an apostrophe alone is something else: a lifetime, a label, a digit separator.
+# A character in single quotes, if a lone apostrophe is something else: a lifetime, a label, a digit separator.
 _CHARACTER = r"'(?:\\.[^'\n]{0,8}|[^'\\\n])'"
 BLOCK_COMMENTS = {"/*": "*/", "<!--": "-->"}
-_HASH = r"(?<!\S)#"  # a sign of its own: `$#` and `a#b` hold no comment
+_HASH = r"(?<!\S)#"  # not inside a word: `$#` and `a#b` hold no comment
 
 
 @dataclass(frozen=True)
 class LineMarks:
-    """Regular expressions of what begins a comment that ends with its line, of what begins a string, and of what is
-    passed over; carried are the strings that may go on on the next line."""
+    """Regular expressions for the beginning of a line comment, for that of a string, and for text to skip; carried are
+    the strings that may continue on the next line."""
 
     comment: str
     quotes: str
@@ -59,25 +56,25 @@ _TOKENS = {marks: re.compile(marks.tokens) for marks in {_PYTHON, *_MARKS.values
 
 
 def marks_of(language: str) -> LineMarks:
-    """How a language writes its lines; as Python does where nothing is known."""
+    """The marks of a language; Python's for an unknown one."""
     return _MARKS.get(language, _PYTHON)
 
 
 def tokens_of(language: str) -> re.Pattern[str]:
-    """What matters in a line outside strings: signs, the beginnings of strings and comments."""
+    """The tokens that matter in a line outside strings: signs, the beginnings of strings and comments."""
     return _TOKENS[marks_of(language)]
 
 
-# What begins a field with code in a string, closed by a brace; Python's depend on the string's first letter.
+# The beginning of a field with code in a string, closed by a brace; Python's depend on the string's prefix.
 FIELDS = {
     **dict.fromkeys(("javascript", "javascriptreact", "typescript", "typescriptreact", "kotlin", "shellscript"), "${"),
     "ruby": "#{", "php": "{$", "csharp": "{",
 }  # fmt: skip
-# Words that end what another word began, in languages where such blocks have no brackets.
+# Words that end a block that another word began, in languages with such blocks.
 CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
-# Languages of pages and data: what a statement is, nobody says there.
+# Languages of pages and data, which have no statements.
 NO_STATEMENTS = frozenset({"html", "css", "scss", "less", "json", "jsonc", "yaml", "markdown", "sql"})
-# Languages in which a blank line may be indented deeper than the line above although nothing has opened a block.
+# Languages in which a blank line may be indented deeper than the line above without an opened block.
 FREELY_INDENTED = frozenset({"html", "sql", "markdown", "yaml"})
 # Languages in which a brace holds entries rather than statements.
 BRACES_OF_ENTRIES = frozenset({"python", "json", "jsonc", "yaml"})

@@ -1,8 +1,7 @@
 """What one line of source code leaves open: brackets, strings, and where its comment begins.
 
-Owns a small reading of lines: strings with backslash escapes, comments, brackets, words. How a language writes them is
-in `line_marks.py`. It does not know grammars, statements or the lines around; `blocks.py` and `trim.py` put lines
-together.
+A simple scanner of single lines: strings with backslash escapes, comments, brackets, words. How a language writes them
+is in `line_marks.py`; `blocks.py` and `trim.py` put lines together.
 """
 
 import re
@@ -17,7 +16,7 @@ CLOSERS = frozenset(OPENER_OF)
 QUOTES = frozenset({'"', "'", "`", '"""', "'''"})
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
-N_CHARS_WORD = 100  # of a word that are read at most
+N_CHARS_WORD = 100  # of a word, the most that are read
 
 _TRIPLE_QUOTES = re.compile(r"\"\"\"|'''")
 
@@ -27,8 +26,8 @@ class LineScan:
     """The state at the end of a line.
 
     code_end is the column where the comment begins, or the length of the line. openers are the brackets that the line
-    leaves open, outermost first; closers those that it closes without having opened them. quote ends the string that is
-    still open at the end, or the block comment ("" for none); carried is the same if it goes on on the next line.
+    leaves open, outermost first; closers those that it closes but did not open. quote ends the string or block comment
+    that is still open at the end ("" for none); carried is the same if it continues on the next line.
     """
 
     code_end: int
@@ -39,12 +38,12 @@ class LineScan:
 
     @property
     def n_open_ends(self) -> int:
-        """How many brackets and strings lack their other half on this line."""
+        """The number of brackets and strings that lack their other half on this line."""
         return len(self.openers) + len(self.closers) + bool(self.quote)
 
 
 def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
-    """Reads one line (no line break in it); quote is what the line above carried on, "" for nothing."""
+    """Scan one line (without a line break); quote is what the line above carried on, "" for nothing."""
     openers, closers = list[str](), list[str]()
     at, tokens = 0, tokens_of(language)
     code_end = 0 if quote in BLOCK_COMMENTS.values() else len(line)
@@ -76,7 +75,7 @@ def scan_line(line: str, quote: str = "", language: str = "python") -> LineScan:
 
 
 def _end_of_string(line: str, quote: str, at: int) -> int:
-    """Where the string, or the block comment, that is open at a place has ended; -1 if it goes on."""
+    """The end of the string or block comment that is open at a place; -1 if it goes on."""
     end = line.find(quote, at)
     escape = -1 if quote in BLOCK_COMMENTS.values() else line.find("\\", at, end)
     while 0 <= escape < end:
@@ -89,8 +88,8 @@ def _end_of_string(line: str, quote: str, at: int) -> int:
 def in_triple_quotes(text: str) -> bool:
     """Whether text ends inside a triple-quoted string.
 
-    Counts triple quotes, which is quick; only when the count says yes are the lines read one by one, since the quotes
-    may stand in comments or in other strings. (That they hide a string which is open is rarer, and passes.)
+    Counts triple quotes, which is quick; only if the count says yes are the lines read one by one, since the quotes may
+    be in comments or in other strings. (Rarely, they hide an open string; that is accepted.)
     """
     return _counts_as_open(text) and _reads_as_open(text)
 
@@ -131,5 +130,5 @@ def _word_length(text: str) -> int:
 
 
 def is_word_character(character: str) -> bool:
-    """Whether a character may stand inside an identifier; False for ""."""
+    """Whether a character may be part of an identifier; False for ""."""
     return bool(character) and ("_" + character).isidentifier()

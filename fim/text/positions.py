@@ -1,8 +1,6 @@
 """Columns of one line of text, in code points and in the units of an LSP position encoding.
 
-Owns the unit arithmetic and nothing else. It does not know lines, documents or line endings: `document.py` does.
-
-Surrogates that stand alone in the text count as one UTF-16 unit and as three UTF-8 bytes, and never raise.
+Lone surrogates in the text count as one UTF-16 unit and as three UTF-8 bytes, and never raise.
 """
 
 import re
@@ -34,7 +32,7 @@ def column_of(line: str, units: int, encoding: PositionEncoding) -> int:
 
     units must not be negative. A place inside a character (its UTF-8 bytes, its surrogate pair) goes to its start.
     """
-    head = line[:units]  # a character takes at least one unit, so the column lies in here
+    head = line[:units]  # a character takes at least one unit, so the column is within head
     if encoding == "utf-32" or head.isascii():
         return len(head)
     if encoding == "utf-8":

@@ -1,4 +1,4 @@
-"""Text of others made safe to print: a terminal or a log shows it and never acts on it."""
+"""Makes untrusted text safe to print: a terminal or a log shows it and never acts on it."""
 
 import logging
 import unicodedata
@@ -27,8 +27,8 @@ def one_line(message: str) -> str:
 class PrintableFormatter(logging.Formatter):
     """Formats log records so that no message can act on a terminal or pass for another record.
 
-    The lines of a message after its first are indented, so none of them begins like a record. Of a message only
-    MAX_CHARS count: a URI may have millions.
+    The lines of a message after its first are indented, so none of them begins like a record. Messages are
+    cut to MAX_CHARS: a URI may have millions.
     """
 
     MAX_CHARS: ClassVar[int] = 10_000

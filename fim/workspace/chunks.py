@@ -1,14 +1,11 @@
-"""Chunks of source text: runs of whole lines, short enough to be a snippet, and how alike two texts are.
-
-Owns where a text is cut, its words and Jaccard similarity. It does not know files or which chunk is wanted.
-"""
+"""Chunks of source text (runs of whole lines, short enough for a snippet), and the similarity of two texts."""
 
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-# A model that reads 2,048 tokens has room for 500 of snippets: two chunks of so many lines.
+# A model that reads 2,048 tokens has room for 500 of snippets: two chunks of this many lines.
 N_LINES_MIN, N_LINES_MAX = 12, 32
 _WORD = re.compile(r"[^\W\d]\w{2,}")
 _COMMON = frozenset({
@@ -24,7 +21,7 @@ _COMMON = frozenset({
 
 @dataclass(frozen=True)
 class Chunk:
-    """The lines of a text from start (counted from 0) to end (outside), where they come from, their language."""
+    """The lines of a text from start (counted from 0) to end (exclusive), where they come from, their language."""
 
     place: str
     start: int
@@ -34,9 +31,9 @@ class Chunk:
 
 
 def split_lines(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Ranges of lines that together are the text, each cut where the next line starts the outermost block in reach.
+    """Ranges of lines that cover the text, each cut where the next line starts the outermost block in reach.
 
-    A range has N_LINES_MIN to N_LINES_MAX lines, but for the last one.
+    A range has N_LINES_MIN to N_LINES_MAX lines, except the last one.
     """
     ranges: list[tuple[int, int]] = []
     start = 0
@@ -48,25 +45,25 @@ def split_lines(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def split_text(place: str, text: str) -> list[Chunk]:
-    """The chunks of a text, without those that are blank."""
+    """The chunks of a text that are not blank."""
     lines = text.splitlines()
     chunks = [Chunk(place, start, end, "\n".join(lines[start:end])) for start, end in split_lines(lines)]
     return [chunk for chunk in chunks if chunk.text.strip()]
 
 
 def words(text: str) -> frozenset[str]:
-    """The identifiers and words of a text, of three characters at least, without what every text has."""
+    """The identifiers and words of a text, of at least three characters, without those of every text."""
     return frozenset(_WORD.findall(text)) - _COMMON
 
 
 def similarity(one: AbstractSet[str], other: AbstractSet[str]) -> float:
-    """Jaccard: the share of all members that both have, in [0, 1]; 0 where both are empty."""
+    """Jaccard: the share of all members that both have, in [0, 1]; 0 if both are empty."""
     n_all = len(one | other)
     return len(one & other) / n_all if n_all else 0.0
 
 
 def solid_lines(text: str) -> frozenset[str]:
-    """The lines of a text that say something, without the blanks around them."""
+    """The stripped lines of a text that have content."""
     return frozenset(line for line in map(str.strip, text.splitlines()) if len(line) >= 8)
 
 

@@ -1,7 +1,6 @@
 """What a source file declares, as compact text: signatures and the first line of their documentation.
 
-Owns which nodes of a tree are declarations and how each is written down. It does not know where files are or which
-declarations are wanted.
+Owns which nodes of a tree are declarations and how each is rendered.
 """
 
 import re
@@ -49,7 +48,7 @@ class Declaration:
     members: tuple[tuple[str, str], ...] = ()
 
     def render(self, near: Collection[str] = ()) -> str:
-        """The declaration as text; of many members those that near names come first, the others as far as they go."""
+        """The declaration as text; of many members those in near come first, then others as far as there is room."""
         chosen = sorted(range(len(self.members)), key=lambda n: (self.members[n][0] not in near, n))[:N_MEMBERS_MAX]
         return "\n".join([self.head, *(self.members[n][1] for n in sorted(chosen))])
 
@@ -67,14 +66,14 @@ def find_declarations(text: str, language: str) -> dict[str, Declaration]:
     declared: dict[str, Declaration] = {}
     for declaration in found:
         first = declared.setdefault(declaration.name, declaration)
-        if first is not declaration and language != "python":  # as Rust's impl after its struct
+        if first is not declaration and language != "python":  # such as Rust's impl after its struct
             members = (*first.members, *declaration.members)
             declared[declaration.name] = replace(first, members=members)
     return declared
 
 
 def comment_sign(language: str | None) -> str:
-    """What starts a comment up to the line's end."""
+    """The beginning of a line comment."""
     return _LINE_COMMENT.get(language or "", "//")
 
 
@@ -88,14 +87,14 @@ def _python_declarations(root: Node, source: bytes, n_more: int = MAX_NESTING) -
 
 
 def _python_declaration(node: Node, source: bytes) -> Declaration | None:
-    defined = _undecorated(node)
+    defined = _without_decorators(node)
     if defined.type == "function_definition":
         return Declaration(_name(defined, source), _python_head(node, defined, source, ""))
     if defined.type == "class_definition":
         body = defined.child_by_field_name("body")
         members = () if body is None else tuple(_python_members(body, source))
         return Declaration(_name(defined, source), _python_head(node, defined, source, ""), members)
-    assigned = _assigned(node)
+    assigned = _assigned_name(node)
     if assigned is None:
         return None
     return Declaration(_text(assigned, source), _first_line(node, source))
@@ -103,20 +102,20 @@ def _python_declaration(node: Node, source: bytes) -> Declaration | None:
 
 def _python_members(body: Node, source: bytes) -> Iterator[tuple[str, str]]:
     for node in body.named_children:
-        defined = _undecorated(node)
+        defined = _without_decorators(node)
         if defined.type == "function_definition":
             name = _name(defined, source)
             if not name.startswith("_") or name in ("__init__", "__call__"):
                 yield name, _python_head(node, defined, source, "    ", documented=False)
-        elif (assigned := _assigned(node)) is not None and not _text(assigned, source).startswith("_"):
+        elif (assigned := _assigned_name(node)) is not None and not _text(assigned, source).startswith("_"):
             yield _text(assigned, source), f"    {_first_line(node, source)}"
 
 
 def _python_head(node: Node, defined: Node, source: bytes, indent: str, *, documented: bool = True) -> str:
-    """Decorators, signature and the documentation's first line; "..." where a function has none or none is wanted."""
+    """Decorators, signature and the documentation's first line; "..." if a function has none or none is wanted."""
     body = defined.child_by_field_name("body")
     end = defined.end_byte if body is None else body.start_byte
-    signature = _folded(source[defined.start_byte : end].partition(b"#")[0].decode("utf-8", "replace"))
+    signature = _on_one_line(source[defined.start_byte : end].partition(b"#")[0].decode("utf-8", "replace"))
     decorators = [_first_line(child, source) for child in node.named_children if child.type == "decorator"]
     documentation = _python_documentation(body, source) if documented and body is not None else None
     if documentation is None and defined.type == "function_definition":
@@ -135,12 +134,12 @@ def _python_documentation(body: Node, source: bytes) -> str | None:
     return f'"""{line[:N_CHARS_LINE]}"""' if line else None
 
 
-def _undecorated(node: Node) -> Node:
+def _without_decorators(node: Node) -> Node:
     defined = node.child_by_field_name("definition") if node.type == "decorated_definition" else None
     return node if defined is None else defined
 
 
-def _assigned(node: Node) -> Node | None:
+def _assigned_name(node: Node) -> Node | None:
     """The name that a statement gives a value or a type; None for other statements."""
     if node.type == "type_alias_statement" and node.named_children:
         return node.named_children[0]
@@ -172,15 +171,15 @@ def _other_members(body: Node, source: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _other_head(node: Node, source: bytes) -> str:
-    """Everything before the body, on one line; of what has no body its first line."""
+    """Everything before the body, on one line; without a body, the first line."""
     body = node.child_by_field_name("body")
     if body is None:
         return _first_line(node, source)
-    return _folded(source[node.start_byte : body.start_byte].decode("utf-8", "replace"))
+    return _on_one_line(source[node.start_byte : body.start_byte].decode("utf-8", "replace"))
 
 
 def _declared_name(node: Node, source: bytes) -> str:
-    """The first identifier that a declaration names itself with; "" where none is found near its start."""
+    """The first identifier of a declaration's name; "" if none is found near its start."""
     waiting, n_seen = [node], 0
     while waiting and n_seen < 24:
         current, n_seen = waiting.pop(0), n_seen + 1
@@ -205,7 +204,7 @@ def _first_line(node: Node, source: bytes) -> str:
     return _text(node, source).partition("\n")[0].rstrip()[:N_CHARS_LINE]
 
 
-def _folded(text: str) -> str:
+def _on_one_line(text: str) -> str:
     """A signature on one line."""
     line = _SPACE.sub(" ", text).strip()
     return _BEFORE_CLOSING.sub(r"\1", _AFTER_OPENING.sub(r"\1", line))[:N_CHARS_LINE]

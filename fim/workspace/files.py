@@ -1,8 +1,7 @@
-"""Which files of a workspace may be read, and how they are read without ever leaving it.
+"""Which files of a workspace may be read, and how to read them without ever leaving it.
 
-Owns the walk and safe reading: every part of a path is opened by itself, below its folder, and must not be a link, so
-that nothing between a walk and a read leads out of the root. It does not know what files are read for. Rules of ignore
-files are in ignore_rules.py.
+Owns the walk and safe reading: each part of a path is opened separately, below its folder, and must not be a link, so
+that no change between a walk and a read leads out of the root. Rules of ignore files are in ignore_rules.py.
 """
 
 import errno
@@ -21,11 +20,11 @@ from ..gating import is_data, is_secret
 from ..text.language_ids import CODE_SUFFIXES
 from .ignore_rules import IGNORE_FILES, IgnoreRules
 
-# Beside these, every folder and file whose name starts with a dot, and folders with a pyvenv.cfg.
+# Besides these, every folder and file whose name starts with a dot, and folders with a pyvenv.cfg.
 SKIPPED_FOLDERS = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "venv", "build", "dist", "target", "out"}
 )
-MAX_FOLDER_ENTRIES = 20_000  # of one folder that are looked at
+MAX_FOLDER_ENTRIES = 20_000  # of one folder that are read
 N_ENTRIES_PART = 500  # of them at a time
 MAX_DEPTH = 64  # of folders below the root
 MAX_LINE_CHARS, MAX_MEAN_LINE_CHARS = 4_000, 250  # beyond, a file counts as generated
@@ -35,7 +34,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, kw_only=True)
 class WalkLimits:
-    """Where a walk ends: files, bytes of one file, bytes of all, seconds of work (pauses between folders are free)."""
+    """The limits of a walk: files, bytes of one file, bytes of all, seconds of work (not pauses between folders)."""
 
     max_files: int = 20_000
     max_file_bytes: int = 500_000
@@ -45,7 +44,7 @@ class WalkLimits:
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
-    """A file of a workspace: root is an absolute, real folder, path what follows it, with slashes."""
+    """A file of a workspace: root is an absolute, real folder, path the rest, with slashes."""
 
     root: str
     path: str
@@ -62,25 +61,25 @@ class SourceFile:
 
     @property
     def language(self) -> str | None:
-        """The LSP language id by the name's ending, None for a file that is not read."""
+        """The LSP language id by the file's extension, None for a file that is not read."""
         return CODE_SUFFIXES.get(PurePosixPath(self.path).suffix.lower())
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells one state of a file from another: time of change in nanoseconds, size in bytes."""
+    """What identifies a state of a file: time of change in nanoseconds, size in bytes."""
 
     mtime_ns: int
     size: int
 
 
 def real_root(folder: str) -> str | None:
-    """The real path of a workspace folder; None where there is none, or for a home folder or what holds one.
+    """The real path of a workspace folder; None if it does not exist, or is or contains a home folder.
 
-    A home folder holds other people's texts, mail and keys beside code: it is no workspace.
+    A home folder holds mail, keys and other people's texts besides code: it is not a workspace.
     """
     path = os.path.realpath(folder)
-    with suppress(RuntimeError):  # who has no home folder
+    with suppress(RuntimeError):  # without a home folder
         if f"{os.path.realpath(Path.home())}/".startswith(f"{path.rstrip('/')}/"):
             return None
     with suppress(OSError):
@@ -94,9 +93,9 @@ def walk(
     limits: WalkLimits | None = None,
     clock_s: Callable[[], float] = time.perf_counter,
 ) -> Iterator[list[tuple[SourceFile, Stamp]]]:
-    """The files of one folder after another, those near the root first, of a large one a part at a time.
+    """The files of one folder after another, those near the root first; a large folder comes in parts.
 
-    Files that may not be read do not appear: ignored, excluded, secret, hidden, minified, links, not source code, too
+    Files that may not be read are left out: ignored, excluded, secret, hidden, minified, links, not source code, too
     large, too deep. A folder that cannot be read is empty.
     """
     limits = limits or WalkLimits()
@@ -121,7 +120,7 @@ def walk(
 
 
 def is_indexable(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
-    """Whether a walk would meet this file, if it is there and its folder is not full; a link is never welcome."""
+    """Whether a walk would yield this file, if it exists and its folder is not too full; false for links."""
     rules, folder = IgnoreRules.above(file.root, exclude), ""
     *folders, name = file.path.split("/")
     if len(folders) > MAX_DEPTH:
@@ -137,11 +136,11 @@ def is_indexable(file: SourceFile, exclude: Sequence[str] = ()) -> bool:
 
 
 def read_source(file: SourceFile, max_bytes: int) -> tuple[str, Stamp] | None:
-    """The text of a file and the state that it was read in; None for what is no text, generated, or not to be had.
+    """The text of a file and the state that it was read in; None if it cannot be read, is generated or not text.
 
-    No part of the path below the root may be a link. A text with a private key in it is not to be had either.
+    No part of the path below the root may be a link. None, too, for a text with a private key in it.
     """
-    with suppress(OSError, UnicodeDecodeError), _opened(file.root, file.path, OPEN_FLAGS) as fd:
+    with suppress(OSError, UnicodeDecodeError), _open(file.root, file.path, OPEN_FLAGS) as fd:
         before = os.fstat(fd)
         if before.st_size > max_bytes:
             return None
@@ -154,8 +153,8 @@ def read_source(file: SourceFile, max_bytes: int) -> tuple[str, Stamp] | None:
 
 
 def stamp_of(file: SourceFile) -> Stamp | None:
-    """The present state of a regular file that no link leads to; None where there is none."""
-    with suppress(OSError), _opened(file.root, file.path, OPEN_FLAGS) as fd:
+    """The present state of a regular file without a link on its path; None if there is none."""
+    with suppress(OSError), _open(file.root, file.path, OPEN_FLAGS) as fd:
         info = os.fstat(fd)
         return _stamp(info) if stat.S_ISREG(info.st_mode) else None
     return None
@@ -166,7 +165,7 @@ _Part = tuple[_Found, list[tuple[str, IgnoreRules]]]
 
 
 def _all_parts(root: str, waiting: deque[tuple[str, IgnoreRules]]) -> Iterator[_Part]:
-    """The parts of all folders that wait; whoever takes one adds the folders in it to those."""
+    """The parts of all folders in waiting; the caller adds the folders in each part to waiting."""
     while waiting:
         yield from _look_into(root, *waiting.popleft())
 
@@ -174,13 +173,13 @@ def _all_parts(root: str, waiting: deque[tuple[str, IgnoreRules]]) -> Iterator[_
 def _look_into(root: str, folder: str, rules: IgnoreRules) -> Iterator[_Part]:
     """The files of one folder that may be read, and its folders, each by name in order, N_ENTRIES_PART at a time."""
     rules = _rules_inside(root, folder, rules)
-    with suppress(OSError), _opened(root, folder, _FOLDER_FLAGS) as fd, os.scandir(fd) as entries:
+    with suppress(OSError), _open(root, folder, _FOLDER_FLAGS) as fd, os.scandir(fd) as entries:
         ordered = sorted(islice(entries, MAX_FOLDER_ENTRIES), key=lambda entry: entry.name)
         for start in range(0, max(1, len(ordered)), N_ENTRIES_PART):
-            yield _sorted_out(ordered[start : start + N_ENTRIES_PART], root, folder, rules)
+            yield _sort_out(ordered[start : start + N_ENTRIES_PART], root, folder, rules)
 
 
-def _sorted_out(entries: Sequence[os.DirEntry[str]], root: str, folder: str, rules: IgnoreRules) -> _Part:
+def _sort_out(entries: Sequence[os.DirEntry[str]], root: str, folder: str, rules: IgnoreRules) -> _Part:
     files: _Found = []
     folders: list[tuple[str, IgnoreRules]] = []
     prefix = f"{folder}/" if folder else ""
@@ -200,7 +199,7 @@ def _rules_inside(root: str, folder: str, rules: IgnoreRules) -> IgnoreRules:
     """The rules that hold in a folder: those around it and its own ignore files."""
     for name in IGNORE_FILES:
         path = f"{folder}/{name}" if folder else name
-        with suppress(OSError), _opened(root, path, OPEN_FLAGS) as fd:
+        with suppress(OSError), _open(root, path, OPEN_FLAGS) as fd:
             data = read_opened(fd, IgnoreRules.MAX_BYTES + 1)
             if data is not None:
                 rules = rules.with_file(f"{root.rstrip('/')}/{folder}".rstrip("/"), data)
@@ -212,7 +211,7 @@ def _is_skipped_folder(name: str, absolute: str) -> bool:
         return True
     try:
         return Path(absolute, "pyvenv.cfg").exists()
-    except OSError:  # who may not look into it reads nothing there
+    except OSError:  # no permission: nothing is read there
         return True
 
 
@@ -225,16 +224,16 @@ def _may_be_read(file: SourceFile, name: str, rules: IgnoreRules) -> bool:
 
 
 def _is_linked(file: SourceFile) -> bool:
-    """Whether a link stands somewhere on the path below the root; a file that is not there (yet) is none."""
+    """Whether there is a link on the path below the root; false for a file that does not exist (yet)."""
     try:
-        with _opened(file.root, file.path, OPEN_FLAGS):
+        with _open(file.root, file.path, OPEN_FLAGS):
             return False
     except OSError as error:
         return error.errno != errno.ENOENT
 
 
 @contextmanager
-def _opened(root: str, path: str, flags: int) -> Iterator[int]:
+def _open(root: str, path: str, flags: int) -> Iterator[int]:
     """A descriptor of path below root, without following a link. Raises OSError."""
     fd = os.open(root, _FOLDER_FLAGS)
     try:
@@ -249,7 +248,7 @@ def _opened(root: str, path: str, flags: int) -> Iterator[int]:
 
 
 def _step(fd: int, name: str, flags: int) -> int:
-    """From a folder's descriptor to one of what it holds; the folder's is closed where that works."""
+    """A descriptor of an entry of the folder fd; fd is closed on success."""
     if name in ("", ".", ".."):
         raise OSError(errno.ELOOP, "not a name")
     below = os.open(name, flags, dir_fd=fd)

@@ -1,14 +1,14 @@
 """One line of a .gitignore as a regular expression over a path.
 
-Owns git's pattern language (gitignore(5), wildmatch). Kept by us because the library for it, pathspec, takes a pattern
-that means a folder for one that means all below it too; git does not, and the difference shows where a nearer pattern
-takes something back. Tests compare with git itself.
+Implements git's pattern language (gitignore(5), wildmatch). The library for it, pathspec, takes a pattern for a folder
+as one for everything below it, too; git does not, and the difference shows when a nearer pattern negates it. Tests
+compare with git itself.
 """
 
 import re
 from dataclasses import dataclass
 
-MAX_LINE_CHARS = 1_000  # of a pattern; paths that are looked at are shorter
+MAX_LINE_CHARS = 1_000  # of a pattern; paths are shorter
 _POSIX = {
     "alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "blank": " \\t", "cntrl": "\\x00-\\x1f\\x7f", "digit": "0-9",
     "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\s", "upper": "A-Z",
@@ -26,9 +26,9 @@ class CostlyPattern(ValueError):
 
 @dataclass(frozen=True)
 class IgnorePattern:
-    """What a line means: which paths, whether it takes them back, whether folders alone.
+    """The meaning of a line: which paths, whether it negates, whether it is for folders only.
 
-    has_path: the path below the ignore file's folder is compared, else the last name of it.
+    has_path: compare the path below the ignore file's folder, else only its last name.
     """
 
     regex: re.Pattern[str]
@@ -37,14 +37,14 @@ class IgnorePattern:
     has_path: bool
 
     def means(self, path: str, *, is_folder: bool) -> bool:
-        """Whether this very path is meant; what lies below a folder that is meant is not."""
+        """Whether exactly this path matches; paths below a matching folder do not."""
         if self.folders_only and not is_folder:
             return False
         return self.regex.fullmatch(path if self.has_path else path.rpartition("/")[2]) is not None
 
 
 def read_pattern(line: str) -> IgnorePattern | None:
-    """The pattern of a line; None for a comment, a blank, or what nothing matches. Raises CostlyPattern."""
+    """The pattern of a line; None for a comment, a blank line, or a pattern without matches. Raises CostlyPattern."""
     if len(line) > MAX_LINE_CHARS:
         raise CostlyPattern(f"a pattern has more than {MAX_LINE_CHARS} characters")
     line = _without_trailing_blanks(line.rstrip("\r\n"))
@@ -81,10 +81,10 @@ def _path_regex(pattern: str) -> str | None:
 
 
 def _parts_regex(pattern: str) -> str | None:
-    """The expression of a pattern with slashes; None where nothing matches it.
+    """The expression of a pattern with slashes; None if nothing matches it.
 
-    What stands between two double stars is taken at the first folder that it fits: if that leads nowhere, a later one
-    does not either. So a match takes time in proportion to the path, however many double stars there are.
+    The part between two double stars is matched at the first folder that fits: if that fails, a later one fails too. So
+    a match takes time proportional to the path, with any number of double stars.
     """
     groups: list[list[str]] = [[]]  # the expressions of names, between double stars
     for part in pattern.split("/"):
@@ -112,8 +112,8 @@ def _past_double_star(pattern: str) -> tuple[str, str | None]:
 
     What follows is None for any other pattern.
 
-    git compares a plain beginning first and the rest by itself: these stars then stand where a name begins, and reach
-    over folders, which those of `?**` do not.
+    git compares a plain beginning first and then the rest alone: these stars are then at the beginning of a name, and
+    match across folders, which those of `?**` do not.
     """
     literal = _SPECIAL.split(pattern, maxsplit=1)[0]
     rest = pattern[len(literal) :]
@@ -124,9 +124,9 @@ def _past_double_star(pattern: str) -> tuple[str, str | None]:
 
 
 def _name_regex(pattern: str) -> str | None:
-    """The expression of a pattern without slashes; None where nothing matches it.
+    """The expression of a pattern without slashes; None if nothing matches it.
 
-    What stands between two stars is taken where it comes first: if that leads nowhere, a later place does not either.
+    The part between two stars is matched at its first occurrence: if that fails, a later one fails too.
     """
     pieces = _pieces(pattern)
     if pieces is None or len(pieces) == 1:
@@ -136,7 +136,7 @@ def _name_regex(pattern: str) -> str | None:
 
 
 def _pieces(pattern: str) -> list[str] | None:
-    """The expressions of what stands around the stars of a pattern without slashes; None where nothing matches it."""
+    """The expressions of the parts between the stars of a pattern without slashes; None if nothing matches it."""
     pieces = [""]
     at = 0
     while at < len(pattern):

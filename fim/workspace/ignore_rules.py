@@ -1,7 +1,6 @@
 """What ignore files say of a path: git's rules, of every folder above it, the nearest first.
 
-Owns patterns and their order. It does not walk folders; of the folders above a workspace it reads the ignore files up
-to the one that holds the repository, as git does.
+Of the folders above a workspace it reads the ignore files up to the one that holds the repository, as git does.
 """
 
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ Patterns = tuple[IgnorePattern, ...]
 
 @dataclass(frozen=True)
 class IgnoreRules:
-    """Patterns by the folder that they are meant for, outermost first; exclude wins over all of them."""
+    """Patterns by the folder that they apply to, outermost first; exclude wins over all of them."""
 
     exclude: Patterns
     base: str
     layers: tuple[tuple[str, Patterns], ...] = ()
 
-    MAX_BYTES: ClassVar[int] = 256_000  # of one ignore file; what is longer ignores everything beside it
-    MAX_PATTERNS: ClassVar[int] = 3_000  # of all files; the one that has too many ignores everything beside it
+    MAX_BYTES: ClassVar[int] = 256_000  # of one ignore file; a longer one ignores everything beside it
+    MAX_PATTERNS: ClassVar[int] = 3_000  # of all files; the file that exceeds it ignores everything beside it
 
     @classmethod
     def above(cls, root: str, exclude: Sequence[str] = ()) -> "IgnoreRules":
@@ -45,11 +44,11 @@ class IgnoreRules:
         return rules
 
     def with_repository(self, folder: Path) -> "IgnoreRules":
-        """These rules after the repository's own that are kept in no ignore file."""
+        """The repository's rules outside ignore files, then these rules."""
         return self.with_file(str(folder), _read(folder / ".git" / "info" / "exclude"))
 
     def with_file(self, folder: str, data: bytes) -> "IgnoreRules":
-        """These rules and, nearer, those of an ignore file in folder."""
+        """These rules, then those of an ignore file in folder, which is nearer."""
         lines = data.decode("utf-8", "replace").splitlines()
         n_left = self.MAX_PATTERNS - sum(len(patterns) for _, patterns in self.layers)
         patterns = _patterns(lines, n_left) if len(data) <= self.MAX_BYTES else _EVERYTHING
@@ -69,7 +68,7 @@ class IgnoreRules:
 
 
 def _verdict(patterns: Patterns, path: str, *, is_folder: bool) -> bool | None:
-    """What the last pattern says that means this very path: ignored, not ignored; None where none does."""
+    """The verdict of the last pattern that matches exactly this path: ignored or not; None if none does."""
     for pattern in reversed(patterns):
         if pattern.means(path, is_folder=is_folder):
             return not pattern.negated
@@ -80,7 +79,7 @@ _EVERYTHING: Patterns = tuple(pattern for pattern in [read_pattern("*")] if patt
 
 
 def _patterns(lines: Sequence[str], n_max: int) -> Patterns:
-    """The patterns of an ignore file. One whose patterns would take long has everything beside it ignored."""
+    """The patterns of an ignore file. If they would take too long to match, everything beside it is ignored."""
     try:
         found = (pattern for line in lines if (pattern := read_pattern(line)) is not None)
         patterns = tuple(islice(found, n_max + 1))
@@ -97,7 +96,7 @@ def _holds_repository(folder: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """An ignore file above the workspace; what it says only ever takes files out. git follows no link here either."""
+    """An ignore file above the workspace; it can only exclude files. Like git, this follows no link."""
     try:
         return read_regular(path, IgnoreRules.MAX_BYTES + 1) or b""
     except OSError:

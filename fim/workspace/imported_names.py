@@ -1,7 +1,7 @@
-"""The declarations of what a document imports, found in its workspace: those of names that stand near the cursor.
+"""The declarations of what a document imports, found in its workspace: those of names near the cursor.
 
-Owns the way from an import to a declaration, through modules that only pass a name on, and how much of the workspace
-may be read for it. It does not know budgets of characters.
+Follows an import to a declaration, through modules that only re-export a name, and limits how much of the workspace is
+read for it.
 """
 
 import re
@@ -14,8 +14,8 @@ from .imports import Import, files_of, find_imports
 from .sources import Library
 
 N_PASSED_ON_MAX = 3  # modules that a name may come through
-N_FILES_READ_MAX = 40  # for one document: the library remembers more, so none of them is read twice
-N_LOOKS_MAX = 1_000  # for the files of an import, for one document
+N_FILES_READ_MAX = 40  # for one document: the library remembers more, so none is read twice
+N_LOOKS_MAX = 1_000  # lookups of imported files, for one document
 N_CHARS_USES = 60_000  # of the document that are searched for attributes of modules
 N_PARTS_MAX = 6  # of a module's name with dots
 _DOTTED_NAME = re.compile(r"[^\W\d]\w*+(?:\.[^\W\d]\w*+)*+")
@@ -23,7 +23,7 @@ _DOTTED_NAME = re.compile(r"[^\W\d]\w*+(?:\.[^\W\d]\w*+)*+")
 
 @dataclass(frozen=True)
 class ImportedName:
-    """A declaration that the document can use near the cursor, and where it stands."""
+    """A declaration that the document can use near the cursor, and its file."""
 
     file: SourceFile
     declaration: Declaration
@@ -40,14 +40,14 @@ class Importer:
 
 
 def imported_names(importer: Importer, imports: Collection[Import], library: Library) -> list[ImportedName]:
-    """The declarations of imported names near the cursor, in the document's order; not all where that takes long."""
+    """The declarations of imported names near the cursor, in the document's order; not all if that takes long."""
     search = _Search(importer, library)
     found = [name for wanted in imports for name in search.of_import(wanted)]
     return list({(name.file, name.declaration.name): name for name in found}.values())
 
 
 def imported_files(importer: Importer, imports: Collection[Import], library: Library) -> list[SourceFile]:
-    """The files that a document's imports mean, each once, in its order."""
+    """The files that a document imports, each once, in its order."""
     found: dict[SourceFile, None] = {}
     for wanted in imports:
         for file in files_of(wanted, importer.here, importer.language, library.index):
@@ -59,7 +59,7 @@ def imported_files(importer: Importer, imports: Collection[Import], library: Lib
 
 
 class _Search:
-    """One document's search. It remembers what each file says, so that modules that import each other are read once."""
+    """One document's search. It remembers each file, so that modules that import each other are read once."""
 
     def __init__(self, importer: Importer, library: Library) -> None:
         self._importer, self._library = importer, library
@@ -84,7 +84,7 @@ class _Search:
                 yield from self._used_of_module(submodule, alias)
 
     def _find(self, name: str, file: SourceFile) -> tuple[SourceFile, Declaration] | None:
-        """Where a name is declared that a module has: there, or in the nearest module that it comes from."""
+        """The declaration of a module's name: there, or in the nearest module that it comes from."""
         places = {(name, file): None}
         seen = dict(places)
         for _ in range(N_PASSED_ON_MAX + 1):
@@ -98,13 +98,13 @@ class _Search:
         return None
 
     def _sources(self, name: str, file: SourceFile) -> Iterator[tuple[str, SourceFile]]:
-        """The modules that a module may have a name from, each with what the name is called there."""
+        """The modules that a module may import a name from, each with the name there."""
         for original, passed in self._taken_by(file).get(name, ()):
             for other in self._files_of(passed, file, file.language or ""):
                 yield original, other
 
     def _used_of_module(self, wanted: Import, alias: str) -> Iterator[ImportedName]:
-        """The declarations of a module that the document names as attributes of it, near the cursor."""
+        """The declarations of a module that the document uses as its attributes near the cursor."""
         used = [name for name in self._used.get(alias, ()) if name in self._importer.near]
         for file in self._files_of(wanted, self._importer.here, self._importer.language) if used else ():
             declared = self._declarations(file)
@@ -120,7 +120,7 @@ class _Search:
         return self._declared.get(file, {})
 
     def _taken_by(self, file: SourceFile) -> Mapping[str, list[tuple[str, Import]]]:
-        """What a module imports, by the name that it has there: what it is called elsewhere, and the import."""
+        """What a module imports, by the name in the module: the original name, and the import."""
         if file not in self._taken:
             text = self._library.current_text(file) if file in self._declared else None
             taken = self._taken[file] = {}
@@ -131,7 +131,7 @@ class _Search:
 
 
 def _attributes_used(text: str) -> Mapping[str, dict[str, None]]:
-    """What a text names as attributes, by the name with dots in front of them."""
+    """The attributes in a text, by the dotted name before them."""
     used: dict[str, dict[str, None]] = {}
     for chain in _DOTTED_NAME.findall(text):
         parts = chain.split(".")
@@ -142,6 +142,6 @@ def _attributes_used(text: str) -> Mapping[str, dict[str, None]]:
 
 
 def _submodules(wanted: Import) -> list[Import]:
-    """What an import may mean if the names that it takes are modules."""
+    """The imports that an import means if its names are modules."""
     base = f"{wanted.module}." if wanted.module else ""
     return [Import(base + name, wanted.level, alias=alias) for name, alias in wanted.names]

@@ -1,8 +1,7 @@
 """What a document imports, read from its lines, and which files of a workspace that may mean.
 
-Owns import statements (Python; paths in quotes of JavaScript, TypeScript, C and C++; Java's names) and the places where
-a module is looked for. It reads lines, not trees, so that a document that is being typed says its imports too. It does
-not know what the files declare.
+Owns import statements (Python; paths in quotes of JavaScript, TypeScript, C and C++; Java's names) and where to search
+for a module. It reads lines, not trees, so that it works on unfinished code.
 """
 
 import re
@@ -16,11 +15,11 @@ from .index import WorkspaceIndex
 
 MAX_CHARS = 500_000  # of a document that are searched for imports
 N_IMPORTS_MAX = 100
-N_NAMES_MAX = 200  # that one import may take
-N_CHARS_NAME = 200  # of a module or a name: what is longer is none
+N_NAMES_MAX = 200  # of one import
+N_CHARS_NAME = 200  # of a module or a name; longer ones do not count
 N_FILES_MAX = 2  # that one import may mean
-# Linear in the text, whatever it holds: no two neighbouring parts match the same character, and what reaches over lines
-# ends where the next statement of its kind begins (tests/fim/test_hostile_text.py).
+# Linear in any text: no two neighbouring parts match the same character, and what spans lines ends where the next
+# statement of its kind begins (tests/fim/test_hostile_text.py).
 _PYTHON = re.compile(
     r"^[ \t]*+(?:from[ \t]++(?P<dots>\.*+)(?P<module>(?:\w[\w.]*+)?)[ \t]++import[ \t]*+(?P<names>\([^()]*\)|[^\n(]+)"
     r"|import[ \t]++(?P<modules>[^\n]+))",
@@ -44,10 +43,10 @@ _COMMENT_OR_BACKSLASH = re.compile(r"#[^\n]*|\\")
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module: its name with dots (or its path), the dots in front of it, and what is taken from it.
+    """One imported module: its dotted name (or its path), the dots before it, and the names imported from it.
 
-    names are pairs of what the module calls a thing and what the document does; () means the module as a whole, which
-    the document calls alias.
+    names are pairs of the name in the module and the name in the document; () means the whole module, which the
+    document calls alias.
     """
 
     module: str
@@ -57,7 +56,7 @@ class Import:
 
 
 def find_imports(text: str, language: str) -> tuple[Import, ...]:
-    """The imports of a document, in its order, at most N_IMPORTS_MAX; () for a language that is not read."""
+    """The imports of a document, in its order, at most N_IMPORTS_MAX; () for an unsupported language."""
     text = text[:MAX_CHARS]
     if language == "python":
         found = _python_imports(text)
@@ -76,16 +75,16 @@ def find_imports(text: str, language: str) -> tuple[Import, ...]:
 def files_of(wanted: Import, here: SourceFile | None, language: str, index: WorkspaceIndex) -> list[SourceFile]:
     """The workspace's files that an import may mean, the likeliest first, at most N_FILES_MAX.
 
-    here is the importing file, None for a document that stands in no workspace.
+    here is the importing file, None for a document outside the workspace.
     """
     if language == "python":
         found = _python_files(wanted, here, index)
     elif language in _SCRIPTS:
-        found = [] if here is None else _below(here, [_joined(here.folder, wanted.module)], _SCRIPT_ENDINGS, index)
+        found = [] if here is None else _below(here, [_resolve(here.folder, wanted.module)], _SCRIPT_ENDINGS, index)
     elif language == "java":
         found = index.named(f"{wanted.module.replace('.', '/')}.java")
     else:
-        beside = [] if here is None else _below(here, [_joined(here.folder, wanted.module)], ("",), index)
+        beside = [] if here is None else _below(here, [_resolve(here.folder, wanted.module)], ("",), index)
         found = beside or index.named(wanted.module.lstrip("./"))
     return _nearest(found, here)[:N_FILES_MAX]
 
@@ -93,13 +92,13 @@ def files_of(wanted: Import, here: SourceFile | None, language: str, index: Work
 def _python_imports(text: str) -> Iterator[Import]:
     for match in _PYTHON.finditer(text):
         if match["modules"] is not None:
-            for part in _uncommented(match["modules"]).split(","):
-                module, alias = _renamed(part)
+            for part in _without_comment(match["modules"]).split(","):
+                module, alias = _split_alias(part)
                 if module:
                     yield Import(module, alias=alias)
             continue
-        parts = _uncommented(match["names"]).strip("() \t\n\r").split(",")[:N_NAMES_MAX]
-        kept = tuple((name, alias) for name, alias in map(_renamed, parts) if name and name != "*")
+        parts = _without_comment(match["names"]).strip("() \t\n\r").split(",")[:N_NAMES_MAX]
+        kept = tuple((name, alias) for name, alias in map(_split_alias, parts) if name and name != "*")
         if kept:
             yield Import(match["module"], len(match["dots"]), kept)
 
@@ -116,12 +115,12 @@ def _java_import(module: str) -> Import:
     return Import(module, names=((name, name),))
 
 
-def _uncommented(text: str) -> str:
+def _without_comment(text: str) -> str:
     return _COMMENT_OR_BACKSLASH.sub("", text).partition(";")[0]
 
 
-def _renamed(part: str) -> tuple[str, str]:
-    """A name and what it becomes, of `name` or `name as other`; two empty ones for anything else."""
+def _split_alias(part: str) -> tuple[str, str]:
+    """A name and its new name, from `name` or `name as other`; two empty ones for anything else."""
     pieces = part.split(maxsplit=4)
     if any(len(piece) > N_CHARS_NAME for piece in pieces):
         return "", ""
@@ -138,7 +137,7 @@ def _python_files(wanted: Import, here: SourceFile | None, index: WorkspaceIndex
         return []
     found = _module_files(parts, index)
     known = sys.stdlib_module_names
-    if not found and len(parts) > 2 and parts[0] not in known:  # the package may be called otherwise than its folder
+    if not found and len(parts) > 2 and parts[0] not in known:  # the package's name may differ from its folder's
         found = _module_files(parts[1:], index)
     return found
 
@@ -152,7 +151,7 @@ def _relative_files(wanted: Import, parts: list[str], here: SourceFile, index: W
 
 
 def _module_files(parts: list[str], index: WorkspaceIndex) -> list[SourceFile]:
-    """Files of a module by its full name, whose package is not itself inside another package."""
+    """Files of a module by its full name, if its package is not inside another package."""
     path = "/".join(parts)
     found = index.named(f"{path}.py", f"{path}.pyi", f"{path}/__init__.py")
     return [file for file in found if not _is_inside_package(file, path, index)]
@@ -168,8 +167,8 @@ def _below(here: SourceFile, paths: list[str], endings: tuple[str, ...], index: 
     return list(dict.fromkeys(file for file in tried if file in index))
 
 
-def _joined(folder: str, path: str) -> str:
-    """A path that a file in folder names; one that leads out of the root finds nothing."""
+def _resolve(folder: str, path: str) -> str:
+    """A path that a file in folder names; one that leads out of the root matches nothing."""
     parts = folder.split("/") if folder else []
     for part in path.split("/"):
         if part == "..":
@@ -182,7 +181,7 @@ def _joined(folder: str, path: str) -> str:
 
 
 def _nearest(files: list[SourceFile], here: SourceFile | None) -> list[SourceFile]:
-    """Files by how much of their folder they share with here; the order of equals stays, shorter paths first."""
+    """Files by how much of their folder they share with here; of equals, shorter paths first."""
     if here is None:
         return sorted(files, key=lambda file: len(file.path))
     return sorted(files, key=lambda file: (-_n_shared(file, here), len(file.path)))

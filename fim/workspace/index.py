@@ -1,7 +1,7 @@
 """The index of a workspace: which chunks have which words (BM25, in memory), and which files a module's name may mean.
 
-Owns SQLite's full-text index over chunks. It keeps words and line numbers, no text: whoever wants a chunk's text reads
-its file again. For one thread. It does not know how files are found, read or watched.
+A full-text index over chunks by SQLite. It keeps words and line numbers, no text: to get a chunk's text, read its file
+again. Not thread-safe.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from .files import SourceFile, Stamp
 
 MAX_INDEX_BYTES = 64_000_000  # of SQLite's pages; texts of 64 MB take about a third of their size
 N_QUERY_WORDS = 24
-_DEAD_SHARE, _N_DEAD_FREE = 0.5, 2_000  # removed chunks that the index may still hold, beside those that it has
+_DEAD_SHARE, _N_DEAD_FREE = 0.5, 2_000  # removed chunks that the index may still hold, as a share and as a number
 _CREATE = """
 PRAGMA temp_store = MEMORY;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize="unicode61 remove_diacritics 0 tokenchars '_'");
@@ -26,7 +26,7 @@ CREATE INDEX chunk_of ON chunk(file);
 
 @dataclass(frozen=True)
 class ChunkPlace:
-    """Lines of a file, from start (counted from 0) to end (outside); score is BM25's, the larger the better."""
+    """Lines of a file, from start (counted from 0) to end (exclusive); score is BM25's, larger is better."""
 
     file: SourceFile
     start: int
@@ -36,7 +36,7 @@ class ChunkPlace:
 
 @dataclass(frozen=True)
 class IndexSize:
-    """How much an index holds: files, chunks, bytes of the files, bytes of the index itself."""
+    """The size of an index: files, chunks, bytes of the files, bytes of the index itself."""
 
     n_files: int = 0
     n_chunks: int = 0
@@ -63,12 +63,12 @@ class WorkspaceIndex:
         self._db = _new_database()
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._db.close()
 
     @property
     def size(self) -> IndexSize:
-        """How much it holds now."""
+        """The present size."""
         return IndexSize(
             n_files=len(self._entries),
             n_chunks=self._last_chunk - self._n_dead,
@@ -77,8 +77,8 @@ class WorkspaceIndex:
         )
 
     @property
-    def is_worn(self) -> bool:
-        """Whether so much was replaced that indexing all anew would pay."""
+    def is_fragmented(self) -> bool:
+        """Whether so much was replaced that a new index would pay."""
         n_alive = self._last_chunk - self._n_dead
         return self._n_dead > _N_DEAD_FREE + _DEAD_SHARE * n_alive
 
@@ -95,7 +95,7 @@ class WorkspaceIndex:
         return None if entry is None else entry.stamp
 
     def put(self, file: SourceFile, stamp: Stamp, text: str) -> bool:
-        """Index a file's text, in place of an older one. False where the index is full; then the file is not in it."""
+        """Index a file's text, replacing an older one. False if the index is full; then the file is not in it."""
         self.discard(file)
         if self._n_bytes() >= self._max_index_bytes:
             return False
@@ -116,7 +116,7 @@ class WorkspaceIndex:
         return True
 
     def discard(self, file: SourceFile) -> None:
-        """Forget a file; one that is not there is fine. Its words stay in the index as dead weight (see is_worn)."""
+        """Forget a file, if it is here. Its words stay in the index as dead weight (see is_fragmented)."""
         entry = self._entries.pop(file, None)
         if entry is None:
             return
@@ -128,7 +128,7 @@ class WorkspaceIndex:
             self._db.execute("DELETE FROM chunk WHERE file = ?", (entry.number,))
 
     def search(self, wanted: Collection[str], n_max: int) -> list[ChunkPlace]:
-        """The chunks that BM25 thinks most of for these words (the rarest are looked for), the best first."""
+        """The chunks with the best BM25 score for these words (only the rarest count), the best first."""
         query = " OR ".join(f'"{word}"' for word in self._rarest(wanted))
         if not query:
             return []
@@ -146,11 +146,11 @@ class WorkspaceIndex:
         return sorted(file for file in found if f"/{file.path}".endswith(tails))
 
     def in_folder(self, root: str, folder: str) -> list[SourceFile]:
-        """The files that stand in a folder of a root, by name."""
+        """The files in a folder of a root, by name."""
         return sorted(file for file in self._entries if file.root == root and file.folder == folder)
 
     def _rarest(self, wanted: Collection[str]) -> list[str]:
-        """The words that the fewest chunks have, of those that some have."""
+        """The words that the fewest chunks have, but at least one."""
         folded = sorted({word.lower() for word in wanted if '"' not in word})[:400]
         marks = ",".join("?" * len(folded))
         rows = self._db.execute(f"SELECT term FROM vocabulary WHERE term IN ({marks}) ORDER BY doc, term", folded)
@@ -163,7 +163,7 @@ class WorkspaceIndex:
 
 
 def _new_database() -> sqlite3.Connection:
-    """A database that stands in memory alone: no source text may reach a disk."""
+    """A database in memory only: no source text may reach a disk."""
     database = sqlite3.connect(":memory:")
     database.executescript(_CREATE)
     return database
@@ -174,7 +174,7 @@ def _stem(file: SourceFile) -> str:
 
 
 def _stem_of_path(path: str) -> str:
-    """A file's name without endings; of a package, its folder's too."""
+    """A file's name without extensions; for a package, its folder's too."""
     *folders, name = path.rsplit("/", 2)
     stem = name.partition(".")[0]
     return f"{folders[-1]}/{stem}" if stem in ("__init__", "index") and folders else stem

@@ -1,7 +1,7 @@
 """The chunks that a person edited or looked at last, in any document: llama.vim's ring.
 
-Owns what is remembered and for how long; texts are copies of that moment. It does not know editors or whether a
-document may be shown to the model: whoever adds to it decides that.
+Owns what is remembered and for how long; texts are copies of that moment. The caller decides which documents may be
+shown to the model.
 """
 
 from collections import Counter
@@ -13,11 +13,11 @@ from .chunks import Chunk, similarity, solid_lines
 
 N_CHUNKS_MAX = 16
 N_LINES_AROUND = 12  # above and below the place
-SAME_SHARE = 0.6  # of the lines of two chunks: then the newer takes the older's place
+SAME_SHARE = 0.6  # of the lines of two chunks: then the newer replaces the older
 
 
 class RecentChunks:
-    """At most N_CHUNKS_MAX chunks, no two of them much alike, the newest last."""
+    """At most N_CHUNKS_MAX chunks, no two of them too similar, the newest last."""
 
     def __init__(self, n_max: int = N_CHUNKS_MAX) -> None:
         self._n_max = n_max
@@ -46,5 +46,5 @@ class RecentChunks:
         return [chunk for chunk in self._chunks if chunk.place != uri]
 
     def n_other_visits(self, uri: str) -> int:
-        """How often something was remembered of other documents: grows when they are worked on."""
+        """How often other documents were visited: grows when they are worked on."""
         return self._n_visits.total() - self._n_visits[uri]

@@ -1,8 +1,8 @@
-"""When the snippets of a document are chosen anew.
+"""When to choose the snippets of a document anew.
 
-Snippets stand first in what the model reads, so a new choice makes the engine read everything again. They stay while a
-person types, and change at a jump of the cursor, or in a pause when imports, other files or the place have changed.
-Owns that rule; the clock is handed in. It does not know how snippets are chosen.
+Snippets are first in the context, so a new choice makes the engine read everything again. They stay while a person
+types, and change at a jump of the cursor, or in a pause if imports, other files or the place have changed. The caller
+passes in the time.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PAUSE_S = 0.3  # without an edit; the server reads the context ahead only when t
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What a choice rests on: the cursor's line, the imports, how often other documents and the workspace changed."""
+    """What a choice depends on: the cursor's line, the imports, how often other documents and the workspace changed."""
 
     line: int
     imports: tuple[object, ...] = ()
@@ -22,7 +22,7 @@ class Basis:
 
 
 class SnippetPolicy:
-    """The rule for one document: told where the cursor is seen, asked whether to choose."""
+    """The rule for one document: it is told where the cursor is, and says whether to choose."""
 
     def __init__(self) -> None:
         self._basis: Basis | None = None
@@ -41,7 +41,7 @@ class SnippetPolicy:
         return self._jumped
 
     def see(self, line: int, now_s: float, *, edited: bool) -> None:
-        """The cursor is on this line; edited: by an edit there. now_s is on any clock that only grows."""
+        """The cursor is on this line; edited: by an edit there. now_s is on any monotonic clock."""
         if self._line is not None and abs(line - self._line) > JUMP_LINES:
             self._jumped = True
         self._line = line

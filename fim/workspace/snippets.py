@@ -1,8 +1,7 @@
-"""Snippets: the texts from other files that a model is shown beside a document, chosen for one place in it.
+"""Snippets: texts from other files that the model reads beside a document, chosen for a place in it.
 
 Owns which, in what order and within what budget: declarations of imported names, then chunks that the person worked on
-lately, then chunks like the text near the cursor. It does not know when a choice is made anew (snippet_policy.py), nor
-where files come from.
+lately, then chunks similar to the text near the cursor. snippet_policy.py says when to choose anew.
 """
 
 import re
@@ -23,17 +22,17 @@ from .sources import Library
 SnippetSource = Literal["declarations", "recent", "similar"]
 SOURCES: tuple[SnippetSource, ...] = get_args(SnippetSource)
 
-# A model with 2,048 tokens of context takes 500 tokens of snippets, of code 1,700 characters, the most useful first.
-# The rest is for models that read more, and for drafts, which are looked for in all of them.
+# A model with 2,048 tokens of context takes 500 tokens of snippets, 1,700 characters of code, the most useful first.
+# The rest is for models that read more, and for drafts, which are searched in all snippets.
 BUDGET_CHARS = 4_800
-# 720 missing lines of six packages: of the names in them that stand nowhere else in their file, 16 % were in
+# 720 missing lines of six packages: of the names in them that are nowhere else in their file, 16 % were in
 # the first 1,700 characters with declarations at 30 %, of names used elsewhere too, and 20 and 30 lines of the file to
 # compare with; 22 % as below (docs/decisions/0019-workspace-index.md).
 SHARES: Mapping[SnippetSource, float] = {"declarations": 0.12, "recent": 0.4, "similar": 1.0}  # of the budget left
 N_LINES_NEAR, N_LINES_WINDOW = 10, 15  # above and below the cursor: the question's words; the text to compare with
 N_CANDIDATES = 24  # chunks of the index that are compared
 MIN_SIMILARITY = 0.04
-MIN_NEW_SHARE = 0.3  # of a snippet's lines that must not stand in the document, or in a better snippet
+MIN_NEW_SHARE = 0.3  # of a snippet's lines that must not be in the document or in a better snippet
 N_CHARS_KNOWN = 24_000  # of the document on both sides of the cursor: what the model sees anyway
 MAX_RELATED_CHARS = 1_000_000
 N_OPEN_COMPARED, N_CHARS_COMPARED = 8, 100_000  # open documents whose chunks are compared, and how long they may be
@@ -44,7 +43,7 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 class Scene:
     """A place in a document, and what else is open: documents that may be shown, by uri.
 
-    here is the document's file, None for one in no workspace. label says what a uri is called in a path comment.
+    here is the document's file, None outside a workspace. label gives a uri's name for a path comment.
     """
 
     document: Document
@@ -56,7 +55,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Snippet:
-    """One text with where it comes from: uri is the open document whose text it is, None for what a file holds."""
+    """A text and where it comes from: uri is that of an open document, None for a file on disk."""
 
     source: SnippetSource
     text: str
@@ -72,16 +71,16 @@ class Selection:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The snippets as a request wants them."""
+        """The snippets' texts, for a request."""
         return tuple(snippet.text for snippet in self.snippets)
 
     @property
     def documents(self) -> frozenset[str]:
-        """The open documents that some of the snippets are of, by uri."""
+        """The open documents that snippets come from, by uri."""
         return frozenset(snippet.uri for snippet in self.snippets if snippet.uri is not None)
 
     def without(self, uri: str) -> "Selection":
-        """The selection without what is of this open document."""
+        """The selection without texts of this open document."""
         if uri not in self.documents:
             return self
         return replace(self, snippets=tuple(snippet for snippet in self.snippets if snippet.uri != uri))
@@ -96,7 +95,7 @@ def select(
 ) -> Selection:
     """The best snippets for a place within budget_chars; sources named in off give none.
 
-    library None: there is no workspace. Nothing is chosen that stands in the document near the cursor already.
+    library None: there is no workspace. Nothing is chosen that is already in the document near the cursor.
     """
     view = _View(scene)
     places = [] if library is None else library.index.search(view.near_words, N_CANDIDATES)
@@ -120,7 +119,7 @@ def select(
 
 
 class _View:
-    """What a place looks like: the lines and words around it."""
+    """The lines and words around a place."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -141,7 +140,7 @@ class _View:
 
 
 def _declared(view: _View, library: Library, budget_chars: int) -> list[Snippet]:
-    """One text for each file that declares imported names near the cursor; heads alone where room is short."""
+    """One text for each file that declares imported names near the cursor; only heads if room is short."""
     left = int(budget_chars * SHARES["declarations"])
     by_file: dict[SourceFile, list[str]] = {}
     for name in imported_names(view.importer, view.imports, library):
@@ -152,13 +151,13 @@ def _declared(view: _View, library: Library, budget_chars: int) -> list[Snippet]
             by_file.setdefault(name.file, []).append(text)
             left -= len(text) + 1 + heading
     return [
-        Snippet("declarations", _titled(file.path, file.language, "\n".join(texts)), _uri_of(file, library))
+        Snippet("declarations", _add_title(file.path, file.language, "\n".join(texts)), _uri_of(file, library))
         for file, texts in by_file.items()
     ]
 
 
 def _uri_of(file: SourceFile, library: Library) -> str | None:
-    """The open document whose text stands for a file's; None without one."""
+    """The open document of a file; None without one."""
     opened = library.open_texts.get(file)
     return None if opened is None else opened.uri
 
@@ -167,7 +166,7 @@ def _recent(view: _View, recent: RecentChunks) -> Iterator[Snippet]:
     scene = view.scene
     for chunk in reversed(recent.others(scene.document.uri)):
         uri = chunk.place if chunk.place in scene.others else None
-        yield Snippet("recent", _titled(scene.label(chunk.place), chunk.language, chunk.text), uri)
+        yield Snippet("recent", _add_title(scene.label(chunk.place), chunk.language, chunk.text), uri)
 
 
 def _similar(view: _View, library: Library | None, places: list[ChunkPlace]) -> Iterator[Snippet]:
@@ -181,7 +180,7 @@ def _similar(view: _View, library: Library | None, places: list[ChunkPlace]) -> 
         if score < MIN_SIMILARITY:
             return
         chunk, uri = found[number]
-        yield Snippet("similar", _titled(chunk.place, chunk.language, chunk.text), uri)
+        yield Snippet("similar", _add_title(chunk.place, chunk.language, chunk.text), uri)
 
 
 def _open_chunks(scene: Scene) -> Iterator[tuple[Chunk, str]]:
@@ -223,7 +222,7 @@ def _same_kind(file: SourceFile, language: str) -> bool:
     return family(file.language) == family(language)
 
 
-def _titled(path: str, language: str | None, text: str) -> str:
+def _add_title(path: str, language: str | None, text: str) -> str:
     """A text under a comment with its path, which must not break out of that comment."""
     name = "".join(character if character.isprintable() else "?" for character in path)
     return f"{comment_sign(language)} {name}\n{text}"

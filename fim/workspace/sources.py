@@ -1,7 +1,7 @@
 """The texts of a workspace as a selection of snippets sees them: the index, fresh text, declarations.
 
-Owns reading a file again when its text is wanted (the editor's text where it is open) and remembering the last ones.
-For one thread. It does not know which files are wanted.
+Reads a file again when its text is wanted (the editor's text if it is open) and remembers the last ones. Not
+thread-safe.
 """
 
 import time
@@ -13,12 +13,12 @@ from .declarations import Declaration, find_declarations
 from .files import SourceFile, Stamp, WalkLimits, read_source, stamp_of
 from .index import WorkspaceIndex
 
-N_TEXTS, N_PARSED = 48, 96  # remembered: a selection looks at so many files
-COSTLY_S, N_COSTLY_MAX = 1.5, 5  # a file that takes as long to parse was made to; after some of them none is parsed
+N_TEXTS, N_PARSED = 48, 96  # remembered: a selection reads that many files
+COSTLY_S, N_COSTLY_MAX = 1.5, 5  # a file that takes that long to parse is hostile; after that many, none is parsed
 
 
 class Library:
-    """Files of an index by their text. open_texts holds what the editor has of some of them."""
+    """Texts of the files of an index. open_texts holds the editor's texts of open ones."""
 
     def __init__(self, index: WorkspaceIndex, limits: WalkLimits | None = None) -> None:
         self.index = index
@@ -29,7 +29,7 @@ class Library:
         self._parsed: OrderedDict[SourceFile, tuple[object, dict[str, Declaration]]] = OrderedDict()
 
     def text(self, file: SourceFile) -> str | None:
-        """The text of an indexed file in the state that the index knows; None where it is another one by now."""
+        """The text of an indexed file in its indexed state; None if it has changed since."""
         known, remembered = self.index.stamp(file), self._texts.get(file)
         if known is None or stamp_of(file) != known:
             return None
@@ -41,7 +41,7 @@ class Library:
         return remembered[0]
 
     def current_text(self, file: SourceFile) -> str | None:
-        """The text of an indexed file, as the editor has it where it is open."""
+        """The text of an indexed file, the editor's if it is open."""
         opened = self.open_texts.get(file)
         return self.text(file) if opened is None else opened.text
 

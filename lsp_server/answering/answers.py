@@ -1,7 +1,6 @@
 """An answer as a value, and the latest ones by id.
 
-Owns what `textDocument/inlineCompletion` and `quicksilver/explain` say about an answer. It does not know pygls, the
-engine or how an answer came about.
+Owns what `textDocument/inlineCompletion` and `quicksilver/explain` say about an answer.
 """
 
 import time
@@ -26,7 +25,7 @@ Range = tuple[Position, Position]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A text that the editor may insert, and where it goes, in the units that were negotiated."""
+    """A text that the editor may insert, and its range in the negotiated units."""
 
     text: str
     range: Range
@@ -37,13 +36,13 @@ class Item:
 class Answer:
     """What the editor is told. text "" means that nothing is shown, and reason says why in one line.
 
-    showing is what was chosen of completion. range is where text goes, in the units that were negotiated and in lines
-    of the document, in which what uri names begins at first_line. others are further texts that a person who asked by
-    hand may choose instead, the best first. cause sorts the reasons. timings_ms: "total" from arrival to answer =
-    "engine" (in the engine) + "transport" (to it and back, waiting for its start included) + "trim" + "lsp" (the rest);
-    with the engine's own "queue", "prefill" and "denoise". is_reused: this is an earlier answer, or what is left of one
-    that the person has begun to type; completion is that one's, and so is shown_id, by which a text is known for as
-    long as it is on show. at_s: when it was given, seconds since 1970.
+    showing is what was chosen of completion. range is where text goes, in the negotiated units and in lines of the
+    document, in which the part that uri names begins at first_line. others are further texts that a person may choose
+    instead after an invoked question, the best first. cause sorts the reasons. timings_ms: "total" from arrival to
+    answer = "engine" (in the engine) + "transport" (to it and back, including the wait for its start) + "trim" + "lsp"
+    (the rest); with the engine's own "queue", "prefill" and "denoise". is_reused: this is an earlier answer, or the
+    rest of one that the person has begun to type; completion is that one's, and so is shown_id, which identifies a text
+    while it is on show. at_s: when it was given, seconds since 1970.
     """
 
     id: str
@@ -64,18 +63,18 @@ class Answer:
 
     @property
     def shown_id(self) -> str:
-        """The id of the answer that this text, or one that it is the rest of, first came with."""
+        """The id of the answer that first had this text, or the one that it is the rest of."""
         return self.first_id or self.id
 
     @property
     def choices(self) -> tuple[Item, ...]:
-        """All that is offered, the best first; () when there is nothing to show."""
+        """All texts offered, the best first; () if there is nothing to show."""
         if not self.text or self.range is None:
             return ()
         return (Item(text=self.text, range=self.range, showing=self.showing), *self.others)
 
     def items(self) -> list[dict[str, Any]]:
-        """The items of an `InlineCompletionList`: one or several, none when there is nothing to show."""
+        """The items of an `InlineCompletionList`: one or several, or none if there is nothing to show."""
         return [
             {
                 "insertText": item.text,
@@ -112,7 +111,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class LastShown:
-    """The latest text that was shown in a document, and the engine's answer that it came from."""
+    """The latest text shown in a document, and the engine's answer that it came from."""
 
     shown: Shown
     answer: Answer
@@ -132,21 +131,21 @@ class Answers:
             self._by_id.popitem(last=False)
 
     def latest(self, uri: str | None = None) -> Answer | None:
-        """The latest answer, or the latest about uri; stopped questions do not count, a newer one followed."""
+        """The latest answer, or the latest about uri. Stopped questions do not count, since a newer one followed."""
         for answer in reversed(self._by_id.values()):
             if uri in (None, answer.uri) and answer.cause not in ("superseded", "stale"):
                 return answer
         return None
 
     def find(self, answer_id: str | None) -> Answer | None:
-        """The answer of that id; the latest for None; None when there is none (any more)."""
+        """The answer with that id, or the latest for None; None if there is none (any more)."""
         if answer_id is None:
             return next(reversed(self._by_id.values()), None)
         return self._by_id.get(answer_id)
 
 
 def range_to_json(where: Range, first_line: int = 0) -> dict[str, dict[str, int]]:
-    """An LSP Range, in a document that begins at that line of ours."""
+    """An LSP Range, in a document that begins at first_line of ours."""
     return {
         name: {"line": position.line - first_line, "character": position.character}
         for name, position in zip(("start", "end"), where, strict=True)
@@ -154,7 +153,7 @@ def range_to_json(where: Range, first_line: int = 0) -> dict[str, dict[str, int]
 
 
 def completion_to_json(completion: Completion) -> dict[str, Any]:
-    """What the engine said, as JSON values; raw_text is its text before trimming."""
+    """The engine's completion as JSON values; raw_text is its text before trimming."""
     return {
         "raw_text": completion.text,
         "confidence": completion.confidence,

@@ -1,8 +1,4 @@
-"""From a question to an answer: gate, look for a known answer, cut the hole, ask the engine, choose what is displayed.
-
-Owns the order of these steps. It does not know LSP messages, other questions of the same document, or how the engine is
-run.
-"""
+"""From a question to an answer: gate, look for a known answer, cut the hole, ask the engine, choose what to display."""
 
 from __future__ import annotations
 
@@ -25,12 +21,12 @@ from .question import Question
 from .replies import Moments, again, answer_of, nothing, rest_of
 
 N_CHOICES = 4  # of an invoked completion
-# Of a document whose answers are remembered: each is kept with the text that it is about.
+# Answers about longer documents are not remembered: each is kept with its document's text.
 MAX_REMEMBERED_CHARS = 300_000
 
 
 async def complete_inline(ask: Question, engine: Engine) -> Answer:
-    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception."""
+    """The answer to one question; if the engine fails, an empty answer with a reason, never an exception."""
     if not ask.settings.enabled:
         return nothing(ask, "off", "completion is switched off in the settings")
     if not ask.is_open:
@@ -39,7 +35,7 @@ async def complete_inline(ask: Question, engine: Engine) -> Answer:
         unwanted = await _reason_for_silence(ask)
         if unwanted is not None:
             return nothing(ask, "gated", unwanted)
-        known = _known(ask)
+        known = _find_known(ask)
         return _remember(ask, await _ask(ask, engine)) if known is None else known
     except EngineBusy as error:
         return nothing(ask, "busy", str(error))
@@ -50,9 +46,9 @@ async def complete_inline(ask: Question, engine: Engine) -> Answer:
 
 
 async def _reason_for_silence(ask: Question) -> str | None:
-    """Why no suggestion is wanted here, None where one is.
+    """Why no suggestion is wanted here; None if one is.
 
-    Raises CheckpointError and EngineError where the engine cannot say which languages there are.
+    Raises CheckpointError and EngineError if the engine cannot say which languages the model was taught.
     """
     settings, around = ask.settings, ask.around
     # First the rules that hold for invoked completions too: they need no engine, which may have to be started.
@@ -66,8 +62,8 @@ async def _reason_for_silence(ask: Question) -> str | None:
     )
 
 
-def _known(ask: Question) -> Answer | None:
-    """What is left of a text that is being typed, or an earlier answer to the same question; None for neither."""
+def _find_known(ask: Question) -> Answer | None:
+    """The rest of a text that is being typed, or an earlier answer to the same question; None if there is neither."""
     if ask.invoked or not ask.settings.reuse:
         return None
     for shown in (ask.around.last, ask.around.held):
@@ -79,7 +75,7 @@ def _known(ask: Question) -> Answer | None:
 
 
 def _remember(ask: Question, answer: Answer) -> Answer:
-    """The answer, kept for when the same is asked again: not one for which the engine only had too little time."""
+    """The answer, remembered for the same question, unless the engine only had too little time for it."""
     completion, is_short = answer.completion, len(ask.document.text) <= MAX_REMEMBERED_CHARS
     if completion is None or ask.invoked or not is_short:
         return answer
@@ -93,7 +89,7 @@ def _about(ask: Question) -> Hashable:
 
 
 async def _ask(ask: Question, engine: Engine) -> Answer:
-    """What the engine says. Raises what `Engine.complete` does."""
+    """The engine's answer. Raises what `Engine.complete` does."""
     rhythm = ask.around.rhythm
     if ask.settings.adaptive_debounce and rhythm is not None and not ask.invoked:
         await asyncio.sleep(rhythm.pause_ms() / 1000)  # the next key cancels this
@@ -101,7 +97,7 @@ async def _ask(ask: Question, engine: Engine) -> Answer:
     asked_s = time.perf_counter()
     completion = await engine.complete(request_for(ask, hole))
     answered_s = time.perf_counter()
-    displayed = _displayed(ask, hole, completion)
+    displayed = _choose(ask, hole, completion)
     moments = Moments(asked_s=asked_s, answered_s=answered_s, chosen_s=time.perf_counter())
     return answer_of(ask, hole, completion, displayed, moments)
 
@@ -110,9 +106,9 @@ def _hole(ask: Question) -> Hole:
     return find_hole(ask.document, ask.offset, ask.around.syntax, ask.settings.without)
 
 
-def _displayed(ask: Question, hole: Hole, completion: Completion) -> list[Displayed]:
-    """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
-    where all do; else what is sure enough."""
+def _choose(ask: Question, hole: Hole, completion: Completion) -> list[Displayed]:
+    """What to show of a completion: if invoked, the best candidates whole, those that break syntax only if all do;
+    otherwise what is sure enough."""
     off, least = ask.settings.without, ask.settings.min_confidence
     checks = Checks(hole, ask.around.syntax, off, ask.around.has_word, ask.indent)
     if ask.invoked:
@@ -129,6 +125,6 @@ def _displayed(ask: Question, hole: Hole, completion: Completion) -> list[Displa
 
 
 async def warm_context(ask: Question, warm: Callable[[CompletionRequest], Awaitable[None]]) -> None:
-    """Have the context of a question that may come read now, so that its answer need not wait for that."""
+    """Have the context of a likely question read now, so that its answer comes sooner."""
     if ask.settings.enabled and reason_for_silence(ask.document, ask.offset, invoked=True) is None:
         await warm(replace(request_for(ask, _hole(ask)), warms=True))

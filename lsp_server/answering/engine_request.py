@@ -1,4 +1,4 @@
-"""What travels to the engine: a window of the document, snippets, offers and what the answer may cost."""
+"""The request to the engine: a window of the document, snippets, offers and what the answer may cost."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from .question import Question
 MAX_PREFIX_CHARS = 24_576
 PREFIX_JUMP_CHARS = 8_192
 MAX_SUFFIX_CHARS = 8_192
-N_ALTERNATIVES = 12  # that compete with the likeliest candidate for what is shown
-N_LENGTHS, N_MENDS = 4, 2  # of an invoked completion: it may take its time
+N_ALTERNATIVES = 12  # that compete with the likeliest candidate for display
+N_LENGTHS, N_MENDS = 4, 2  # of an invoked completion, which has more time
 
 
 def request_for(ask: Question, hole: Hole) -> CompletionRequest:
-    """What the engine is asked."""
+    """The request to the engine."""
     hole, settings, around = clip(hole), ask.settings, ask.around
     may_take_time = ask.invoked and not hole.multiline
     return CompletionRequest(

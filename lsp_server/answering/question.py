@@ -1,7 +1,4 @@
-"""One question of the editor, with all that is known when it is answered.
-
-It does not know LSP messages, sessions or engines.
-"""
+"""One question of the editor, with all that is known when it is answered."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -19,12 +16,12 @@ from .answers import Answer, LastShown
 
 
 async def every_language() -> None:
-    """No engine is there to ask: no language is left out."""
+    """For callers without an engine: no language is excluded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectedItem:
-    """What the editor's own menu would put in place of start to end (offsets) if a person accepted it now."""
+    """The item in the editor's menu that would replace start to end (offsets) if a person accepted it now."""
 
     start: int
     end: int
@@ -35,11 +32,11 @@ class SelectedItem:
 class Surroundings:
     """What is known around a question besides its document.
 
-    syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
-    answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
-    of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
-    other files, most useful last; offers finds drafts there. stands_elsewhere says of a word whether another file that
-    is open or related has it. model_languages asks the engine which languages the model completes by itself.
+    syntax is the document's tree, rhythm that of its latest edits. last is the text shown for the document's latest
+    question, held a text that has not appeared yet: while the person types exactly that, its rest is the answer, at
+    once. remembered are other answers that may be reused. snippets are texts from other files, most useful last; offers
+    finds drafts there. stands_elsewhere says whether another open or related file has a word. model_languages asks the
+    engine which languages the model completes while a person types.
     """
 
     syntax: Syntax | None = None
@@ -61,11 +58,11 @@ class Surroundings:
 class Question:
     """A request as it was when it arrived: the document of that moment, the cursor in code points.
 
-    uri is the editor's word for what it asks about. is_open is False where the editor never opened that; the document
-    is empty then. first_line is where what uri names begins in the document: 0, but for a cell of a notebook.
-    received_s is on the clock of `time.perf_counter`. selected is what an answer has to extend. indent is what the
-    editor indents a level with. encoding is that of the positions in the answer. settings and around are those of the
-    moment at which the work on the answer begins.
+    uri is the editor's name for what it asks about. is_open is False if the editor never opened that; then the document
+    is empty. first_line is the line of the document at which the part that uri names begins: 0, except for a cell of a
+    notebook. received_s is on the clock of `time.perf_counter`. selected is the item that an answer has to extend.
+    indent is the editor's indentation of one level. encoding is that of the positions in the answer. settings and
+    around are those of the moment at which the work on the answer begins.
     """
 
     id: str

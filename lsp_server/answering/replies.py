@@ -1,7 +1,6 @@
-"""Answers as they are made: from what is displayed of a completion, from an earlier answer, or empty with a reason.
+"""Makes answers: from what is displayed of a completion, from an earlier answer, or empty with a reason.
 
-Owns texts and ranges in the editor's units, timings, and the words for an answer that shows nothing. It does not know
-how it was decided what is displayed.
+Owns texts and ranges in the editor's units, timings, and the words for an answer that shows nothing.
 """
 
 import time
@@ -17,7 +16,7 @@ from .question import Question
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """When the engine was asked, when it had answered, and when it was chosen what is displayed; on the clock of
+    """When the engine was asked, when it answered, and when the display was chosen; on the clock of
     `time.perf_counter`."""
 
     asked_s: float
@@ -43,7 +42,7 @@ def again(ask: Question, before: Answer) -> Answer:
 
 
 def rest_of(ask: Question, before: Answer, left: str) -> Answer:
-    """What is left of an earlier answer whose beginning was typed."""
+    """The rest of an earlier answer whose beginning was typed."""
     suffix, here = ask.document.text[ask.offset :], (ask.offset, ask.offset)
     hole = Hole(prefix="", suffix=suffix, language=ask.document.language, replaced=here, multiline=True)
     item = _item(ask, hole, left)
@@ -53,7 +52,7 @@ def rest_of(ask: Question, before: Answer, left: str) -> Answer:
 def answer_of(
     ask: Question, hole: Hole, completion: Completion, displayed: Sequence[Displayed], moments: Moments
 ) -> Answer:
-    """What the editor is told of a completion, of which so much is displayed, the best first; [] for nothing."""
+    """The answer for a completion; displayed are its texts to show, the best first; [] for none."""
     items = [_item(ask, hole, each.text.replace("\n", ask.document.eol), each) for each in displayed]
     first = items[0] if items else None
     cause, reason = ("answered", None) if items else _why_nothing(ask, completion)
@@ -73,7 +72,7 @@ def answer_of(
 
 
 def _item(ask: Question, hole: Hole, text: str, showing: Displayed | None = None) -> Item:
-    """A text with the document's own line breaks, and the range that every editor shows it with."""
+    """A text with the document's own line breaks, and a range that every editor can show."""
     text, (start, end) = portable(hole, text)
     where = (ask.document.position_at(start, ask.encoding), ask.document.position_at(end, ask.encoding))
     return Item(text=text, range=where, showing=showing)

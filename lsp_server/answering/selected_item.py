@@ -1,7 +1,6 @@
 """The item that is selected in the editor's own menu: an answer has to extend it and to replace the same range.
 
-Owns the question about the text with that item in it, and what its answer becomes for the editor. It does not know how
-an answer is made.
+Makes the question about the text with that item in it, and turns its answer into one for the editor.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _WORD = re.compile(r"\w+")
 
 
 async def complete(ask: Question, engine: Engine) -> Answer:
-    """`complete_inline`, whose answer extends the selected item where there is one."""
+    """`complete_inline`, with an answer that extends the selected item, if any."""
     item = ask.selected
     return await (complete_inline(ask, engine) if item is None else _extend(ask, item, engine))
 
@@ -30,20 +29,20 @@ async def _extend(ask: Question, item: SelectedItem, engine: Engine) -> Answer:
     document, around = ask.document, ask.around
     is_at_cursor = item.start <= ask.offset <= item.end and document.line_of(item.start) == document.line_of(item.end)
     if not is_at_cursor:
-        return nothing(ask, "gated", "the item that is selected in the menu would not stand at the cursor")
+        return nothing(ask, "gated", "the item that is selected in the menu is not at the cursor")
     start, end = (document.position_at(offset, "utf-32") for offset in (item.start, item.end))
     then = document.with_changes([TextChange(start, end, item.text)], document.version, "utf-32")
     question = replace(ask.moved(then, item.start + len(item.text)), selected=None)
     words = frozenset(_WORD.findall(item.text))  # the editor's menu knows them
     known = replace(question.around, stands_elsewhere=lambda word: word in words or around.stands_elsewhere(word))
     found = await complete_inline(replace(question, around=known), engine)
-    return _extending(ask, item, found)
+    return _add_item(ask, item, found)
 
 
-def _extending(ask: Question, item: SelectedItem, found: Answer) -> Answer:
-    """An answer behind an accepted item as one that puts the item in place too.
+def _add_item(ask: Question, item: SelectedItem, found: Answer) -> Answer:
+    """An answer after an accepted item, as one that inserts the item too.
 
-    What would replace more than the item does is left out: editors show nothing that has another range.
+    Texts that would replace more than the item does are left out: editors show only texts with the item's range.
     """
     where = (ask.document.position_at(item.start, ask.encoding), ask.document.position_at(item.end, ask.encoding))
     items = [

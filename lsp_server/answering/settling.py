@@ -2,7 +2,7 @@
 
 While a person types at speed, each key can bring another guess, and a text that changes with every key is worse than
 none. A new text is held back until `settle_ms` have passed since the question that it first answered. Keys that agree
-with it do not start that time anew, and what continues the text on the screen is never held back.
+with it do not restart that time, and what continues the text on the screen is never held back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Held:
 
 @dataclass(frozen=True)
 class SettleClock:
-    """Seconds of a monotonic clock, and a sleep that agrees with it."""
+    """A monotonic clock in seconds, and a sleep on it."""
 
     now_s: Callable[[], float] = time.perf_counter
     sleep: Sleep = asyncio.sleep
@@ -39,8 +39,7 @@ def hold(ask: Question, answer: Answer, shown: LastShown | None, held: Held | No
     """What of an answer must be held back; None if it may appear at once.
 
     shown is the text on the screen, held the one that an earlier question left waiting; asked_s is when this question
-    came. Invoked answers, and answers
-    that were known before the question, appear at once.
+    came. Invoked answers, and answers known before the question, appear at once.
     """
     if ask.invoked or not answer.text or left_of(shown, ask) == answer.text:
         return None

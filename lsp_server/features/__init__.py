@@ -1,1 +1,1 @@
-"""What an editor can tell the server or ask of it, one file for each kind of message."""
+"""Handlers of the editor's messages, one file for each kind; `server.py` registers them."""

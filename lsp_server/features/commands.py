@@ -1,6 +1,6 @@
-"""What a person can tell the server to do: `workspace/executeCommand`, and what an editor tells of a shown text.
+"""Commands of a person (`workspace/executeCommand`), and an editor's reports on shown texts.
 
-Owns the commands' names, arguments and answers (docs/protocol.md). It does not know how anything is done.
+Owns the commands' names, arguments and answers (docs/protocol.md).
 """
 
 import logging
@@ -26,7 +26,7 @@ SNOOZE_MINUTES, MAX_SNOOZE_MINUTES = 10.0, 7 * 24 * 60.0
 
 
 def toggle(ls: ServerState, *arguments: object) -> dict[str, Any]:
-    """`quicksilver.toggle`: on or off, or as told."""
+    """`quicksilver.toggle`: switch on or off, or to the given value."""
     wanted = arguments[0] if arguments and arguments[0] is not None else not ls.settings.enabled
     if not isinstance(wanted, bool):
         raise JsonRpcInvalidParams("quicksilver.toggle takes nothing, true or false")
@@ -35,7 +35,7 @@ def toggle(ls: ServerState, *arguments: object) -> dict[str, Any]:
 
 
 def snooze(ls: ServerState, *arguments: object) -> dict[str, Any]:
-    """`quicksilver.snooze`: no automatic completions for so many minutes."""
+    """`quicksilver.snooze`: no automatic completions for some minutes."""
     minutes = arguments[0] if arguments and arguments[0] is not None else SNOOZE_MINUTES
     if not isinstance(minutes, int | float) or isinstance(minutes, bool) or not 0 <= minutes <= MAX_SNOOZE_MINUTES:
         raise JsonRpcInvalidParams(f"quicksilver.snooze takes a number of minutes up to {MAX_SNOOZE_MINUTES:.0f}")
@@ -63,12 +63,12 @@ def show_log(ls: ServerState, *_: object) -> dict[str, Any]:
 
 
 def status(ls: ServerState, *_: object) -> dict[str, Any]:
-    """`quicksilver.status`: how the server is."""
+    """`quicksilver.status`: the server's status."""
     return ls.status.describe()
 
 
 def why(ls: ServerState, *arguments: object) -> dict[str, Any]:
-    """`quicksilver.why`: the status, and why the last answer (about a document) was as it was, in lines for people."""
+    """`quicksilver.why`: the status, and the reasons for the last answer (about a document), in lines for people."""
     about = arguments[0] if arguments else None
     uri = about.get("uri") if isinstance(about, Mapping) else None
     answer = ls.answers.latest(uri if isinstance(uri, str) else None)
@@ -89,7 +89,7 @@ def did_accept(ls: ServerState, *arguments: object) -> None:
 
 def did_show(ls: ServerState, report: ItemReport) -> None:
     """`textDocument/didShowCompletion`: an item is on show."""
-    ls.outcomes.told()
+    ls.outcomes.trust_editor()
     found = _item_of(ls, report.arguments)
     if found is not None:
         answer, item = found
@@ -99,8 +99,8 @@ def did_show(ls: ServerState, report: ItemReport) -> None:
 
 
 def did_partially_accept(ls: ServerState, report: ItemReport) -> None:
-    """`textDocument/didPartiallyAcceptCompletion`: the beginning of an item was taken."""
-    ls.outcomes.told()
+    """`textDocument/didPartiallyAcceptCompletion`: the beginning of an item was accepted."""
+    ls.outcomes.trust_editor()
     found = _item_of(ls, report.arguments)
     if found is not None:
         answer, item = found
@@ -110,14 +110,14 @@ def did_partially_accept(ls: ServerState, report: ItemReport) -> None:
 
 
 def _put_on_show(ls: ServerState, answer: Answer, item: Item) -> None:
-    """An editor shows this item of an answer: it is what may be typed now."""
+    """Note that an editor shows this item of an answer, so that it may be typed now."""
     for session in ls.sessions:
         if session.shown is not None and session.shown.answer.id == answer.id and item != answer.choices[0]:
             session.shown = other_shown(session.shown, item)
 
 
 def _item_of(ls: ServerState, arguments: Mapping[str, Any]) -> tuple[Answer, Item] | None:
-    """The answer and item that a command's arguments name, None for one that is not known (any more)."""
+    """The answer and item that a command's arguments name; None if unknown (any more)."""
     answer = ls.answers.find(str(arguments.get("id")))
     index = arguments.get("index", 0)
     if answer is None or not isinstance(index, int) or not 0 <= index < len(answer.choices):

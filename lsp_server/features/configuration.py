@@ -1,7 +1,7 @@
 """The handshake, and settings that change while the server runs.
 
 Owns where settings come from (`initializationOptions`, the client's configuration, what a person switched) and what
-happens when they change. It does not know what they mean (settings.py).
+happens when they change. settings.py says what they mean.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from .workspace import restart_workspace, start_workspace
 log = logging.getLogger(__name__)
 
 SECTION = "quicksilver"
-PATIENCE_S = 10.0  # with a client that does not answer what its configuration is
+PATIENCE_S = 10.0  # to wait for a client's answer about its configuration
 _ENCODINGS: tuple[PositionEncoding, ...] = ("utf-8", "utf-16", "utf-32")
 _OF_WORKSPACE = ("workspace", "exclude", "max_workspace_files", "enabled")
 
 
 def initialize(ls: ServerState, params: types.InitializeParams) -> None:
-    """Take encoding, progress support and settings over."""
+    """Read encoding, progress support and settings."""
     capabilities = params.capabilities
     ls.encoding = first_known(capabilities)
     ls.shows_progress = client_supports_progress(capabilities)
@@ -37,7 +37,7 @@ def initialize(ls: ServerState, params: types.InitializeParams) -> None:
 
 
 def first_known(capabilities: types.ClientCapabilities) -> PositionEncoding:
-    """The client's first choice among the encodings that there are; UTF-16 where it has none."""
+    """The client's first choice among the known encodings; UTF-16 if it names none."""
     offered = (capabilities.general.position_encodings if capabilities.general else None) or []
     names = [encoding.value if isinstance(encoding, types.PositionEncodingKind) else encoding for encoding in offered]
     known: list[PositionEncoding] = [encoding for name in names for encoding in _ENCODINGS if encoding == name]
@@ -45,7 +45,7 @@ def first_known(capabilities: types.ClientCapabilities) -> PositionEncoding:
 
 
 def initialized(ls: ServerState, _: object) -> None:
-    """Start the engine, and the look at the workspace; first ask for the client's configuration where it has one."""
+    """Start the engine and the workspace; first ask for the client's configuration, if it has one."""
     if _said(ls.strict.client_said, "workspace", "configuration") is True:
         ls.spawn(_begin_configured(ls))
     else:
@@ -76,25 +76,25 @@ async def _register(ls: ServerState) -> None:
     try:
         work = ls.client_register_capability_async(types.RegistrationParams(registrations=[wanted]))
         await asyncio.wait_for(work, PATIENCE_S)
-    except Exception as error:  # whatever a client answers: then it tells or it does not
-        log.info("the client does not tell of its configuration (%s)", type(error).__name__)
+    except Exception as error:  # clients may answer anything: it may not tell us of changes
+        log.info("the client will not report changes of its configuration (%s)", type(error).__name__)
 
 
 async def pull(ls: ServerState) -> None:
-    """Ask the client for its configuration; where it does not answer, what is known stays."""
+    """Ask the client for its configuration; without an answer, the settings stay."""
     item = types.ConfigurationItem(section=SECTION)
     try:
         work = ls.workspace_configuration_async(types.ConfigurationParams(items=[item]))
         found: Any = await asyncio.wait_for(work, PATIENCE_S)
-    except Exception as error:  # whatever a client answers must not stop the server
-        log.warning("the client's configuration cannot be had (%s)", type(error).__name__)
+    except Exception as error:  # no answer of a client may stop the server
+        log.warning("the client did not send its configuration (%s)", type(error).__name__)
         return
     section = found[0] if isinstance(found, list | tuple) and found else None
     change(ls, section if isinstance(section, Mapping) else {})
 
 
 async def did_change_configuration(ls: ServerState, sent: object) -> None:
-    """`workspace/didChangeConfiguration`: what was sent counts, unless the client can be asked."""
+    """`workspace/didChangeConfiguration`: take what was sent, unless the client can be asked."""
     if _said(ls.strict.client_said, "workspace", "configuration") is True:
         await pull(ls)
     elif isinstance(sent, Mapping):
@@ -103,7 +103,7 @@ async def did_change_configuration(ls: ServerState, sent: object) -> None:
 
 
 def change(ls: ServerState, section: Mapping[str, Any]) -> None:
-    """Settings from the client's configuration, over those of the handshake; what is different takes effect now."""
+    """Take settings from the client's configuration, over those of the handshake; changes take effect now."""
     before = ls.settings
     options = ls.options if isinstance(ls.options, Mapping) else {}
     _take(ls, {snake_case(str(name)): value for part in (options, section) for name, value in part.items()})
@@ -113,7 +113,7 @@ def change(ls: ServerState, section: Mapping[str, Any]) -> None:
 
 
 def switch(ls: ServerState, on: bool) -> None:
-    """Switch completions on or off, whatever the settings say, until they change."""
+    """Switch completions on or off, overriding the settings until they change."""
     before = ls.settings
     ls.switched = on
     ls.settings = replace(ls.settings, enabled=on)
@@ -122,7 +122,7 @@ def switch(ls: ServerState, on: bool) -> None:
 
 
 def _take(ls: ServerState, options: object) -> None:
-    """Read settings and complain, once about each thing."""
+    """Read settings and complain, once about each problem."""
     settings, complaints = read_settings(options)
     if settings.enabled != ls.configured.enabled:
         ls.switched = None
@@ -139,7 +139,7 @@ def _take(ls: ServerState, options: object) -> None:
 
 
 def _follow(ls: ServerState, before: Settings) -> None:
-    """What other settings set going, or stop."""
+    """Start or stop what changed settings affect."""
     if not ls.has_begun:
         return
     after = ls.settings
@@ -151,7 +151,7 @@ def _follow(ls: ServerState, before: Settings) -> None:
 
 
 def _said(said: Mapping[str, Any], *names: str) -> object:
-    """What `initialize` said of a capability, None where it said nothing."""
+    """The value of a capability in `initialize`; None if absent."""
     found: object = said.get("capabilities")
     for name in names:
         found = found.get(name) if isinstance(found, Mapping) else None

@@ -1,8 +1,4 @@
-"""What an editor says of its documents: opened, changed, closed, the cursor moved.
-
-Owns how a document's session follows it. It does not know how positions become offsets, or what follows from a change
-(observers.py).
-"""
+"""An editor's messages about documents: opened, changed, closed, the cursor moved. Sessions follow them."""
 
 import logging
 from dataclasses import dataclass
@@ -20,8 +16,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DocumentPlace:
-    """A place in an open document: its session, the offset, and the line of the document at which what the editor names
-    begins (0, but for a cell of a notebook)."""
+    """A place in an open document: its session, the offset, and the line of the document at which the part that the
+    editor names begins (0, except for a cell of a notebook)."""
 
     session: Session
     offset: int
@@ -29,7 +25,7 @@ class DocumentPlace:
 
 
 def find_place(ls: ServerState, uri: str, position: Position) -> DocumentPlace | None:
-    """The place that an editor means; None where it has not opened that. Raises InputError for a negative position."""
+    """The place that an editor means; None if it has not opened that. Raises InputError for a negative position."""
     notebook = ls.notebooks.of_cell(uri)
     session = None if notebook is None else ls.sessions.find(notebook.uri)
     if notebook is not None and session is not None and uri in notebook.starts:
@@ -41,14 +37,14 @@ def find_place(ls: ServerState, uri: str, position: Position) -> DocumentPlace |
 
 
 def did_open(ls: ServerState, document: Document) -> None:
-    """Keep a document."""
+    """Start a document's session."""
     ls.sessions.open(document)
     for told in ls.events.opened:
         told(document)
 
 
 def did_change(ls: ServerState, change: read.DidChangeParams) -> None:
-    """Take edits over and stop what runs for the older text."""
+    """Apply edits and stop what runs for the older text."""
     session = ls.sessions.find(change.uri)
     if session is None:
         log.warning("a change came for a document that the editor has not opened: %s", change.uri)
@@ -77,7 +73,7 @@ def did_close(ls: ServerState, uri: str) -> None:
 
 
 def cursor_moved(ls: ServerState, place: tuple[str, Position]) -> None:
-    """`quicksilver/warm`: the cursor stands there now, and a question may come."""
+    """`quicksilver/warm`: the cursor is there now, and a question may come."""
     found = find_place(ls, *place)
     if found is not None:
         ls.look_at(found.session.document)
@@ -87,7 +83,7 @@ def cursor_moved(ls: ServerState, place: tuple[str, Position]) -> None:
 
 
 def follow(ls: ServerState, session: Session, document: Document, n_inserted: int, offset: int | None) -> None:
-    """A document's session goes on with its next text; the edit ended at offset, None where that is not known."""
+    """Continue a document's session with its next text; the edit ended at offset, None if that is unknown."""
     before = session.document
     session.change(document, n_inserted, len(before.text) + n_inserted - len(document.text))
     for told in ls.events.edited:
@@ -95,7 +91,7 @@ def follow(ls: ServerState, session: Session, document: Document, n_inserted: in
 
 
 def _edited_at(document: Document, change: read.DidChangeParams, ls: ServerState) -> int | None:
-    """The offset at the end of the last edit; None where that was the whole text."""
+    """The offset at the end of the last edit; None if that was the whole text."""
     last = change.changes[-1] if change.changes else None
     if last is None or last.start is None:
         return None

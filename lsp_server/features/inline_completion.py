@@ -1,7 +1,7 @@
 """`textDocument/inlineCompletion`: from each question to its answer, and `quicksilver/explain`, all about an answer.
 
-Owns which questions are worked on at all, that the newest about a document wins, and when an answer may appear. It does
-not know how an answer is made (answering/), or what else follows from it (observers.py).
+Owns which questions are worked on, that the newest about a document wins, and when an answer may appear. answering/
+makes the answer; observers.py does what else follows from it.
 """
 
 import time
@@ -35,7 +35,7 @@ def read_question(ls: ServerState, params: object) -> Question:
         is_open=False,
         invoked=wanted.invoked,
         received_s=received_s,
-        selected=_selected(ls, wanted),
+        selected=_selected_item(ls, wanted),
         indent=wanted.indent,
         encoding=ls.encoding,
     )
@@ -45,7 +45,7 @@ def read_question(ls: ServerState, params: object) -> Question:
     return replace(ask, document=document, offset=offset, first_line=first_line, is_open=True)
 
 
-def _selected(ls: ServerState, wanted: InlineCompletionParams) -> SelectedItem | None:
+def _selected_item(ls: ServerState, wanted: InlineCompletionParams) -> SelectedItem | None:
     if wanted.selected is None:
         return None
     *ends, text = wanted.selected
@@ -59,7 +59,7 @@ async def inline_completion(ls: ServerState, ask: Question) -> dict[str, Any]:
 
 
 async def answer_question(ls: ServerState, ask: Question) -> Answer:
-    """The answer to a question; empty when a newer question or a newer text came meanwhile."""
+    """The answer to a question; empty if a newer question or a newer text came meanwhile."""
     for told in ls.events.asked:
         told(ask)
     session = ls.sessions.find(ask.document.uri)
@@ -128,6 +128,6 @@ def _too_late(ask: Question, session: Session | None) -> Answer:
 
 
 def explain(ls: ServerState, answer_id: str | None) -> dict[str, Any] | None:
-    """Answer `quicksilver/explain`: all about an answer, null when it is not known (any more)."""
+    """Answer `quicksilver/explain`: all about an answer, null if it is unknown (any more)."""
     answer = ls.answers.find(answer_id)
     return None if answer is None else answer.explain()

@@ -1,6 +1,6 @@
-"""What an editor says of its notebooks: opened, changed, closed.
+"""An editor's messages about notebooks: opened, changed, closed.
 
-Owns how sessions follow cells: the code cells of one language are one document, and so told of as if it were open.
+Sessions follow cells: the code cells of one language are treated as one open document.
 """
 
 import logging
@@ -15,21 +15,21 @@ log = logging.getLogger(__name__)
 
 
 def did_open_notebook(ls: ServerState, opened: OpenedNotebook) -> None:
-    """Keep a notebook, its code cells as one text."""
+    """Open a notebook, its code cells as one text."""
     did_close_notebook(ls, opened.uri)
     notebook = ls.notebooks.open(opened.uri, opened.cells, opened.documents)
-    _joined(ls, notebook)
+    _follow_cells(ls, notebook)
 
 
 def did_change_notebook(ls: ServerState, change: NotebookChange) -> None:
-    """Take over what happened to the cells of a notebook."""
+    """Apply a change to the cells of a notebook."""
     try:
         notebook = ls.notebooks.change(change, ls.encoding)
     except InputError as error:
         log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
         did_close_notebook(ls, change.uri)
         return
-    _joined(ls, notebook, change.edits[-1][0] if change.edits else None)
+    _follow_cells(ls, notebook, change.edits[-1][0] if change.edits else None)
 
 
 def did_close_notebook(ls: ServerState, uri: str) -> None:
@@ -41,11 +41,11 @@ def did_close_notebook(ls: ServerState, uri: str) -> None:
 
 
 def did_save_notebook(ls: ServerState, uri: str) -> None:
-    """Nothing follows from it: cells are known from the editor."""
+    """Do nothing: cells are known from the editor."""
 
 
-def _joined(ls: ServerState, notebook: Notebook, edited: str | None = None) -> None:
-    """Have the sessions follow the cells: one for those of the notebook's language, one for each of the others."""
+def _follow_cells(ls: ServerState, notebook: Notebook, edited: str | None = None) -> None:
+    """Update the sessions to the cells: one for all of the notebook's language, one for each of the others."""
     alone = {uri: document for uri, document in notebook.documents.items() if uri not in notebook.starts}
     wanted = ({notebook.uri: notebook.joined} if notebook.joined is not None else {}) | alone
     for uri in notebook.sessions - wanted.keys():

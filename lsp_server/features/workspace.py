@@ -1,7 +1,4 @@
-"""The messages that tell of a workspace: its folders, and files that were saved or changed behind the editor's back.
-
-Owns what each of them does. It does not know what is done with files (service.py).
-"""
+"""An editor's messages about the workspace: its folders, and files that were saved or changed by other programs."""
 
 import asyncio
 import logging
@@ -26,13 +23,13 @@ WATCHED = (
 
 
 def start_workspace(ls: ServerState) -> None:
-    """Begin to index what the client named as its workspace, if it is to be."""
+    """Begin to index the client's workspace, if the settings say so."""
     ls.folders = list(read.read_folders(ls.strict.client_said))
     _start(ls)
 
 
 def restart_workspace(ls: ServerState) -> None:
-    """Forget all of the workspace, and index it anew if it is to be: the settings have changed."""
+    """Forget the workspace, and index it again if the changed settings say so."""
     ls.project.close()
     ls.project = Workspace()
     _start(ls)
@@ -56,7 +53,7 @@ def _start(ls: ServerState) -> None:
 
 
 async def _watch_files(ls: ServerState) -> None:
-    """Ask the client to tell of changed files."""
+    """Ask the client to report changed files."""
     watcher = types.FileSystemWatcher(glob_pattern=WATCHED)
     options = types.DidChangeWatchedFilesRegistrationOptions(watchers=[watcher])
     wanted = types.Registration(
@@ -64,10 +61,10 @@ async def _watch_files(ls: ServerState) -> None:
     )
     try:
         await ls.client_register_capability_async(types.RegistrationParams(registrations=[wanted]))
-    except Exception as error:  # whatever a client answers: then we look ourselves now and then
-        log.info("the client does not tell of changed files (%s)", type(error).__name__)
+    except Exception as error:  # clients may answer anything: then the workspace is walked now and then
+        log.info("the client will not report changed files (%s)", type(error).__name__)
     else:
-        ls.project.told_of_files()
+        ls.project.stop_rescanning()
 
 
 def did_save(ls: ServerState, uri: str) -> None:
@@ -89,7 +86,7 @@ def folders_changed(ls: ServerState, change: tuple[tuple[str, ...], tuple[str, .
 
 
 def status(ls: ServerState, _: object) -> dict[str, Any]:
-    """Answer `quicksilver/workspace`: how much is indexed, and whether all has been looked at."""
+    """Answer `quicksilver/workspace`: how much is indexed, and whether indexing is complete."""
     return ls.project.describe()
 
 

@@ -1,7 +1,7 @@
 """pygls, with the parts replaced that lose, delay or distort what an editor says.
 
-Owns everything that touches pygls's private side, so that a new pygls is checked here and nowhere else. It does not
-know completions. What is replaced, and why (docs/decisions/0004-language-server.md):
+Everything that touches pygls's private side is here, so that a new pygls is checked here and nowhere else. What is
+replaced, and why (docs/decisions/0004-language-server.md):
 
 * text synchronisation: pygls splits lines where LSP does not, and reads unopened files from disk;
 * decoding: malformed parameters are answered with −32602; pygls never answers them;
@@ -63,8 +63,8 @@ _ENDING_S = 0.75  # for an orderly end once the client's stream has ended
 class StrictProtocol(LanguageServerProtocol):
     """A LanguageServerProtocol that is fed one JSON value at a time through `receive`.
 
-    readers: for a method, what turns its raw parameters into the value that the feature gets; it raises InputError.
-    client_said: the parameters of `initialize` as they came.
+    readers: for each method, the function that turns raw parameters into the feature's value; it raises InputError.
+    client_said: the raw parameters of `initialize`.
     """
 
     def __init__(self, server: LanguageServer, converter: Converter) -> None:
@@ -82,7 +82,7 @@ class StrictProtocol(LanguageServerProtocol):
         return self._shutdown
 
     def receive(self, body: bytes) -> None:
-        """Handle one message; whatever is wrong with it is answered (requests) or logged (notifications)."""
+        """Handle one message; errors in it are answered (requests) or logged (notifications)."""
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
@@ -102,7 +102,7 @@ class StrictProtocol(LanguageServerProtocol):
             self._receive_call(method, msg_id, message)
 
     def _execute_handler(self, msg_id: Any, handler: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
-        """Forget a finished handler: pygls does so only where a client waits for it, so commands would pile up."""
+        """Forget a finished handler: pygls does so only if a client waits for it, so commands would pile up."""
         super()._execute_handler(msg_id, handler, *arguments, **named)
         future = self._request_futures.get(msg_id)
         if future is not None:
@@ -123,8 +123,8 @@ class StrictProtocol(LanguageServerProtocol):
         except JsonRpcException as error:
             self._initialized = self._initialized and method != types.INITIALIZE
             self._refuse(msg_id, JsonRpcInvalidParams(f"{method}: {error.message or 'malformed parameters'}"))
-        except Exception as error:  # the last resort: a message that breaks pygls must not end up in a log as text
-            log.error("a message of kind %s broke the reader (%s)", method, type(error).__name__)
+        except Exception as error:  # last resort: the text of a message that breaks pygls must not be logged
+            log.error("cannot read a message of kind %s (%s)", method, type(error).__name__)
             self._refuse(msg_id, JsonRpcInvalidParams("malformed parameters"))
 
     def _is_known(self, method: str) -> bool:
@@ -133,7 +133,7 @@ class StrictProtocol(LanguageServerProtocol):
     def _structure(self, method: str, msg_id: int | str | None, message: dict[str, Any]) -> object:
         reader = self.readers.get(method)
         if method == types.INITIALIZE:
-            reduced = _reduced(message)
+            reduced = _reduce(message)
             self.client_said = message["params"]
             return self.structure_message(reduced)
         if reader is None:
@@ -195,14 +195,14 @@ class StrictServer(LanguageServer):
         self.strict = self.protocol
 
     def report_server_error(self, error: Exception, source: object) -> None:
-        """Log where a handler failed; pygls would show the error's text, which may hold source code, to the person."""
+        """Log where a handler failed; pygls would show the person the error's text, which may hold source code."""
         data = error.data if isinstance(error, JsonRpcException) else None
         frames = data.get("traceback", []) if isinstance(data, dict) else []
         log.error("a handler failed: %s\n%s", type(error).__name__, "".join(frames))
 
 
 class _StdioWriter:
-    """Writes to the client; a client that went away stops the server and is no error."""
+    """Writes to the client; if the client has gone, it stops the server without an error."""
 
     def __init__(self, stdout_fd: int, stopped: asyncio.Event) -> None:
         self._fd = stdout_fd
@@ -237,9 +237,7 @@ async def serve_streams(server: StrictServer, stdin_fd: int, stdout_fd: int) -> 
 
     def end() -> None:
         inbox.put(None)
-        time.sleep(
-            _ENDING_S
-        )  # this thread ends with the process; a loop that writes to who never reads does not end it
+        time.sleep(_ENDING_S)  # the loop may be stuck in a write to a client that never reads
         log.warning("the server was still busy when the client had gone")
         os._exit(0 if protocol.shut_down else 1)
 
@@ -249,7 +247,7 @@ async def serve_streams(server: StrictServer, stdin_fd: int, stdout_fd: int) -> 
 
 
 def _read(fd: int, deliver: Callable[[bytes], None], end: Callable[[], None]) -> None:
-    """Read fd to its end. Unbuffered: a daemon thread inside a buffered read would stop the interpreter from ending."""
+    """Read fd to its end. Unbuffered: a daemon thread in a buffered read would keep the interpreter from ending."""
     frames = FrameReader()
     try:
         while data := os.read(fd, _READ_BYTES):
@@ -263,8 +261,8 @@ def _read(fd: int, deliver: Callable[[bytes], None], end: Callable[[], None]) ->
         end()
 
 
-def _reduced(initialize: dict[str, Any]) -> dict[str, Any]:
-    """`initialize` with what is used of it: a capability that lsprotocol does not know must not lock an editor out."""
+def _reduce(initialize: dict[str, Any]) -> dict[str, Any]:
+    """`initialize` reduced to what is used: a capability unknown to lsprotocol must not lock an editor out."""
     params = initialize.get("params")
     if not isinstance(params, dict) or not isinstance(params.get("capabilities"), dict):
         raise JsonRpcInvalidParams("params.capabilities must be an object")
@@ -286,5 +284,5 @@ def _reduced(initialize: dict[str, Any]) -> dict[str, Any]:
 
 
 def client_supports_progress(capabilities: types.ClientCapabilities) -> bool:
-    """Whether the server may show work-done progress of its own."""
+    """Whether the server may create work-done progress."""
     return bool(capabilities.window and capabilities.window.work_done_progress)

@@ -1,4 +1,4 @@
-"""What commands ask a headless server for: the model to serve, and answers that say why they are what they are."""
+"""For commands with a headless server: the option for the model, and explained answers."""
 
 from pathlib import Path
 from typing import Any

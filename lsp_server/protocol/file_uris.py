@@ -1,4 +1,4 @@
-"""Paths and names in URIs of documents and folders. Knows no files."""
+"""Paths and names in URIs of documents and folders."""
 
 import os
 from pathlib import PurePosixPath
@@ -6,8 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 
 def path_of(uri: str) -> str | None:
-    """The absolute path that a file URI names; None for any other URI, a path with `..` in it, or one that no file can
-    have."""
+    """The absolute path in a file URI; None for any other URI, a path with `..` in it, or an impossible one."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -16,7 +15,7 @@ def path_of(uri: str) -> str | None:
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
         return None
     try:
-        os.fsencode(path)  # lone surrogates are no part of a name
+        os.fsencode(path)  # lone surrogates cannot be part of a name
     except UnicodeEncodeError:
         return None
     return None if ".." in path.split("/") else str(PurePosixPath(path))

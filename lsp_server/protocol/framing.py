@@ -1,8 +1,4 @@
-"""JSON-RPC messages on a byte stream: `Content-Length` headers and bodies.
-
-Owns the frame and nothing else: it does not know LSP, JSON's content, pipes or threads. The server and the headless
-client share it.
-"""
+"""JSON-RPC messages on a byte stream: `Content-Length` headers and bodies, for server and headless client."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +9,7 @@ from ...fim.errors import InputError
 MAX_HEADER_BYTES = 8 * 1024
 MAX_BODY_BYTES = 256 * 1024 * 1024
 _SEPARATOR = b"\r\n\r\n"
-_BEGINNING = b"content-"  # of every header that there is; a web page's request begins otherwise
+_BEGINNING = b"content-"  # of every header; a web page's request begins differently
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -30,7 +26,7 @@ class FrameReader:
         self._body_bytes: int | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The bodies that data completes, in order. Raises InputError when the stream cannot be followed any more."""
+        """The bodies that data completes, in order. Raises InputError if the stream is not JSON-RPC."""
         self._buffer += data
         bodies: list[bytes] = []
         while (body := self._take()) is not None:

@@ -1,7 +1,6 @@
 """A language client without an editor: starts `quicksilver lsp` and speaks raw JSON-RPC over its pipes.
 
-Owns the subprocess, request ids and waiting. It does not know pygls, documents' contents or the engine. The commands
-`complete`, `doctor`, `demo`, `bench` and the tests see through it what an editor sees.
+With it the commands `complete`, `doctor`, `demo` and `bench` and the tests see what an editor sees.
 """
 
 import asyncio
@@ -41,8 +40,8 @@ def server_command(*options: str) -> list[str]:
 class HeadlessClient:
     """One running server. Use as an async context manager; leaving it ends the server.
 
-    notifications holds all that the server sent unasked; requests_seen the methods that it asked the client for.
-    on_status is called with each line that the server says about itself (initialize with status).
+    notifications holds all that the server sent; requests_seen the methods that it requested from the client. on_status
+    is called with each line of the server's status (initialize with status).
     """
 
     def __init__(self, process: asyncio.subprocess.Process, started_s: float) -> None:
@@ -53,14 +52,14 @@ class HeadlessClient:
         self.on_status: Callable[[str], None] = lambda message: None
         self.stderr_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._results: dict[str, Any] = {}  # by the method that the server asks for
+        self._results: dict[str, Any] = {}  # by the method that the server requests
         self._expected: dict[str, asyncio.Future[Any]] = {}
         self._last_id = 0
         self._readers = [asyncio.create_task(self._read_messages()), asyncio.create_task(self._read_log())]
 
     @classmethod
     async def start(cls, command: Sequence[str], environ: Mapping[str, str] | None = None) -> Self:
-        """Start a server. Raises EngineUnavailable when the command cannot be run."""
+        """Start a server. Raises EngineUnavailable if the command cannot be run."""
         started_s = time.perf_counter()
         pipe = asyncio.subprocess.PIPE
         env = dict(os.environ if environ is None else environ)
@@ -89,9 +88,9 @@ class HeadlessClient:
         configuration: Mapping[str, Any] | None = None,
         timeout_s: float = 30.0,
     ) -> dict[str, Any]:
-        """The handshake; returns the server's capabilities. encodings None: a client that says nothing of them.
+        """The handshake; returns the server's capabilities. encodings None: the client names none.
 
-        status: be told of `quicksilver/status`. configuration: what the client answers when it is asked for its own.
+        status: receive `quicksilver/status`. configuration: the client's answer when the server asks for it.
         """
         capabilities: dict[str, Any] = {
             "window": {"workDoneProgress": progress},
@@ -159,16 +158,16 @@ class HeadlessClient:
         return self._last_id + 1
 
     def await_answer(self) -> asyncio.Future[Any]:
-        """The result to come of a request with the next id, which the caller sends."""
+        """The future result of a request with the next id, which the caller sends."""
         self._last_id += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._last_id] = answer
         if self._readers[0].done():
-            answer.set_exception(self._ended())
+            answer.set_exception(self._end_error())
         return answer
 
     def ask(self, method: str, params: object) -> tuple[int, asyncio.Future[Any]]:
-        """Send a request; returns its id and its result to come."""
+        """Send a request; returns its id and its future result."""
         answer = self.await_answer()
         self.send(encode({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}))
         return self._last_id, answer
@@ -183,7 +182,7 @@ class HeadlessClient:
         self.send(encode({"jsonrpc": "2.0", "method": method, "params": params}))
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         assert self.process.stdin is not None
         if not self.process.stdin.is_closing():
             self.process.stdin.write(data)
@@ -200,7 +199,7 @@ class HeadlessClient:
         try:
             await asyncio.wait_for(self.process.wait(), timeout_s)
         except TimeoutError:
-            with suppress(ProcessLookupError):  # it ended at this very moment
+            with suppress(ProcessLookupError):  # it has just ended
                 self.process.kill()
             await self.process.wait()
         await asyncio.gather(*self._readers)
@@ -215,11 +214,11 @@ class HeadlessClient:
         while data := await self.process.stdout.read(_READ_BYTES):
             for body in frames.feed(data):
                 self._receive(json.loads(body))
-        await asyncio.wait(self._readers[1:], timeout=1.0)  # its last words say why
+        await asyncio.wait(self._readers[1:], timeout=1.0)  # its last lines say why
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(self._ended())
-                answer.exception()  # an answer that nobody awaits is no mistake here
+                answer.set_exception(self._end_error())
+                answer.exception()  # an answer that nobody awaits is not an error here
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None
@@ -251,11 +250,11 @@ class HeadlessClient:
             self.notifications.append(message)
         elif "error" in message:
             answer.set_exception(AnswerError(message["error"]["code"], message["error"]["message"]))
-            answer.exception()  # an answer that nobody awaits is no mistake here
+            answer.exception()  # an answer that nobody awaits is not an error here
         else:
             answer.set_result(message.get("result"))
 
-    def _ended(self) -> EngineUnavailable:
+    def _end_error(self) -> EngineUnavailable:
         last = f": {self.stderr_lines[-1]}" if self.stderr_lines else ""
         return EngineUnavailable(f"the language server ended{last}")
 

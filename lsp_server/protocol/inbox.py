@@ -1,7 +1,4 @@
-"""Messages that have come and wait to be read, between the thread that takes them and the event loop.
-
-Owns their order and how many are read at a time. It does not know what they say.
-"""
+"""A queue of messages between the thread that reads stdin and the event loop."""
 
 import asyncio
 import logging
@@ -16,20 +13,20 @@ N_A_TURN = 16
 class Inbox:
     """Any number of messages, of which a turn of the event loop reads N_A_TURN.
 
-    A client that is faster than we are is not held up: it may be one that reads nothing while it writes. What it sent
-    waits as bytes. If all of it were read at once, each question among it would hold its own copy of the document, and
-    a slow server would only fall further behind; a few at a time, questions about older texts are found out of date in
-    between. Once the client has gone all is read at once.
+    A client that is faster than the server is not held up: it may not read while it writes. Its messages wait as bytes.
+    If all were read at once, each question would hold its own copy of the document, and a slow server would only fall
+    further behind; a few at a time, questions about older texts turn out stale in between. Once the client has gone,
+    all are read at once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Callable[[bytes | None], None]) -> None:
         self._loop, self._receive = loop, receive
         self._waiting: deque[bytes | None] = deque()
         self._lock = threading.Lock()
-        self._is_awake = False  # whether the loop is to look here
+        self._is_awake = False  # whether the loop will read from here
 
     def put(self, body: bytes | None) -> None:
-        """Leave a message, or None for the end. For any thread."""
+        """Add a message, or None for the end. Thread-safe."""
         with self._lock:
             self._waiting.append(body)
             if self._is_awake:
@@ -47,6 +44,6 @@ class Inbox:
             some = [self._waiting.popleft() for _ in range(n)]
             self._is_awake = bool(some)
         for body in some:
-            self._loop.call_soon(self._receive, body)  # each a turn of its own: one that fails leaves the others alone
+            self._loop.call_soon(self._receive, body)  # one callback each: one that fails does not affect the others
         if some:
             self._loop.call_soon(self._read)

@@ -1,8 +1,8 @@
 """Message parameters: JSON values in, plain values out.
 
 Owns the shapes of LSP's parameters, as far as they are used; a malformed one raises InputError (the caller answers
-−32602). lsprotocol's converters accept `"3"` for 3, and take their time over what happens at every key; these do not
-(`fim.typed_values`). It does not know which documents are open, or pygls.
+−32602). lsprotocol's converters accept `"3"` for 3, and are slow for messages of every key; these are neither
+(`fim.typed_values`).
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ _Size = Annotated[int, Meta(ge=0)]
 class InlineCompletionParams:
     """Where a completion is wanted, and whether a person invoked it.
 
-    selected: start, end and text of the item that is selected in the editor's menu, None without one. indent: what the
-    editor indents a level with, None where it does not say.
+    selected: start, end and text of the item that is selected in the editor's menu, if any. indent: the editor's
+    indentation of one level, None if it does not say.
     """
 
     uri: str
@@ -41,7 +41,7 @@ class InlineCompletionParams:
 
 @dataclass(frozen=True, kw_only=True)
 class DidChangeParams:
-    """Edits of one document; version None when the client sent none. problem: why they cannot be read, None if they
+    """Edits of one document; version None if the client sent none. problem: why they cannot be read, None if they
     can."""
 
     uri: str
@@ -52,7 +52,7 @@ class DidChangeParams:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemReport:
-    """What an editor tells of an item: its command's argument, and how much of its text was taken, in UTF-16 units."""
+    """An editor's report on an item: its command's argument, and how much of its text was accepted, in UTF-16 units."""
 
     arguments: Mapping[str, Any]
     n_accepted_units: int = 0
@@ -86,7 +86,7 @@ class _Range(_Shape):
 
 
 class _Named(_Shape):
-    """Whatever has a uri: a document, a notebook, a folder, a file."""
+    """Anything with a uri: a document, a notebook, a folder, a file."""
 
     uri: str
 
@@ -275,7 +275,7 @@ def read_did_open(params: object) -> Document:
 
 
 def read_did_change(params: object) -> DidChangeParams:
-    """`textDocument/didChange`. Raises InputError where it does not say of which document."""
+    """`textDocument/didChange`. Raises InputError if it does not name a document."""
     uri = _uri(params)
     try:
         found = typed(params, _DidChange, "params")
@@ -296,9 +296,9 @@ def read_did_open_notebook(params: object) -> OpenedNotebook:
 
 
 def read_did_change_notebook(params: object) -> NotebookChange:
-    """`notebookDocument/didChange`; changes of metadata and outputs are nothing to us.
+    """`notebookDocument/didChange`; changes of metadata and outputs are ignored.
 
-    Raises InputError where it does not say of which notebook.
+    Raises InputError if it does not name a notebook.
     """
     uri = read_notebook(params)
     try:
@@ -331,7 +331,7 @@ def read_item_report(params: object) -> ItemReport:
 
 
 def read_configuration(params: object) -> object:
-    """`workspace/didChangeConfiguration`: the settings that were sent, null by those who want to be asked."""
+    """`workspace/didChangeConfiguration`: the settings that were sent, null from clients that want to be asked."""
     return typed(params, _Configuration, "params").settings
 
 
@@ -351,18 +351,18 @@ def read_did_save(params: object) -> str:
 
 
 def read_watched_files(params: object) -> tuple[str, ...]:
-    """`workspace/didChangeWatchedFiles`: the uris of the files that changed, came or went."""
+    """`workspace/didChangeWatchedFiles`: the uris of files that were changed, created or deleted."""
     return tuple(each.uri for each in typed(params, _WatchedFiles, "params").changes)
 
 
 def read_folder_changes(params: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`workspace/didChangeWorkspaceFolders`: the uris of the folders that came and of those that went."""
+    """`workspace/didChangeWorkspaceFolders`: the uris of folders that were added and removed."""
     event = typed(params, _FolderChanges, "params").event
     return tuple(each.uri for each in event.added), tuple(each.uri for each in event.removed)
 
 
 def read_folders(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """`initialize`: the uris of the workspace's folders; what is malformed is no folder."""
+    """`initialize`: the uris of the workspace's folders, without malformed ones."""
     try:
         folders = typed(params, _Folders, "params").workspace_folders
         return tuple(each.uri for each in folders) if folders else (typed(params, _Root, "params").root_uri,)
@@ -371,7 +371,7 @@ def read_folders(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def watches_files(params: Mapping[str, Any]) -> bool:
-    """`initialize`: whether the client can be asked to tell of changed files."""
+    """`initialize`: whether the client can report changed files."""
     found: object = params
     for name in ("capabilities", "workspace", "didChangeWatchedFiles", "dynamicRegistration"):
         found = found.get(name) if isinstance(found, Mapping) else None

@@ -1,7 +1,4 @@
-"""Work-done progress while the engine starts.
-
-Owns one progress bar of the editor. It does not know why things take time, or the engine.
-"""
+"""The editor's progress bar while the engine starts (work-done progress)."""
 
 import asyncio
 import logging
@@ -16,7 +13,7 @@ _PATIENCE_S = 2.0
 
 
 class ProgressBar(Protocol):
-    """What pygls offers for progress."""
+    """pygls's interface for progress."""
 
     async def create_async(self, token: int | str) -> object: ...
     def begin(self, token: int | str, value: types.WorkDoneProgressBegin) -> None: ...
@@ -25,7 +22,7 @@ class ProgressBar(Protocol):
 
 
 class EngineProgress:
-    """begin, any number of reports, end; a client that does not answer is not waited for."""
+    """begin, any number of reports, end; it does not wait for a client that does not answer."""
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar

@@ -1,7 +1,6 @@
-"""Drafts from other files: which texts the draft pool holds, and when it is brought up to date.
+"""Drafts from other files: which texts the draft pool holds, and when it is updated.
 
-Owns what is put in and taken out; only texts that may be shown to the model come here. It does not know which those
-are, how a draft is found, or threads. Imported late: it loads NumPy.
+Callers pass in only texts that the model may see. Imported late: it imports NumPy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,12 +12,12 @@ from ...fim.types import Hole, Offer
 
 N_CHARS_UNIT = 20_000  # indexed at a time: 2 ms
 N_OFFERS = 6
-_RELATED = "related:"  # before a path, so that it is no open document's uri
+_RELATED = "related:"  # before a path, so that it differs from any open document's uri
 
 
 class DraftsElsewhere:
     """The other open documents and the files most related to the one that is typed. `find`, `has_word` and `drop` are
-    for any thread."""
+    thread-safe."""
 
     def __init__(self) -> None:
         self._pool = DraftPool()
@@ -28,11 +27,11 @@ class DraftsElsewhere:
         self.is_stale = False  # whether there is something to index
 
     def find(self, hole: Hole, uri: str) -> tuple[Offer, ...]:
-        """What follows, in other files, what stands left of the cursor in the document of that uri."""
+        """What follows the text left of hole in files other than the document of that uri."""
         return drafts_from_offers(self._pool.find(hole, N_OFFERS, skip=uri))
 
     def has_word(self, word: str, uri: str) -> bool:
-        """Whether another file than the document of that uri has the word."""
+        """Whether a file other than the document of that uri has the word."""
         return self._pool.has_word(word, skip=uri)
 
     def keep_open(self, documents: Iterable[Document]) -> None:
@@ -47,7 +46,7 @@ class DraftsElsewhere:
         self._open = now
 
     def drop(self, uri: str) -> None:
-        """This document is closed: from now on nothing of it is found. For any thread."""
+        """This document is closed: from now on nothing of it is found. Thread-safe."""
         self._pool.drop(uri)
 
     def keep_related(self, related: Sequence[tuple[str, str]]) -> None:
@@ -63,9 +62,9 @@ class DraftsElsewhere:
         self._related, self.is_stale = related, True
 
     def step(self, typed: str) -> bool:
-        """Index a little of what is new; typed is the document that is typed. False when there was nothing to do.
+        """Index a few changes; typed is the document that is typed. False if there was nothing to do.
 
-        When another document is typed, the one before can be searched, so its index is due.
+        Once another document is typed, the previous one can be searched, so its index is due.
         """
         if typed != self._typed:
             self._typed, self.is_stale = typed, True

@@ -1,6 +1,6 @@
-"""One thread for work that can wait: it does small units, and rests while a person types or waits for an answer.
+"""A background thread that works in small units, and rests while a person types or waits for an answer.
 
-Owns the thread and when it may work. It does not know what the work is. Logs name kinds of failures, never texts.
+Logs name kinds of failures, never texts.
 """
 
 import logging
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 log = logging.getLogger(__name__)
 
 QUIET_S = 0.1  # after an edit, before work goes on
-LONGEST_ANSWER_S = 2.0  # an engine that does not answer for so long holds up no work
-TICK_S = 0.01  # between two looks whether it is quiet
+LONGEST_ANSWER_S = 2.0  # an engine that takes longer to answer does not hold up work
+TICK_S = 0.01  # between two checks whether it is quiet
 N_FAILURES_MAX = 20  # in a row
 
 Unit = Callable[[], float | None]
@@ -23,8 +23,8 @@ Unit = Callable[[], float | None]
 class BackgroundThread:
     """Calls a unit of work again and again.
 
-    begin is called in the thread and returns the unit, which says in how many seconds it wants to be called again:
-    0.0 when there is more to do, None when there is nothing to do until `wake`. finish is called at the end.
+    begin is called in the thread and returns the unit, which returns in how many seconds to call it again: 0.0 if there
+    is more to do, None if there is nothing to do until `wake`. finish is called at the end.
     """
 
     def __init__(self, begin: Callable[[], Unit], finish: Callable[[], None]) -> None:
@@ -40,12 +40,12 @@ class BackgroundThread:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread; a daemon, so that it never holds up the end of the process."""
+        """Start the thread; a daemon, so that it never delays the end of the process."""
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
         self._thread.start()
 
     def close(self, timeout_s: float = 0.3) -> None:
-        """End the work; a unit in progress is waited for no longer than this."""
+        """End the work; waits at most timeout_s for a unit in progress."""
         self._closing.set()
         self._wake.set()
         if self._thread is not None:
@@ -61,7 +61,7 @@ class BackgroundThread:
 
     @contextmanager
     def question(self) -> Iterator[None]:
-        """While a person waits for an answer."""
+        """A person waits for an answer during the block."""
         self._asked_s = time.monotonic()
         self._n_asking += 1
         try:
@@ -72,8 +72,8 @@ class BackgroundThread:
     def _run(self) -> None:
         try:
             self._work(self._begin())
-        except Exception as error:  # the last resort: the server goes on without this work
-            log.error("background work is given up (%s)\n%s", type(error).__name__, _places(error))
+        except Exception as error:  # last resort: the server goes on without this work
+            log.error("background work has stopped (%s)\n%s", type(error).__name__, _places(error))
         finally:
             self._finish()
 
@@ -104,5 +104,5 @@ class BackgroundThread:
 
 
 def _places(error: Exception) -> str:
-    """Where an error came from, without its message, which may hold source text."""
+    """The traceback of an error without its message, which may hold source text."""
     return "".join(traceback.format_tb(error.__traceback__))

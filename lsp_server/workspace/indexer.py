@@ -1,7 +1,7 @@
 """The background work on a workspace, in units of a few milliseconds each: walk, index, choose snippets.
 
-Owns the index, what is left to look at, and which documents may be shown beside others. For one thread. It does not
-know threads, pauses, LSP messages or who asks. Imported late: its parts (SQLite, tree-sitter) take a while to load.
+Owns the index, what is left to read, and which documents may be shown beside others. Not thread-safe. Imported late:
+SQLite and tree-sitter take a while to load.
 """
 
 import logging
@@ -30,7 +30,7 @@ _SCHEMES = ("file:", "untitled:")
 
 @dataclass(frozen=True, kw_only=True)
 class IndexerOptions:
-    """What is indexed: folders as the client names them, globs that are left out, the most files."""
+    """What to index: folders as the client names them, globs to exclude, the most files."""
 
     folders: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Indexer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the folders have been walked and all that was found is indexed."""
+        """Whether the folders have been walked and all files found are indexed."""
         return self._walk is None and not self._found and not self._reported
 
     @property
@@ -58,15 +58,15 @@ class Indexer:
 
     @property
     def n_roots(self) -> int:
-        """How many folders are a workspace."""
+        """The number of workspace folders."""
         return len(set(self._roots.values()))
 
     def close(self) -> None:
-        """Give the memory back; in the thread that made it."""
+        """Free the memory, in the thread that allocated it."""
         self._index.close()
 
     def set_folders(self, folders: Sequence[str]) -> None:
-        """Another workspace takes this one's place."""
+        """Replace the workspace."""
         self._index.close()
         self._start_anew(tuple(folders))
         self.n_changes += 1
@@ -77,7 +77,7 @@ class Indexer:
         self._met: set[SourceFile] = set()
 
     def report(self, path: str) -> None:
-        """A file at this path was written, made or deleted. What is no source file may be a folder or ignore rules."""
+        """A path was written, created or deleted: a source file, or perhaps a folder or ignore rules."""
         file = self.file_at(path)
         if file is not None and file.language is not None:
             self._reported[file] = None
@@ -85,7 +85,7 @@ class Indexer:
             self.rescan()
 
     def step(self) -> bool:
-        """Do one unit of work: look into one folder, or read one file. False when there is nothing to do."""
+        """Do one unit of work: list one folder, or read one file. False if there is nothing to do."""
         if self._reported:
             self._refresh(self._take_reported())
         elif self._found:
@@ -99,17 +99,17 @@ class Indexer:
         return True
 
     def file_at(self, path: str) -> SourceFile | None:
-        """The file of the workspace that a client's path means; None outside of it."""
+        """The workspace's file at a client's path; None outside of it."""
         for folder, root in self._roots.items():
             if path.startswith(f"{folder.rstrip('/')}/"):
                 return SourceFile(root, path[len(folder.rstrip("/")) + 1 :])
         return None
 
     def may_be_shown(self, document: Document) -> bool:
-        """Whether an open document's text may stand in requests about other documents.
+        """Whether an open document's text may be part of requests about other documents.
 
-        Not: secrets, minified code, what the workspace ignores or links to, and, where there is a workspace, what is
-        not in it.
+        Not secrets, minified code, files that the workspace ignores or links to, or, if there is a workspace, files
+        outside it.
         """
         uri, text = document.uri, document.text
         if not uri.startswith(_SCHEMES) or is_secret(uri) or is_data(uri) or document.language not in CODE_LANGUAGES:
@@ -127,7 +127,7 @@ class Indexer:
             self.recent.visit(document, offset)
 
     def imports_of(self, document: Document) -> tuple[object, ...]:
-        """What a document imports, to be compared with later."""
+        """What a document imports, for later comparison."""
         return find_imports(document.text, document.language)
 
     def choose(
@@ -147,8 +147,8 @@ class Indexer:
         return select(scene, self._library if self._roots else None, self.recent, off)
 
     def _may_still_be_shown(self, chunk: Chunk, document: Document | None) -> bool:
-        """Whether a remembered text may stand in requests today: the document that it is of, if that is open, or its
-        file, as it is now. It may have been renamed, ignored or never saved since."""
+        """Whether a remembered text may still be part of requests, by its document, if that is open, or by its present
+        file: it may have been renamed, ignored or never saved since."""
         if document is not None:
             return self.may_be_shown(document)
         file = self._file_of(chunk.place)
@@ -195,7 +195,7 @@ class Indexer:
         return file
 
     def _refresh(self, file: SourceFile) -> None:
-        """Look at a reported file again: it may have changed, be gone, or be one that may not be read."""
+        """Check a reported file again: it may have changed, be gone, or be unreadable by the rules."""
         seen = stamp_of(file)
         if seen is None or not is_indexable(file, self._options.exclude):
             self._index.discard(file)
@@ -209,9 +209,9 @@ class Indexer:
             self._index.discard(file)
 
     def _settle(self) -> None:
-        """All was looked at: choices may be made anew, and an index full of replaced chunks is built anew."""
+        """All files are indexed: allow new choices, and rebuild an index full of replaced chunks."""
         self.n_changes += 1
-        if self._index.is_worn:
+        if self._index.is_fragmented:
             self._index.close()
             self._index = WorkspaceIndex()
             self._library = Library(self._index, self._limits)

@@ -1,7 +1,7 @@
 """The workspace as the server sees it: told what the editor does, asked for snippets, indexed in the background.
 
-Owns the current snippets of each open document and when they are chosen anew. It does not know how they are chosen
-(indexer.py and fim), when the background may work (idle_thread.py), or LSP messages.
+Owns the current snippets of each open document and when to choose anew. indexer.py and fim choose them; idle_thread.py
+says when the background may work.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from .cross_file_drafts import DraftsElsewhere
     from .indexer import Indexer
 
-SETTLING_S = 0.1  # between two looks at documents whose snippets may have to be chosen anew
-RESCAN_S = 300.0  # between two walks, where the editor does not tell of changed files
+SETTLING_S = 0.1  # between two checks of documents whose snippets may be due for a new choice
+RESCAN_S = 300.0  # between two walks, if the editor does not report changed files
 _COUNTS = ("n_files", "n_chunks", "n_text_bytes", "n_index_bytes", "n_roots")
 N_RELATED_MAX = 4  # documents whose related texts are kept, of 1 MB at most each
 
@@ -33,14 +33,14 @@ class Watched:
     """One open document: its text and the cursor, and the rule for its snippets."""
 
     def __init__(self, document: Document) -> None:
-        self.place = (document, 0)  # in one piece: two threads look at it
+        self.place = (document, 0)  # one object: two threads read it
         self.policy = SnippetPolicy()
         self.off: frozenset[str] = frozenset()
         self.was_visited = self.has_cursor = False
         self.imports: tuple[Document | None, tuple[object, ...]] = (None, ())
 
     def see(self, document: Document, offset: int | None, *, edited: bool) -> None:
-        """The cursor stands at this offset of the document; None: where it stood."""
+        """The cursor is at this offset of the document; None: where it was."""
         self.has_cursor = True
         offset = min(self.place[1] if offset is None else offset, len(document.text))
         self.place = (document, offset)
@@ -72,9 +72,9 @@ class Workspace:
         max_files: int = 20_000,
         on_change: Callable[[Document, int], None] | None = None,
     ) -> None:
-        """Begin to index these folders, in the background; without any, open documents alone give snippets.
+        """Begin to index these folders, in the background; without folders, only open documents give snippets.
 
-        on_change is called, in the background thread, with a document that has other snippets now, and its cursor.
+        on_change is called, in the background thread, with a document that has new snippets, and its cursor.
         """
         self._on_change = on_change
         indexers: list[Indexer] = []
@@ -103,8 +103,8 @@ class Workspace:
     def snippets_for(self, document: Document, offset: int, off: Collection[str] = ()) -> tuple[str, ...]:
         """The current snippets of an open document, most useful last, without those of sources named in off.
 
-        They may have been chosen for an earlier text; a better choice comes in the background. A question counts as a
-        sight of the cursor.
+        They may have been chosen for an earlier text; a better choice comes in the background. A question also tells
+        the cursor's place.
         """
         watched = self._open.get(document.uri)
         if watched is None:
@@ -119,8 +119,7 @@ class Workspace:
     def related_texts(self, document: Document) -> Sequence[tuple[str, str]]:
         """The files of the workspace most related to a document, the most first: (path, text), at most 1 MB in all.
 
-        As of the last choice of snippets: the same object as long as that stands. Files that are open in the editor are
-        not among them.
+        As of the last choice of snippets: the same object until the next one. Excludes files open in the editor.
         """
         selection = self._selections.get(document.uri)
         return () if selection is None else selection.related
@@ -140,13 +139,13 @@ class Workspace:
             self._look_at_soon(document.uri)
 
     def changed(self, document: Document, offset: int | None) -> None:
-        """A document was edited; the edit ended at offset, None for one that says not where."""
+        """A document was edited; the edit ended at offset, None if that is unknown."""
         if self._background is not None:
             self._background.touch()
         self._see(document, offset, edited=True)
 
     def closed(self, uri: str) -> None:
-        """The editor closed a document: what it had of it is shown no more, saved or not, and may be secret by now."""
+        """The editor closed a document: its text there is no longer used, saved or not, and may be secret by now."""
         self._open.pop(uri, None)
         self._selections.pop(uri, None)
         self._n_closed += 1
@@ -156,15 +155,15 @@ class Workspace:
             self._selections[other] = selection.without(uri)
 
     def files_changed(self, paths: Sequence[str]) -> None:
-        """Files were saved, made or deleted."""
+        """Files were saved, created or deleted."""
         self._post(lambda indexer: [indexer.report(path) for path in paths])
 
     def folders_changed(self, folders: Sequence[str]) -> None:
         """The workspace has these folders now."""
         self._post(lambda indexer: indexer.set_folders(folders))
 
-    def told_of_files(self) -> None:
-        """The editor tells of changed files: there is no need to walk again now and then."""
+    def stop_rescanning(self) -> None:
+        """The editor reports changed files: no need to walk again now and then."""
         self._is_told_of_files = True
 
     def question(self) -> AbstractContextManager[None]:
@@ -177,7 +176,7 @@ class Workspace:
         return self._background is not None and self._background.is_alive
 
     def describe(self) -> dict[str, Any]:
-        """What is known of the workspace, as JSON values: counts, and whether all has been looked at."""
+        """The state of the workspace as JSON values: counts, and whether indexing is complete."""
         waiting = len(self._tasks) + len(self._due) + int(self._is_choosing) + int(self._has_stale_drafts())
         return {"is_on": self.is_on, **self._facts, "open": len(self._open), "waiting": waiting}
 
@@ -201,10 +200,10 @@ class Workspace:
             self._tasks.append(task)
             self._background.wake()
 
-    # From here on in the background thread.
+    # All below runs in the background thread.
 
     def _unit(self, indexer: Indexer) -> float | None:
-        """Do one thing; in how many seconds there may be another."""
+        """Do one unit of work; returns in how many seconds to call it again."""
         n_changes, has_worked = indexer.n_changes, True
         if self._tasks:
             self._tasks.popleft()(indexer)
@@ -217,7 +216,7 @@ class Workspace:
         return 0.0 if has_worked else self._pause(indexer)
 
     def _index_some(self, indexer: Indexer) -> bool:
-        """The texts that drafts come from first: they are near what is typed."""
+        """Index texts for drafts first, since they are near what is typed; then the workspace."""
         return (self._elsewhere is not None and self._elsewhere.step(self._latest)) or indexer.step()
 
     def _pause(self, indexer: Indexer) -> float | None:
@@ -232,7 +231,7 @@ class Workspace:
         return max(left_s, 0.0)
 
     def _choose_some(self, indexer: Indexer) -> bool:
-        """Look at the documents whose cursor was seen; whether there was anything to do."""
+        """Choose for documents whose cursor was seen; returns whether there was anything to do."""
         for uri in list(self._due):
             watched = self._open.get(uri)
             if watched is None:
@@ -260,7 +259,7 @@ class Workspace:
         basis = self._basis(watched, indexer)
         if watched.policy.wants(basis, time.monotonic()):
             others = {uri: other.place[0] for uri, other in list(self._open.items())}
-            watched.policy.chose(basis)  # first, so that what fails is not tried again at once
+            watched.policy.chose(basis)  # first, so that a failure is not retried at once
             selection = indexer.choose(document, offset, others, watched.off)
             if self._elsewhere is not None:
                 self._elsewhere.keep_related(selection.related)
@@ -280,7 +279,7 @@ class Workspace:
         )
 
     def _keep(self, uri: str, selection: Selection) -> bool:
-        """Take a choice over; whether the snippets are others than before."""
+        """Store a choice; returns whether the snippets have changed."""
         before = self._selections.pop(uri, None)
         if uri not in self._open:
             return False

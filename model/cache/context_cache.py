@@ -1,7 +1,6 @@
-"""The context of a request: what is cached of it is read from pages, the rest is asked for and stored.
+"""The context of a request: cached states are read from pages, the others are requested and stored.
 
-Exact: what is reused is what a fresh pass would compute, because context is causal and never sees a canvas. Knows
-token ids and states; knows no text.
+Exact: reused states are those that a fresh pass would compute, because context is causal and never sees a canvas.
 """
 
 from collections.abc import Sequence
@@ -12,22 +11,22 @@ from ..network.states import ContextStates, join_states
 from ..requests import Context, Work
 from .pages import PageStore
 
-N_CHUNK = 256  # context tokens run at a time: how long others wait, and a cancelled request goes on
+N_CHUNK = 256  # context tokens run at a time: bounds how long others wait, and how long a cancelled request goes on
 MAX_BYTES = 256 * 1024 * 1024
 
 
 class ContextCache:
-    """Context states under a hard cap on their bytes, shared by all requests. For one thread."""
+    """Context states under a hard cap on their bytes, shared by all requests. Not thread-safe."""
 
     def __init__(self, max_bytes: int = MAX_BYTES, n_chunk: int = N_CHUNK) -> None:
         self.n_chunk = n_chunk
         self.store = PageStore(max_bytes)
 
     def states(self, tokens: Sequence[int]) -> Work[tuple[ContextStates, int]]:
-        """States of the whole context, and how many of its tokens were cached. Asks only for the others.
+        """States of the whole context, and how many of its tokens were cached. Only the others are run.
 
-        They are asked for in chunks, and what has been run is kept, so that a long context can be given up between two
-        chunks and gone on with later. Raises ValueError for an empty context.
+        They are run in chunks, and each chunk is kept, so that a long context can be abandoned between two chunks and
+        resumed later. Raises ValueError for an empty context.
         """
         if not tokens:
             raise ValueError("a context needs at least one token")

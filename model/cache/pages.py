@@ -1,9 +1,8 @@
-"""Context states in pages: fixed pieces of memory that every context whose text begins alike shares.
+"""Context states in pages: fixed pieces of memory, shared by all contexts with the same beginning.
 
-A tree of pages. The path from the root to a page spells a context's tokens, up to N_PAGE of them a page; what one
-context has in common with another is stored, and was computed, once (after Zheng et al. 2024, "SGLang", whose tree
-this follows, and Kwon et al. 2023, "PagedAttention"). Leaves that were not used for longest go first when memory is
-short. Knows token ids and states; does not know who asks for them.
+A tree of pages. The path from the root to a page spells a context's tokens, up to N_PAGE of them a page; what contexts
+have in common is computed and stored once (after Zheng et al. 2024, "SGLang", whose tree this follows, and Kwon et al.
+2023, "PagedAttention"). When memory is short, the least recently used leaves are evicted.
 """
 
 import logging
@@ -24,7 +23,7 @@ N_PAGE = 32  # tokens
 
 @dataclass(eq=False)
 class Page:
-    """Some tokens of one or more contexts, after those of parent; index is its place in memory."""
+    """Some tokens of one or more contexts, after those of parent. index is the page's place in memory."""
 
     index: int
     parent: "Page | None"
@@ -41,12 +40,12 @@ class Found:
 
     @property
     def n_tokens(self) -> int:
-        """How long that beginning is."""
+        """The length of that beginning."""
         return sum(n for _, n in self.path)
 
 
 class PageStore:
-    """At most max_bytes of pages. For one thread, and for contexts of one model."""
+    """At most max_bytes of pages, for contexts of one model. Not thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -78,29 +77,29 @@ class PageStore:
         return Found(tuple(path))
 
     def read(self, found: Found) -> ContextStates | None:
-        """A copy of what was found; None for nothing. Call it before anything else is written."""
+        """A copy of the states found; None for an empty beginning. Call it before the next write."""
         if self._memory is None or not found.path:
             return None
         tokens = [token for page, n in found.path for token in page.tokens[:n]]
         return self._memory.read([(page.index, n) for page, n in found.path], tokens)
 
     def write(self, tokens: Sequence[int], n_before: int, new: ContextStates) -> None:
-        """Store the states of tokens from n_before on, of which those before are stored.
+        """Store the states of tokens from n_before on; those before are already stored.
 
-        Does as much as it can: nothing where what comes before was evicted in the meantime or all memory is taken.
+        Stores as much as it can: nothing if the tokens before were evicted meanwhile or all memory is taken.
         """
         found = self.find(tokens)
         if found.n_tokens < n_before:
             return
         if self._memory is None:
-            self._memory = _allocated(new, self.max_bytes)
+            self._memory = _allocate(new, self.max_bytes)
             self._free = list(range(self._memory.n_pages))
         page, n_kept = found.path[-1] if found.path else (self._root, N_PAGE)
         at = found.n_tokens
         if at == len(tokens):
             return
         if n_kept < N_PAGE:
-            page = self._opened(page, n_kept)
+            page = self._open(page, n_kept)
             if page is None:
                 return
         while at < len(tokens):
@@ -114,7 +113,7 @@ class PageStore:
             at += n
 
     def clear(self) -> None:
-        """Forget every context, and give the memory back."""
+        """Forget every context, and free the memory."""
         self._memory, self._free = None, []
         self._root.children.clear()
 
@@ -131,10 +130,10 @@ class PageStore:
         """Bytes of the pages in use."""
         return 0 if self._memory is None else self._memory.bytes_per_page * sum(1 for _ in self.pages())
 
-    def _opened(self, page: Page, n: int) -> Page | None:
-        """A page with the first n tokens of this one, to go on in; None without memory.
+    def _open(self, page: Page, n: int) -> Page | None:
+        """A page with the first n tokens of this one, to be written further; None if memory is full.
 
-        The page itself where nothing else goes on from it and it shares most of its tokens: the same text some
+        The page itself if nothing follows it and most of its tokens are shared: then it holds the same text as of some
         keystrokes ago.
         """
         if n == len(page.tokens):
@@ -150,7 +149,7 @@ class PageStore:
         return other
 
     def _page(self, parent: Page) -> Page | None:
-        """A new page after parent, in free memory or in that of the leaf not used for longest; None without any."""
+        """A new page after parent, in free memory or in that of the least recently used leaf; None if there is none."""
         if not self._free:
             leaves = [page for page in self.pages() if not page.children and page.used < self._clock]
             if not leaves:
@@ -164,8 +163,8 @@ class PageStore:
         return page
 
 
-def _allocated(like: ContextStates, max_bytes: int) -> "_Memory":
-    """Memory of max_bytes, or of as much as can be had: half, a quarter …, nothing."""
+def _allocate(like: ContextStates, max_bytes: int) -> "_Memory":
+    """Memory of max_bytes or, if that cannot be allocated, of a half, a quarter …, none."""
     while True:
         try:
             return _Memory(like, max_bytes)
@@ -173,11 +172,11 @@ def _allocated(like: ContextStates, max_bytes: int) -> "_Memory":
             if not is_out_of_memory(error) or not max_bytes:
                 raise
         max_bytes //= 2
-        logger.warning("no memory for that many cached contexts: %d MiB are tried", max_bytes // 2**20)
+        logger.warning("not enough memory for the context cache: trying %d MiB", max_bytes // 2**20)
 
 
 class _Memory:
-    """The arrays that pages lie in, made like the first states that are stored."""
+    """The arrays that hold the pages, made like the first states stored."""
 
     def __init__(self, like: ContextStates, max_bytes: int) -> None:
         layer = like.layers[0]
@@ -229,5 +228,5 @@ class _Memory:
 
 
 def _empty_like(array: Array, shape: tuple[int, ...]) -> Array:
-    """An array of another shape, in the type and on the device of array; what it holds is not set."""
+    """An uninitialised array of another shape, in the type and on the device of array."""
     return array_namespace(array).empty(shape, dtype=array.dtype, device=device(array))

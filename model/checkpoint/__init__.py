@@ -1,1 +1,1 @@
-"""Checkpoint folders: read, checked, saved. `checkpoint.load` is the door."""
+"""Reads, checks and saves checkpoint folders. `checkpoint.load` and `checkpoint.save` are the doors."""

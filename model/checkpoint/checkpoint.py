@@ -50,9 +50,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
-    were fitted to it, if they were, the SHA-256 of the weights that it is the mean of, if it is one, the languages that
-    it completes by itself, the mapped file in which its weights lie, and, of a body, its denoising head and its tables
-    of n-grams, if it has them."""
+    were fitted to it, if any, the SHA-256 of the weights that it is the mean of, if any, the languages that it
+    completes while a person types, the mapped file of its weights, and a body's denoising head and n-grams, if any."""
 
     name: str
     config: DenoiserConfig
@@ -69,13 +68,13 @@ class Checkpoint:
 
     @cached_property
     def model(self) -> "Denoiser":
-        """The denoiser in float32, made when it is first asked for: OpenVINO needs none. Imports PyTorch."""
+        """The denoiser in float32, made on first use, since OpenVINO needs none. Imports PyTorch."""
         from ..network.load import denoiser_of
 
         return denoiser_of(self.config, {name: as_float(weight) for name, weight in self.weights.items()})
 
     def give_pages_back(self) -> None:
-        """Hold nothing of the weights' file in memory until it is read again: a runtime has packed what it needs."""
+        """Drop the weights' file from memory until it is read again, since a runtime has packed what it needs."""
         if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -88,7 +87,7 @@ class Checkpoint:
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that were learnt."""
+        """The number of learnt parameters."""
         return self.config.n_parameters
 
 
@@ -98,7 +97,7 @@ def weights_of(module: "nn.Module") -> Weights:
 
 
 def quantise_checkpoint(weights: Weights) -> Weights:
-    """The same with matrices in int8, as a checkpoint keeps them."""
+    """The same weights with matrices in int8, as a checkpoint stores them."""
     return {
         key: quantise(weight) if isinstance(weight, np.ndarray) and weight.ndim == 2 else weight
         for key, weight in weights.items()
@@ -108,9 +107,9 @@ def quantise_checkpoint(weights: Weights) -> Weights:
 def save(
     folder: Path, name: str, model: "Denoiser", tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()
 ) -> None:
-    """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
+    """Write a checkpoint; config.json last, so that a half-written folder is not taken for a complete one."""
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (CONFIG, WEIGHTS):  # mapped weights, which an engine may serve, are left as they are
+    for file in (CONFIG, WEIGHTS):  # an engine may have mapped the old weights: unlink them, do not overwrite
         (folder / file).unlink(missing_ok=True)
     arrays: dict[str, np.ndarray] = {}
     for key, weight in quantise_checkpoint(weights_of(model)).items():
@@ -130,7 +129,7 @@ def save(
 
 
 def load(source: Path | StoredCheckpoint) -> Checkpoint:
-    """A folder's checkpoint, or that of a folder read before. Raises CheckpointError with one line for people."""
+    """The checkpoint of a folder, or of one that was read before. Raises CheckpointError with one line for people."""
     stored = read(source) if isinstance(source, Path) else source
     return Checkpoint(
         name=str(stored.config["name"]),
@@ -138,15 +137,15 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
         weights=stored.weights,
         tokenizer=stored.tokenizer,
         sha256=stored.sha256,
-        ranker=_fitted(stored, "ranker", Ranker),
-        prefix_ranker=_fitted(stored, "prefix_ranker", PrefixRanker),
+        ranker=_read_fitted(stored, "ranker", Ranker),
+        prefix_ranker=_read_fitted(stored, "prefix_ranker", PrefixRanker),
         averaged_from=tuple(map(str, stored.config.get("averaged_from", ()))),
         languages=languages_of(stored.config),
         mapped=stored.mapped,
-        head=None  # its states would stand where copy keys do
+        head=None  # its states would take the place of copy keys
         if stored.shape.copies
-        else _if_there(stored, HEAD, lambda path: read_head(path, stored.shape, stored.sha256)),
-        ngrams=_if_there(
+        else _read_optional(stored, HEAD, lambda path: read_head(path, stored.shape, stored.sha256)),
+        ngrams=_read_optional(
             stored,
             NGRAMS,
             lambda path: read_ngrams(path, stored.shape.vocab_size, str(stored.config["sha256"][TOKENIZER])),
@@ -154,8 +153,8 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
     )
 
 
-def _if_there(stored: StoredCheckpoint, name: str, read: Callable[[Path], T]) -> T | None:
-    """What a file in a body's folder holds that makes it faster. One that is of no use is left alone."""
+def _read_optional(stored: StoredCheckpoint, name: str, read: Callable[[Path], T]) -> T | None:
+    """The content of an optional file that makes a body faster; None if it is missing or unusable."""
     path = stored.folder / name
     if stored.shape.canvases or not is_there(path):
         return None
@@ -167,13 +166,13 @@ def _if_there(stored: StoredCheckpoint, name: str, read: Callable[[Path], T]) ->
 
 
 def save_rankers(folder: Path, ranker: Ranker, prefix_ranker: PrefixRanker | None = None) -> None:
-    """Put rankers into the config of the checkpoint in folder. Raises CheckpointError where there is none."""
+    """Put rankers into the config of the checkpoint in folder. Raises CheckpointError if there is none."""
     config, _ = read_config(folder)
     both = {"ranker": dict(ranker.weights), "prefix_ranker": dict(prefix_ranker.weights) if prefix_ranker else None}
     write_config(folder, config | both)
 
 
-def _fitted(stored: StoredCheckpoint, name: str, kind: Callable[[Mapping[str, float]], T]) -> T | None:
+def _read_fitted(stored: StoredCheckpoint, name: str, kind: Callable[[Mapping[str, float]], T]) -> T | None:
     if stored.config.get(name) is None:
         return None
     try:

@@ -1,8 +1,7 @@
 """The files of a checkpoint folder, read and checked: config.json, model.safetensors, tokenizer.json, MODEL_CARD.md.
 
 Matrices are stored as int8 with one scale a row, the rest as float32. config.json carries the SHA-256 of the other two
-files; a folder whose hashes do not match is refused. Never pickle, never remote code. Without PyTorch, so that a
-runtime can begin to compile the weights while PyTorch is still being imported.
+files; a folder whose hashes do not match is refused. Never pickle, never remote code. Does not import PyTorch.
 """
 
 import hashlib
@@ -35,12 +34,12 @@ MAX_NAME = 100
 
 
 class Int8Matrix(NamedTuple):
-    """A matrix [R, C] as int8 and a float32 scale a row [R]: row r is values[r] * scales[r]."""
+    """A matrix [R, C] in int8 with a float32 scale per row [R]: row r is values[r] * scales[r]."""
 
     values: np.ndarray
     scales: np.ndarray
 
-    def dequantised(self) -> np.ndarray:
+    def dequantise(self) -> np.ndarray:
         """The float32 matrix."""
         return self.values.astype(np.float32) * self.scales[:, None]
 
@@ -51,8 +50,8 @@ Weights = Mapping[str, Weight]
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """What stands in a folder: config is all of config.json, shape its denoiser, sha256 that of the weights' file, and
-    mapped that file, in which the weights lie."""
+    """A folder's content: config is all of config.json, shape the denoiser's, sha256 that of the weights' file, and
+    mapped that file, which holds the weights."""
 
     folder: Path
     config: Mapping
@@ -64,7 +63,7 @@ class StoredCheckpoint:
 
 
 def embedded_checkpoint() -> Path:
-    """The folder of the best checkpoint that came with the package. Raises CheckpointError when there is none."""
+    """The folder of the best checkpoint that came with the package. Raises CheckpointError if there is none."""
     for name in EMBEDDED:
         if (CHECKPOINTS / name / CONFIG).is_file():
             return CHECKPOINTS / name
@@ -73,7 +72,7 @@ def embedded_checkpoint() -> Path:
 
 def as_float(weight: Weight) -> np.ndarray:
     """A weight in float32."""
-    return weight.dequantised() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
+    return weight.dequantise() if isinstance(weight, Int8Matrix) else weight.astype(np.float32)
 
 
 def quantise(matrix: np.ndarray) -> Int8Matrix:
@@ -105,12 +104,12 @@ def _tokenizer(folder: Path, config: Mapping, shape: DenoiserConfig) -> TextToke
     try:
         marks = Marks.of(config["marks"], shape.vocab_size)
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{folder / CONFIG} does not say the model's marks: {excerpt(error)}") from error
+        raise CheckpointError(f"{folder / CONFIG} does not name the model's marks: {excerpt(error)}") from error
     return BodyTokenizer.load(folder / TOKENIZER, marks, shape.vocab_size)
 
 
 def _most_bytes(shape: DenoiserConfig) -> int:
-    """Of a weights file: at most four bytes a number, and a scale a row."""
+    """The largest size of a weights file: four bytes per number, and a scale per row."""
     sizes = shape.weight_shapes().values()
     return MAX_HEADER_BYTES + sum(4 * math.prod(size) + 4 * sum(size[:1]) for size in sizes)
 
@@ -137,7 +136,7 @@ def _weights(folder: Path, mapped: mmap.mmap, shape: DenoiserConfig) -> Weights:
 
 
 def _view(mapped: mmap.mmap, tensor: Tensor) -> np.ndarray:
-    """A tensor where it lies in the file; a copy where that place does not suit its type."""
+    """A view of a tensor in the file; a copy if it is not aligned there."""
     array = np.frombuffer(mapped, READABLE[tensor.dtype], tensor.n_numbers, tensor.place).reshape(tensor.shape)
     return np.require(array, requirements="A")
 
@@ -145,7 +144,7 @@ def _view(mapped: mmap.mmap, tensor: Tensor) -> np.ndarray:
 def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None:
     wanted = shape.weight_shapes()
     if wanted.keys() != weights.keys():
-        raise _does_not_fit(folder, f"these are in one of them alone: {sorted(wanted.keys() ^ weights.keys())}")
+        raise _does_not_fit(folder, f"these are only in one of the two: {sorted(wanted.keys() ^ weights.keys())}")
     for key, weight in weights.items():
         found = weight.values.shape if isinstance(weight, Int8Matrix) else weight.shape
         if found != wanted[key]:
@@ -154,13 +153,13 @@ def _check_shapes(folder: Path, shape: DenoiserConfig, weights: Weights) -> None
         if not isinstance(weight, Int8Matrix):
             numbers, is_right = weight, weight.dtype.kind == "f"
         else:
-            numbers, largest = weight.scales, largest / 128  # times the greatest of an int8
+            numbers, largest = weight.scales, largest / 128  # the greatest magnitude of an int8
             is_right = len(found) == 2 and weight.values.dtype == np.int8 and numbers.dtype == np.float32
             is_right = is_right and numbers.shape == found[:1]
         if not is_right:
             raise _does_not_fit(folder, f"{key} is neither an int8 matrix with float32 scales nor floating-point")
         if not np.abs(numbers).max() <= largest:
-            raise _does_not_fit(folder, f"{key} has values that are no numbers, or too large")
+            raise _does_not_fit(folder, f"{key} has values that are not numbers, or too large")
 
 
 def _does_not_fit(folder: Path, reason: object) -> CheckpointError:

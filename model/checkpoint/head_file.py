@@ -1,7 +1,7 @@
-"""A denoising head's file: matrices in int8, its shape, and the body that it belongs to. Without PyTorch.
+"""The file of a denoising head: matrices in int8, its shape, and the body that it belongs to. Without PyTorch.
 
-A head is of use only to the body whose states it was trained on, so the file's metadata say `body_sha256`, that of the
-body's weights, beside `format` and `config`.
+A head is useful only to the body whose states it was trained on, so the file's metadata have `body_sha256`, the hash of
+the body's weights, beside `format` and `config`.
 """
 
 import json
@@ -24,13 +24,13 @@ HEAD, FORMAT = "head.safetensors", "quicksilver-head-2"
 WORDS = "words"
 MAX_BYTES = 2**28
 READABLE = ("I8", "I32", "F32")
-PLAIN = ("places",)  # a matrix that is kept as it is
+PLAIN = ("places",)  # a matrix that is not quantised
 MAX_LOG = 20.0  # of the sharpness
 
 
 @dataclass(frozen=True)
 class StoredHead:
-    """A head as it stands in a file: its weights, and the ids [S] of the tokens that it can say."""
+    """A head as stored: its weights, and the ids [S] of the tokens that it can predict."""
 
     config: HeadConfig
     weights: Weights
@@ -52,7 +52,7 @@ def write_head(path: Path, config: HeadConfig, weights: Mapping[str, np.ndarray]
 
 
 def read_head(path: Path, body: DenoiserConfig, body_sha256: str) -> StoredHead:
-    """The head at path. Raises CheckpointError where it is damaged, or belongs to another body."""
+    """The head at path. Raises CheckpointError if it is damaged or belongs to another body."""
     header, found, metadata = read_whole(path, MAX_BYTES)
     arrays = dict(found)
     strange = next((name for name, tensor in header.items() if tensor.dtype not in READABLE), None)
@@ -83,7 +83,7 @@ def _weights(path: Path, config: HeadConfig, arrays: Mapping[str, np.ndarray]) -
         if array.dtype == np.int8:
             found[name] = Int8Matrix(array, arrays.get(name + SCALE_SUFFIX, np.full(1, np.nan)))
     if wanted.keys() != found.keys():
-        raise _refused(path, f"these are in the file or in its shape alone: {sorted(wanted.keys() ^ found.keys())}")
+        raise _refused(path, f"these are only in the file or only in its shape: {sorted(wanted.keys() ^ found.keys())}")
     for name, weight in found.items():
         numbers, shape = (
             (weight.scales, weight.values.shape) if isinstance(weight, Int8Matrix) else (weight, weight.shape)
@@ -93,9 +93,9 @@ def _weights(path: Path, config: HeadConfig, arrays: Mapping[str, np.ndarray]) -
         if name == "log_sharpness":
             is_right = is_right and abs(float(numbers)) <= MAX_LOG
         if not is_right or not np.isfinite(numbers).all():
-            raise _refused(path, f"{name} is not what its shape says, or has values that are no numbers")
+            raise _refused(path, f"{name} has another shape, or values that are not numbers")
     return found
 
 
 def _refused(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{printable(str(path))} is of no use: {excerpt(reason)}")
+    return CheckpointError(f"{printable(str(path))} cannot be used: {excerpt(reason)}")

@@ -1,1 +1,1 @@
-"""Which installed model is served: how fast each is on this machine."""
+"""Chooses the model to serve by its speed on this machine: `tiers.choose`, `speed.measure_speed`."""

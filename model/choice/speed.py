@@ -1,8 +1,7 @@
 """How fast a loaded model is on this machine: a warm key, and reading a cold context.
 
-A warm key is what a person who types waits for. With a published body: two new tokens are read with a guess behind
-them, then two more are written, one a forward. With a denoiser: a canvas of 16 tokens, in three steps. Knows models,
-and no file.
+A warm key is what a person waits for while typing. With a published body: two new tokens are read with a guess behind
+them, then two more are written, one per forward. With a denoiser: a canvas of 16 tokens, in three steps.
 """
 
 import statistics
@@ -23,22 +22,22 @@ from ..runners.drive import Runner
 from ..special_tokens import Special
 
 N_READ = 512  # tokens of the context
-N_KEYS = 3  # of which the median counts
-N_ROUNDS = 2  # while they are too slow: another program may have been busy
-MOST_S = 2.0  # then no further round is begun
+N_KEYS = 3  # their median counts
+N_ROUNDS = 2  # repeated if too slow: another program may have been busy
+MOST_S = 2.0  # after that no further round is begun
 N_TYPED, N_WRITTEN = 2, 2
 N_CANVAS, N_STEPS = 16, 3
-COLD_READ_MS = 1000.0  # for a whole context, where a person has jumped
+COLD_READ_MS = 1000.0  # for a whole context, after a jump
 FEWEST_ON_CPU = 384
 WINDOW_UNIT = 64
 _TEXT = "def area(width, height):\n    return width * height\n\n\n"
 
 
 def measure_speed(infiller: DenoisingInfiller) -> ModelSpeed:
-    """Measure a model, which takes about as long as ten of its keys and a context. Its cache stays as it is."""
+    """Measure a model. Takes about as long as ten of its keys and a context; its cache is not changed."""
     states, token_ms = _read(infiller)
     key = partial(_fill if infiller.config.canvases else _extend, infiller, states)
-    key()  # runtimes compile what they have not seen
+    key()  # runtimes compile on first use
     key_ms, until_s = float("inf"), time.monotonic() + MOST_S
     for _ in range(N_ROUNDS):
         key_ms = min(key_ms, statistics.median(_ms(key) for _ in range(N_KEYS)))
@@ -55,7 +54,7 @@ def measure_speed(infiller: DenoisingInfiller) -> ModelSpeed:
 
 
 def window(config: DenoiserConfig, speed: ModelSpeed) -> int:
-    """Tokens of context and answer of a body: as many as are read in a second, within bounds on a CPU."""
+    """A body's window in tokens: as many as it reads in a second, within bounds on a CPU."""
     n_read = int(COLD_READ_MS / max(speed.token_ms, 1e-6)) // WINDOW_UNIT * WINDOW_UNIT
     if speed.device == "cpu":
         n_read = min(max(n_read, FEWEST_ON_CPU), MOST_ON_CPU)
@@ -63,7 +62,7 @@ def window(config: DenoiserConfig, speed: ModelSpeed) -> int:
 
 
 def _read(infiller: DenoisingInfiller) -> tuple[ContextStates, float]:
-    """States of a context, and milliseconds a token of its second half: the first one is slow where things compile."""
+    """States of a context, and milliseconds per token of its second half; the first half may include compiling."""
     n = min(N_READ, infiller.config.n_context - N_CANVAS)
     ids = infiller.tokenizer.encode(_TEXT * N_READ)[:n]
     tokens, half = np.array([ids]), n // 2
@@ -78,7 +77,7 @@ def _read(infiller: DenoisingInfiller) -> tuple[ContextStates, float]:
 def _states(run: Runner, ask: Context) -> ContextStates:
     (reply,) = run([ask])
     assert isinstance(reply, ContextStates)
-    int(reply.tokens[0, -1])  # a GPU is waited for
+    int(reply.tokens[0, -1])  # waits for a GPU
     return reply
 
 

@@ -1,7 +1,7 @@
-"""Which of the installed models is served where nobody names one: the best that is fast enough on this machine.
+"""The model to serve if none is named: the best installed one that is fast enough on this machine.
 
-Whatever is wrong with a better one, the next is served, and the reason is a line for people. Without PyTorch: what
-loads and times a model is passed in.
+If a better one cannot be used for any reason, the next is served, and a line for people says why. Without PyTorch: the
+functions that load and time a model are passed in.
 """
 
 import gc
@@ -22,7 +22,7 @@ from ..storage.folder_files import excerpt
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-UNUSABLE = (CheckpointError, MemoryError, RuntimeError)  # RuntimeError: what runtimes raise, also without memory
+UNUSABLE = (CheckpointError, MemoryError, RuntimeError)  # RuntimeError: from runtimes, also when out of memory
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def choose(
     known: Callable[[Path], ModelSpeed | None],
     timed: Callable[[Path, T], ModelSpeed],
 ) -> Chosen[T]:
-    """The first of tiers that is fast enough, loaded; the last of those that can be used where none is.
+    """The first of tiers that is fast enough, loaded; if none is, the last one that can be used.
 
-    known: what was measured of a folder's model, None where it has to be measured, which timed does. Raises what the
-    last of them raises where none can be used.
+    known gives the measured speed of a folder's model, or None if it has yet to be measured, which timed does. If none
+    can be used, raises the last one's error.
     """
     against: list[str] = []
     slow: list[Tier] = []
@@ -65,9 +65,9 @@ def choose(
     for tier in tiers:
         is_last = tier is tiers[-1]
         try:
-            model, speed = _tried(tier, is_last, load, known, timed)
+            model, speed = _try(tier, is_last, load, known, timed)
         except UNUSABLE as failure:
-            error = failure.with_traceback(None)  # which holds what was loaded
+            error = failure.with_traceback(None)  # a traceback would keep the model alive
             against.append(f"{tier.name} cannot be used: {excerpt(failure) or type(failure).__name__}{_remedy(tier)}")
             logger.warning("%s", against[-1])
         else:
@@ -81,14 +81,14 @@ def choose(
     return Chosen(load(slow[-1].folder), f"{slow[-1].name}: {'; '.join(against)}")
 
 
-def _tried(
+def _try(
     tier: Tier,
     is_last: bool,
     load: Callable[[Path], T],
     known: Callable[[Path], ModelSpeed | None],
     timed: Callable[[Path, T], ModelSpeed],
 ) -> tuple[T | None, ModelSpeed]:
-    """A tier's model and its speed; None for a model that is too slow, unless it is the last one."""
+    """A tier's model and its speed; None for the model if it is too slow and not the last one."""
     speed = known(tier.folder)
     if speed is None or speed.is_fast or is_last:
         model = load(tier.folder)
@@ -99,15 +99,15 @@ def _tried(
 
 
 def _give_memory_back() -> None:
-    """Free a model that is not served: loading freezes what it makes, and a model refers to itself."""
+    """Free a model that is not served: loading freezes its objects, and a model has reference cycles."""
     gc.unfreeze()
     gc.collect()
 
 
 def _remedy(tier: Tier) -> str:
-    """What brings a damaged model back; "" for one that is whole or came with the package."""
+    """How to repair a damaged model; "" for one that is intact or came with the package."""
     is_damaged = tier.name in FETCHED and not is_whole(tier.folder)
-    return f"; `quicksilver fetch {tier.name}` brings it anew" if is_damaged else ""
+    return f"; `quicksilver fetch {tier.name}` gets it again" if is_damaged else ""
 
 
 def _fast(speed: ModelSpeed) -> str:

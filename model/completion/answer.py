@@ -1,7 +1,4 @@
-"""What a request comes to: the chosen text, how sure it is, and what else was in the running.
-
-Knows candidates and their probabilities; does not know how they came about.
-"""
+"""The result of a request: the chosen text, its confidence, and the alternatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +26,7 @@ CANCELLED = Result(text="", n_tokens=0, confidence=0.0, finish_reason="cancelled
 
 
 def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alternatives: int) -> Result:
-    """The likeliest of judged, which is the first, as the answer; others beside it."""
+    """The likeliest of judged, which is the first, as the answer; others as alternatives."""
     best = judged[0].candidate
     return Result(
         text=best.text,
@@ -43,7 +40,7 @@ def best_answer(judged: Sequence[Judged], finish_reason: FinishReason, n_alterna
 
 
 def add_indent(answer: Result, indent: str, probability: float) -> Result:
-    """The answer where it has to begin with indent, which is so probable; an empty one stays empty."""
+    """The answer with indent, which has this probability, in front; an empty answer stays empty."""
 
     def moved(prefixes: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
         return tuple((n + len(indent), sure * probability) for n, sure in prefixes)

@@ -1,9 +1,9 @@
-"""Where a line begins: the indentation of a hole that starts in the first column.
+"""The indentation of a hole that starts in the first column.
 
-A line break and the blanks behind it are usually one token, so that a context which ends in a line break alone looks
-like code in the first column, or like a blank line. An editor indents a new line before anybody asks; where nobody did
-(scripts, infilling benchmarks), the causal head says which of the indentations around is the likeliest, and the rest of
-the work goes on as if it had been typed. Asks for one forward.
+A line break and the blanks after it are usually one token, so a context that ends in a bare line break looks like code
+in the first column, or like a blank line. An editor indents a new line before it asks. Scripts and infilling benchmarks
+do not: there the causal head chooses the likeliest of the indentations nearby, and the work goes on as if it had been
+typed. Takes one forward.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,15 +20,15 @@ from ..requests import Work
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
 
-N_LINES_ABOVE, N_LINES_BELOW = 40, 4  # not blank, whose indentations are tried
+N_LINES_ABOVE, N_LINES_BELOW = 40, 4  # not blank; their indentations are tried
 N_TRIED = 8
-LEVEL = "    "  # of a text without any
+LEVEL = "    "  # for a text without indentation
 
 
 @dataclass(frozen=True)
 class Indentation:
-    """Blanks that a line begins with, how likely they are among those that were tried, and how many of the context's
-    tokens were known when it was read to find that out (None: all)."""
+    """Blanks that a line begins with, their probability among those tried, and how many of the context's tokens were
+    cached when it was read for that (None: all)."""
 
     text: str
     probability: float
@@ -45,7 +45,7 @@ def indentation(
     tokens: CanvasTokens,
     tokenizer: TextTokenizer,
 ) -> Work[Indentation]:
-    """What to begin the line with; NONE, without any work, where the cursor is not at its beginning."""
+    """What to begin the line with; NONE, without any work, if the cursor is not in the first column."""
     prefix, suffix = with_lf(request.hole.prefix), with_lf(request.hole.suffix)
     tried = indentations(prefix, suffix)
     if len(tried) < 2:
@@ -68,7 +68,7 @@ def with_prefix(request: CompletionRequest, prefix: str) -> CompletionRequest:
 
 
 def indentations(prefix: str, suffix: str) -> list[str]:
-    """Indentations that a hole may begin with, the nearest first; none where it does not begin a line of its own."""
+    """Indentations that a hole may begin with, the nearest first; empty if the hole does not begin a line."""
     if not prefix.endswith("\n") or not prefix.strip() or suffix[:1] in (" ", "\t"):
         return []
     above = [_indent(line) for line in _not_blank(reversed(prefix.split("\n")), N_LINES_ABOVE)]

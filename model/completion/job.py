@@ -1,10 +1,10 @@
 """One request on its way: drafts are verified, canvases denoised, and the best candidate becomes the answer.
 
-Order of work, so that there is an answer whenever time runs out: at the beginning of a line its indentation is chosen
-(`indentation`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
-sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
-decides. A published body writes first, with drafts as guesses; of the drafts that this did not score, those that may
-still be likely enough are verified then. Knows no sockets and no editor.
+The order makes sure that there is an answer whenever time runs out: at the beginning of a line its indentation is
+chosen (`indentation`); the context is run, or found in the cache; drafts from the file are verified in one causal pass,
+and a sure one is the answer at once; otherwise the model itself writes (`writing`); its text is verified too, and the
+ranker decides. A published body writes first, with drafts as guesses; then those drafts are verified that this did not
+score and that may still be likely enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ from .indentation import NONE, Indentation, indentation, with_prefix
 from .writing import DOUBT, Writing
 
 N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
-UNLIKELY = 0.02  # a draft that is no likelier than this is not among a body's alternatives
+UNLIKELY = 0.02  # drafts no likelier than this are not among a body's alternatives
 SURE = 0.8  # a draft this likely is shown without denoising
 
 
 @dataclass(kw_only=True)
 class CompletionJob:
-    """The work on one request; `answer` does it. Everything is counted on the way, also when it is cut short."""
+    """The work on one request; `answer` does it. Forwards and times are counted, also if it is cut short."""
 
     config: DenoiserConfig
     tokenizer: TextTokenizer
@@ -79,7 +79,7 @@ class CompletionJob:
         )  # fmt: skip
 
     def answer(self) -> Work[Result]:
-        """The work, to its end."""
+        """The whole work."""
         if self.is_cancelled():
             return CANCELLED
         begins = yield from self._indentation()
@@ -92,8 +92,8 @@ class CompletionJob:
         return answer if begins is NONE else add_indent(answer, begins.text, begins.probability)
 
     def _indentation(self) -> Work[Indentation]:
-        """What the line begins with where nothing stands on it yet; from then on that counts as typed."""
-        if isinstance(self.tokenizer, BodyTokenizer):  # the line break is healed
+        """Indentation for a line that is still empty; from then on it counts as typed."""
+        if isinstance(self.tokenizer, BodyTokenizer):  # healing covers the line break
             return NONE
         with self.effort.clock("prefill"):
             begins = yield from indentation(self.request, self.context_of, self.cache, self.tokens, self.tokenizer)
@@ -104,28 +104,28 @@ class CompletionJob:
         return begins
 
     def _answer(self, states: ContextStates) -> Work[Result]:
-        """The work once the context has been read."""
+        """The work after the context has been read."""
         if not self.config.canvases:
-            judged, row = yield from self.continued(states)
-            return (yield from self._chosen(states, judged, [row]))
-        judged = yield from self.judged_drafts(states)
+            judged, row = yield from self.write_with_drafts(states)
+            return (yield from self._choose(states, judged, [row]))
+        judged = yield from self.judge_drafts(states)
         if judged and judged[0].probability >= SURE:
-            return self._from(judged, "stop")
-        rows = yield from self.writing.denoised(self.context, states, judged)
-        return (yield from self._chosen(states, judged, rows))
+            return self._result(judged, "stop")
+        rows = yield from self.writing.denoise_canvases(self.context, states, judged)
+        return (yield from self._choose(states, judged, rows))
 
     def candidates(self) -> Work[tuple[list[Judged], list[Judged]]]:
         """Drafts alone, and all candidates, with their probabilities, the likeliest first; for fitting a ranker."""
         states, self.n_cached = yield from self.cache.states(self.context)
         if not self.config.canvases:
-            judged, row = yield from self.continued(states)
+            judged, row = yield from self.write_with_drafts(states)
             return judged, (yield from self._judge(states, judged, [row]))
-        judged = yield from self.judged_drafts(states)
-        rows = yield from self.writing.denoised(self.context, states, judged)
+        judged = yield from self.judge_drafts(states)
+        rows = yield from self.writing.denoise_canvases(self.context, states, judged)
         return judged, (yield from self._judge(states, judged, rows))
 
-    def judged_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
-        """Drafts with their probabilities, the likeliest first; [] where there is none or no time to verify any."""
+    def judge_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
+        """Drafts with their probabilities, the likeliest first; [] if there are none, or no time to verify them."""
         request = self.request
         if not request.drafts:
             return []
@@ -135,15 +135,15 @@ class CompletionJob:
         verified = yield from self._verify(states, fitting)
         return judge(*with_cuts(fitting, verified, self.tokens, self.healing), self.ranker)
 
-    def continued(self, states: ContextStates) -> BranchWork[tuple[list[Judged], PartialAnswer]]:
+    def write_with_drafts(self, states: ContextStates) -> BranchWork[tuple[list[Judged], PartialAnswer]]:
         """Drafts with their probabilities, the likeliest first, and the row that a body writes beside them.
 
-        Its own writing tells of most drafts how likely they are, or that they are too unlikely to matter.
+        The distributions that it writes by give most drafts' probabilities, or show that they are too small to matter.
         """
         request = self.request
         fitting = drafts_for(request, self.n_open, self.healing) if request.drafts else []
         paths = DraftPaths([draft.tokens for draft in fitting], self.tokens)
-        row = yield from self.writing.continued(self.context, states, paths)
+        row = yield from self.writing.continue_text(self.context, states, paths)
         if not fitting or row.finish_reason == "cancelled":
             return [], row
         kept, text = self.kept(row), self.text_of(row)
@@ -155,7 +155,7 @@ class CompletionJob:
             draft, scores = fitting[i], paths.scores(i)
             if scores is not None:
                 verified[draft.text] = scores
-            elif draft.text == text and row.finish_reason == "stop":  # perhaps of other tokens
+            elif draft.text == text and row.finish_reason == "stop":  # perhaps in other tokens
                 fitting[i] = replace(draft, tokens=tuple(kept))
                 verified[draft.text] = written(row, kept, self.tokens)
             elif probability_of(paths.most(i)) >= least and n_tokens + len(draft.tokens) <= self.n_draft_tokens:
@@ -168,14 +168,14 @@ class CompletionJob:
         found = with_cuts(known, [verified[draft.text] for draft in known], self.tokens, self.healing)
         return judge(*found, self.ranker), row
 
-    def _chosen(self, states: ContextStates, judged: list[Judged], rows: list[PartialAnswer]) -> BranchWork[Result]:
-        """The best of drafts and rows; what could not be verified counts with its marginals."""
+    def _choose(self, states: ContextStates, judged: list[Judged], rows: list[PartialAnswer]) -> BranchWork[Result]:
+        """The best of drafts and rows; those that could not be verified count with their marginals."""
         free = rows[0]
         may_verify = not self.config.canvases or self._may_verify(states)
         if free.finish_reason == "cancelled" or not (self.writing.is_verified and may_verify):
             sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
-                return self._from(judged, "stop")
+                return self._result(judged, "stop")
             self._trace(self.kept(free))
             text = self.text_of(free)
             return Result(
@@ -189,12 +189,12 @@ class CompletionJob:
         judged = yield from self._judge(states, judged, rows)
         best = judged[0].candidate.text
         row = next((row for row in rows if self.text_of(row) == best), PartialAnswer(finish_reason="stop"))
-        return self._from(judged, row.finish_reason)
+        return self._result(judged, row.finish_reason)
 
     def _judge(
         self, states: ContextStates, judged: list[Judged], rows: list[PartialAnswer]
     ) -> BranchWork[list[Judged]]:
-        """Drafts and rows in one list, all verified, the likeliest first."""
+        """Verify drafts and rows; all of them, the likeliest first."""
         verified = {j.candidate.text: j.verified for j in judged}
         found = merge(
             [
@@ -220,18 +220,18 @@ class CompletionJob:
         return judge(found, scores, self.ranker)
 
     def kept(self, row: PartialAnswer) -> list[int]:
-        """The row's tokens up to the first one that ends the text, and what that says before a line break."""
+        """The row's tokens up to the first one that ends the text, with that one's text before its line break."""
         for i, token in enumerate(row.tokens):
             if i >= row.n_opening and self.tokens.stops[token]:
                 return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
         return row.tokens
 
     def text_of(self, row: PartialAnswer) -> str:
-        """The text that a row comes to."""
+        """The text of a row."""
         return self.healing.text_of(self.kept(row))
 
     def _may_verify(self, states: ContextStates) -> bool:
-        """Whether there is something to verify against, and time for it, as far as the last time tells."""
+        """Whether there is a context to verify against, and time for it, judging by the last time."""
         is_late = self.effort.is_spent() or would_be_late(self.effort.budget, self._verify_s)
         return not (states.n_tokens < 2 or is_late or self.is_cancelled())
 
@@ -243,13 +243,13 @@ class CompletionJob:
         self._verify_s = (self.effort.timings_ms["verify"] - before_ms) / 1000
         return verified
 
-    def _from(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Result:
+    def _result(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Result:
         self._trace(judged[0].candidate.tokens)
         judged = with_prefixes(judged, self.prefix_ranker, self.healing, CursorFacts.of(self.request.hole))
         return best_answer(judged, finish_reason, self.request.n_alternatives)
 
     def _trace(self, chosen: Sequence[int]) -> None:
-        """Let the trace end with what was chosen."""
+        """End the trace with the chosen tokens."""
         if self.request.trace:
             elapsed_ms = self.effort.timings_ms["denoise"] + self.effort.timings_ms["verify"]
             self.tracer.choose(chosen, self.effort.n_forwards, elapsed_ms)

@@ -1,7 +1,7 @@
-"""What the model itself writes into a hole: canvases denoised, or a body's own next tokens.
+"""The model's own text for a hole: denoised canvases, or a body's own next tokens.
 
 A canvas of open length comes first; on request, some of the likeliest lengths and mended drafts are denoised beside it.
-A body that was taught no canvases goes on token by token. Knows token ids.
+A body, which was taught no canvases, writes token by token.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ from ..ranking.ranker import Judged, probability_of
 from ..requests import BranchWork, Denoised, Fill, Rows, Work
 from ..tokenizers.canvas_tokens import CanvasTokens
 
-CANVAS_LINE = 16  # of one line at a time; longer ones go on (decision 17)
-MIN_BLOCK = 4  # a continuation canvas shorter than this is not worth a forward
+CANVAS_LINE = 16  # tokens of a line at a time; longer lines take more canvases (decision 17)
+MIN_BLOCK = 4  # a further canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log/)
-DOUBT = 0.25  # of the least probability that is of use: a body's text that has fallen below is written no further
+DOUBT = 0.25  # share of the least useful probability: a body stops writing below it
 N_HINTS = 5  # tokens that n-grams are asked for
-KEPT = 0.3  # a draft's token that the denoiser finds less likely is masked again
+MIN_KEPT = 0.3  # a draft's token less likely than this is masked again
 
 
 @dataclass(kw_only=True)
@@ -62,23 +62,23 @@ class Writing:
         """Whether candidates compete, so that the causal head must judge them."""
         return self.request.drafts > 0 or self.request.lengths > 1
 
-    def denoised(
+    def denoise_canvases(
         self, context: Sequence[int], states: ContextStates, judged: list[Judged]
     ) -> Work[list[PartialAnswer]]:
-        """What canvases after a context and its states turn into: the row of open length first, then the others.
+        """Denoise canvases after a context and its states: the row of open length first, then the others.
 
-        Only the first goes on when it is full.
+        Only the first gets a further canvas when it is full.
         """
         longest = self.config.n_canvas if self.request.hole.multiline else min(CANVAS_LINE, self.config.n_canvas)
         n_canvas = min(self.n_open, longest)
-        if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
+        if self.n_open - n_canvas < MIN_BLOCK:  # the rest is too short for another canvas
             n_canvas = min(self.n_open, self.config.n_canvas)
         canvases = np.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
             canvases = yield from self._canvases(states, canvases, judged)
         rows = [PartialAnswer("itself" if i else self.tokens.end_rule) for i in range(len(canvases))]
-        rows = yield from self._filled(states, canvases, rows)
+        rows = yield from self._fill(states, canvases, rows)
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
             n_canvas = min(n_left, longest)
@@ -87,18 +87,19 @@ class Writing:
                 break
             with self.effort.clock("prefill"):
                 longer, _ = yield from self.cache.states([*context, *rows[0].tokens])
-            rows[:1] = yield from self._filled(longer, np.full((1, n_canvas), self.tokens.mask), rows[:1])
+            rows[:1] = yield from self._fill(longer, np.full((1, n_canvas), self.tokens.mask), rows[:1])
             n_left -= n_canvas
         for row in rows:
             row.cut()
         return rows
 
-    def continued(self, context: Sequence[int], states: ContextStates, paths: DraftPaths) -> BranchWork[PartialAnswer]:
-        """What a body itself goes on with after a context and its states. What it wrote lately, drafts, and what
-        followed the same tokens in the context are guessed; else what follows them in general, or what the denoising
-        head says.
+    def continue_text(
+        self, context: Sequence[int], states: ContextStates, paths: DraftPaths
+    ) -> BranchWork[PartialAnswer]:
+        """The row that a body writes after a context and its states. It guesses what it wrote lately, drafts, and what
+        followed the same tokens in the context; failing these, what n-grams or the denoising head say.
 
-        A load does not shorten it as it does canvases: it would end inside a word.
+        Under load it is not shortened, as canvases are: it would end inside a word.
         """
         row = PartialAnswer(self.tokens.end_rule)
         if self.effort.is_spent() or states.n_tokens < 2:
@@ -130,7 +131,7 @@ class Writing:
         canvas = np.full((1, n_canvas), self.tokens.mask)
         decoding = Decoding(threshold(ANY), continuation.predict)
         end = _End(self, row)
-        (row,) = yield from self._filled(states, canvas, [row], decoding, end)
+        (row,) = yield from self._fill(states, canvas, [row], decoding, end)
         if end.is_doubtful:
             row.finish_reason = "length"
         self.recent.add(context, row.tokens)
@@ -140,7 +141,7 @@ class Writing:
         return row
 
     def _n_whole(self, row: PartialAnswer) -> int:
-        """The number of the row's tokens up to its last line break behind text; all of them without one."""
+        """The number of the row's tokens up to its last line break after text; all of them if there is none."""
         bytes_of = self.healing.tokenizer.bytes_of
         for n in range(len(row.tokens), row.n_opening, -1):
             if b"\n" in bytes_of(row.tokens[n - 1]) and self.healing.text_of(row.tokens[:n]).strip():
@@ -148,9 +149,9 @@ class Writing:
         return len(row.tokens)
 
     def _canvases(self, states: ContextStates, canvas: np.ndarray, judged: list[Judged]) -> BranchWork[np.ndarray]:
-        """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
+        """Canvases [B, L]: of open length, of the likeliest lengths, and drafts whose doubtful tokens are masked.
 
-        One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
+        One forward over masks and drafts tells the likely lengths and the doubtful tokens.
         """
         n = canvas.shape[1]
         drafts = [j.candidate.tokens for j in judged if len(j.candidate.tokens) < n][: self.request.mends]
@@ -161,12 +162,12 @@ class Writing:
         with self.effort.clock("denoise"):
             log_probs = self.tokens.allowed((yield Rows(rows, states)))
         self.effort.n_forwards += 1
-        likely = np.exp(np.take_along_axis(log_probs, rows[..., None], axis=-1)[..., 0]) >= KEPT  # [B, L]
+        likely = np.exp(np.take_along_axis(log_probs, rows[..., None], axis=-1)[..., 0]) >= MIN_KEPT  # [B, L]
         mended = [np.where(kept, row, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
         doubtful = [row for row in mended if (row == self.tokens.mask).any()]
-        return np.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
+        return np.stack([canvas[0], *self._canvases_by_length(canvas[0], log_probs[0]), *doubtful])
 
-    def _of_length(self, canvas: np.ndarray, log_probs: np.ndarray) -> list[np.ndarray]:
+    def _canvases_by_length(self, canvas: np.ndarray, log_probs: np.ndarray) -> list[np.ndarray]:
         """Copies of canvas [L] that end after the likeliest numbers of tokens, by the end's marginals in log_probs."""
         ends = np.exp(logsumexp(log_probs[:, self.tokens.stops]))  # [L]
         first_end = first_ends(ends)[1:]  # an empty answer needs no canvas
@@ -177,7 +178,7 @@ class Writing:
             rows.append(row)
         return rows
 
-    def _filled(
+    def _fill(
         self,
         states: ContextStates,
         canvas: np.ndarray,
@@ -185,8 +186,8 @@ class Writing:
         only: Decoding | None = None,
         changed: AfterStep = leave_unchanged,
     ) -> BranchWork[list[PartialAnswer]]:
-        """Rows and what canvas [B, L], after the context in states and each one's tokens, comes to; only: the one
-        decoding that can fill it, changed what is done to it after each step."""
+        """Rows with canvas [B, L] filled after the context in states and their own tokens. only: the one decoding that
+        can fill it; changed is applied after each step."""
         effort = self.effort
         if effort.is_spent():
             return [replace(row, finish_reason="budget") for row in rows]
@@ -210,7 +211,7 @@ class Writing:
         as_meant = result.steps == n_steps < n_left and not effort.budget.expired()
         if as_meant or (only and not (result.canvas == self.tokens.mask).any()):  # a body's tokens are all sure
             result = replace(result, ended="filled")
-        return [self._with(row, result, i) for i, row in enumerate(rows)]
+        return [self._extend_row(row, result, i) for i, row in enumerate(rows)]
 
     def _stepwise(
         self,
@@ -231,14 +232,14 @@ class Writing:
             )
         )  # fmt: skip
 
-    def _with(self, row: PartialAnswer, result: Denoised, i: int) -> PartialAnswer:
-        """The row and what its canvas came to, left of the first mask or end."""
+    def _extend_row(self, row: PartialAnswer, result: Denoised, i: int) -> PartialAnswer:
+        """The row with its filled canvas up to the first mask or end."""
         canvas, log_probs = result.canvas[i], result.log_probs[i]
         n_before = len(row.tokens)
         row = grow(row, canvas, log_probs, result.stop_log_probs[i], self.tokens)
         at = len(row.tokens) - n_before
         if at < len(canvas) and canvas[at] == self.tokens.end:
-            row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there
+            row.log_prob += float(log_probs[at])  # 0 if the end follows from the tokens present
         if result.ended != "filled":
             row.finish_reason = result.ended
         elif self.tokens.stops[canvas].any():
@@ -247,11 +248,11 @@ class Writing:
 
 
 class _End:
-    """Ends a body's canvas, which stands behind opening, where going on is of no use. A `denoise.AfterStep`.
+    """Ends a body's canvas, which follows opening, once going on is useless. A `denoise.AfterStep`.
 
-    That is at the line break by which the hole's text is over: what trimming would cut off, such as code outside of the
-    block or the line that follows the hole anyway, need not be written, and a body seldom ends by itself. And it is
-    where the text has become much less likely than what is of use to whoever asks; then is_doubtful.
+    That is at the line break after which trimming would cut everything off, such as code outside the block or the line
+    that follows the hole: a body seldom ends by itself. And it is when the text has become much less likely than the
+    least useful probability; then is_doubtful is set.
     """
 
     def __init__(self, writing: Writing, opening: PartialAnswer) -> None:
@@ -275,13 +276,13 @@ class _End:
         return canvas, log_probs, stops
 
     def _may_cut(self, written: Sequence[int]) -> bool:
-        """Whether the text does not end here by itself, and not inside a character."""
+        """Whether the text may be cut here: it has not ended by itself, and this is not inside a character."""
         if self._writing.tokens.stops[written[-1]]:
             return False
         return not self._writing.healing.text_of([*self._opening.tokens, *written]).endswith("\ufffd")
 
     def _is_over(self, written: Sequence[int]) -> bool:
-        """Whether trimming cuts lines off written, which ends with a line break: it would cut whatever follows."""
+        """Whether trimming cuts lines off written, which ends with a line break; then it would cut what follows too."""
         healing, hole = self._writing.healing, self._writing.request.hole
         if not (hole.multiline and b"\n" in healing.tokenizer.bytes_of(written[-1])):
             return False

@@ -1,9 +1,9 @@
-"""A body's own next tokens: what fills a canvas where the model was taught no masks.
+"""A body's own next tokens, which fill a canvas if the model was taught no masks.
 
-One causal forward reads what was committed last and gives the next token. It may read a guess behind it, too: what of
-the guess the body would have written itself is committed at once (speculative decoding, Leviathan et al. 2023, greedy),
-so the text is the body's own whatever was guessed. States of the new tokens are kept from one forward to the next.
-Knows tokens, no text.
+One causal forward reads the tokens committed last and gives the next one. It may read a guess behind them, too: the
+tokens of the guess that the body would have written itself are committed at once (speculative decoding, Leviathan et
+al. 2023, greedy), so the text is the body's own whatever was guessed. States of the new tokens are kept from one
+forward to the next.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,23 +26,23 @@ Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens tha
 Seen = Callable[
     [Sequence[int], np.ndarray, bool], None
 ]  # tokens so far, log-probabilities [V] of what follows, may it end
-N_COUNTED = 3  # tokens that are guessed by n-grams: a forward over four takes no longer than over one
+N_COUNTED = 3  # tokens guessed by n-grams: a forward over four takes no longer than over one
 N_READ_FEW, N_READ_MOST = 8, 16  # tokens of a forward with a guess: 0.5B takes 37 and 56 ms on two cores, for one 32
 
 
 def ignore(so_far: Sequence[int], log_probs: np.ndarray, may_end: bool) -> None:
-    """A seen for callers that do not watch."""
+    """A `seen` for callers that do not watch."""
 
 
 def nothing(so_far: Sequence[int]) -> Sequence[int]:
-    """A guess for callers that have none."""
+    """A `guess` for callers that have none."""
     return ()
 
 
 class Continuation:
     """What follows a context, token by token. states are the whole context's, of batch 1 and at least two tokens.
 
-    seen hears every distribution that a token is chosen by; some more than once.
+    seen is called with every distribution that a token is chosen by, with some more than once.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Continuation:
         counted: Guess = nothing,
         n_drafted: int = 0,
     ) -> None:
-        """counted: what follows in general, where guess has nothing: hints for a denoising head, or, without one, a
-        guess. n_drafted: the most tokens that the head guesses; 0 without one."""
+        """counted (n-grams) is asked if guess has nothing: its tokens are hints for a denoising head or, without one,
+        the guess. n_drafted: the most tokens that the head guesses; 0 without one."""
         self._counted, self._n_drafted = counted, n_drafted
         self._before = _Growing(truncate(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
@@ -63,15 +63,15 @@ class Continuation:
         self._unread = [int(states.tokens[0, -1])]
         self._n_known = 0  # tokens chosen since the context: read, unread, or among the right guesses
         self._n_read = N_READ_FEW
-        self._reply: Extended | None = None  # of the last forward, while what it says is of use
+        self._reply: Extended | None = None  # of the last forward, while it is useful
         self._guessed: list[int] = []
         self._log_probs = np.empty(0)  # [1 + guessed, V], of what follows the tokens so far and each guessed one
         self._n_right = 0  # guessed tokens that were chosen
 
     def open(self, row: PartialAnswer, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
-        """Put the tokens behind row that cover what is healed and, perhaps, begin the answer.
+        """Append to row the tokens that cover the healed text and perhaps begin the answer.
 
-        Where the body would end the text there, the row has ended. Fewer tokens where effort allows no more forwards.
+        If the body would end the text there, the row has ended. Fewer tokens if effort allows no more forwards.
         """
         data = b""
         while (rest := healing.rest(data)) and row.finish_reason != "stop":
@@ -79,14 +79,14 @@ class Continuation:
                 return
             log_probs, _, n_forwards = yield from self._ahead(row.tokens, N_READ_MOST, tokens)
             effort.n_forwards += n_forwards
-            narrowed = healing.narrowed(log_probs[0], rest)
+            narrowed = healing.restrict(log_probs[0], rest)
             self._seen(row.tokens, narrowed, False)
             data += self._open_further(row, narrowed, tokens, healing, rest)
         self._opening = [*row.tokens]
 
     def predict(self, states: object, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
-        """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where
-        it does not. A `denoise.Predict`."""
+        """The body's tokens from the first mask of canvas [1, L] on, as far as one forward tells; masks beyond that.
+        A `denoise.Predict`."""
         row = canvas[0].tolist()
         n = row.index(tokens.mask)
         so_far = [*self._opening, *row[:n]]
@@ -99,7 +99,7 @@ class Continuation:
         return found._replace(refused=guessed[n_right:] if n_forwards else ())
 
     def add_known(self, row: PartialAnswer, n_most: int, tokens: CanvasTokens) -> None:
-        """Put behind row what the last forward says, at most n_most tokens and none that ends the text."""
+        """Append to row the tokens that the last forward gives, at most n_most and none that ends the text."""
         while n_most and not self._needs_forward(row.tokens):
             log_probs = self._log_probs[self._n_right]
             token = int(log_probs.argmax())
@@ -110,19 +110,19 @@ class Continuation:
             n_most -= 1
 
     def _needs_forward(self, so_far: Sequence[int]) -> bool:
-        """Whether nothing is known yet of what follows."""
+        """Whether what follows is not known yet."""
         self._take(so_far[self._n_known :])
         return self._reply is None
 
     def _ahead(
         self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens
     ) -> BranchWork[tuple[np.ndarray, list[int], int]]:
-        """Log-probabilities [1 + N, V] of what follows so_far and each of N guessed tokens behind it, at most n_room;
-        these tokens; and forwards taken, 0 or 1."""
+        """Log-probabilities [1 + N, V] of what follows so_far and each of N guessed tokens after it, N at most n_room;
+        these tokens; and the forwards taken, 0 or 1."""
         n_forwards = 0
         if self._needs_forward(so_far):
             n_most = max(0, min(n_room, self._n_read - len(self._unread)))
-            guess = yield from self._guessed_behind(so_far, n_most, tokens)
+            guess = yield from self._guess_next(so_far, n_most, tokens)
             reply = yield Extend((*self._unread, *guess), self._before.states)
             assert isinstance(reply, Extended)
             self._log_probs = tokens.allowed(reply.log_probs[len(self._unread) - 1 :])
@@ -130,8 +130,8 @@ class Continuation:
         ahead = slice(self._n_right, self._n_right + n_room)
         return self._log_probs[self._n_right : ahead.stop + 1], self._guessed[ahead], n_forwards
 
-    def _guessed_behind(self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens) -> BranchWork[list[int]]:
-        """At most n_room tokens that may follow so_far. Where guess has none, none of them ends the text."""
+    def _guess_next(self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens) -> BranchWork[list[int]]:
+        """At most n_room tokens that may follow so_far. If they are not from guess, none of them ends the text."""
         guess = [*self._guess(so_far)][:n_room]
         if guess or not n_room:
             return guess
@@ -144,7 +144,7 @@ class Continuation:
         return [*takewhile(lambda token: not tokens.stops[token], likely[: min(n, n_room)])]
 
     def _take(self, new: Sequence[int]) -> None:
-        """Go on with tokens that were chosen."""
+        """Go on with the chosen tokens."""
         for token in new:
             if self._reply is not None and self._guessed[self._n_right : self._n_right + 1] == [token]:
                 self._n_right += 1
@@ -161,9 +161,9 @@ class Continuation:
     def _open_further(
         row: PartialAnswer, log_probs: np.ndarray, tokens: CanvasTokens, healing: Healing, rest: bytes
     ) -> bytes:
-        """Put the likeliest token behind row, by log_probs [V] of those that agree with rest, and give its bytes back.
+        """Append to row the likeliest token that agrees with rest, by log_probs [V], and return its bytes.
 
-        Where it ends the text, what stands before the line break is put there.
+        If it ends the text, its text before the line break is appended.
         """
         stop, token = healing.stop_log_prob(log_probs, rest), int(log_probs.argmax())
         data = healing.tokenizer.bytes_of(token)
@@ -172,7 +172,7 @@ class Continuation:
             row.add([token], [float(log_probs[token])], [stop], [False])
             return data
         before = own.partition(b"\n")[0].rstrip(b"\r") if own.strip() else b""
-        spelt = healing.spelt(rest + before)
+        spelt = healing.spell(rest + before)
         first = float(log_probs[token]) if before else 0.0
         row.add(spelt, [first, *[0.0] * (len(spelt) - 1)], [stop] * len(spelt), [False] * len(spelt))
         row.log_prob += 0.0 if before else stop
@@ -183,7 +183,7 @@ class Continuation:
     def _prediction(
         canvas: np.ndarray, n: int, log_probs: np.ndarray, n_right: int, tokens: CanvasTokens, *, n_forwards: int
     ) -> Prediction:
-        """What log_probs [1 + n_right …, V] say of the places from n on."""
+        """The prediction of log_probs [1 + n_right …, V] for the places from n on."""
         reached = slice(n, n + n_right + 1)
         known = log_probs[: n_right + 1]
         found = np.full_like(canvas, tokens.mask)
@@ -196,7 +196,7 @@ class Continuation:
 
 
 class _Growing:
-    """Context states that further tokens are put behind without copying those before."""
+    """Context states to which further tokens are appended without a copy of those before."""
 
     def __init__(self, states: ContextStates, n_more: int) -> None:
         keys, values = stack(states)
@@ -209,11 +209,11 @@ class _Growing:
 
     @property
     def states(self) -> ContextStates:
-        """What there is so far."""
+        """The states so far."""
         return states_of((self._keys, self._values), self._raws, self._copy_keys, self._tokens)
 
     def add(self, new: ContextStates, n: int) -> None:
-        """Put the first n tokens of new behind."""
+        """Append the first n tokens of new."""
         at = self._tokens.shape[1]
         for i, layer in enumerate(new.layers):
             self._keys[i, :, at : at + n] = layer.keys[0, :, :n]

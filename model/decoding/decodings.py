@@ -1,4 +1,4 @@
-"""The decodings that a request can name: an unmask policy, and what predicts."""
+"""The decodings that a request can name: an unmask policy, and the function that predicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def predict_verified(states: ContextStates, canvas: np.ndarray, tokens: CanvasTo
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a canvas is filled; threshold: that of the policy, where it is one alone, for runners that fill whole."""
+    """How a canvas is filled. threshold: that of a plain threshold policy, for runners that answer `Fill`."""
 
     policy: UnmaskPolicy
     predict: Predict = predict

@@ -1,7 +1,7 @@
 """The denoise loop: predict every masked position, commit what the policy trusts, repeat.
 
-There is one such loop. After every step the canvas can be read; when the budget is spent, the open positions take the
-last prediction. A row whose end is settled (`partial_answer`) is not filled any further. Knows tokens, no text.
+After every step the canvas can be read; when the budget is spent, the open positions take the last prediction. A row
+whose end is settled (`partial_answer`) is not filled any further.
 """
 
 import copy
@@ -20,13 +20,12 @@ from ..tokenizers.canvas_tokens import CanvasTokens
 from .partial_answer import PartialAnswer
 from .policies import Scores, UnmaskPolicy, one
 
-LEAST = np.float32(1e-20)  # the least probability that has a logarithm here
+LEAST = np.float32(1e-20)  # lower probabilities count as this one, so that all have a logarithm
 
 
 class Prediction(NamedTuple):
-    """The likeliest token, how sure it is, and the log-probability that the text stops there if not before, at every
-    position, all [B, L]; the forwards that it took; and tokens that were wrongly guessed in the last one's place and
-    behind it."""
+    """For every position the likeliest token, how sure it is, and the log-probability that the text stops there if not
+    before, all [B, L]; the forwards taken; and the refused guesses for the last token and what follows it."""
 
     tokens: np.ndarray
     scores: Scores
@@ -37,10 +36,10 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class DenoiseStep:
-    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and what was
-    guessed in the place of the last one and behind it, and refused.
+    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and the refused
+    guesses for the last token and what follows it.
 
-    index counts forwards: that of the first step is 1 where a step takes one.
+    index counts forwards, so it is 1 after a first step of one forward.
     """
 
     index: int
@@ -62,7 +61,7 @@ def predict(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> 
 
 
 def scores_of(log_probs: np.ndarray) -> Scores:
-    """How sure the likeliest token is, at each place of log-probabilities [B, L, V]."""
+    """How sure the likeliest token is at each position of log-probabilities [B, L, V]."""
     return Scores(np.exp(log_probs.max(axis=-1)), lambda: entropy(log_probs))
 
 
@@ -78,7 +77,7 @@ AfterStep = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.
 def leave_unchanged(
     canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A canvas whose cells stay where they are, with their log-probabilities and those of a stop."""
+    """An `AfterStep` that changes nothing."""
     return canvas, log_probs, stops
 
 
@@ -96,9 +95,9 @@ def denoise(
 ) -> Generator[Any, Any, Denoised]:
     """Fill the masks of canvas [B, L] after the context in states. Unmasked positions never change.
 
-    Commits at least one position a row and step. is_cancelled is asked before every step, on_step told after it.
-    predict says what stands at the open positions; the denoiser alone unless something else is given. rows [B] are what
-    stands before each canvas already, and are not changed; without them every canvas begins an answer.
+    Each step commits at least one position per row. is_cancelled is called before every step, on_step after it.
+    predict gives the tokens at open positions, by default the denoiser's. rows [B] are the answers before each canvas,
+    and are not changed; without them every canvas begins an answer.
     """
     start_s = time.monotonic()
     canvas = canvas.copy()
@@ -142,10 +141,10 @@ def would_be_late(budget: Budget, step_s: float) -> bool:
 def choose(
     policy: UnmaskPolicy, predicted: np.ndarray, scores: Scores, masked: np.ndarray, tokens: CanvasTokens
 ) -> np.ndarray:
-    """Positions to commit, bool [B, L]: what the policy picks, and the surest one where it picks nothing.
+    """Positions to commit, bool [B, L]: those that the policy picks, or the surest one if it picks none.
 
-    A predicted end is committed only once everything left of it is, and nothing right of it: before, it only says that
-    the text has ended by there, and, being easy, it would settle the length before anything is known of the text.
+    A predicted end is committed only once everything left of it is, and nothing right of it. Before that it only says
+    that the text has ended by there, and, being easy, it would settle the length before the text is known.
     """
     ends = masked & (predicted == tokens.end)
     eligible = masked & (ends.cumsum(axis=-1) - ends == 0) & ~(ends & (masked.cumsum(axis=-1) > 1))
@@ -172,16 +171,16 @@ def commit(
 
 
 def ends_text(canvas: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
-    """Masks with no text right of them, bool [B, L]: left of text nothing can end."""
+    """Masks with no text right of them, bool [B, L]: the text cannot end left of text."""
     is_mask = canvas == tokens.mask
     is_text = ~is_mask & (canvas != tokens.end)
     return is_mask & (np.flip(np.flip(is_text, -1).cumsum(axis=-1), -1) == 0)
 
 
 def first_stops(stop_log_probs: np.ndarray, canvas: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
-    """Log-probability [B, L] of ending at each place, where it has not ended before.
+    """Log-probability [B, L] of ending at each place, given that the text has not ended before.
 
-    Behind another mask, what a stop is given is the probability of having ended by there.
+    After another mask, the probability of a stop is that of having ended by there.
     """
     is_mask = canvas == tokens.mask
     ended = np.minimum(np.exp(stop_log_probs), np.float32(1 - 1e-6))
@@ -197,7 +196,7 @@ def end_settled_rows(
     tokens: CanvasTokens,
     rows: Sequence[PartialAnswer],
 ) -> np.ndarray:
-    """The canvas [B, L] with the masks of those rows ended whose end is among the tokens that stand."""
+    """The canvas [B, L], in which rows whose end is among their committed tokens have `end` for each mask."""
     if not tokens.may_end_before.any():
         return canvas
     is_mask = canvas == tokens.mask
@@ -211,7 +210,7 @@ def end_settled_rows(
 def grow(
     row: PartialAnswer, canvas: np.ndarray, log_probs: np.ndarray, stop_log_probs: np.ndarray, tokens: CanvasTokens
 ) -> PartialAnswer:
-    """A copy of row with what stands left of any mask or end in its canvas, and its scores (all [L]), behind it."""
+    """A copy of row with the tokens left of any mask or end in its canvas, and their scores (all [L]), appended."""
     is_text = (canvas != tokens.mask) & (canvas != tokens.end)
     n = int(is_text.cumprod().sum())
     row = copy.deepcopy(row)

@@ -1,8 +1,7 @@
-"""Drafts beside what a body writes: guesses of it and, from the distributions that it writes by, how likely they are.
+"""Drafts as guesses of what a body writes, and how likely they are by the distributions that it writes by.
 
 A draft that the body would write is read as a guess, many tokens in one forward. Where the body goes another way, its
-distribution there tells how likely the draft can be at most. So few drafts need a forward of their own. Knows token
-ids.
+distribution there bounds the draft's probability. So few drafts need another forward.
 """
 
 import math
@@ -21,18 +20,18 @@ class DraftPaths:
 
     def __init__(self, drafts: Sequence[Sequence[int]], tokens: CanvasTokens) -> None:
         self._drafts, self._tokens = [list(draft) for draft in drafts], tokens
-        # Of each draft: the distributions [V] at its places, as far as they were seen, and whether it could end there.
+        # For each draft the distributions [V] seen at its places so far, and whether it could end there.
         self._seen: list[list[tuple[np.ndarray, bool]]] = [[] for _ in drafts]
 
     def guess(self, so_far: Sequence[int]) -> Sequence[int]:
-        """How the first draft that begins with so_far goes on; nothing where none does."""
+        """The continuation of the first draft that begins with so_far; empty if none does."""
         n, begun = len(so_far), list(so_far)
         return next((draft[n:] for draft in self._drafts if len(draft) > n and draft[:n] == begun), ())
 
     def see(self, so_far: Sequence[int], log_probs: np.ndarray, may_end: bool) -> None:
-        """The body tells log-probabilities [V] of what follows so_far, from the left on, some places more than once.
+        """Take the body's log-probabilities [V] of what follows so_far: places from left to right, some more than once.
 
-        may_end: the text could end there; not where what is healed is not complete.
+        may_end: the text could end there; false until the healed text is complete.
         """
         n, begun = len(so_far), list(so_far)
         for draft, seen in zip(self._drafts, self._seen, strict=True):
@@ -40,7 +39,7 @@ class DraftPaths:
                 seen.append((log_probs, may_end))
 
     def scores(self, i: int) -> Verified | None:
-        """Those of draft i, the same that verifying gives; None where not all of its places were seen."""
+        """The scores of draft i, as `verify` gives them; None if not all of its places were seen."""
         draft, seen = self._drafts[i], self._seen[i]
         if len(seen) <= len(draft):
             return None

@@ -1,4 +1,4 @@
-"""What work on one request may cost, and what it has cost so far. Knows no model."""
+"""What work on one request may cost, and what it has cost so far."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ Phase = Literal["prefill", "denoise", "verify"]
 
 @dataclass
 class Effort:
-    """Forwards and times are counted on the way, also when the work is cut short."""
+    """Counts forwards and times, also of work that is cut short."""
 
     budget: Budget
     is_cancelled: Callable[[], bool]

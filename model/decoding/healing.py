@@ -2,8 +2,8 @@
 
 A tokenizer cuts `return` into one token and `ret` into others, and joins a bracket with the line break behind it. A
 context that ends inside such a token is text that the model never saw. So the context ends before the piece at the
-cursor, and only tokens that agree with that piece may come next. Our own models, which were taught cuts anywhere, heal
-nothing. Knows tokens and bytes, no model.
+cursor, and only tokens that agree with that piece may come next. Our own models were taught cuts anywhere and heal
+nothing.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from ..tokenizers.text_tokenizer import LONE_SURROGATE, TextTokenizer
 
 @dataclass(frozen=True)
 class Healing:
-    """text is what the context lacks of the prefix; every candidate's tokens begin with it."""
+    """text is the end of the prefix that the context lacks; every candidate's tokens begin with it."""
 
     tokenizer: TextTokenizer
     text: str = ""
@@ -32,7 +32,7 @@ class Healing:
 
     @cached_property
     def likely(self) -> list[int]:
-        """The tokens that the text probably begins with: those before the last one where a letter follows."""
+        """The tokens that the text probably begins with: all but the last if a letter may follow."""
         found: list[int] = []
         n = 0
         for token in self.tokenizer.encode(self.text + "x"):
@@ -51,11 +51,11 @@ class Healing:
         return self.own(b"".join(map(self.tokenizer.bytes_of, tokens))).decode("utf-8", errors="replace")
 
     def own(self, data: bytes) -> bytes:
-        """What data, bytes of a candidate's tokens, hold behind the healed text."""
+        """The part of data, the bytes of a candidate's tokens, after the healed text."""
         return data[len(self.data) :]
 
     def rest(self, data: bytes) -> bytes:
-        """What of the healed text is still to come after data."""
+        """The rest of the healed text after data."""
         return self.data[len(data) :]
 
     def is_passed(self, tokens: Sequence[int]) -> bool:
@@ -63,24 +63,24 @@ class Healing:
         return bool(self.own(b"".join(map(self.tokenizer.bytes_of, tokens))))
 
     def agreeing(self, rest: bytes) -> np.ndarray:
-        """The ids of tokens that may come where rest is still to come."""
+        """The ids of tokens that may come next when rest is left."""
         assert isinstance(self.tokenizer, BodyTokenizer)
         return np.array(self.tokenizer.agreeing_with(rest))
 
-    def narrowed(self, log_probs: np.ndarray, rest: bytes) -> np.ndarray:
-        """log_probs [V] of what comes where rest is still to come: those of tokens that agree with it, normalised."""
+    def restrict(self, log_probs: np.ndarray, rest: bytes) -> np.ndarray:
+        """log_probs [V] restricted to tokens that agree with rest, the healed text left, and normalised."""
         ids = self.agreeing(rest)
         found = np.full_like(log_probs, -np.inf)
         found[ids] = log_softmax(log_probs[ids])
         return found
 
-    def spelt(self, rest: bytes) -> list[int]:
-        """Tokens that spell rest and no more."""
+    def spell(self, rest: bytes) -> list[int]:
+        """Tokens that spell exactly rest."""
         assert isinstance(self.tokenizer, BodyTokenizer)
-        return self.tokenizer.spelt(rest)
+        return self.tokenizer.spell(rest)
 
     def stop_log_prob(self, log_probs: np.ndarray, rest: bytes) -> float:
-        """The log-probability that a line ends right behind rest, from those of `narrowed`."""
+        """The log-probability that a line ends right after rest, from those of `restrict`."""
         assert isinstance(self.tokenizer, BodyTokenizer)
         ids = self.tokenizer.beginning_with(rest + b"\n") if rest else []
         return float(logsumexp(log_probs[ids])) if ids else -np.inf
@@ -92,5 +92,5 @@ def healing_of(tokenizer: TextTokenizer, prefix: str) -> Healing:
 
 
 def is_stop(tokens: CanvasTokens, token: int, text: bytes) -> bool:
-    """Whether a token whose own text, behind what is healed, is text ends the answer."""
+    """Whether a token ends the answer; text is what it adds after the healed text."""
     return token == tokens.end or (bool(tokens.stops[token]) and b"\n" in text) or token in tokens.other_ends

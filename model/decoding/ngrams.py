@@ -1,7 +1,7 @@
-"""What most often follows the last few tokens, counted in a corpus: guesses of what a body writes that cost nothing.
+"""N-grams: what most often follows the last few tokens in a corpus, as guesses of what a body writes that cost nothing.
 
 A table holds, for some runs of 2, 3 or 4 tokens, the token that followed most often and its share. It belongs to a
-tokenizer, whose SHA-256 its file names. Knows token ids; without PyTorch.
+tokenizer, whose SHA-256 its file names. Without PyTorch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class Ngrams:
         self.tables = tables
 
     def guess(self, tokens: Sequence[int], n: int) -> list[int]:
-        """At most n tokens that may follow tokens; fewer where nothing is known."""
+        """At most n tokens that may follow tokens; fewer if the tables end."""
         found: list[int] = []
         last = [*tokens[-LENGTHS[0] :]]
         while len(found) < n and (token := self._next(last)) is not None:
@@ -77,7 +77,7 @@ def write_ngrams(path: Path, tables: Mapping[int, NgramTable], tokenizer: str) -
 
 
 def read_ngrams(path: Path, vocab_size: int, tokenizer: str) -> Ngrams:
-    """The tables at path. Raises CheckpointError where they are damaged, or belong to another tokenizer."""
+    """The tables at path. Raises CheckpointError if they are damaged or belong to another tokenizer."""
     _, arrays, metadata = read_whole(path, MAX_BYTES)
     if metadata.get("format") != FORMAT:
         raise _refused(path, f"it has format {metadata.get('format')!r}; this version reads {FORMAT!r}")
@@ -87,7 +87,7 @@ def read_ngrams(path: Path, vocab_size: int, tokenizer: str) -> Ngrams:
     for length in LENGTHS:
         parts = [arrays.get(f"{kind}.{length}") for kind in KINDS]
         if any(part is None or part.ndim != 1 for part in parts):
-            raise _refused(path, f"it has no whole table of runs of {length}")
+            raise _refused(path, f"its table of runs of {length} is incomplete")
         keys, tokens, shares = parts
         assert keys is not None and tokens is not None and shares is not None
         is_right = len(keys) == len(tokens) == len(shares) and all(
@@ -104,4 +104,4 @@ def _within(tokens: np.ndarray, vocab_size: int) -> bool:
 
 
 def _refused(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{printable(str(path))} is of no use: {excerpt(reason)}")
+    return CheckpointError(f"{printable(str(path))} cannot be used: {excerpt(reason)}")

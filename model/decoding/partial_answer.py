@@ -1,10 +1,9 @@
-"""One answer in the making: its tokens so far, and where it ends though no single place is a likely end.
+"""A partial answer: its tokens so far, and where it ends if no single place is a likely end.
 
-Some place has to be the end all the same. Inside a line it is the one with the highest probability of the text so far
-times that of ending there: once that of the text itself has fallen below the best of these, going on cannot win. Where
-whole lines are wanted, that would always be the first line, since a longer text is less likely; so there it is the line
-end by which the text has ended more likely than not. Denoiser and causal head both end by these rules. Knows numbers
-only.
+Inside a line the end is the place with the highest probability of the text so far times that of ending there: once the
+probability of the text alone has fallen below the best of these, going on cannot win. If whole lines are wanted, that
+would always be the first line, since a longer text is less likely; so then it is the line end by which the text has
+ended more likely than not. Denoiser and causal head both end by these rules.
 """
 
 import itertools
@@ -20,11 +19,11 @@ from ..tokenizers.canvas_tokens import EndRule
 class PartialAnswer:
     """Tokens, their log-probabilities and those of ending before each of them, all N.
 
-    may_end_before[i] tells whether the answer could end before token i without any single place having said so. An
-    answer that ends by itself has a given end.
+    may_end_before[i] tells whether the answer could end before token i by the rules above. An answer with a committed
+    end keeps it.
 
-    log_prob is that of all tokens, and of the end, where one was committed or cut at; finish_reason tells why it ended.
-    The first n_opening tokens cover what is healed: none of them ends the text.
+    log_prob is that of all tokens, and of the end if one was committed or cut at; finish_reason tells why it ended.
+    The first n_opening tokens cover the healed text: none of them ends the text.
     """
 
     end_rule: EndRule = "likeliest"
@@ -51,7 +50,7 @@ class PartialAnswer:
         self.log_prob += sum(log_probs)
 
     def end(self) -> tuple[int, float] | None:
-        """The number of tokens to end after, at least 1, and the log-probability of doing so; None: not among these."""
+        """The number of tokens to end after, at least 1, and the log-probability of doing so; None if not yet."""
         if self.end_rule == "itself":
             return None
         ends = list(self._ends())
@@ -66,7 +65,7 @@ class PartialAnswer:
         return None
 
     def _ends(self) -> Iterator[tuple[int, float]]:
-        """Every length after which it could end, and the log-probability of text and end together."""
+        """Every length at which it could end, and the log-probability of text and end together."""
         text = itertools.accumulate(self.log_probs, initial=0.0)
         for n, (before, end, may_end_before) in enumerate(
             zip(text, self.end_log_probs, self.may_end_before, strict=False)
@@ -75,7 +74,7 @@ class PartialAnswer:
                 yield n, before + end
 
     def cut(self) -> None:
-        """Drop what follows the end, if there is one."""
+        """Drop what follows the end, if any."""
         end = self.end()
         if end is not None:
             n, self.log_prob = end
@@ -84,7 +83,7 @@ class PartialAnswer:
             self.finish_reason = "stop" if self.finish_reason == "length" else self.finish_reason
 
     def keep(self, n: int) -> None:
-        """Drop what follows the first n tokens, where no end was committed."""
+        """Drop what follows the first n tokens, if no end was committed."""
         if n < len(self.tokens):
             self.log_prob = sum(self.log_probs[:n])
             self._drop(n)

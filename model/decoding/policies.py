@@ -1,7 +1,7 @@
-"""Unmask policies: which predictions to commit this step. Plain callables over arrays; they know no model.
+"""Unmask policies: which predictions to commit in a step. Plain callables over arrays.
 
-A policy is asked with what may be committed and how sure the denoiser is; the loop adds the one commitment a step that
-it owes, so a policy may well choose nothing.
+A policy is given how sure the denoiser is and which positions may be committed. It may choose none: the loop then
+commits the surest one.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 
 class Scores(NamedTuple):
     """How sure the denoiser is at every position: confidence [B, L], the probability of its prediction, and entropy
-    [B, L] of all it might be, in nats, computed when it is asked for."""
+    [B, L] of the distribution, in nats, computed on demand."""
 
     confidence: np.ndarray
     entropy: Callable[[], np.ndarray]

@@ -1,7 +1,7 @@
-"""What a body wrote lately, as guesses of what it will write now: typing seldom changes its mind.
+"""What a body wrote lately, as guesses of what it will write now.
 
-Where a person types what was written before, or takes a part of it, the rest is guessed whole, and one forward tells
-how much of it still holds. Elsewhere what followed the same tokens in the context is guessed. Knows token ids.
+When a person types what was written before, or accepts a part of it, the whole rest is guessed, and one forward tells
+how much of it still holds. Otherwise what followed the same tokens in the context is guessed.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 N_ANSWERS = 8
 N_SAME = 3  # tokens that must agree before what followed them is guessed
-N_LOOKED_UP = 4  # tokens that are guessed so: a wrong guess makes a forward of 32 ms one of 37 on two cores
+N_LOOKED_UP = 4  # tokens guessed from the context: a wrong guess makes a forward of 32 ms one of 37 on two cores
 
 
 class Recent:
@@ -28,7 +28,7 @@ class Recent:
         self._texts.clear()
 
     def guess(self, context: Sequence[int]) -> Callable[[Sequence[int]], Sequence[int]]:
-        """For tokens so far after context, how an answer went on that began so; nothing where none did."""
+        """A function from the tokens so far after context to how an answer that began so went on; empty if none did."""
         context = list(context)
         n = len(context)
         known = [text[n:] for text in reversed(self._texts) if text[:n] == context]
@@ -41,7 +41,7 @@ class Recent:
 
 
 def followers(tokens: Sequence[int], text: Sequence[int]) -> Sequence[int]:
-    """What followed the last place in text where tokens stand, at most N_LOOKED_UP; nothing where they do not."""
+    """What followed the last occurrence of tokens in text, at most N_LOOKED_UP; empty if they do not occur."""
     n, wanted = len(tokens), list(tokens)
     if n < N_SAME:
         return ()

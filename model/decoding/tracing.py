@@ -1,7 +1,4 @@
-"""Records how a canvas settled, for people: one frame a denoise step, and one for a choice that no step shows.
-
-Knows tokens and their texts; knows no model.
-"""
+"""Records how a canvas settled, for people: a frame per denoise step, and one for a choice that no step shows."""
 
 import codecs
 from collections.abc import Callable, Sequence
@@ -18,8 +15,8 @@ REFUSED: CellState = "refused"
 
 @dataclass
 class Tracer:
-    """The frames of one completion so far. indent: what stands before the canvas and belongs to the answer; healing:
-    what a canvas's tokens begin with and does not."""
+    """The frames of one completion so far. indent stands before the canvas and belongs to the answer; a canvas's tokens
+    begin with the text of healing, which does not."""
 
     tokenizer: TextTokenizer
     tokens: CanvasTokens
@@ -28,7 +25,7 @@ class Tracer:
     frames: list[TraceFrame] = field(default_factory=list)
 
     def watching(self, before: Sequence[int], n_forwards: int, offset_ms: float) -> Callable[[DenoiseStep], None]:
-        """An on_step for the canvas that follows the tokens before, begun after so many forwards and milliseconds."""
+        """An on_step for the canvas that follows the tokens before, which began after n_forwards and offset_ms."""
 
         def record(step: DenoiseStep) -> None:
             tokens = [*before]
@@ -38,7 +35,7 @@ class Tracer:
                     break
                 tokens.append(token)
                 states.append("masked" if token == self.tokens.mask else "new" if is_new else "kept")
-            if "new" in states:  # what was refused stands before the token that was right
+            if "new" in states:  # refused tokens stand before the right one
                 last = len(states) - 1 - states[::-1].index("new")
                 states = [*states[:last], *(REFUSED for _ in step.refused), *states[last:]]
                 tokens = [*tokens[:last], *step.refused, *tokens[last:]]
@@ -50,18 +47,18 @@ class Tracer:
         return record
 
     def choose(self, tokens: Sequence[int], n_forwards: int, elapsed_ms: float) -> None:
-        """Add a frame with what was chosen, unless the last one shows it already."""
+        """Add a frame with the chosen tokens, unless the last one shows them already."""
         states: list[CellState] = ["kept"] * len(tokens)
         cells = self._cells(tokens, states)
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
             self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
 
     def _cells(self, tokens: Sequence[int], states: Sequence[CellState]) -> tuple[TraceCell, ...]:
-        """A cell for each token that shows text or is masked; a character of several tokens is in the last one's."""
+        """A cell for each token that shows text or is masked; a character of several tokens is in the last cell."""
         cells = [TraceCell(text=self.indent, state="kept")] if self.indent else []
         decoder, data = codecs.getincrementaldecoder("utf-8")("replace"), b""
         for i, (token, state) in enumerate(zip(tokens, states, strict=True)):
-            if state == REFUSED:  # no part of the text
+            if state == REFUSED:  # not a part of the text
                 text = self.tokenizer.bytes_of(token).decode("utf-8", "replace")
                 cells.append(TraceCell(text=text, state=state))
                 continue

@@ -1,8 +1,7 @@
-"""Verification: what the causal head thinks of whole candidates, all in one pass.
+"""Verification: how likely the causal head finds whole candidates, all in one pass.
 
 A candidate is a text for the hole, as tokens. Its log-probability and that of its end rank candidates of any origin
-(denoised, copied, of several lengths); where the head would have gone another way, a draft can be mended. It does not
-know where candidates come from.
+(denoised, copied, of several lengths); a draft can be mended where the head would have gone another way.
 """
 
 import math
@@ -24,7 +23,7 @@ from .partial_answer import PartialAnswer
 @dataclass(frozen=True)
 class Verified:
     """One candidate's scores, all natural logarithms: of each token [N] given those before it, of ending after i
-    tokens [N + 1], and the tokens that the causal head would have put there instead [N + 1]."""
+    tokens [N + 1], and the tokens that the causal head would have chosen there [N + 1]."""
 
     tokens: list[int]
     log_probs: np.ndarray
@@ -41,9 +40,9 @@ class Verified:
         return Verified(self.tokens[:n], self.log_probs[:n], self.end_log_probs[: n + 1], self.best[: n + 1])
 
     def likelier_ends(self, n_max: int, tokens: CanvasTokens) -> list[int]:
-        """Lengths in (0, N) at which it is likelier to end than after all its N tokens, the likeliest n_max of them.
+        """The n_max likeliest of the lengths in (0, N) at which an end is likelier than after all N tokens.
 
-        None where whole lines are wanted (`partial_answer`).
+        Empty if whole lines are wanted (`partial_answer`).
         """
         if tokens.end_rule != "likeliest":
             return []
@@ -53,7 +52,7 @@ class Verified:
 
     @classmethod
     def nothing(cls) -> "Verified":
-        """The empty candidate as a head that is sure of it sees it."""
+        """The empty candidate, with probability 1."""
         return cls([], np.zeros(0, np.float32), np.zeros(1, np.float32), np.zeros(1, np.int64))
 
 
@@ -65,8 +64,8 @@ def verify(
 ) -> BranchWork[list[Verified]]:
     """Scores of candidates after the context in states (batch 1), in one causal pass over all of them as a tree.
 
-    Candidates begin with what is healed, and their scores are given that. A candidate that ends with tokens that may be
-    joined with a line break (`CanvasTokens.joined`) has both probabilities. Empty candidates are allowed. Raises
+    Candidates begin with the healed text, and their scores are conditional on it. If a candidate's last tokens may be
+    one token with a line break (`CanvasTokens.joined`), both probabilities count. Empty candidates are allowed. Raises
     ValueError without a candidate or for a context of a single token.
     """
     if not candidates or states.n_tokens < 2:
@@ -75,7 +74,7 @@ def verify(
     tree, paths = tree_of(first, candidates, before)
     log_probs = tokens.allowed((yield tree))  # [S, V]
     if healing is not None and healing.text:
-        log_probs, ends = _healed(log_probs, tree, tokens, healing)
+        log_probs, ends = _restrict_to_healed(log_probs, tree, tokens, healing)
     else:
         ends = stop_log_probs(log_probs, tokens)
     best = log_probs.argmax(axis=-1)
@@ -91,12 +90,12 @@ def verify(
 def written(row: PartialAnswer, kept: Sequence[int], tokens: CanvasTokens) -> Verified:
     """The scores of a row that the causal head itself wrote, whose text is that of kept: no forward is needed.
 
-    kept are the row's tokens up to the first that ends the text, and what that says before a line break. Where the row
-    was cut short, nothing is known of an end, and it counts as even odds.
+    kept are the row's tokens up to the first that ends the text, with that one's text before its line break. If the row
+    was cut short, nothing is known of an end, and its probability counts as .5.
     """
     n = common_prefix(kept, row.tokens)
     log_probs, ends = row.log_probs[:n], row.end_log_probs[:n]
-    if n < len(kept):  # the next one says these tokens and a line break
+    if n < len(kept):  # the next token spells these and a line break
         n_said = len(kept) - n
         log_probs = [*log_probs, row.log_probs[n], *[0.0] * (n_said - 1)]
         ends = [*ends, row.end_log_probs[n], *[-math.inf] * (n_said - 1), 0.0]
@@ -110,23 +109,25 @@ def written(row: PartialAnswer, kept: Sequence[int], tokens: CanvasTokens) -> Ve
     return Verified(list(kept), np.array(log_probs, np.float32), np.minimum(np.array(ends, np.float32), 0), best)
 
 
-def _healed(log_probs: np.ndarray, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[np.ndarray, np.ndarray]:
-    """log_probs [S, V] where what is healed is not complete yet narrowed to what agrees with it; and those of a stop
-    [S], of which there is none before that."""
+def _restrict_to_healed(
+    log_probs: np.ndarray, tree: Tree, tokens: CanvasTokens, healing: Healing
+) -> tuple[np.ndarray, np.ndarray]:
+    """log_probs [S, V], restricted to tokens that agree with the healed text until it is complete; and those of a stop
+    [S], which cannot come before that."""
     log_probs, ends = log_probs.copy(), stop_log_probs(log_probs, tokens)
     data: list[bytes] = []
     for i, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
         data.append(data[parent] + healing.tokenizer.bytes_of(token) if parent >= 0 else b"")
         rest = healing.rest(data[i])
         if rest and healing.data.startswith(data[i]):
-            log_probs[i] = healing.narrowed(log_probs[i], rest)
+            log_probs[i] = healing.restrict(log_probs[i], rest)
             ends[i] = -np.inf
     return log_probs, ends
 
 
 def with_joined(verified: Verified, before: np.ndarray, tokens: CanvasTokens) -> Verified:
-    """The same scores, where the body may say tokens and a line break as one: its probability counts for the text of
-    these tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
+    """The same scores with those of tokens that spell text and a line break in one: their probability counts for that
+    text and for ending after it, not for what follows. before [N, V] are the log-probabilities at each token."""
     alone = _totals(verified.log_probs)  # [N + 1], of the first tokens one by one
     texts, ends, best = alone.copy(), alone + verified.end_log_probs, verified.best.copy()
     for i, token in enumerate(verified.tokens):

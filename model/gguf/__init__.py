@@ -1,1 +1,1 @@
-"""GGUF files of published models, made into checkpoint folders of ours."""
+"""Converts GGUF files to checkpoint folders of ours: `convert.import_gguf`, `cache.checkpoint_folder`."""

@@ -1,6 +1,6 @@
-"""The transformer in a GGUF file: its shape, and where each of our weights stands in the file.
+"""The transformer in a GGUF file: its shape, and where each of our weights is in the file.
 
-Architectures llama, qwen2 and qwen3. It reads no numbers but for a comparison of embedding and head.
+Architectures llama, qwen2 and qwen3. Weights are read only to compare embedding and head.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ SAME_MATRIX = 0.2  # relative: of Qwen2.5-Coder's two copies, Q5_0 and Q8_0, .04
 
 @dataclass(frozen=True)
 class TensorPart:
-    """Some rows of a weight of ours: a tensor of the file, and which of its rows stands where (None: as they are)."""
+    """Some rows of a weight of ours: a tensor of the file, and the order of its rows (None: unchanged)."""
 
     tensor: GgufTensor
     order: np.ndarray | None = None
@@ -28,14 +28,14 @@ class TensorPart:
 
 @dataclass(frozen=True)
 class Body:
-    """The denoiser's shape, and for each of its weights the parts that stand one below the other."""
+    """The denoiser's shape, and for each of its weights the parts that are stacked."""
 
     config: DenoiserConfig
     weights: Mapping[str, tuple[TensorPart, ...]]
 
 
 def read_body(file: GgufFile) -> Body:
-    """Shape and weights. Raises CheckpointError with one line where we cannot compute what the file describes."""
+    """Shape and weights. Raises CheckpointError with one line if we cannot compute what the file describes."""
     architecture = file.field("general.architecture", str)
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -46,12 +46,12 @@ def read_body(file: GgufFile) -> Body:
     used = {id(part.tensor) for parts in weights.values() for part in parts}
     rest = [name for name, each in file.tensors.items() if id(each) not in used and name not in (EMBEDDING, HEAD)]
     if rest:
-        raise file.refused(f"it has the tensor {rest[0]!r}, which no model of ours has: take another file")
+        raise file.refused(f"it has the tensor {rest[0]!r}, which we cannot use: take another file")
     return Body(config, weights)
 
 
 def _refuse_rope(file: GgufFile, architecture: str) -> None:
-    """Raises CheckpointError for rotary embeddings that are scaled: we do not compute them."""
+    """Raise CheckpointError for scaled rotary embeddings, which we do not compute."""
     scaling = file.field(f"{architecture}.rope.scaling.type", str, "none")
     if scaling != "none" or "rope_freqs.weight" in file.tensors:
         kind = scaling if scaling != "none" else "llama3"
@@ -91,7 +91,7 @@ def _config(file: GgufFile, architecture: str) -> DenoiserConfig:
             tied=head is None or _is_same(file, file.tensors[EMBEDDING], head),
         )
     except ValueError as error:
-        raise file.refused(f"its fields make no model of ours ({error}): take another file") from error
+        raise file.refused(f"its fields describe no model that we can run ({error}): take another file") from error
 
 
 def _short(number: float) -> float:
@@ -100,7 +100,7 @@ def _short(number: float) -> float:
 
 
 def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
-    """Whether the head is the embedding, quantised a second time (llama.cpp does so): some rows are compared."""
+    """Whether the head is the embedding, quantised again, as llama.cpp does; some rows are compared."""
     if embedding.shape != head.shape:
         return False
     rows = np.arange(0, head.n_rows, max(1, head.n_rows // N_COMPARED))
@@ -109,7 +109,7 @@ def _is_same(file: GgufFile, embedding: GgufTensor, head: GgufTensor) -> bool:
 
 
 def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[str, tuple[TensorPart, ...]]:
-    """Where each weight stands. Raises CheckpointError for a tensor that is missing or has another shape."""
+    """Where each weight is. Raises CheckpointError for a tensor that is missing or has another shape."""
     width, vocab = config.width, config.vocab_size
     is_paired = architecture == "llama"
 
@@ -118,7 +118,7 @@ def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[
         if tensor is None or tensor.shape != size:
             found = "is missing" if tensor is None else f"has the shape {tensor.shape}, not {size}"
             raise file.refused(f"its tensor {name} {found}: copy or download it again")
-        return TensorPart(tensor, _unpaired(heads, config.head_size) if heads and is_paired else None)
+        return TensorPart(tensor, _unpair(heads, config.head_size) if heads and is_paired else None)
 
     same = [name for name in (EMBEDDING, HEAD) if name in file.tensors] if config.tied else [EMBEDDING]
     finest = max(same, key=lambda name: file.tensors[name].row_bytes)
@@ -133,7 +133,7 @@ def _weights(file: GgufFile, architecture: str, config: DenoiserConfig) -> dict[
 def _block(
     part: Callable[..., TensorPart], i: int, config: DenoiserConfig
 ) -> Iterator[tuple[str, tuple[TensorPart, ...]]]:
-    """The names of one block's weights, and where they stand."""
+    """The names of one block's weights, and where they are."""
     width, ffn, head_size = config.width, config.ffn_width, config.head_size
     q, kv = config.n_heads * head_size, config.n_kv_heads * head_size
     at = f"blk.{i}."
@@ -158,8 +158,8 @@ def _block(
     yield "ffn.down.weight", (part(f"{at}ffn_down.weight", width, ffn),)
 
 
-def _unpaired(n_heads: int, head_size: int) -> np.ndarray:
-    """llama.cpp's `llama` puts the two numbers that a rotary embedding turns side by side; here each half of a head has
-    one of them. Which row of the file stands where."""
+def _unpair(n_heads: int, head_size: int) -> np.ndarray:
+    """The order of the file's rows. In llama.cpp's `llama` the two numbers that a rotary embedding turns are adjacent;
+    here one is in each half of a head."""
     rows = np.arange(n_heads * head_size).reshape(n_heads, head_size // 2, 2)
     return rows.swapaxes(1, 2).reshape(-1)

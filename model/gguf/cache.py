@@ -1,4 +1,4 @@
-"""The checkpoint folder that a model named by a person means; a GGUF file is converted once and kept."""
+"""The checkpoint folder of a model that a person names; a GGUF file is converted once and kept."""
 
 import hashlib
 import logging
@@ -13,24 +13,24 @@ from ..storage.folder_files import excerpt, open_file, read_json, sha256_of
 
 logger = logging.getLogger(__name__)
 
-N_HEAD_BYTES = 2**20  # of a file, by which it is known again, beside its size and time
-IMPORT = 1  # the next number if what is made of a file changes
+N_HEAD_BYTES = 2**20  # of a file; with its size and time they identify it
+IMPORT = 1  # raise it when the result of a conversion changes
 
 
 def checkpoint_folder(model: Path) -> Path:
     """The folder of model: itself, or the converted copy of a GGUF file.
 
-    Raises CheckpointError. The first time a file of .5 GB takes about 10 s.
+    Raises CheckpointError. Converting a file of .5 GB takes about 10 s.
     """
     return converted_copy(model) if is_gguf(model) and not model.is_dir() else model
 
 
 def converted_copy(path: Path) -> Path:
-    """The copy of the GGUF file at path, made now where there is none. Raises CheckpointError."""
+    """The copy of the GGUF file at path, made now if there is none. Raises CheckpointError."""
     folder = converted_folder() / f"{printable(path.stem)[:MAX_NAME]}-{_key(path)}"
     if not is_whole(folder):
         from .convert import import_gguf
-        from .file import read_gguf  # only for those who convert: the package `gguf` takes .2 s
+        from .file import read_gguf  # only to convert: importing `gguf` takes .2 s
 
         logger.info("converting a GGUF file of %d MB", path.stat().st_size // 1_000_000)
         licence = read_gguf(path).fields.get("general.license")
@@ -44,7 +44,7 @@ def converted_copy(path: Path) -> Path:
 
 
 def _key(path: Path) -> str:
-    """What tells this state of a file from others: its size, its time and its beginning."""
+    """What identifies this state of a file: its size, its time and its beginning."""
     with open_file(path, None) as stream:
         head = hashlib.sha256(stream.read(N_HEAD_BYTES)).hexdigest()
     state = path.stat()

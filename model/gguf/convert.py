@@ -1,4 +1,4 @@
-"""A GGUF file made into a checkpoint folder of ours: matrices as int8 with a scale a row, whole or not at all.
+"""Converts a GGUF file to a checkpoint folder of ours, whole or not at all. Matrices become int8 with a scale per row.
 
 Rows are read, changed by a LoRA, rounded and written a few at a time. Qwen2.5-Coder-0.5B takes 140 MB of memory, and
 10 s of a core (AMD EPYC, 2026-11-30).
@@ -31,7 +31,7 @@ from .file import GgufFile, read_gguf
 from .tokenizer import read_tokenizer
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-TellShare = Callable[[float], None]  # what share is done
+TellShare = Callable[[float], None]  # is called with the share that is done
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -48,7 +48,7 @@ def import_gguf(
     """Make the checkpoint folder of the GGUF file at path; a folder that is there already is replaced.
 
     source says where the file is from, for config.json; rankers are those that were fitted to the result. Raises
-    CheckpointError with one line; then all is as it was.
+    CheckpointError with one line; then nothing has changed.
     """
     file = read_gguf(path)
     body = read_body(file)
@@ -61,7 +61,7 @@ def import_gguf(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock"):
-            for killed in folder.parent.glob(f".{folder.name}-*"):  # what a process that was killed left
+            for killed in folder.parent.glob(f".{folder.name}-*"):  # left by killed processes
                 shutil.rmtree(killed)
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
                 part = Path(draft) / "new"
@@ -71,7 +71,7 @@ def import_gguf(
                 write_config(part, _config(part, name, body, marks, source) | dict(rankers or {}))
                 _put_in_place(part, folder, Path(draft) / "old")
     except OSError as error:
-        raise _not_written(folder, shapes, error) from error
+        raise _write_error(folder, shapes, error) from error
 
 
 def _config(part: Path, name: str, body: Body, marks: Marks, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _config(part: Path, name: str, body: Body, marks: Marks, source: Mapping[str
 
 
 def _put_in_place(part: Path, folder: Path, old: Path) -> None:
-    """part becomes folder; what was there becomes old, which goes with the draft."""
+    """Move folder, if it exists, to old, which is deleted with the draft, and part to folder."""
     for path in part.iterdir():
         with path.open("rb+") as stream:
             os.fsync(stream.fileno())
@@ -95,7 +95,7 @@ def _put_in_place(part: Path, folder: Path, old: Path) -> None:
     part.rename(folder)
 
 
-def _not_written(folder: Path, shapes: Shapes, error: OSError) -> CheckpointError:
+def _write_error(folder: Path, shapes: Shapes, error: OSError) -> CheckpointError:
     place = printable(str(folder.parent))
     if error.errno in FULL_DISK:
         n_bytes = sum(map(math.prod, shapes.values()))
@@ -118,22 +118,22 @@ def _write_weights(path: Path, file: GgufFile, body: Body, shapes: Shapes, lora:
                 for rows in file.read(part.tensor, part.order):
                     change = None if lora is None else lora.change(name, first, len(rows))
                     scales = write(writer, name, first, rows if change is None else rows + change)
-                    if not np.abs(scales).max() <= np.finfo(np.float32).max / 128:  # times the greatest of an int8
-                        raise file.refused(f"{name} has values that are no numbers, or too large: copy it again")
+                    if not np.abs(scales).max() <= np.finfo(np.float32).max / 128:  # the greatest magnitude of an int8
+                        raise file.refused(f"{name} has values that are not numbers, or too large: copy it again")
                     first += len(scales)
                     n_done += rows.size
                     tell(n_done / n_all)
 
 
 def _write_vector(writer: SafetensorsWriter, name: str, first: int, rows: np.ndarray) -> np.ndarray:
-    """Write a part [1, N] of a vector, and give it back."""
+    """Write a part [1, N] of a vector, and return it."""
     writer.put(name, first, rows[0])
     return rows[0]
 
 
 def _write_rows(writer: SafetensorsWriter, name: str, first: int, rows: np.ndarray) -> np.ndarray:
-    """Write rows [R, C] of a matrix, of which they are the first and following ones, and give their scales back."""
-    with np.errstate(invalid="ignore"):  # whatever is no number shows in the scales
+    """Write rows [R, C] of a matrix, from its row first on, and return their scales."""
+    with np.errstate(invalid="ignore"):  # NaN and infinity show in the scales
         matrix = quantise(rows)
     writer.put(name, first * rows.shape[1], matrix.values)
     writer.put(name + SCALE_SUFFIX, first, matrix.scales)

@@ -1,8 +1,8 @@
 """A GGUF file: its fields, and the rows of its tensors as float32.
 
-The header is read here: the package `gguf` has a reader too, but that takes 14 s and 500 MB for the 152,000 tokens of a
-Qwen tokenizer, and believes what a file says of lengths (decision 28). What the quantisations mean comes from `gguf`.
-A file may come from anybody: each length is compared with the bytes that are there before anything is read.
+The header is read here: the reader of the package `gguf` takes 14 s and 500 MB for the 152,000 tokens of a Qwen
+tokenizer, and trusts the lengths in a file (decision 28). Dequantisation is `gguf`'s. A file may come from anybody:
+each length is compared with the file's size before anything is read.
 """
 
 import os
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """A tensor's shape, rows first; how it is quantised; where it begins in the file, and how many bytes a row has."""
+    """A tensor's shape, rows first; its quantisation; where it begins in the file, and the bytes per row."""
 
     shape: tuple[int, ...]
     quantisation: GGMLQuantizationType
@@ -49,12 +49,12 @@ class GgufTensor:
 
     @property
     def n_rows(self) -> int:
-        """Rows; a vector is one."""
+        """The number of rows; a vector has one."""
         return self.shape[0] if len(self.shape) == 2 else 1
 
     @property
     def n_columns(self) -> int:
-        """Numbers of a row."""
+        """Numbers per row."""
         return self.shape[-1]
 
 
@@ -70,12 +70,12 @@ class GgufFile:
         """A field's value, or default. Raises CheckpointError for one that is missing or of another kind."""
         value = self.fields.get(key, default)
         if type(value) is not kind:
-            found = "none" if value is None else f"a {type(value).__name__}"
-            raise self.refused(f"the field {key} should be of the kind {kind.__name__}, and it has {found}")
+            found = "missing" if value is None else f"a {type(value).__name__}"
+            raise self.refused(f"the field {key} should be of the kind {kind.__name__}, but it is {found}")
         return value
 
     def read(self, tensor: GgufTensor, order: np.ndarray | None = None, n_a_chunk: int = 2**18) -> Iterator[np.ndarray]:
-        """A tensor's rows as float32, as many at a time as hold about n_a_chunk numbers. order: which row stands where.
+        """A tensor's rows as float32, about n_a_chunk numbers at a time. order: the order of the rows.
 
         Chunks of 2**18 are the fastest (75 million numbers a second of Q5_0; 2**24: 35 million; AMD EPYC, 2026-11-30).
         """
@@ -99,7 +99,7 @@ class GgufFile:
 
     def _raw(self, read: Callable[[int], bytes], tensor: GgufTensor, n_rows: int) -> np.ndarray:
         content = read(n_rows * tensor.row_bytes)
-        if len(content) < n_rows * tensor.row_bytes:  # it was whole when its header was read
+        if len(content) < n_rows * tensor.row_bytes:  # it was complete when its header was read
             raise self.refused("it became shorter while it was read")
         return np.frombuffer(content, dtype=np.uint8).reshape(n_rows, tensor.row_bytes)
 
@@ -109,7 +109,7 @@ class GgufFile:
 
 
 def _float32(raw: np.ndarray, quantisation: GGMLQuantizationType) -> np.ndarray:
-    with np.errstate(all="ignore"):  # a damaged scale makes infinities: whoever uses the rows looks for them
+    with np.errstate(all="ignore"):  # a damaged scale makes infinities: callers check for them
         return dequantize(raw, quantisation).astype(np.float32, copy=False)
 
 
@@ -125,13 +125,13 @@ def read_gguf(path: Path) -> GgufFile:
             reason = f"its header has more than {MAX_HEADER_BYTES:,} bytes"
         else:
             reason = "it ends within its header: copy or download it again"
-        raise CheckpointError(f"{printable(str(path))} is no whole GGUF file: {reason}") from None
+        raise CheckpointError(f"{printable(str(path))} is not a complete GGUF file: {reason}") from None
     except (ValueError, MemoryError) as error:
         raise CheckpointError(f"{printable(str(path))} cannot be read as a GGUF file: {excerpt(error)}") from error
 
 
 class _CutOff(Exception):
-    """More bytes are wanted than there are."""
+    """The header ends too early."""
 
 
 class _Header:
@@ -141,7 +141,7 @@ class _Header:
         self.content, self.at = content, 0
 
     def file(self, path: Path, n_bytes: int) -> GgufFile:
-        """Everything. Raises ValueError, or _CutOff."""
+        """Read the whole header. Raises ValueError, or _CutOff."""
         if self.take(4) != MAGIC:
             raise ValueError("it does not begin with GGUF: is it another kind of file?")
         version = self.scalar("I")
@@ -151,7 +151,7 @@ class _Header:
             raise ValueError(f"it has version {version} of the format; versions 2 and 3 are read")
         n_tensors, n_fields = self.scalar("Q"), self.scalar("Q")
         if n_tensors > MAX_TENSORS or n_fields > MAX_FIELDS:
-            raise ValueError(f"it claims {n_tensors:,} tensors and {n_fields:,} fields: it is damaged, copy it again")
+            raise ValueError(f"it declares {n_tensors:,} tensors and {n_fields:,} fields: it is damaged, copy it again")
         fields: dict[str, Any] = {}
         for _ in range(n_fields):
             key = self.string()
@@ -171,7 +171,7 @@ class _Header:
                 raise ValueError(f"it has the tensor {name!r} twice")
             tensors[name] = _tensor(name, shape, kind, start + offset, n_bytes)
         if sum(each.n_rows * each.row_bytes for each in tensors.values()) > n_bytes:
-            raise ValueError("its tensors lie one over the other: it is damaged, copy it again")
+            raise ValueError("its tensors overlap: it is damaged, copy it again")
         return GgufFile(path, fields, tensors)
 
     def take(self, n_bytes: int) -> bytes:
@@ -205,7 +205,7 @@ class _Header:
         return np.frombuffer(self.take(n_items * dtype.itemsize), dtype=dtype)
 
     def tensor_claim(self) -> tuple[tuple[int, ...], int, int]:
-        """The shape (rows first), quantisation and offset that the header gives of a tensor."""
+        """The shape (rows first), quantisation and offset that the header declares for a tensor."""
         n_dimensions = self.scalar("I")
         if not 1 <= n_dimensions <= MAX_DIMENSIONS:
             raise ValueError(f"it has a tensor of {n_dimensions} dimensions")
@@ -232,8 +232,8 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, start: int, n_bytes: i
         raise ValueError(f"{name!r} has the shape {shape}, and only vectors and matrices are read")
     n_in_block, block_bytes = GGML_QUANT_SIZES[quantisation]
     if n_columns % n_in_block:
-        raise ValueError(f"{name!r} has rows of {n_columns:,} numbers, which are no blocks of {n_in_block}")
+        raise ValueError(f"{name!r} has rows of {n_columns:,} numbers, not a multiple of a block of {n_in_block}")
     tensor = GgufTensor(shape, quantisation, start, n_columns // n_in_block * block_bytes)
     if start + tensor.n_rows * tensor.row_bytes > n_bytes:
-        raise ValueError(f"it ends before {name!r} does: it is not whole, copy or download it again")
+        raise ValueError(f"it ends before {name!r} does: it is incomplete, copy or download it again")
     return tensor

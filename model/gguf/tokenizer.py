@@ -1,6 +1,6 @@
 """The tokenizer in a GGUF file, as a tokenizer.json, and the tokens that mark the parts of a hole.
 
-Byte-level BPE alone. Text encodes to ordinary tokens only: special ones are left out of the vocabulary.
+Byte-level BPE only. Text encodes to ordinary tokens only: special ones are left out of the vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,8 +37,8 @@ _KEY = "tokenizer.ggml."
 
 
 def read_tokenizer(file: GgufFile, n_ids: int) -> tuple[dict[str, Any], Marks]:
-    """tokenizer.json and the marks. Raises CheckpointError for another kind of tokenizer, a damaged one, or one that
-    has not n_ids tokens."""
+    """tokenizer.json and the marks. Raises CheckpointError for another kind of tokenizer, a damaged one, or one
+    without n_ids tokens."""
     kind, pre = file.field(f"{_KEY}model", str, "none"), file.field(f"{_KEY}pre", str, "none")
     if kind != "gpt2":
         raise file.refused(
@@ -82,7 +82,7 @@ def _marks(file: GgufFile, tokens: Sequence[str], types: np.ndarray) -> Marks:
     named = {prefix, suffix, middle, end, *ends}
     specials = sorted(named | set(np.flatnonzero(types != NORMAL).tolist()))
     if len(specials) > MAX_SPECIALS:
-        raise file.refused(f"{len(specials):,} of its tokens are no text: take another file")
+        raise file.refused(f"{len(specials):,} of its tokens are not text: take another file")
     return Marks(
         prefix=prefix, suffix=suffix, middle=middle, end=end, ends=tuple(ends), specials=tuple(specials),
         file=find("fim_sep", FILE), repository=find("fim_rep", REPOSITORY),
@@ -90,7 +90,7 @@ def _marks(file: GgufFile, tokens: Sequence[str], types: np.ndarray) -> Marks:
 
 
 def _vocabulary(file: GgufFile, tokens: Sequence[str], specials: set[int]) -> dict[str, int]:
-    """Ids by what the vocabulary writes, of text alone. Raises CheckpointError."""
+    """Ids of text tokens by their spelling in the vocabulary. Raises CheckpointError."""
     vocabulary = {text: number for number, text in enumerate(tokens) if number not in specials}
     if len(vocabulary) != len(tokens) - len(specials):
         raise file.refused("two of its tokens are the same: it is damaged, copy or download it again")
@@ -112,7 +112,7 @@ def _merges(file: GgufFile, merges: Sequence[str], vocabulary: Mapping[str, int]
     for merge in merges:
         left, _, right = merge.partition(" ")
         if left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
-            raise file.refused(f"its merge {merge!r} is not of its tokens: it is damaged, copy or download it again")
+            raise file.refused(f"its merge {merge!r} names unknown tokens: it is damaged, copy or download it again")
         pairs.append((left, right))
     return pairs
 

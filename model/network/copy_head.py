@@ -1,7 +1,7 @@
 """The copy head: a pointer over the context, mixed with the vocabulary (Merity et al. 2016, "Pointer Sentinel Mixture
-Models"), that is told how far the text before each place it points at matches the text at hand.
+Models"), that is given how far the text before each place it points at matches the current text.
 
-Knows tensors only. Letters as in `denoiser`.
+Letters as in `denoiser`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ..special_tokens import Special
 from .matches import canvas_matches, classes, context_matches, tree_matches
 
 GATE_BIAS = -2.0  # starts at 12 % copying
-MATCH_SCORE, MATCH_GATE = 0.8, 0.3  # what each class of match length starts with
+MATCH_SCORE, MATCH_GATE = 0.8, 0.3  # initial values for each class of match length
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,28 @@ class Matches:
 
 
 class NoCopies(nn.Module):
-    """In the place of a copy head where a model has none: keys of width 0, and nothing is copied."""
+    """Replaces the copy head in a model without one: keys of width 0, and nothing is copied."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
 
     def initialise(self) -> None:
-        """Nothing to start with."""
+        """Nothing to initialise."""
 
     def keys(self, hidden: Tensor) -> Tensor:
         """Copy keys [B, N, 0], float32, of context states [B, N, D]."""
         return hidden.new_zeros((*hidden.shape[:2], 0), dtype=torch.float32)
 
     def matches_after(self, tokens: Tensor, n: int) -> None:
-        """No matches, whatever the tokens [B, T]."""
+        """No matches, for any tokens [B, T]."""
 
     def matches_in(self, canvases: Tensor, tokens: Tensor, before: Tensor) -> None:
-        """No matches, whatever the canvases [B, M, L] and tokens [B, T]."""
+        """No matches, for any canvases [B, M, L] and tokens [B, T]."""
 
 
 class CopyHead(nn.Module):
-    """Which context tokens to take over, and whether to."""
+    """Which context tokens to copy, and whether to."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class CopyHead(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Start by copying what followed the same token before, longer matches first; `Denoiser` fills the matrices."""
-        self.key.weight.copy_(self.query.weight)  # like finds like
+        """Start by copying what followed the same token, best after longer matches; `Denoiser` fills the matrices."""
+        self.key.weight.copy_(self.query.weight)  # so that equal states match
         self.gate.weight.zero_()
         self.gate.bias.fill_(GATE_BIAS)
         if self.config.copies_matches:
@@ -81,21 +81,21 @@ class CopyHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Log-weights [B, N, S] over tokens that may be copied and log-odds [B, N] of copying at all.
 
-        copy_keys [B, S, C] are those of the positions before these tokens: where a context's tokens are copied, of all
-        but its last. may_copy (bool) broadcasts to [B, N, S], None is true everywhere; a row with nothing to copy gets
+        copy_keys [B, S, C] are those of the positions before these tokens: to copy a context's tokens, of all but its
+        last. may_copy (bool) broadcasts to [B, N, S], None is true everywhere; a row with nothing to copy gets
         log-weights of -inf and must not be mixed in.
         """
         queries = F.normalize(self.query(hidden).float(), dim=-1) * self.log_sharpness.exp()
         scores = (queries @ copy_keys.transpose(1, 2)).float()  # also under mixed precision
         gate = self.gate(hidden).squeeze(-1).float()
         if matches is not None:
-            longest = _kept(matches.classes, may_copy, 0).amax(dim=-1, keepdim=True)
+            longest = _mask_out(matches.classes, may_copy, 0).amax(dim=-1, keepdim=True)
             scores = scores + _rows(self.match_score, matches).gather(-1, matches.classes)
             gate = gate + _rows(self.match_gate, matches).gather(-1, longest).squeeze(-1)
-        return F.log_softmax(_kept(scores, may_copy, float("-inf")), dim=-1), gate
+        return F.log_softmax(_mask_out(scores, may_copy, float("-inf")), dim=-1), gate
 
     def matches_after(self, tokens: Tensor, n: int) -> Matches | None:
-        """Matches of the last n positions of context tokens [B, T]; None for a model that is not told of them."""
+        """Matches of the last n positions of context tokens [B, T]; None for a model that does not use them."""
         if not self.config.copies_matches or tokens.shape[1] < 2:
             return None
         lengths = context_matches(tokens, n, self.config.middle)
@@ -120,7 +120,7 @@ class CopyHead(nn.Module):
         return Matches(classes(lengths.flatten(1, 2)), gaps.flatten(1, 2))
 
 
-def _kept(values: Tensor, may_copy: Tensor | None, otherwise: float) -> Tensor:
+def _mask_out(values: Tensor, may_copy: Tensor | None, otherwise: float) -> Tensor:
     return values if may_copy is None else values.masked_fill(~may_copy, otherwise)
 
 

@@ -6,9 +6,9 @@ user types. Both passes use the same weights: the causal pass predicts the next 
 own position.
 
 Layers are in `transformer`; a *copy head* (`copy_head`) points into the context, and its distribution is mixed with the
-vocabulary's. A published body has no copy head and was taught no canvases: its causal pass alone is used.
+vocabulary's. A published body has no copy head and was taught no canvases: only its causal pass is used.
 
-Knows tensors only: no text, no policy, no cache eviction. Letters: B batch, T context, M canvases, L canvas, D width,
+Letters: B batch, T context, M canvases, L canvas, D width,
 H heads, K key heads, E head size, W qkv width, C copy size, V vocabulary.
 """
 
@@ -44,7 +44,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
-        # Tells a canvas token from a context token.
+        # Marks canvas tokens, unlike context tokens.
         self.canvas_mark = nn.Parameter(torch.zeros(config.width)) if config.canvases else None
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.n_layers))
         self.norm = Norm(config.width, eps=config.norm_eps)
@@ -98,7 +98,7 @@ class Denoiser(nn.Module):
         """Canvas pass: hidden states [B, M, L, D] of canvases [B, M, L].
 
         Each canvas follows the context position anchors [B, M] (default: the last one) and sees the context up to it,
-        and itself, never its siblings. Where is_causal (bool [B, M], default: nowhere) it is a continuation instead: it
+        and itself, never its siblings. If is_causal (bool [B, M], default: false) it is a continuation instead: it
         begins with the MIDDLE mark, and each of its tokens sees only those before. States with a batch of 1 serve every
         row of canvases.
         """
@@ -122,7 +122,7 @@ class Denoiser(nn.Module):
         return self.norm(x).view(b, m, n, -1)
 
     def branch_inputs(self, tokens: Tensor, is_causal: Tensor) -> Tensor:
-        """Embeddings [B, N, D] of branches' tokens [B, N]; those of canvases, not is_causal [B, N], carry a mark."""
+        """Embeddings [B, N, D] of branches' tokens [B, N]; those of canvases (not is_causal [B, N]) carry a mark."""
         x = self.embedding(tokens)
         return x if self.canvas_mark is None else x + self.canvas_mark * ~is_causal.unsqueeze(-1)
 
@@ -135,7 +135,7 @@ class Denoiser(nn.Module):
     def log_probs(self, hidden: Tensor, states: ContextStates, canvas: Tensor | None = None) -> Tensor:
         """Log-probabilities [B, N, V] for hidden states [B, N, D] that come after the whole context.
 
-        They are those of canvas [B, N] or, without one, of the context's last position (N = 1).
+        For canvas [B, N] or, without one, for the context's last position (N = 1).
         """
         if canvas is None:
             matches = self.copy_head.matches_after(states.tokens, 1)
@@ -163,7 +163,7 @@ class Denoiser(nn.Module):
 
 
 def mixture(plain: Tensor, weights: Tensor, gate: Tensor, followers: Tensor) -> Tensor:
-    """Log-probabilities [B, N, V]: those of the vocabulary, plain, mixed with copies.
+    """Log-probabilities [B, N, V]: those of the vocabulary (plain) mixed with copies.
 
     weights [B, N, S] are log-weights of copying each of followers [B or 1, S], gate [B, N] the log-odds of copying.
     """

@@ -1,10 +1,10 @@
 """The denoising head of a published body: a few light layers that fill a whole canvas at once.
 
-A body writes token by token. Its last hidden states know more than the next token, so a head reads them: canvas tokens
-see each other, both ways, and by attention the body's states of the newest context tokens. What the head says is a
+A body writes token by token. Its last hidden states hold more than the next token, so a head reads them: canvas tokens
+attend to each other in both directions, and to the body's states of the newest context tokens. The head's output is a
 guess for the body, which reads it in one forward and keeps what it would have written itself (after Chen et al. 2026,
-"DFlash"). The first place of a canvas is the body's own next token, which is known. Knows tensors only. Letters as in
-`denoiser`; S is the number of words, the tokens that the head can say.
+"DFlash"). The first place of a canvas is the body's own next token, which is known. Letters as in `denoiser`; S is the
+number of words, the tokens that the head can predict.
 """
 
 import torch
@@ -19,7 +19,7 @@ from .transformer import BranchPlace, Norm, TransformerBlock, branch_mask, rotat
 class DenoisingHead(nn.Module):
     """Hidden states of canvases. Embeddings, in and out, are the body's.
 
-    words [S] are the ids of the tokens that it can say.
+    words [S] are the ids of the tokens that it can predict.
     """
 
     words: Tensor
@@ -35,7 +35,7 @@ class DenoisingHead(nn.Module):
         self.anchor = nn.Linear(width, width, bias=False)  # the newest state, for every place of a canvas
         self.token_norm = Norm(width, eps=config.norm_eps)  # embeddings are small beside states
         self.token = nn.Linear(width, width, bias=False)
-        self.hint = nn.Linear(width, width, bias=False)  # what n-grams guess for a masked place
+        self.hint = nn.Linear(width, width, bias=False)  # the n-grams' guess for a masked place
         self.places = nn.Parameter(torch.zeros(config.n_canvas, width))
         self.mask = nn.Parameter(torch.empty(width))
         self.blocks = nn.ModuleList(TransformerBlock(config.layers) for _ in range(config.n_layers))
@@ -57,7 +57,7 @@ class DenoisingHead(nn.Module):
 
     @torch.no_grad()
     def start_as(self, norm: Tensor) -> None:
-        """Say at first, at every place, what the body says of its next token, or its hint: both pass through unchanged.
+        """Start by predicting, at every place, the body's next token or the hint: both pass through unchanged.
 
         norm [D] is the weight of the body's last norm, which its states have been through.
         """
@@ -70,7 +70,7 @@ class DenoisingHead(nn.Module):
     def forward(self, features: Tensor, embedded: Tensor, is_mask: Tensor, anchors: Tensor) -> Tensor:
         """Hidden states [M, L, D] of canvases whose tokens are embedded [M, L, D], or masks where is_mask [M, L].
 
-        What is embedded below a mask is a hint, or 0. Each canvas follows the token at anchors [M] among features
+        The embedding below a mask is that of a hint, or 0. Each canvas follows the token at anchors [M] among features
         [T, D], the body's states, and sees those up to it.
         """
         (m, n, width), n_context = embedded.shape, len(features)

@@ -1,17 +1,17 @@
-"""The shape of a denoising head. Plain numbers; knows no weights."""
+"""The shape of a denoising head, as plain numbers."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from ..config import DenoiserConfig, check_numbers
 
-MAX_WINDOW = 4_096  # tokens: no weight of a file bounds it
+MAX_WINDOW = 4_096  # tokens; no weight's shape bounds it
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """Shape of a denoising head. width is the body's; n_words how many tokens it can say, n_canvas the longest canvas,
-    n_window how many context tokens it sees."""
+    """Shape of a denoising head. width is the body's; n_words how many tokens it can predict, n_canvas the longest
+    canvas, n_window how many context tokens it sees."""
 
     width: int
     n_layers: int
@@ -42,7 +42,7 @@ class HeadConfig:
         )  # fmt: skip
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of a head's weights, but for its words."""
+        """The names and shapes of a head's weights, except its words."""
         width = self.width
         blocks = {key: shape for key, shape in self.layers.weight_shapes().items() if key.startswith("blocks.")}
         norms = dict.fromkeys(("feature_norm.weight", "token_norm.weight", "norm.weight", "mask"), (width,))

@@ -1,4 +1,4 @@
-"""A denoiser made of stored weights."""
+"""Makes a denoiser from stored weights."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from .denoiser import Denoiser
 
 
 def denoiser_of(config: DenoiserConfig, weights: Mapping[str, np.ndarray]) -> Denoiser:
-    """A denoiser in float32 with these weights, by their names; they are copied."""
+    """A denoiser in float32 with copies of these weights, by their names."""
     model = Denoiser(config)
     model.load_state_dict({name: torch.tensor(weight) for name, weight in weights.items()}, assign=True)
     return model.eval()

@@ -1,7 +1,7 @@
 """Matches: how far the text before one position agrees with the text before another, counted in tokens.
 
-The copy head points at what followed earlier positions. Where the last few tokens stood before, what followed them
-there is likely again; a small model takes very long to learn to look for that, so it is counted here and given to it
+The copy head points at what followed earlier positions. Where the last few tokens occurred before, what followed them
+is likely to follow again. A small model takes very long to learn that, so matches are counted here and given to it
 (after the n-gram heads of Akyürek et al. 2024, "In-Context Language Learning"). Masks in a canvas pass a match on, so
 that a canvas of nothing but masks sees the whole continuation of an earlier match at once.
 
@@ -25,8 +25,8 @@ def context_matches(tokens: Tensor, n: int, skipped: int | None = None) -> Tenso
     """Lengths [B, n, T - 1] (uint8, at most N_MAX) of matches for the last n positions of tokens [B, T].
 
     Entry (i, j) counts how many tokens up to and with position T - n + i equal those up to and with position j; what
-    followed j is what a copy would take. Only j before the position mean anything. The token skipped, which stands in
-    no document and never first, is as if it were not there, and nothing points at it.
+    followed j is what a copy would take. Only j before the position are meaningful. The token skipped, which is in no
+    document and never first, counts as absent, and nothing points at it.
     """
     n_tokens = tokens.shape[1]
     text, place = (tokens, None) if skipped is None else _without(tokens, skipped)
@@ -73,7 +73,7 @@ def canvas_matches(canvases: Tensor, is_open: Tensor, tokens: Tensor, before: Te
     is_mask = is_open.unsqueeze(-1)
     same = ahead.unsqueeze(1) == canvases.unsqueeze(-1)  # [B, M, L, T - 1], column a: laid against what follows a
     count = before.unsqueeze(2) + (same & ~is_mask).cumsum(dim=2, dtype=torch.uint8)
-    lost = torch.where(same | is_mask, 0, count).cummax(dim=2).values  # what had matched before the last difference
+    lost = torch.where(same | is_mask, 0, count).cummax(dim=2).values  # the match before the last difference
     lengths = torch.cat((before.unsqueeze(2), (count - lost)[:, :, :-1]), dim=2).clamp_max(N_MAX)
     place = torch.arange(n, device=canvases.device)
     last_known = torch.where(is_open, -1, place).cummax(dim=2).values
@@ -82,7 +82,7 @@ def canvas_matches(canvases: Tensor, is_open: Tensor, tokens: Tensor, before: Te
 
 
 def _by_position(lengths: Tensor) -> Tensor:
-    """Move row p of lengths [B, M, L, S] p columns to the right: from where a canvas was laid to what a copy takes."""
+    """Move row p of lengths [B, M, L, S] p columns to the right: from where a canvas lies to what a copy takes."""
     b, m, n, size = lengths.shape
     width = size + n
     moved = lengths.new_zeros(b, m, n, width)
@@ -92,7 +92,7 @@ def _by_position(lengths: Tensor) -> Tensor:
 
 @torch.no_grad()
 def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int | None = None) -> Tensor:
-    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree behind a context [T].
+    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree after a context [T].
 
     before [S] is the token before each: 0 the context's last, 1 + i token i. Column j < T - 1 is for copying context
     token j + 1, column T - 1 + s for copying token s, which only those behind it may do. skipped as in
@@ -103,7 +103,7 @@ def tree_matches(context: Tensor, tokens: Tensor, before: Tensor, skipped: int |
     nothing = n_context + n  # the place before the first
     place = torch.arange(nothing + 1, device=text.device)
     earlier = torch.cat((place[:n_context] - 1, before + n_context - 1, place[-1:])).remainder(nothing + 1)
-    if skipped is not None:  # where the text ends that stands up to and with a place
+    if skipped is not None:  # where the text up to and with each place ends
         is_skipped = F.pad(text == skipped, (0, 1))
         place = torch.where(is_skipped, earlier, place)
         earlier = place[earlier]
@@ -127,5 +127,5 @@ def classes(lengths: Tensor) -> Tensor:
 
 @cache
 def _class_of(device: torch.device) -> Tensor:
-    """The class of every length from 0 to N_MAX, [N_MAX + 1]; copied to a device once, as copying waits for it."""
+    """The class of every length from 0 to N_MAX, [N_MAX + 1]; copied to each device once, since a copy blocks."""
     return _CLASS_OF.to(device)

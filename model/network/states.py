@@ -1,8 +1,8 @@
 """States of a context that has been read: what a canvas or a continuation needs of it.
 
-The arrays are those of whatever runs the model: PyTorch's tensors on any device or, beside OpenVINO, NumPy's, in which
-bfloat16 is held as uint16. Nothing here computes with them: they are cut, joined and given room, as the array API
-standard lets both do. Letters as in `denoiser`: B batch, T context, N layers, K key heads, E head size, W qkv width, C
+The arrays are the runtime's: PyTorch's tensors on any device or, beside OpenVINO, NumPy's, in which bfloat16 is held as
+uint16. Nothing here computes with them: they are cut, joined and padded, by functions of the array API standard that
+both have. Letters as in `denoiser`: B batch, T context, N layers, K key heads, E head size, W qkv width, C
 copy size; R tokens whose raw part is held.
 """
 
@@ -13,16 +13,16 @@ from array_api_compat import array_namespace, device
 
 Array = Any  # a NumPy array or a PyTorch tensor
 
-N_ROOM = 64  # stacks of states have room for a multiple of it, so that runtimes see few shapes
-N_RAW = 2  # tokens whose q, k and v before shift are kept: the last, and the one before where it is asked again
+N_ROOM = 64  # stacks of states are padded to a multiple of it, so that runtimes see few shapes
+N_RAW = 2  # tokens whose q, k and v before shift are kept: the last, and the one before, if the last is read again
 
 
 @dataclass
 class LayerStates:
     """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, R, W] before shift.
 
-    The raw part is that of the last R tokens: of all, or only of those that something may follow. Without token shift
-    nothing reads it, and W is 0.
+    The raw part covers the last R tokens: all, or only those that something may follow. Without token shift nothing
+    reads it, and W is 0.
     """
 
     keys: Array
@@ -34,10 +34,9 @@ class LayerStates:
 class ContextStates:
     """All that a canvas needs of its context: per-layer states, copy keys [B, T, C] and token ids [B, T].
 
-    last_matches are the match lengths (of a batch [B, 1, T - 1], NumPy's [T - 1]) of the last position, once some
-    canvas has needed them; followers the distinct tokens that can be copied, and where each of them stands; stacked
-    the keys and values of all layers in one piece each [N, K, room_for(T), E] (of a batch of 1, zero beyond T),
-    where they are held so.
+    last_matches are the match lengths (of a batch [B, 1, T - 1], NumPy's [T - 1]) of the last position, once a canvas
+    has needed them; followers the distinct tokens that can be copied, and their places; stacked, if present, the keys
+    and values of all layers in one array each [N, K, room_for(T), E] (of a batch of 1, zero beyond T).
     """
 
     layers: list[LayerStates]
@@ -79,14 +78,14 @@ def states_of(stacked: tuple[Array, Array], raws: Array, copy_keys: Array, token
 
 
 def stack(states: ContextStates) -> tuple[Array, Array]:
-    """Keys and values of all layers in one piece each, with room behind; kept with the states."""
+    """Keys and values of all layers in one padded array each; kept with the states."""
     if states.stacked is None:
-        states.stacked = _stacked([states])
+        states.stacked = _stack_parts([states])
     return states.stacked
 
 
 def truncate(states: ContextStates, n: int) -> ContextStates:
-    """The first n tokens' states, as views. Raises ValueError where the raw part of token n is not held."""
+    """The first n tokens' states, as views. Raises ValueError if the raw part of token n is not held."""
     n_dropped = states.n_tokens - n
     if not n_dropped:
         return states
@@ -107,11 +106,11 @@ def join_states(past: ContextStates | None, new: ContextStates) -> ContextStates
     parts = [new] if past is None else [past, new]
     raws = concat([concat([layer.raw[:, -N_RAW:] for layer in part.layers]) for part in parts], axis=1)
     tokens, copy_keys = (concat([getattr(part, name) for part in parts], axis=1) for name in ("tokens", "copy_keys"))
-    return states_of(_stacked(parts), raws[:, -N_RAW:], copy_keys, tokens)
+    return states_of(_stack_parts(parts), raws[:, -N_RAW:], copy_keys, tokens)
 
 
-def _stacked(parts: list[ContextStates]) -> tuple[Array, Array]:
-    """Keys and values of parts, one after the other, with room behind."""
+def _stack_parts(parts: list[ContextStates]) -> tuple[Array, Array]:
+    """Keys and values of parts, one after the other, padded."""
     like = parts[0].layers[0].keys
     n_layers, n_tokens = len(parts[0].layers), sum(part.n_tokens for part in parts)
     shape = (n_layers, like.shape[1], room_for(n_tokens), like.shape[3])

@@ -1,4 +1,4 @@
-"""The transformer's layers and who may look at whom: one `TransformerBlock` runs over context or over canvases.
+"""The transformer's layers and attention masks: one `TransformerBlock` runs over context or over canvases.
 
 RMSNorm, RoPE, grouped-query attention and SwiGLU, for our own models and all published ones. Our own have QK-norm and
 *token shift* (q, k and v each plus a learnt multiple of the previous token's); published ones may have neither, and
@@ -43,11 +43,11 @@ class Stretch:
 
     @property
     def temperature(self) -> float:
-        """What queries and keys are multiplied by: attention over more tokens has to be as sharp as before."""
+        """The factor for queries and keys: attention over more tokens has to be as sharp as before."""
         return 0.1 * math.log(self.scale) + 1
 
     def shares(self, head_size: int, theta: float, device: torch.device) -> Tensor:
-        """What share [E/2] of its frequency each pair keeps."""
+        """The share [E/2] of its frequency that each pair keeps."""
         first = max(math.floor(self._pair(N_TURNS_KEPT, head_size, theta)), 0)
         last = min(math.ceil(self._pair(N_TURNS_SLOWED, head_size, theta)), head_size - 1)
         pairs = torch.arange(head_size // 2, device=device, dtype=torch.float32)
@@ -60,7 +60,7 @@ class Stretch:
 
 
 def rotations(positions: Tensor, config: DenoiserConfig) -> tuple[Tensor, Tensor]:
-    """`rotary` as a model has it."""
+    """`rotary` with a model's settings."""
     stretch = Stretch(config.rope_scale, config.n_context) if config.rope_scale > 1 else None
     return rotary(positions, config.head_size, config.rope_theta, stretch)
 
@@ -73,7 +73,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Norm(nn.RMSNorm):
-    """RMSNorm in the input's own dtype, so that the fused kernel is taken under mixed precision."""
+    """RMSNorm in the input's dtype, so that the fused kernel is used under mixed precision."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.weight is not None
@@ -82,7 +82,7 @@ class Norm(nn.RMSNorm):
 
 @dataclass(frozen=True)
 class BranchPlace:
-    """Where branches of n tokens stand: rotations [B or 1, 1, M * n, E / 2] or [M * n, E / 2], who sees whom (None: all
+    """Places of branches of n tokens: rotations [B or 1, 1, M * n, E / 2] or [M * n, E / 2], who sees whom (None: all
     see all), and the context positions [B, M] that they follow."""
 
     cos: Tensor
@@ -94,8 +94,8 @@ class BranchPlace:
 
 @dataclass(frozen=True)
 class Tail:
-    """Where tokens [S] stand that follow a whole context: rotations [S, E / 2], who sees whom (bool [S, T + S], None:
-    all see all), and before [S]: 0 where the context's last token is the one before, 1 + i where token i is."""
+    """Places of tokens [S] that follow a whole context: rotations [S, E / 2], who sees whom (bool [S, T + S], None:
+    all see all), and before [S], the token before each: 0 is the context's last, 1 + i token i."""
 
     cos: Tensor
     sin: Tensor
@@ -104,7 +104,7 @@ class Tail:
 
 
 class Attention(nn.Module):
-    """Grouped-query attention, with token shift, QK-norm and biases where the config has them."""
+    """Grouped-query attention, with token shift, QK-norm and biases if the config has them."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Attention(nn.Module):
         return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | Attend | None, causal: bool) -> Tensor:
-        """What the heads see [B, N, H * E]; mask (bool, True = may look) broadcasts to [B, H, N, S], or does it all."""
+        """The heads' output [B, N, H * E]. mask: bool, True = may look, broadcasts to [B, H, N, S]; or an `Attend`."""
         if mask is not None and not isinstance(mask, Tensor):
             return mask(q.to(v.dtype), k.to(v.dtype), v).transpose(1, 2).flatten(2)
         groups = self.n_heads // self.n_kv_heads
@@ -134,7 +134,7 @@ class Attention(nn.Module):
         return mixed.transpose(1, 2).flatten(2)
 
     def branch(self, raw: Tensor, place: BranchPlace, states: LayerStates) -> Tensor:
-        """What the heads of branches with raw [B, M * n, W] see, [B, M * n, H * E]."""
+        """The heads' output [B, M * n, H * E] for branches with raw [B, M * n, W]."""
         if self.shift is None:
             q, k, v = self.project(raw, None, place.cos, place.sin)
             return self._attend_after(states, q, k, v, place.mask)
@@ -146,7 +146,7 @@ class Attention(nn.Module):
         return self._attend_after(states, q, k, v, place.mask)
 
     def tail(self, raw: Tensor, tail: Tail, states: LayerStates) -> Tensor:
-        """What the heads of tokens with raw [1, S, W] see, [1, S, H * E]."""
+        """The heads' output [1, S, H * E] for tokens with raw [1, S, W]."""
         previous = None
         if self.shift is not None:
             previous = torch.cat((states.raw[:, -1:].to(raw.dtype), raw), dim=1).index_select(1, tail.before)
@@ -195,7 +195,7 @@ class TransformerBlock(nn.Module):
     ) -> tuple[Tensor, LayerStates]:
         """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together.
 
-        causal: without a past, a token sees those before it alone; else mask alone says who sees whom.
+        causal: without a past, a token sees only those before it; otherwise mask alone says who sees whom.
         """
         raw, previous = self.attention.qkv(self.attention_norm(x)), None
         if self.attention.shift is not None:
@@ -225,14 +225,14 @@ class TransformerBlock(nn.Module):
 
 
 def no_mask(n_context: int, device: torch.device) -> Tensor | Attend | None:
-    """The context's mask where attention is causal by itself."""
+    """No mask for the context: attention is causal by itself."""
     return None
 
 
 def branch_mask(anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> Tensor | Attend:
-    """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and one's own branch.
+    """Who may look at whom (bool [B, 1, M * n, n_context + M * n]): context up to the anchor, and the same branch.
 
-    A branch is a canvas, which sees all of itself, or, where is_causal (bool [B or 1, M]), a continuation.
+    A branch is a canvas, which sees all of itself, or, if is_causal (bool [B or 1, M]), a continuation.
     """
     b, m = anchors.shape
     device = anchors.device
@@ -247,7 +247,7 @@ def branch_mask(anchors: Tensor, is_causal: Tensor, n_context: int, n: int) -> T
 
 @dataclass(frozen=True, kw_only=True)
 class BlockPasses:
-    """How blocks are run and what masks them: as written here, or by compiled functions that compute the same."""
+    """The functions that run blocks and make their masks: those above, or compiled ones that compute the same."""
 
     context: Callable[..., tuple[Tensor, LayerStates]] = TransformerBlock.context
     branch: Callable[..., Tensor] = TransformerBlock.branch

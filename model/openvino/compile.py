@@ -1,4 +1,4 @@
-"""Compiling a denoiser's graph with OpenVINO, without PyTorch: it can begin while that is being imported."""
+"""Compiles a denoiser's graph with OpenVINO."""
 
 import os
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from ..checkpoint.checkpoint_files import Weights
 from ..config import DenoiserConfig
 from .graph import denoiser_graph
 
-GROUP = 64  # values that share a scale where activations are rounded to int8
+GROUP = 64  # values that share a scale when activations are rounded to int8
 StatesType = Literal["f32", "bf16"]
 
 
 @dataclass(frozen=True)
 class CompiledGraph:
-    """The graph that answers every ask, with states of states_type; ready to be run."""
+    """The graph that answers every request, with states of states_type; ready to run."""
 
     request: ov.InferRequest
     states_type: StatesType
@@ -24,13 +24,12 @@ class CompiledGraph:
 
 
 def fastest_type() -> StatesType:
-    """bf16 where the CPU has instructions for it."""
+    """bf16 if the CPU has instructions for it, else f32."""
     return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
 def compile_model(graph: ov.Model, states_type: StatesType, n_threads: int | None) -> ov.CompiledModel:
-    """A graph compiled to be run one call after the other. n_threads None: what OMP_NUM_THREADS says, or as many as
-    OpenVINO finds right."""
+    """A graph compiled for one call at a time. n_threads None: the value of OMP_NUM_THREADS, or OpenVINO's choice."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     if n_threads is None and said.isdecimal() and int(said):
         n_threads = int(said)

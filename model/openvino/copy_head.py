@@ -1,6 +1,6 @@
-"""The copy head on the CPU, with NumPy: what `network.copy_head` computes, beside a runtime that computes the rest.
+"""The copy head in NumPy: computes what `network.copy_head` does, beside a runtime that computes the rest.
 
-Tests compare the two. Letters: T context, S tokens of an ask, R = S rows, D width, C copy size, V vocabulary.
+Tests compare the two. Letters: T context, S tokens of a request, R = S rows, D width, C copy size, V vocabulary.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ LEAST = np.float32(1e-20)
 
 
 class NumpyNoCopies:
-    """In the place of a copy head where a model has none: nothing is copied, and keys are of width 0."""
+    """Replaces the copy head in a model without one: nothing is copied, and keys are of width 0."""
 
     def keys(self, hidden: np.ndarray) -> np.ndarray:
         """Copy keys [N, 0] of context states [N, D]."""
         return np.zeros((len(hidden), 0), np.float32)
 
     def mix(self, ask: Branches, line: FlatTokens, hidden: np.ndarray, plain: np.ndarray) -> np.ndarray:
-        """The reply to ask: plain [S, V] as it is."""
+        """The reply to ask: plain [S, V], unchanged."""
         return plain if isinstance(ask, Tree) else plain.reshape(*ask.tokens.shape, -1)
 
 
@@ -37,7 +37,7 @@ class NumpyKeptStates(NumpyNoCopies):
 
 
 class NumpyCopyHead:
-    """Which context tokens to take over, and whether to. `CopyHead` is the specification."""
+    """Which context tokens to copy, and whether to. `CopyHead` is the specification."""
 
     def __init__(self, config: DenoiserConfig, weights: Weights) -> None:
         self.config = config
@@ -54,13 +54,13 @@ class NumpyCopyHead:
 
     def keys(self, hidden: np.ndarray) -> np.ndarray:
         """Copy keys [N, C] of context states [N, D]."""
-        return _normalised(hidden @ self._key)
+        return _normalise(hidden @ self._key)
 
     def mix(self, ask: Branches, line: FlatTokens, hidden: np.ndarray, plain: np.ndarray) -> np.ndarray:
-        """The reply to ask: vocabulary and copies mixed, from what the body gave.
+        """The reply to ask: vocabulary and copies mixed.
 
-        hidden [S, D] are the last hidden states of the ask's tokens, line, plain [S, V] the vocabulary's own
-        log-probabilities, which are changed. Continuations may copy their own earlier tokens too.
+        hidden [S, D] are the last hidden states of the request's tokens, line; plain [S, V] the log-probabilities of
+        the vocabulary alone, which are overwritten. Continuations may copy their own earlier tokens too.
         """
         if isinstance(ask, Tree):
             return self._mix_tree(ask.states, line, hidden, plain)
@@ -104,12 +104,12 @@ class NumpyCopyHead:
         matches: np.ndarray | None,
         gaps: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Log-weights [R, N] of copying each of N tokens, for hidden [R, D] and keys [N, C], and log-odds [R] of doing
-        so at all.
+        """Log-weights [R, N] of copying each of N tokens, for hidden [R, D] and keys [N, C], and log-odds [R] of
+        copying at all.
 
         may_copy [R, N], None: everywhere. matches are classes [R, N], gaps [R], None: no masks before.
         """
-        scores = _normalised(hidden @ self._query) * self._sharpness @ keys.T
+        scores = _normalise(hidden @ self._query) * self._sharpness @ keys.T
         gate = hidden @ self._gate + self._gate_bias
         if matches is not None:
             rows = np.zeros(len(hidden), np.int64) if gaps is None else gaps
@@ -119,8 +119,8 @@ class NumpyCopyHead:
         return log_softmax(scores if may_copy is None else np.where(may_copy, scores, -np.inf)), gate
 
 
-def _normalised(rows: np.ndarray) -> np.ndarray:
-    """Rows [R, C] of length 1, as PyTorch's `normalize` has them."""
+def _normalise(rows: np.ndarray) -> np.ndarray:
+    """Rows [R, C] scaled to length 1, as by PyTorch's `normalize`."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
@@ -134,7 +134,7 @@ def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _mix_in(
     plain: np.ndarray, weights: np.ndarray, gate: np.ndarray, ids: np.ndarray, order: np.ndarray, starts: np.ndarray
 ) -> None:
-    """Mix copies into plain [R, V], which is changed, touching only the columns of ids [U].
+    """Mix copies into plain [R, V] in place; only the columns of ids [U] change, apart from scaling.
 
     Log-weights [R, N] say how likely each of N tokens is copied; ids, order and starts are those of `_distinct`; gate
     [R] are the log-odds of copying at all.

@@ -1,9 +1,8 @@
 """The denoiser's forward as an OpenVINO graph with int8 matrices, for the CPU.
 
-It computes what `Denoiser` computes, which is its specification: tests compare the two. One graph serves contexts and
-rows alike, by its inputs; who may look at whom comes as a mask. Built node by node, because tracing takes seconds and
-this takes milliseconds. Letters as in `denoiser`; N layers, S new tokens, of all rows laid end to end, R of them whose
-distributions are wanted.
+`Denoiser` is its specification, and tests compare the two. One graph serves contexts and rows alike, by its inputs; a
+mask says who may look at whom. Built node by node, because tracing takes seconds and this takes milliseconds. Letters
+as in `denoiser`; N layers, S new tokens, of all rows laid end to end, R of them whose distributions are computed.
 """
 
 from collections.abc import Mapping
@@ -25,10 +24,10 @@ def inputs_of(config: DenoiserConfig) -> tuple[str, ...]:
 
 
 def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.Type) -> ov.Model:
-    """The graph of the denoiser of these weights. Inputs, of which a model has those of `inputs_of`:
+    """The graph of the denoiser with these weights. Inputs, of which a model has those in `inputs_of`:
 
     tokens int64 [S]; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys
-    and values, of states_type [N, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
+    and values, of states_type [N, K, T, E]; asked int64 [R], the tokens whose distributions to compute; marks float32
     [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the context's last and 1 + i token i;
     raws, of states_type [N, W], the context's last q, k and v before shift.
 
@@ -51,7 +50,7 @@ class _GraphBuilder(Nodes):
         if c.canvases:
             x = ops.add(x, ops.multiply(self.floats("canvas_mark"), inputs["marks"]))
         groups = c.n_heads // c.n_kv_heads
-        mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads stand below one another
+        mask = ops.concat([inputs["mask"]] * groups, 0)  # the queries of a group of heads are stacked
         mask = ops.unsqueeze(mask, self.ints([0, 1]))
         new: list[list[ov.Node]] = [[], [], []]
         for i in range(c.n_layers):
@@ -95,13 +94,13 @@ class _GraphBuilder(Nodes):
         raw = self.linear(self.norm(x, name + "attention_norm.weight"), name + "attention.qkv.weight")
         if c.qkv_bias:
             raw = ops.add(raw, self.floats(name + "attention.qkv.bias"))
-        mixed = self._shifted(i, raw, inputs) if c.token_shift else raw
+        mixed = self._shift(i, raw, inputs) if c.token_shift else raw
         heads = ops.transpose(ops.reshape(mixed, self.ints([-1, h + 2 * k, e]), False), self.ints([1, 0, 2]))
         q, keys, values = ops.variadic_split(heads, self.ints(0), self.ints([h, k, k])).outputs()
         if c.qk_norm:
             q = self.norm(q, name + "attention.q_norm.weight")
             keys = self.norm(keys, name + "attention.k_norm.weight")
-        q, keys = (self.rotated(each, inputs["cos"], inputs["sin"]) for each in (q, keys))
+        q, keys = (self.rotate(each, inputs["cos"], inputs["sin"]) for each in (q, keys))
         all_keys = ops.concat([self._layer(inputs["keys"], i), ops.unsqueeze(keys, self.ints(0))], 2)
         all_values = ops.concat([self._layer(inputs["values"], i), ops.unsqueeze(values, self.ints(0))], 2)
         q = ops.reshape(q, self.ints([1, k, -1, e]), False)  # [1, K, G * S, E]
@@ -112,7 +111,7 @@ class _GraphBuilder(Nodes):
         x = ops.add(x, self.linear(seen, name + "attention.out.weight"))
         return self.feed_forward(x, name), keys, values, raw
 
-    def _shifted(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
+    def _shift(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
         all_raws = ops.concat([self._layer(inputs["raws"], i), raw], 0)
         previous = ops.gather(all_raws, inputs["before"], self.ints(0))
         return ops.add(raw, ops.multiply(self.floats(f"blocks.{i}.attention.shift"), previous))

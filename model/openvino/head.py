@@ -1,7 +1,7 @@
 """A denoising head as an OpenVINO graph with int8 matrices, for the CPU, beside its body's.
 
-It computes what `DenoisingHead` computes for one canvas behind the newest state: tests compare the two. Its shapes are
-fixed: the window and the canvas are filled up, and a mask hides what fills them. Letters as in `denoising_head`; N
+It computes what `DenoisingHead` does for one canvas after the newest state; tests compare the two. Its shapes are
+fixed: the window and the canvas are padded, and a mask hides the padding. Letters as in `denoising_head`; N
 tokens of the window, L of the canvas.
 """
 
@@ -24,8 +24,8 @@ def head_graph(head: StoredHead, spoken: Int8Matrix) -> ov.Model:
     """The graph of a head whose words' embeddings are spoken [S, D]. Inputs, all float32:
 
     features [N, D], the body's newest states, the last one last; canvas [L, D], embeddings, 0 where a token is masked;
-    hints [L, D], embeddings of what is guessed below masks, else 0; added [L, D], places and the mask; mask [N + L],
-    added to the scores of attention. Outputs: of each place the index [L] of the likeliest word, and its
+    hints [L, D], embeddings of guesses below masks, else 0; added [L, D], places and the mask; mask [N + L],
+    added to the scores of attention. Outputs: for each place the index [L] of the likeliest word, and its
     log-probability [L].
     """
     return _HeadBuilder(head, spoken).build()
@@ -77,8 +77,8 @@ class _HeadBuilder(Nodes):
         keys, values = ops.split(
             self._heads(ops.matmul(everything, self.int8(others), False, True), 2 * c.n_kv_heads), self.ints(0), 2
         ).outputs()
-        q = self.rotated(self.norm(q, name + "attention.q_norm.weight"), *self._own_turns)
-        keys = self.rotated(self.norm(keys, name + "attention.k_norm.weight"), *self._turns)
+        q = self.rotate(self.norm(q, name + "attention.q_norm.weight"), *self._own_turns)
+        keys = self.rotate(self.norm(keys, name + "attention.k_norm.weight"), *self._turns)
         q = ops.reshape(q, self.ints([c.n_kv_heads, -1, e]), False)  # [K, G * L, E]
         scores = ops.add(ops.matmul(ops.multiply(q, np.float32(e**-0.5)), keys, False, True), mask)
         seen = ops.matmul(ops.softmax(scores, -1), values, False, False)
@@ -105,7 +105,7 @@ class OpenVinoHead:
         self._request = compile_model(head_graph(head, spoken), states_type, n_threads).create_infer_request()
 
     def __call__(self, known: Sequence[int], hints: Sequence[int], features: np.ndarray) -> HeadGuess:
-        """As `Drafter` says."""
+        """See `Drafter`."""
         c, n = self._config, len(known)
         window = np.zeros((c.n_window, c.width), dtype=np.float32)
         newest = features[-c.n_window :]

@@ -1,4 +1,4 @@
-"""A model loaded with OpenVINO. Nothing here loads PyTorch."""
+"""Loads a model with OpenVINO. Nothing here imports PyTorch."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -25,16 +25,16 @@ def load_openvino(
     n_threads: int | None = None,
     head: StoredHead | None = None,
 ) -> LoadedRunner:
-    """A model ready to be run on the CPU. dtype None: bfloat16 where the CPU has instructions for it; n_threads None:
-    what OpenVINO finds right; head: a body's denoising head, if it has one.
+    """A model ready to run on the CPU. dtype None: bfloat16 if the CPU has instructions for it; n_threads None:
+    OpenVINO's choice; head: a body's denoising head, if any.
 
-    NumPy gets one thread beside it, as two pools of threads on the same cores wait for one another. Raises InputError
-    where OpenVINO cannot be loaded.
+    NumPy gets one thread beside it, since two thread pools on the same cores wait for one another. Raises InputError if
+    OpenVINO cannot be loaded.
     """
     try:
         from .compile import compile_graph, fastest_type
         from .runner import OpenVinoRunner
-    except Exception as error:  # it is not there, or what is there is broken
+    except Exception as error:  # missing or broken
         raise InputError(f"OpenVINO cannot be loaded ({error}): pip install openvino, or the runtime torch") from error
 
     threadpool_limits(1, "blas")
@@ -49,7 +49,7 @@ def load_openvino(
         drafter = OpenVinoHead(head, embedding, states_type, compiled.n_threads)
         copy_head = NumpyKeptStates()
     run = OpenVinoRunner(config, copy_head, compiled, drafter)
-    run([Context(np.array([[0]]), None)])  # packs the weights, for coder .5 GB; else a person waits
+    run([Context(np.array([[0]]), None)])  # packs the weights (.5 GB for coder) before a person waits for it
     return LoadedRunner(
         run=run,
         runtime="openvino",

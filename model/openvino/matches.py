@@ -1,4 +1,4 @@
-"""Matches, counted with NumPy: what `network.matches` counts, for one context on the CPU. Tests compare the two.
+"""Counts matches with NumPy, as `network.matches` does, for one context on the CPU. Tests compare the two.
 
 Letters: T context, M canvases, L canvas, S tokens of a tree.
 """
@@ -17,7 +17,7 @@ def last_matches(tokens: np.ndarray, skipped: int | None = None) -> np.ndarray:
     n = len(tokens)
     is_skipped = np.zeros(n, np.bool_) if skipped is None else tokens == skipped
     text = tokens[~is_skipped]
-    ends = np.maximum((~is_skipped).cumsum() - 1, 0)  # for each token, where the text that it ends stands in text
+    ends = np.maximum((~is_skipped).cumsum() - 1, 0)  # for each token, where the text up to it ends in text
     run, count = np.ones(len(text), np.bool_), np.zeros(len(text), np.uint8)
     for back in range(min(N_MAX, len(text))):
         run[:back] = False
@@ -50,7 +50,7 @@ def canvas_matches(
 
 
 def _by_position(lengths: np.ndarray) -> np.ndarray:
-    """Move row p of lengths [M, L, S] p columns to the right: from where a canvas was laid to what a copy takes."""
+    """Move row p of lengths [M, L, S] p columns to the right: from where a canvas lies to what a copy takes."""
     m, n, size = lengths.shape
     moved = np.zeros((m, n, size + n), lengths.dtype)
     across, down, along = moved.strides
@@ -59,7 +59,7 @@ def _by_position(lengths: np.ndarray) -> np.ndarray:
 
 
 def tree_matches(context: np.ndarray, tokens: np.ndarray, before: np.ndarray, skipped: int | None = None) -> np.ndarray:
-    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree behind a context [T].
+    """Lengths [S, T - 1 + S] (uint8) of matches for the tokens [S] of a tree after a context [T].
 
     before [S] is the token before each: 0 the context's last, 1 + i token i. See `network.matches.tree_matches`.
     """
@@ -68,7 +68,7 @@ def tree_matches(context: np.ndarray, tokens: np.ndarray, before: np.ndarray, sk
     nothing = n_context + n  # the place before the first
     place = np.arange(nothing + 1)
     earlier = np.concatenate((place[:n_context] - 1, before + n_context - 1, place[-1:])) % (nothing + 1)
-    if skipped is not None:  # where the text ends that stands up to and with a place
+    if skipped is not None:  # where the text up to and with each place ends
         place = np.where(np.append(text == skipped, False), earlier, place)
         earlier = place[earlier]
     rows, columns = place[n_context:-1], np.concatenate((place[: n_context - 1], place[before + n_context - 1]))

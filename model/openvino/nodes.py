@@ -1,4 +1,4 @@
-"""What OpenVINO graphs of ours are built of: int8 matrices, norms, rotations. Letters as in `graph`."""
+"""Parts of our OpenVINO graphs: int8 matrices, norms, rotations. Letters as in `graph`."""
 
 import numpy as np
 import openvino as ov
@@ -15,7 +15,7 @@ class Nodes:
     def __init__(self, weights: Weights, norm_eps: float) -> None:
         self.weights, self._norm_eps = weights, norm_eps
 
-    def rotated(self, x: Value, cos: Value, sin: Value) -> ov.Node:
+    def rotate(self, x: Value, cos: Value, sin: Value) -> ov.Node:
         """x [H, S, E] rotated by cos and sin [S, E / 2]."""
         first, second = ops.split(x, self.ints(-1), 2).outputs()
         return ops.concat(
@@ -37,13 +37,13 @@ class Nodes:
         return ops.matmul(x, self.int8(self.weights[name]), False, True)
 
     def feed_forward(self, x: Value, name: str) -> ov.Node:
-        """x and what the SwiGLU of a block adds to it; name is how the block's weights begin."""
+        """x plus the SwiGLU of a block; name is the prefix of the block's weights."""
         both = self.linear(self.norm(x, name + "ffn_norm.weight"), name + "ffn.gate_up.weight")
         gate, up = ops.split(both, self.ints(-1), 2).outputs()
         return ops.add(x, self.linear(ops.multiply(ops.swish(gate), up), name + "ffn.down.weight"))
 
     def int8(self, weight: np.ndarray | Int8Matrix) -> ov.Node:
-        """A matrix as int8 and a scale a row, in the form that the runtime takes for compressed weights."""
+        """A matrix as int8 with a scale per row, in the form that the runtime treats as compressed weights."""
         values, scales = weight if isinstance(weight, Int8Matrix) else quantise(weight)
         as_float = ops.convert(ops.constant(values, shared_memory=True), np.float32)
         return ops.multiply(as_float, ops.constant(scales[:, None]))

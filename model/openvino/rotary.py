@@ -1,4 +1,4 @@
-"""Rotary embeddings on the CPU, with NumPy: what `network.transformer.rotations` computes. Tests compare the two."""
+"""Rotary embeddings in NumPy, as `network.transformer.rotations` computes them. Tests compare the two."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..config import DenoiserConfig
 def rotations(positions: np.ndarray, config: DenoiserConfig) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines [N, E/2] (float32) of rotary embeddings for integer positions [N].
 
-    Contexts are never stretched on a CPU (`DenoiserConfig.rope_scale`): nobody would wait that long.
+    Contexts are never stretched on a CPU (`DenoiserConfig.rope_scale`): reading them would take too long.
     """
     exponents = np.arange(0, config.head_size, 2, dtype=np.float32) / np.float32(config.head_size)
     frequencies = np.float32(config.rope_theta) ** -exponents

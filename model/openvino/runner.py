@@ -1,9 +1,9 @@
-"""Answers asks on the CPU with OpenVINO: int8 matrices, one graph for a whole forward.
+"""Answers requests on the CPU with OpenVINO: int8 matrices, one graph for a whole forward.
 
 For a canvas of 24 after 1,000 tokens PyTorch's bfloat16 takes 1.4 to 1.6 times as long on two cores (decision 13).
-Rows of several asks run one after the other: on a CPU there is nothing to win by laying them together.
+Rows of several requests run one after the other: on a CPU there is nothing to gain by joining them.
 
-Copying, which counts matches and works on integers, is NumPy's (`copy_head`). Nothing here loads PyTorch.
+Copying, which counts matches and works on integers, is done in NumPy (`copy_head`). Nothing here imports PyTorch.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ from .copy_head import NumpyCopyHead, NumpyNoCopies
 from .graph import inputs_of
 from .rotary import rotations
 
-ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of new tokens that the runtime sees
-ARRAYS = {"f32": np.float32, "bf16": np.uint16}  # what holds states; NumPy has no bfloat16
+ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # the only numbers of new tokens that the runtime sees
+ARRAYS = {"f32": np.float32, "bf16": np.uint16}  # the types that hold states; NumPy has no bfloat16
 
 
 class OpenVinoRunner:
-    """A `drive.Runner`. Context states are as PyTorch's runner makes them, in the graph's type."""
+    """A `drive.Runner`. Context states are laid out as PyTorch's runner does it, in the graph's type."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class OpenVinoRunner:
         self._request, self._inputs = graph.request, inputs_of(config)
 
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
-        """One reply an ask, in their order; a body's last one holds until the next call."""
+        """One reply per request, in order; a body's last reply is valid until the next call."""
         asks = no_fill(asks)
         return [self._reply(ask, is_last=i == len(asks)) for i, ask in enumerate(asks, 1)]
 
@@ -60,7 +60,7 @@ class OpenVinoRunner:
             return ask_head(self.drafter, ask)
         if isinstance(ask, Context):
             return self._read(ask.tokens[0], ask.past, asks_all=False).states
-        must_copy = not (is_last or self.config.copies)  # the next ask's log-probabilities come to the same memory
+        must_copy = not (is_last or self.config.copies)  # the next request's log-probabilities overwrite this memory
         if isinstance(ask, Extend):
             read = self._read(np.array(ask.tokens), ask.states, asks_all=True)
             return Extended(read.log_probs.copy(), read.states) if must_copy else read
@@ -73,7 +73,7 @@ class OpenVinoRunner:
         return self.copy_head.mix(ask, line, hidden[:n], plain[:n])
 
     def _read(self, tokens: np.ndarray, past: ContextStates | None, *, asks_all: bool) -> Extended:
-        """A causal reading of tokens [N] after past; the distributions after all of them, or after the last one."""
+        """A causal pass over tokens [N] after past, with the distributions after all of them or after the last one."""
         n = len(tokens)
         place = np.arange(n)
         line = FlatTokens(tokens, place, place, np.tri(n, dtype=np.bool_), is_canvas=False)
@@ -87,12 +87,12 @@ class OpenVinoRunner:
         return Extended(log_probs[: n if asks_all else 1], ContextStates(layers, copy_keys, tokens[None]))
 
     def _infer(self, line: FlatTokens, states: ContextStates | None, asked: np.ndarray) -> list[np.ndarray]:
-        """The outputs for the tokens of line after states, with room behind; asked [R] are those to predict after.
+        """The outputs, padded, for the tokens of line after states; asked [R] are the tokens to predict after.
 
-        A number of tokens that the runtime has not seen costs time, and memory for good (docs/log/): it sees few.
+        Each number of tokens new to the runtime costs time, and memory that is never freed (docs/log/): it sees few.
         """
         c, n = self.config, len(line.tokens)
-        n_rows = _rounded(n)
+        n_rows = _round_up(n)
         n_context, n_room = 0 if states is None else states.n_tokens, N_ROOM
         if states is None:
             keys = values = np.zeros((c.n_layers, c.n_kv_heads, n_room, c.head_size), self._array_type)
@@ -100,16 +100,16 @@ class OpenVinoRunner:
             keys, values = stack(states)
             n_room = keys.shape[2]
         mask = np.full((n_rows, n_room + n_rows), -np.inf, np.float32)
-        mask[n:] = 0  # what nobody reads may see anything
+        mask[n:] = 0  # padding may see anything: nobody reads it
         mask[:, :n_context] = 0
         own = mask[:n, n_room : n_room + n]
         own[... if line.sees is None else line.sees] = 0
-        cos, sin = rotations(_padded(n_context + line.depths, n_rows), c)
+        cos, sin = rotations(_pad(n_context + line.depths, n_rows), c)
         inputs = {
-            "tokens": _padded(line.tokens, n_rows), "cos": cos, "sin": sin, "mask": mask,
-            "asked": _padded(asked, _rounded(len(asked))),
+            "tokens": _pad(line.tokens, n_rows), "cos": cos, "sin": sin, "mask": mask,
+            "asked": _pad(asked, _round_up(len(asked))),
             "marks": np.full((n_rows, 1), line.is_canvas, np.float32),
-            "before": _padded(line.before, n_rows),
+            "before": _pad(line.before, n_rows),
         }  # fmt: skip
         held = {"keys": keys, "values": values, "raws": self._raws(states)}
         wanted = {
@@ -118,7 +118,7 @@ class OpenVinoRunner:
         }
         self._request.infer(wanted, share_inputs=True)
         hidden, log_probs, *others = self._request.output_tensors
-        # A body's log-probabilities are read where the runtime has put them, and are gone with the next call.
+        # A body's log-probabilities are views of the runtime's memory, overwritten by the next call.
         plain = log_probs.data.copy() if c.copies else log_probs.data
         return [hidden.data.copy(), plain, *map(self._copy, others)]
 
@@ -133,17 +133,17 @@ class OpenVinoRunner:
         return ov.Tensor(np.ascontiguousarray(array), list(array.shape), self._states_type)
 
     def _copy(self, output: ov.Tensor) -> np.ndarray:
-        """A copy of states that came out: the request will write there again."""
+        """A copy of output states: the infer request will overwrite them."""
         return output.data.view(self._array_type).reshape(tuple(output.shape)).copy()
 
 
-def _padded(values: np.ndarray, n: int) -> np.ndarray:
-    """Integers [n] that begin with values, then 0."""
+def _pad(values: np.ndarray, n: int) -> np.ndarray:
+    """values, padded with 0 to n integers."""
     padded = np.zeros(n, np.int64)
     padded[: len(values)] = values
     return padded
 
 
-def _rounded(n: int) -> int:
+def _round_up(n: int) -> int:
     """The number of rows that the runtime gets for n."""
     return next((size for size in ROWS if size >= n), -(-n // ROWS[-1]) * ROWS[-1])

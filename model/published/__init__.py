@@ -1,6 +1,6 @@
-"""Diffusion language models that others have published, read from a folder of the user and served by the same engine.
+"""Diffusion language models that others have published, read from a user's folder and served by the same engine.
 
-The walk of one request: `folder` has read config, weights and tokenizer; a `families.Family` says what is special about
-them; `layout` lays prefix, canvas and suffix out; `infiller` fills the canvas with `decoding.denoise`, of which only
-the prediction (`prediction`) is another; `backbone` computes. Nothing is downloaded and no code of a folder is run.
+How a request is answered: `folder.load` has read config, weights and tokenizer; a `families.Family` describes what is
+special about them; `layout` arranges prefix, canvas and suffix; `infiller` fills the canvas with `decoding.denoise` and
+a prediction of its own (`prediction`); `backbone` computes. Nothing is downloaded, and no code from a folder is run.
 """

@@ -1,4 +1,4 @@
-"""A published backbone: token ids in, logits out, under whatever attention mask its family wants.
+"""A published backbone: token ids in, logits out, with the attention mask of its family.
 
 It is the denoiser's transformer (`network.transformer`) without token shift, copies and canvas mark, for Qwen2/2.5,
 Qwen3, Llama and OLMo-style checkpoints. Keys and values of earlier tokens can be given (`Past`), so that only later
@@ -31,9 +31,9 @@ class Past(NamedTuple):
 
 
 class SideBySide(nn.ModuleDict):
-    """Several matrices where a denoiser has one, by their names: their outputs one behind the other.
+    """Several matrices in place of one of a denoiser's, by their names; their outputs are concatenated.
 
-    To make one of them would copy two thirds of the weights, which then were mapped no more.
+    Joining the matrices would copy two thirds of the weights, which then would no longer be mapped.
     """
 
     def __init__(self, n_in: int, sizes: Mapping[str, int], bias: bool) -> None:
@@ -45,7 +45,7 @@ class SideBySide(nn.ModuleDict):
 
 
 class Backbone(Denoiser):
-    """A denoiser whose tokens see whom they are told to."""
+    """A denoiser with an explicit attention mask."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ class Backbone(Denoiser):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in; quantised matrices are narrower."""
+        """The dtype it computes in; quantised matrices are narrower."""
         return self.embedding.weight.dtype
 
     def forward(
@@ -70,7 +70,7 @@ class Backbone(Denoiser):
     ) -> tuple[Tensor, Past]:
         """Hidden states [B, T, D] of tokens [B, T] at positions [B, T], and the keys and values of all so far.
 
-        sees: who sees whom, bool [B or 1, 1, T, P + T]; None: everybody everybody.
+        sees: who sees whom, bool [B or 1, 1, T, P + T]; None: all see all.
         """
         x = self.embedding(tokens)
         cos, sin = rotations(positions.unsqueeze(1), self.config)
@@ -79,7 +79,7 @@ class Backbone(Denoiser):
             assert isinstance(block, TransformerBlock)
             before = None if past is None else _states(*past.layers[i])
             x, states = block.context(x, cos, sin, sees, before, causal=False)
-            layers.append((states.keys, states.values.contiguous()))  # not a view of queries and keys too
+            layers.append((states.keys, states.values.contiguous()))  # not a view that keeps queries and keys alive
         return self.norm(x), Past(layers)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def _states(keys: Tensor, values: Tensor) -> LayerStates:
 
 
 def _parts(config: DenoiserConfig) -> dict[str, dict[str, int]]:
-    """What of a block's matrices stands apart in a backbone: the names and rows of the parts."""
+    """The matrices of a block that a backbone keeps in parts, with the parts' names and rows."""
     q, kv = config.n_heads * config.head_size, config.n_kv_heads * config.head_size
     return {
         "attention.qkv": {"q": q, "k": kv, "v": kv},

@@ -1,7 +1,6 @@
 """States of contexts that requests have read, kept for the next one: a keystroke changes only a text's end.
 
-Exact, for families that see in blocks alone: the states of a whole block depend on the blocks up to it and on nothing
-else. Knows tokens and states; no model.
+Exact, and only for families that see in blocks: the states of a whole block depend only on the blocks up to it.
 """
 
 from collections import OrderedDict
@@ -21,7 +20,7 @@ class KeptContexts:
         self._kept: OrderedDict[tuple[int, ...], Past] = OrderedDict()
 
     def find(self, tokens: tuple[int, ...]) -> Past | None:
-        """States of the longest whole blocks that tokens begin with and some context began with too."""
+        """States of the longest run of whole blocks that tokens and some kept context both begin with."""
         best, n_best = None, 0
         for known in self._kept:
             n = common_prefix(known, tokens) // self.block * self.block
@@ -33,7 +32,7 @@ class KeptContexts:
         return Past([(keys[:, :, :n_best], values[:, :, :n_best]) for keys, values in self._kept[best].layers])
 
     def keep(self, tokens: tuple[int, ...], past: Past) -> None:
-        """Keep the states of tokens [n] of one sequence; contexts that they continue, and the oldest, are given up."""
+        """Keep the states of tokens [n] of one sequence; drop contexts that they continue, and the oldest."""
         for known in [known for known in self._kept if tokens[: len(known)] == known]:
             del self._kept[known]
         self._kept[tokens] = past

@@ -1,6 +1,6 @@
-"""What DreamOn's canvas does between two steps: a committed `expand` becomes two masks (Wu et al. 2025, "DreamOn").
+"""DreamOn's change to a canvas between two steps: a committed `expand` becomes two masks (Wu et al. 2025, "DreamOn").
 
-Its other half, deletion, needs nothing: a committed end turns every mask right of it into `end`, as in any canvas, and
+Deletion, its other half, needs no code: a committed end turns every mask right of it into `end`, as in any canvas, and
 cells that hold `end` are not part of the sequence.
 """
 
@@ -14,8 +14,8 @@ Expanded = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.n
 
 
 def expander(expand: int, tokens: CanvasTokens) -> Expanded:
-    """A function of canvas, log-probabilities and those of a stop (all [B, L]), after a step, to the same with every
-    `expand` as two masks, as far as there is room."""
+    """A function that takes canvas, log-probabilities and those of a stop (all [B, L]) after a step, and turns every
+    `expand` into two masks, as far as there is room."""
 
     def change(
         canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray

@@ -1,7 +1,7 @@
-"""What is special about each published family, in one small description each; and which one a folder holds.
+"""What is special about each published family, and which family a folder holds.
 
-A family is data: names of tensors, who sees whom, whether logits are shifted, which tokens mask and end. Nothing here
-runs a model. To add a family, add a `Family` to FAMILIES (docs/published.md).
+A family is data: names of tensors, who sees whom, whether logits are shifted, which tokens mask and end. To add one,
+add a `Family` to FAMILIES (docs/published.md).
 """
 
 import re
@@ -14,7 +14,7 @@ from ..config import MAX_SIZE, DenoiserConfig
 from ..storage.folder_files import excerpt
 from .names import DIFFULLAMA, HUGGING_FACE, LLADA, TensorNames
 
-RENOISING = "diffusion_gemma"  # the model type of DiffusionGemma, which is no masked model (`diffusion_gemma`)
+RENOISING = "diffusion_gemma"  # model type of DiffusionGemma, which is not a masked model (`diffusion_gemma`)
 Sight = Literal["everything", "blocks"]
 Config = Mapping[str, Any]
 
@@ -24,11 +24,11 @@ class Family:
     """One family of checkpoints.
 
     names maps tensors onto `Backbone`. sight: every token sees all, or its own block and those before (block-causal).
-    is_shifted: the logits for a place are those of the place before it. masks: texts of the mask token, the first that
-    the tokenizer has; mask_id where no text is known. expands: text of the token that stands for two masks, if it has
-    one. block: tokens of a block where config.json does not say. tied: whether head and embedding are one where
-    config.json does not say. holds tells from config.json and the special tokens' texts whether a folder is of this
-    family; the first of FAMILIES that says so is taken. licence is that of most of the published weights, for people.
+    is_shifted: the logits for a place are those of the place before it. masks: texts of the mask token, of which the
+    first in the tokenizer counts; mask_id if no text is known. expands: text of the token that stands for two masks, if
+    any. block: tokens of a block, and tied: whether head and embedding are one, both if config.json does not say. holds
+    tells from config.json and the special tokens' texts whether a folder is of this family; the first match in FAMILIES
+    counts. licence is that of most of the published weights, for people.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Family:
 
 
 def model_type(config: Config) -> str:
-    """config.json's model_type, in small letters."""
+    """config.json's model_type, in lower case."""
     return str(config.get("model_type", "")).lower()
 
 
@@ -62,7 +62,7 @@ def _is_dream_on(config: Config, specials: frozenset[str]) -> bool:
 
 
 def _is_a2d(backbone: str, *, in_blocks: bool) -> Callable[[Config, frozenset[str]], bool]:
-    """dLLM's checkpoints say nothing of blocks but in their names."""
+    """Only the names of dLLM's checkpoints tell whether they see in blocks."""
 
     def holds(config: Config, specials: frozenset[str]) -> bool:
         says_blocks = "bd3lm" in str(config.get("_name_or_path", "")).lower() or "block_size" in config
@@ -138,9 +138,9 @@ def has_mask(specials: frozenset[str]) -> bool:
 
 
 def family_of(config: Config, specials: frozenset[str], name: str | None = None) -> Family:
-    """The family called name, or the one that config.json and special tokens speak of.
+    """The family called name, or the one that config.json and special tokens indicate.
 
-    Raises CheckpointError with what can be done where there is none.
+    Raises CheckpointError, which says what to do, if there is none.
     """
     if name is not None:
         for family in FAMILIES:
@@ -154,21 +154,21 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
     if model_type(config) == RENOISING:
         raise CheckpointError("DiffusionGemma renoises instead of masking: it is served and evaluated, but not by this")
     raise CheckpointError(
-        f"this is no diffusion model that we know (config.json says {kind}, and no special token is its mask): "
+        f"this is not a diffusion model that we know (config.json says {kind}, and no special token is its mask): "
         f"say which it is with --family, one of {', '.join(f.name for f in FAMILIES)}"
     )
 
 
 def shape_of(family: Family, config: Config) -> DenoiserConfig:
-    """The backbone's shape by config.json; a canvas may be as long as a context. Raises CheckpointError where something
-    is missing or unknown to us."""
+    """The backbone's shape by config.json; a canvas may be as long as a context. Raises CheckpointError if something is
+    missing or unknown."""
 
     def first(*names: str, default: Any = None) -> Any:  # noqa: ANN401 (JSON)
         return next((config[name] for name in names if config.get(name) is not None), default)
 
     scaling, rope = first("rope_scaling", default={}), first("rope_parameters", default={})
     if not isinstance(scaling, dict) or not isinstance(rope, dict):
-        raise CheckpointError("config.json makes no model: rope_scaling and rope_parameters must be objects")
+        raise CheckpointError("config.json is damaged: rope_scaling and rope_parameters must be objects")
     kind = scaling.get("rope_type", scaling.get("type")) or rope.get("rope_type") or "default"
     if kind != "default":
         raise CheckpointError(
@@ -176,7 +176,7 @@ def shape_of(family: Family, config: Config) -> DenoiserConfig:
         )
     activation = str(first("hidden_act", "activation_type", default="silu"))
     if activation not in ("silu", "swiglu", "swish"):
-        raise CheckpointError(f"config.json wants the activation {excerpt(repr(activation))}; we compute silu alone")
+        raise CheckpointError(f"config.json wants the activation {excerpt(repr(activation))}; we compute only silu")
     width, n_heads = first("hidden_size", "d_model"), first("num_attention_heads", "n_heads")
     n_context = first("max_position_embeddings", "max_sequence_length")
     try:
@@ -200,11 +200,11 @@ def shape_of(family: Family, config: Config) -> DenoiserConfig:
             tied=bool(first("tie_word_embeddings", "weight_tying", default=family.tied)),
         )
     except (TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"config.json makes no model: {excerpt(error)}") from error
+        raise CheckpointError(f"config.json describes no model: {excerpt(error)}") from error
 
 
 def block_of(family: Family, config: Config, folder_name: str) -> int:
-    """Tokens of a block: config.json's, else what a folder's name ends with (`-b8`), else the family's own."""
+    """Tokens of a block: from config.json, else from the end of the folder's name (`-b8`), else the family's."""
     for name in ("block_size", "bd_size", "block_length"):
         if type(config.get(name)) is int and 0 < config[name] <= MAX_SIZE:
             return int(config[name])

@@ -1,6 +1,6 @@
 """A published checkpoint's folder, read and checked: config.json, safetensors in one file or in shards, a tokenizer.
 
-Never pickle, never code of the folder, never the network. Weights stay memory-mapped where their number format is the
+Never pickle, never code from the folder, never the network. Weights stay memory-mapped if their number format is the
 wanted one, so that a model may be larger than half of the memory.
 """
 
@@ -40,8 +40,8 @@ N_HASHED = 2  # files side by side
 
 @dataclass(frozen=True, kw_only=True)
 class Specials:
-    """Ids of tokens that are no text: mask, those that end a text (the first stands for all), what a sequence opens
-    with, what stands for two masks (None: nothing does), and the marks of a hole's parts, if any."""
+    """Ids of tokens that are not text: mask, those that end a text (the first stands for all), the one that a sequence
+    opens with, the one that stands for two masks, if any, and the marks of a hole's parts, if any."""
 
     mask: int
     ends: tuple[int, ...]
@@ -52,7 +52,7 @@ class Specials:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A loaded checkpoint. block: tokens of a block, where the family sees in blocks. sha256: of all weight files."""
+    """A loaded checkpoint. block: tokens of a block, if the family sees in blocks. sha256: of all weight files."""
 
     folder: Path
     name: str
@@ -100,7 +100,7 @@ def load(
 
 
 def weight_files(folder: Path) -> Mapping[str, Header]:
-    """The weight files and what is in each. Raises CheckpointError where one is missing or damaged."""
+    """The weight files and the header of each. Raises CheckpointError if one is missing or damaged."""
     if is_there(folder / INDEX):
         places = read_json(folder / INDEX, MAX_TOKENIZER_BYTES).get("weight_map")
         if not isinstance(places, dict) or not places or not all(isinstance(x, str) for x in places.values()):
@@ -138,7 +138,7 @@ def hash_of(folder: Path, files: Iterable[str]) -> str:
 
 
 def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header]) -> DenoiserConfig:
-    """The shape by config.json; whether head and embedding are one is seen in the files where it is not said."""
+    """The shape by config.json; if that does not say whether head and embedding are one, the files do."""
     if config.get("tie_word_embeddings") is None and config.get("weight_tying") is None:
         heads = [key for key, ours in family.names.whole.items() if ours == "head.weight"]
         has_head = any(name in heads for names in files.values() for name in names)
@@ -149,9 +149,9 @@ def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header
 def _places(
     folder: Path, family: Family, shape: DenoiserConfig, files: Mapping[str, Header]
 ) -> Mapping[str, tuple[str, str]]:
-    """For each weight of the backbone its file and its name there. Raises CheckpointError where they do not fit.
+    """For each weight of the backbone its file and its name there. Raises CheckpointError if they do not fit.
 
-    Nothing but headers has been read by then, and nothing of the model's size has been made.
+    Only headers have been read by then, and nothing of the model's size has been allocated.
     """
     wanted, found = weight_shapes(shape), {}
     for file, header in files.items():
@@ -185,7 +185,7 @@ def _our_name(path: Path, family: Family, name: str) -> str | None:
 
 
 def _n_bytes(shape: DenoiserConfig, dtype: torch.dtype, weights: WeightFormat | None) -> int:
-    """What the weights take in memory."""
+    """The memory that the weights take, in bytes."""
     n_embedding = shape.vocab_size * shape.width
     n_narrow = shape.n_parameters - n_embedding if weights else 0
     return n_narrow + (shape.n_parameters - n_narrow) * dtype.itemsize
@@ -198,7 +198,7 @@ def _model(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Backbone:
-    """The backbone with its weights, each put where it will stay as it is read."""
+    """The backbone with its weights, each moved to its final device as it is read."""
     state = {}
     for file in dict.fromkeys(file for file, _ in places.values()):
         with safe_open(folder / file, framework="pt") as stream:
@@ -213,18 +213,18 @@ def _model(
 
 
 def check_finite(folder: Path, name: str, weight: torch.Tensor) -> None:
-    """Raises CheckpointError where a weight holds NaN or infinities.
+    """Raise CheckpointError if a weight holds NaN or infinity.
 
-    It looks at all of them, 11 GB/s of bfloat16 on one core. The hash of the files, taken at the same time, reads
-    1.4 GB/s (AMD EPYC, 2026-11-29), so loading takes no longer, and mapped files come from the disk once.
+    Reads 11 GB/s of bfloat16 on one core. The hash of the files, taken at the same time, reads 1.4 GB/s (AMD EPYC,
+    2026-11-29), so loading takes no longer, and mapped files are read from disk once.
     """
     least, most = torch.aminmax(weight)
     if not bool(torch.isfinite(least) & torch.isfinite(most)):
-        raise CheckpointError(f"{name} in {folder} has values that are no numbers, or too large: copy it again")
+        raise CheckpointError(f"{name} in {folder} has values that are not numbers, or too large: copy it again")
 
 
 def check_vocabulary(folder: Path, tokenizer: PublishedTokenizer, vocab_size: int) -> None:
-    """Raises CheckpointError where text encodes to ids that the model does not have."""
+    """Raise CheckpointError if text encodes to ids that the model does not have."""
     most = max(tokenizer.vocabulary.values(), default=0)
     if most >= vocab_size:
         raise CheckpointError(f"{folder} has a token {most:,}, but its model only {vocab_size:,}: copy both again")
@@ -238,7 +238,7 @@ def find_specials(
     tokenizer_config: Mapping[str, Any],
     vocab_size: int,
 ) -> Specials:
-    """Ids of mask, ends, opening and the rest. Raises CheckpointError without a mask or an end, or beyond the model's
+    """Ids of the special tokens. Raises CheckpointError without a mask or an end, or for ids beyond the model's
     vocabulary."""
     generation = read_json(folder / GENERATION) if is_there(folder / GENERATION) else {}
 
@@ -273,11 +273,11 @@ def find_specials(
 
 
 def told_ends(*configs: object) -> list[object]:
-    """Whatever configs say of tokens that end a text."""
+    """The tokens that end a text, by any of configs."""
     told = [config.get("eos_token_id") for config in configs if isinstance(config, dict)]
     return [i for each in told for i in (each if isinstance(each, list) else [each])]
 
 
 def no_end(folder: Path) -> CheckpointError:
-    """The refusal of a folder that says of no token that it ends a text."""
+    """The error for a folder that names no token that ends a text."""
     return CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")

@@ -1,4 +1,4 @@
-"""Checkpoints that people have published, with the sizes that their configs say: what memory each one takes.
+"""Published checkpoints that we know, the sizes in their configs, and the memory that each takes.
 
 Numbers for a guide (`quicksilver serve --list-models`, docs/published.md); loading reads the folder's own config.json.
 """
@@ -36,8 +36,8 @@ LLAMA2_7B = replace(LLADA_8B, vocab_size=32_000, ffn_width=11_008, rope_theta=1e
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A published checkpoint: where people get it, of which family it is, its shape, what it is good for here, and its
-    licence where that is not its family's."""
+    """A published checkpoint: where people get it, its family, its shape, its use here, and its licence if that is not
+    its family's."""
 
     hub_id: str
     family: str
@@ -68,17 +68,17 @@ KNOWN: tuple[Known, ...] = (
     Known(hub_id="ByteDance-Seed/Stable-DiffCoder-8B-Base", family="stable-diffcoder", shape=SEED_8B, fills=CONTINUES),
 )  # fmt: skip
 
-# Run by transformers: we have no shape of it to count; the 26B are what its name says, two bytes each.
+# Run by transformers, so we have no shape of it; 26B is from its name, two bytes each.
 DIFFUSION_GEMMA = (
     "| google/diffusiongemma-26B-A4B-it | `diffusion-gemma` | 26B | 52.0 GB | not made | 80 GB / none "
     "| continues; is told the suffix | Apache-2.0 |"
 )
-GPU_GB = (4, 6, 8, 12, 16, 24, 32, 48, 80)  # sizes that people have
+GPU_GB = (4, 6, 8, 12, 16, 24, 32, 48, 80)  # usual sizes
 REST_GB = 1.5  # the runtime, activations of 2,048 tokens and logits
 
 
 def memory_gb(shape: DenoiserConfig, bytes_a_number: int) -> float:
-    """Weights in so many bytes a number of every matrix (the embedding stays in two), the rest in two, in GB."""
+    """GB of weights with bytes_a_number for matrices and two bytes for the rest, including the embedding."""
     whole = 2 * shape.n_parameters
     narrow = sum(
         size[0] * size[1]
@@ -89,7 +89,7 @@ def memory_gb(shape: DenoiserConfig, bytes_a_number: int) -> float:
 
 
 def smallest_gpu(gb: float) -> str:
-    """The smallest usual GPU memory that holds so many GB of weights and what goes with them."""
+    """The smallest usual GPU memory that holds gb of weights and what goes with them."""
     return next((f"{size} GB" for size in GPU_GB if size >= gb + REST_GB), "more than 80 GB")
 
 

@@ -1,9 +1,8 @@
-"""How a hole becomes a sequence for a published model: what stands left of the canvas, and what right of it.
+"""How a hole becomes a sequence for a published model: the tokens left and right of the canvas.
 
 Models that see everything get `opening prefix | canvas | suffix end`. Models that see in blocks never see what comes
-later, so the suffix goes before the prefix's end, by the marks that coders know (`HoleMarks`): `prefix-mark prefix
-suffix-mark suffix middle-mark | canvas`; without such marks they continue the prefix and do not see the suffix. Knows
-tokens only.
+later, so the suffix goes before the canvas, by the marks that code models know (`HoleMarks`): `prefix-mark prefix
+suffix-mark suffix middle-mark | canvas`; without such marks they continue the prefix and do not see the suffix.
 
 The windows of `completion.layout` move in jumps, so that cached states outlive keystrokes. Here they end at the cursor:
 most families have no cache that a jump could save, and a jump costs text.
@@ -28,7 +27,7 @@ class CanvasSides:
 
 
 def around(hole: Hole, published: Published, n_canvas: int) -> CanvasSides:
-    """The surroundings of a canvas of n_canvas tokens; the least of the text that is left out is near the cursor."""
+    """The surroundings of a canvas of n_canvas tokens; text far from the cursor is left out first."""
     specials, tokenizer = published.specials, published.tokenizer
     sees_all = published.family.sight == "everything"
     room = max(2, min(published.shape.n_context, MOST_TOKENS) - n_canvas - 3)

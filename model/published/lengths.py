@@ -1,8 +1,8 @@
-"""Which lengths a canvas of a family without one of its own may have, and which of the filled ones is best.
+"""The lengths of canvases for families that do not find it themselves, and which of the filled ones is best.
 
-A canvas between two texts has to be as long as what belongs there. Asked with the longest canvas, the model says at
-each place how likely the text has ended: the likeliest lengths by that, and the longest, are denoised side by side, and
-the one whose tokens were likeliest on average when they were committed wins (docs/published.md).
+A canvas between two texts has to be as long as the missing text. Given the longest canvas, the model says at each place
+how likely the text has ended: the likeliest lengths by that, and the longest, are denoised side by side, and the one
+whose tokens were likeliest on average when they were committed wins (docs/published.md).
 """
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy as np
 from ..decoding.denoise import first_ends, stop_log_probs
 from ..tokenizers.canvas_tokens import CanvasTokens
 
-SAYS_END = 0.05  # less probability than that on all ends together says nothing about the length
+SAYS_END = 0.05  # if all ends together have less probability, they say nothing about the length
 
 
 def likely_lengths(log_probs: np.ndarray, tokens: CanvasTokens, n: int) -> list[int]:
-    """At most n lengths, the longest first, by log_probs [L, V] of an all-masked canvas; parts of L where it says
+    """At most n lengths, the longest first, by log_probs [L, V] of an all-masked canvas; fractions of L if it says
     nothing."""
     longest = len(log_probs)
     first_end = first_ends(np.exp(stop_log_probs(log_probs, tokens)))[1:]  # an empty text needs no canvas
@@ -27,7 +27,7 @@ def likely_lengths(log_probs: np.ndarray, tokens: CanvasTokens, n: int) -> list[
 
 
 def of_lengths(lengths: list[int], tokens: CanvasTokens) -> np.ndarray:
-    """Canvases [B, L] of masks, each of its length: what is behind it holds `end`."""
+    """Canvases [B, L] of masks, each of its length and padded with `end`."""
     canvas = np.full((len(lengths), max(lengths)), tokens.end)
     for row, length in zip(canvas, lengths, strict=True):
         row[:length] = tokens.mask

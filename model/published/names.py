@@ -1,4 +1,4 @@
-"""How published checkpoints call their tensors, and which of a `Backbone`'s weights each one is. Text only."""
+"""The names of tensors in published checkpoints, and which of a `Backbone`'s weights each one is."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _OLMO_BLOCK = {
 
 @dataclass(frozen=True, kw_only=True)
 class TensorNames:
-    """layer matches a layer's tensor: its number and the rest of its name; block and whole say what of ours that is.
+    """layer matches the name of a layer's tensor: the layer's number and the rest; block and whole map it to our name.
 
     ignored are tensors that are computed here, not read.
     """
@@ -37,7 +37,7 @@ class TensorNames:
     ignored: re.Pattern[str] = re.compile(r"rotary_emb\.|\.inv_freq$|masked_bias$")
 
     def ours(self, name: str) -> str | None:
-        """What our module calls the tensor; None for one that is not read. Raises KeyError for an unknown one."""
+        """Our name for the tensor; None for one that is not read. Raises KeyError for an unknown one."""
         if name in self.whole:
             return self.whole[name]
         found = self.layer.fullmatch(name)

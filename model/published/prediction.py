@@ -1,8 +1,8 @@
-"""What a published model would put at every open place of a canvas: the prediction for `decoding.denoise`.
+"""Predicts the tokens of a canvas with a published model, for `decoding.denoise`.
 
-A canvas stands between two texts; its cells that hold `end` are not part of the sequence, so that rows of one canvas
-may be of different lengths. Contexts are cached where that is exact: in families that see in blocks, whole blocks
-before the canvas. Without a cache every step reads the whole sequence: the reference.
+A canvas is between two texts; its cells that hold `end` are not part of the sequence, so that rows of one canvas may
+be of different lengths. Contexts are cached where that is exact: in families that see in blocks, whole blocks before
+the canvas. Without a cache every step reads the whole sequence, which is the reference.
 
 Letters: B rows, L canvas, T tokens of a sequence, V vocabulary.
 """
@@ -27,10 +27,10 @@ from .layout import CanvasSides
 
 @dataclass(frozen=True)
 class Sequences:
-    """An ask: what comes out at places (rows of indices into their sequence, ascending) of sequences of tokens.
+    """A forward request: the output at places (rows of indices into their sequence, ascending) of sequences of tokens.
 
-    Answered by hidden states [n, D] of all places, one sequence after the other. past: keys and values of what stands
-    before, at positions 0 … n - 1. block: sight in blocks of so many; None: everything.
+    Answered by hidden states [n, D] of all places, one sequence after the other. past: keys and values of the tokens
+    before, at positions 0 … n - 1. block: tokens of a block if sight is in blocks; None: each token sees all.
     """
 
     tokens: tuple[tuple[int, ...], ...]
@@ -42,8 +42,8 @@ class Sequences:
 
 @dataclass
 class Canvases:
-    """What stands around the rows of a canvas, and what is remembered of it between steps, or, in kept, between
-    requests. n_cached: tokens that were read for an earlier request."""
+    """What surrounds the rows of a canvas, and its states kept between steps or, in kept, between requests. n_cached:
+    tokens that were read for an earlier request."""
 
     published: Published
     around: CanvasSides
@@ -55,15 +55,15 @@ class Canvases:
 
     @property
     def block(self) -> int | None:
-        """Tokens of a block where sight is in blocks."""
+        """Tokens of a block if sight is in blocks, else None."""
         return self.published.block if self.published.family.sight == "blocks" else None
 
     def go_on(self, tokens: Sequence[int]) -> None:
-        """Let the canvas follow tokens; what is known of the text before them stays known."""
+        """Let the canvas follow tokens; states of the text before them are kept."""
         self.around = CanvasSides((*self.around.left, *tokens), self.around.right)
 
     def forget(self) -> None:
-        """Remember nothing: the next canvases are others."""
+        """Drop all states: the next canvases are different ones."""
         self._past = None
 
 
@@ -71,7 +71,7 @@ Asking = Generator[Sequences, Any, Any]
 
 
 def predict(canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
-    """The likeliest token at every place of canvas [B, L], in one forward (two where the cache is filled)."""
+    """The likeliest token at every place of canvas [B, L], in one forward (two if the cache is filled)."""
     n_before = canvases.n_forwards
     log_probs = tokens.allowed((yield from canvas_log_probs(canvases, canvas, tokens)))
     expand = canvases.published.specials.expand
@@ -86,12 +86,12 @@ def predict(canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens) -> Gen
 def canvas_log_probs(
     canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens
 ) -> Generator[Sequences, Any, np.ndarray]:
-    """Log-probabilities [B, L, V] of what stands at each cell; those of cells that hold `end` say nothing."""
+    """Log-probabilities [B, L, V] of the token in each cell; meaningless for cells that hold `end`."""
     rows = [tuple(token for token in row if token != tokens.end) for row in canvas.tolist()]
     if canvases.cache == "none" or canvases.block is None:
-        hidden = yield from _uncached(canvases, rows)
+        hidden = yield from _read_all(canvases, rows)
     else:
-        hidden = yield from _after_blocks(canvases, rows)
+        hidden = yield from _read_after_blocks(canvases, rows)
     canvases.n_forwards += 1
     live = log_softmax(canvases.published.model, hidden)  # [n, V]
     result = np.zeros((*canvas.shape, live.shape[-1]), np.float32)
@@ -105,12 +105,12 @@ def log_softmax(model: Backbone, hidden: Tensor) -> np.ndarray:
 
 
 def _places(canvases: Canvases, start: int, n: int) -> tuple[int, ...]:
-    """Whose output tells about n cells from index start on."""
+    """The places whose output predicts n cells from index start on."""
     shift = 1 if canvases.published.family.is_shifted else 0
     return tuple(max(0, i - shift) for i in range(start, start + n))
 
 
-def _uncached(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+def _read_all(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
     left, right = canvases.around.left, canvases.around.right
     places = tuple(_places(canvases, len(left), len(row)) for row in rows)
     hidden, _ = yield Sequences(tuple((*left, *row, *right) for row in rows), places, canvases.block)
@@ -118,9 +118,9 @@ def _uncached(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
 
 
 def read_blocks(canvases: Canvases) -> Generator[Sequences, Any, int]:
-    """See to it that the states of the whole blocks before the canvas are at hand; how many tokens these are.
+    """Make sure that the states of the whole blocks before the canvas are available; returns their number of tokens.
 
-    They see nothing of the canvas, so they stay. One token is left out to ask for a shifted first place.
+    They do not see the canvas, so they stay valid. One token is left out, to predict a shifted first place.
     """
     left, block = canvases.around.left, canvases.block or 1
     n_past = (len(left) - 1) // block * block
@@ -138,7 +138,7 @@ def read_blocks(canvases: Canvases) -> Generator[Sequences, Any, int]:
     return n_past
 
 
-def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
+def _read_after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking:
     block = canvases.block or 1
     n_past = yield from read_blocks(canvases)
     rest = canvases.around.left[n_past:]
@@ -149,9 +149,9 @@ def _after_blocks(canvases: Canvases, rows: Sequence[tuple[int, ...]]) -> Asking
 
 @torch.inference_mode()
 def answer(model: Backbone, asks: Sequence[Sequences]) -> list[tuple[Tensor, Past | None]]:
-    """Hidden states of each ask's places, and its keys and values where it keeps them.
+    """Hidden states of each request's places, and its keys and values if it keeps them.
 
-    Asks with nothing before them go through the model together, padded to the longest.
+    Requests with nothing before them go through the model together, padded to the longest.
     """
     together = [i for i, ask in enumerate(asks) if ask.past is None and not ask.keeps]
     replies: dict[int, tuple[Tensor, Past | None]] = {}
@@ -190,7 +190,7 @@ def _forward(model: Backbone, ask: Sequences) -> tuple[Tensor, Past | None]:
 
 
 def _sees(ask: Sequences, lengths: Tensor, t: int, n_past: int) -> Tensor | None:
-    """Who sees whom, [B or 1, 1, T, P + T]; None: all. Padding is seen by nobody."""
+    """Who sees whom, [B or 1, 1, T, P + T]; None: all. Nothing sees padding."""
     device = lengths.device
     is_padded = bool((lengths < t).any())
     if not is_padded and ask.block is None:

@@ -1,7 +1,7 @@
-"""Matrices of a published backbone in one byte a number: int8, or fp8 (e4m3), with a float32 scale a row.
+"""Matrices of a published backbone in one byte per number: int8, or fp8 (e4m3), with a float32 scale per row.
 
-Half the memory and half the bytes a step reads of bfloat16. Both kinds are exact in bfloat16, so products are taken
-there and scaled afterwards; on a GPU short inputs go through our kernel, which reads the bytes alone.
+They take half the memory of bfloat16, and a step reads half the bytes. Both kinds are exact in bfloat16, so products
+are computed in it and scaled afterwards; on a GPU short inputs go through our kernel, which reads only the bytes.
 """
 
 import torch
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from ...fim.models.formats import WeightFormat
 from ...kernels.int8_matmul import int8_matmul, reference
 
-LARGEST = {"int8": 127.0, "fp8": 448.0}  # what a scale maps a row's greatest number to
+LARGEST = {"int8": 127.0, "fp8": 448.0}  # the value that a row's greatest number is scaled to
 TYPES = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
-MOST_ROWS = 256  # of an input that the kernel takes; longer ones are no matter of reading weights
-N_ROWS = 4096  # quantised at a time: bounds what stands in float32 meanwhile
+MOST_ROWS = 256  # of an input for the kernel; for longer ones reading weights is not the bottleneck
+N_ROWS = 4096  # quantised at a time: bounds the float32 copy
 
 
 class NarrowLinear(nn.Module):
-    """x W^T + b with W [R, C] in one byte a number and scales [R]. A drop-in for `nn.Linear`."""
+    """x W^T + b with W [R, C] in one byte per number and scales [R]. A drop-in for `nn.Linear`."""
 
     values: Tensor
     scales: Tensor
@@ -38,7 +38,7 @@ class NarrowLinear(nn.Module):
 
 
 def narrow_weight(weight: Tensor, kind: WeightFormat) -> tuple[Tensor, Tensor]:
-    """weight [R, C] rounded to one byte a number, and its scales [R] in float32."""
+    """weight [R, C] rounded to one byte per number, and its scales [R] in float32."""
     values = torch.empty(weight.shape, dtype=TYPES[kind], device=weight.device)
     scales = torch.empty(weight.shape[0], device=weight.device)
     for start in range(0, weight.shape[0], N_ROWS):
@@ -51,7 +51,7 @@ def narrow_weight(weight: Tensor, kind: WeightFormat) -> tuple[Tensor, Tensor]:
 
 
 def narrow(module: nn.Module, kind: WeightFormat) -> None:
-    """Replace every `nn.Linear` below module, one at a time, so that no more than one stands in memory twice."""
+    """Replace every `nn.Linear` below module, one at a time, so that at most one is in memory twice."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             bias = None if child.bias is None else child.bias.detach()

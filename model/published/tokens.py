@@ -1,7 +1,7 @@
-"""A published tokenizer: text to ids and back, and which ids are no text. Knows no model.
+"""A published tokenizer: text to ids and back, and which ids are not text.
 
-From tokenizer.json, or vocab.json and merges.txt (Dream has no more). What a user's file spells is always plain text,
-also where it spells a special token.
+From tokenizer.json, or vocab.json and merges.txt (Dream has no more). A user's file is always plain text, even where it
+spells a special token.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,19 +22,19 @@ from ..tokenizers.text_tokenizer import PlainEncoder, panics_as_errors
 
 FILE, CONFIG, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
-LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # as they are, in GPT-2's alphabet of bytes, and as SentencePiece's byte
+LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # plain, in GPT-2's alphabet of bytes, and as SentencePiece's byte
 
 
 @dataclass(frozen=True)
 class PublishedTokenizer(PlainEncoder):
-    """plain encodes text; added are texts that are tokens by themselves, and their ids: no text encodes to those."""
+    """plain encodes text; added maps the texts of special tokens to their ids, to which no text encodes."""
 
     plain: Tokenizer
     added: Mapping[str, int]
 
     @cached_property
     def vocabulary(self) -> Mapping[str, int]:
-        """The ids that text can encode to, by how the vocabulary writes them; there may be gaps between them."""
+        """The ids that text can encode to, by their spelling in the vocabulary; there may be gaps between them."""
         return self.plain.get_vocab(with_added_tokens=False)
 
     @cached_property
@@ -43,19 +43,19 @@ class PublishedTokenizer(PlainEncoder):
         return 1 + max([*self.vocabulary.values(), *self.added.values()], default=-1)
 
     def text_ids(self, but: Collection[int], n_ids: int) -> Tensor:
-        """Which of n_ids ids are text, but for those named: bool [n_ids]. An id without a text is none."""
+        """Which of n_ids ids are text, except those in but: bool [n_ids]. An id without a text is not."""
         is_text = torch.zeros(n_ids, dtype=torch.bool)
         is_text[[i for i in self.vocabulary.values() if i < n_ids and i not in but]] = True
         return is_text
 
     def decode(self, tokens: Sequence[int], after: Sequence[int] = ()) -> str:
-        """The text of tokens that stand after others: some tokenizers drop a blank where a text begins."""
+        """The text of tokens that follow others (after): some tokenizers drop a blank at the beginning of a text."""
         before = [*after][-4:]
         text = self.plain.decode([*before, *tokens], skip_special_tokens=False)
         return text[len(self.plain.decode(before, skip_special_tokens=False)) :]
 
     def id_of(self, text: str) -> int | None:
-        """The id of the token that is written so."""
+        """The id of the token with this text."""
         return self.added.get(text, self.plain.token_to_id(text))
 
     def line_breaks(self) -> list[int]:
@@ -64,9 +64,9 @@ class PublishedTokenizer(PlainEncoder):
 
 
 def read_tokenizer(folder: Path) -> tuple[PublishedTokenizer, dict[str, Any]]:
-    """A folder's tokenizer and its tokenizer_config.json. Raises CheckpointError without one that can be read.
+    """A folder's tokenizer and its tokenizer_config.json. Raises CheckpointError if none can be read.
 
-    No code of the library sees what `tokenizers.rules` has not passed.
+    The library sees only what `tokenizers.rules` has passed.
     """
     config = _read(folder / CONFIG) if is_there(folder / CONFIG) else {}
     try:
@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _byte_level(folder: Path) -> dict[str, Any]:
-    """What tokenizer.json would hold, of a folder that has vocabulary and merges alone."""
+    """The tokenizer.json for a folder that has only vocabulary and merges."""
     lines = read_file(folder / MERGES, MAX_TOKENIZER_BYTES).decode("utf-8").split("\n")
     merges = [line for line in lines if line and not line.startswith("#version")]
     pieces = {"type": "Split", "pattern": {"Regex": QWEN_PIECES}, "behavior": "Isolated", "invert": False}
@@ -111,7 +111,7 @@ def _byte_level(folder: Path) -> dict[str, Any]:
 
 
 def text_of(token: object) -> str | None:
-    """What tokenizer_config.json says of a token: its text, bare or in an object."""
+    """The text of a token in tokenizer_config.json, bare or in an object."""
     if isinstance(token, dict):
         token = token.get("content")
     return token if isinstance(token, str) else None

@@ -1,7 +1,4 @@
-"""Candidates: the texts that compete for one hole, whatever they came from.
-
-Knows token ids and where a text came from; knows no model.
-"""
+"""Candidates: the texts that compete for one hole, from all sources."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ if TYPE_CHECKING:
     from ..decoding.verification import Verified
     from ..tokenizers.canvas_tokens import CanvasTokens
 
-N_DRAFT_TOKENS = 256  # that all drafts of a hole may have: they take time to verify
+N_DRAFT_TOKENS = 256  # of all drafts of a hole together: they take time to verify
 N_DRAFT_TOKENS_BODY = 23  # on a CPU: with the token before them 24 rows, 67 ms for 0.5B on two cores; 48 rows take 120
 N_CUTS = 2  # earlier ends of a candidate that compete with it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A text for the hole and its tokens, which begin with what is healed.
+    """A text for the hole and its tokens, which begin with the healed text.
 
-    draft is the draft behind it, if any; n_canvases how many canvases ended with it, canvas_log_prob the best
-    log-probability that the marginals gave to it there (0 where none did); is_cut: it is only a part of another one.
+    draft is the draft it came from, if any; n_canvases the number of canvases that ended with it, canvas_log_prob the
+    best log-probability that the marginals gave it there (0 if none did); is_cut: it is a part of another candidate.
     """
 
     text: str
@@ -40,16 +37,16 @@ class Candidate:
 
     @property
     def source(self) -> CompletionSource:
-        """Where the text came from; what a canvas arrived at too is the denoiser's."""
+        """Where the text came from; a text that a canvas arrived at too is the denoiser's."""
         return "denoiser" if self.draft is None or self.n_canvases else self.draft.source
 
 
 def drafts_for(
     request: CompletionRequest, n_tokens_max: int, healing: Healing, n_tokens_all: int = N_DRAFT_TOKENS
 ) -> list[Candidate]:
-    """The request's drafts of at most n_tokens_max tokens each and n_tokens_all together, the most promising first."""
+    """The request's drafts, at most n_tokens_max tokens each and n_tokens_all together, the most promising first."""
     hole = request.hole
-    hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads it
+    hole = replace(hole, prefix=with_lf(hole.prefix), suffix=with_lf(hole.suffix))  # as the model reads them
     snippets = [with_lf(snippet) for snippet in request.snippets]
     offers = [replace(offer, text=with_lf(offer.text)) for offer in request.offers]
     fitting: list[Candidate] = []
@@ -65,7 +62,7 @@ def drafts_for(
 def with_cuts(
     candidates: Sequence[Candidate], verified: Sequence[Verified], tokens: CanvasTokens, healing: Healing
 ) -> tuple[list[Candidate], list[Verified]]:
-    """Candidates and their scores, and the same for what they are when they end earlier, where that is likelier."""
+    """Candidates and their scores, with those of earlier ends of them that are likelier."""
     scores = {c.text: v for c, v in zip(candidates, verified, strict=True)}
     parts: list[Candidate] = []
     for candidate, whole in zip(candidates, verified, strict=True):
@@ -83,15 +80,15 @@ def with_cuts(
 
 
 def merge(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Each different text once, with all that is known of it, in the order in which they were first met."""
+    """Each distinct text once, with all that is known of it, in the order of first occurrence."""
     by_text: dict[str, Candidate] = {}
     for new in candidates:
         old = by_text.get(new.text)
-        by_text[new.text] = new if old is None else _joined(old, new)
+        by_text[new.text] = new if old is None else _merge_two(old, new)
     return list(by_text.values())
 
 
-def _joined(old: Candidate, new: Candidate) -> Candidate:
+def _merge_two(old: Candidate, new: Candidate) -> Candidate:
     both = [c.canvas_log_prob for c in (old, new) if c.n_canvases]
     return replace(
         old,

@@ -2,8 +2,8 @@
 
 A whole line is seldom sure, its next word often is. A logistic regression over what is known of a candidate up to such
 a place, fitted beside the ranker on the same packages, gives the probability that the text so far is what the author
-writes; whoever shows the text can then cut it where that falls too low (`fim.display`). Without one, the causal head's
-own probability of the tokens takes its place.
+writes; the text can then be cut where that falls too low (`fim.display`). Without a regression, the causal head's own
+probability of the tokens takes its place.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from .ranker import Judged, check_weights, logistic, probability_of
 Prefixes = tuple[tuple[int, float], ...]
 """(characters, probability that they are right), shorter ones first."""
 
-SHORT_WORD = 12  # characters up to which a text that begins inside a word is likely to be the rest of it
+SHORT_WORD = 12  # characters; a longer text that begins inside a word is seldom just the rest of it
 LEAST = 1e-6
 
 
@@ -32,7 +32,7 @@ class CutPlace:
 
 
 def places(judged: Judged, healing: Healing) -> list[CutPlace]:
-    """Where a candidate could be cut, its end included: never inside a word, and not before its first character."""
+    """Where a candidate could be cut, its end included: never inside a word, nor before its first character."""
     text, tokens = judged.candidate.text, judged.candidate.tokens
     found: list[CutPlace] = []
     decoder, data, n_whole = codecs.getincrementaldecoder("utf-8")("replace"), b"", 0  # characters
@@ -48,7 +48,7 @@ def places(judged: Judged, healing: Healing) -> list[CutPlace]:
 
 @dataclass(frozen=True)
 class CursorFacts:
-    """What the regression sees of the cursor: the line so far, whether it stands in prose, whether no text follows."""
+    """What the regression sees of the cursor: the line so far, whether it is in prose, whether no text follows."""
 
     left: str
     in_prose: bool = False
@@ -108,7 +108,7 @@ def features(judged: Judged, place: CutPlace, rivals: Sequence[Judged], cursor: 
 
 @dataclass(frozen=True)
 class PrefixRanker:
-    """Weights by feature name. Raises ValueError for names that no feature has, or weights that are not finite."""
+    """Weights by feature name. Raises ValueError for unknown or missing features, or weights that are not finite."""
 
     weights: Mapping[str, float]
 
@@ -136,11 +136,12 @@ def with_prefixes(
     A longer prefix never counts as likelier than a shorter one.
     """
     return [
-        replace(each, prefixes=tuple(_falling(_probable(each, judged, ranker, healing, cursor)))) for each in judged
+        replace(each, prefixes=tuple(_make_falling(_probabilities(each, judged, ranker, healing, cursor))))
+        for each in judged
     ]
 
 
-def _probable(
+def _probabilities(
     judged: Judged, rivals: Sequence[Judged], ranker: PrefixRanker | None, healing: Healing, cursor: CursorFacts
 ) -> Iterator[tuple[int, float]]:
     for place in places(judged, healing):
@@ -150,7 +151,7 @@ def _probable(
             yield place.n_chars, ranker.probability(features(judged, place, rivals, cursor))
 
 
-def _falling(prefixes: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:
+def _make_falling(prefixes: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:
     least = 1.0
     for n_chars, probability in prefixes:
         least = min(least, probability)

@@ -13,15 +13,15 @@ from ..decoding.verification import Verified
 from .candidates import Candidate
 
 N_MATCH_SCALE = 20.0
-LONG_AFTER = 10  # agreeing characters behind a draft that count as a whole line
+LONG_AFTER = 10  # agreeing characters after a draft that count as a whole line
 MAX_WEIGHT = 1e6  # of a feature: fitted ones stay below 100
-SHORT = -8.0  # log-probability from which on less makes no difference
+SHORT = -8.0  # lower log-probabilities make no difference
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate, its verification, and the ranker's probability (the causal head's, where there is no ranker); for
-    its beginnings, how many characters and how likely they are right (`prefix_confidence`)."""
+    """A candidate, its verification, and the ranker's probability (without a ranker, the causal head's); for its
+    beginnings, their lengths in characters and probabilities (`prefix_confidence`)."""
 
     candidate: Candidate
     verified: Verified
@@ -30,7 +30,7 @@ class Judged:
 
 
 def features(candidates: Sequence[Candidate], verified: Sequence[Verified]) -> list[dict[str, float]]:
-    """What the ranker sees of each candidate: how it compares with its competitors too."""
+    """The ranker's features of each candidate, some of which compare it with the others."""
     best = max((v.log_prob for v in verified), default=0.0)
     surest = max((c.draft.n_before + c.draft.n_after for c in candidates if c.draft), default=0)
     return [_features(c, v, best, surest) for c, v in zip(candidates, verified, strict=True)]
@@ -70,29 +70,29 @@ def _features(candidate: Candidate, verified: Verified, best: float, surest: int
 
 
 def logistic(score: float) -> float:
-    """The probability for log-odds; 0 for those of a model whose numbers are broken."""
+    """The probability for log-odds; 0 for NaN, from a broken model."""
     return 0.0 if math.isnan(score) else 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
 def probability_of(log_prob: float) -> float:
-    """The probability for a log-probability; 0 for that of a model whose numbers are broken."""
+    """The probability for a log-probability; 0 for NaN, from a broken model."""
     return 0.0 if math.isnan(log_prob) else math.exp(min(0.0, log_prob))
 
 
 def check_weights(whose: str, weights: object, names: Collection[str]) -> None:
-    """Raises ValueError unless weights are numbers that can be computed with, one for each of names."""
+    """Raise ValueError unless weights are usable numbers, one for each of names."""
     if not isinstance(weights, Mapping) or set(weights) != set(names):
         raise ValueError(f"{whose} needs weights for {', '.join(sorted(names))}")
     for name, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
             raise ValueError(
-                f"the weight {name} of {whose} must be a finite number of a sane size, not {repr(weight)[:40]}"
+                f"the weight {name} of {whose} must be a finite number of a reasonable size, not {repr(weight)[:40]}"
             )
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Weights by feature name. Raises ValueError for names that no feature has, or weights that are not finite."""
+    """Weights by feature name. Raises ValueError for unknown or missing features, or weights that are not finite."""
 
     weights: Mapping[str, float]
 

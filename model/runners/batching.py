@@ -1,7 +1,7 @@
-"""Answers asks with PyTorch: what several jobs ask of the model becomes one pass.
+"""Answers requests with PyTorch: those of several jobs become one pass.
 
-Token-wise layers run over the tokens of all jobs at once; attention and copying, which differ in their contexts, job by
-job, on each one's own cached states, with nothing padded.
+Token-wise layers run over the tokens of all jobs at once; attention and copying run job by job, on each job's cached
+states, without padding.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ from .drafting import Drafter, ask_head
 
 @dataclass(frozen=True)
 class ModelRunner:
-    """Answers asks with a denoiser on any device: all rows in one pass, contexts one after the other.
+    """Answers requests with a denoiser on any device: all rows in one pass, contexts one after the other.
 
-    States stay with the model.
+    States stay on the model's device.
     """
 
     model: Denoiser
@@ -55,11 +55,11 @@ class ModelRunner:
             if isinstance(ask, Context)
             else ask_head(self.drafter, ask)
             if isinstance(ask, AskHead)
-            else self._extended(ask)
+            else self._extend(ask)
             for ask in asks
         ]
 
-    def _extended(self, ask: Extend) -> Extended:
+    def _extend(self, ask: Extend) -> Extended:
         hidden, states = self.model.context(self._tensor(np.array([ask.tokens])), ask.states)
         log_probs = F.log_softmax(self.model.vocabulary_logits(hidden[0]).float(), dim=-1)
         return Extended(log_probs.cpu().numpy(), newest(states, len(ask.tokens)))
@@ -73,7 +73,7 @@ class ModelRunner:
 
 
 class FlatTensors(NamedTuple):
-    """What `requests.FlatTokens` says, on the model's device."""
+    """`requests.FlatTokens` on the model's device."""
 
     tokens: Tensor
     depths: Tensor
@@ -83,7 +83,7 @@ class FlatTensors(NamedTuple):
 
 
 def line_of(ask: Branches, device: torch.device) -> FlatTensors:
-    """An ask's tokens in one line, on a device."""
+    """Flatten a request's tokens, on a device."""
     laid = flatten(ask)
     tokens, depths, before = (torch.tensor(each, device=device) for each in (laid.tokens, laid.depths, laid.before))
     sees = None if laid.sees is None else torch.tensor(laid.sees, device=device)
@@ -91,7 +91,7 @@ def line_of(ask: Branches, device: torch.device) -> FlatTensors:
 
 
 def run_branches(model: Denoiser, asks: Sequence[Branches]) -> list[Tensor]:
-    """The reply to each ask, on the model's device, from one pass over the tokens of all."""
+    """The reply to each request, on the model's device, from one pass over the tokens of all."""
     lines = [line_of(ask, model.embedding.weight.device) for ask in asks]
     hidden = packed_hidden(model, asks, lines)  # [S, D]
     plain = F.log_softmax(model.vocabulary_logits(hidden).float(), dim=-1)
@@ -103,7 +103,7 @@ def run_branches(model: Denoiser, asks: Sequence[Branches]) -> list[Tensor]:
 
 
 def packed_hidden(model: Denoiser, asks: Sequence[Branches], lines: Sequence[FlatTensors]) -> Tensor:
-    """Hidden states [S, D] of all asks' tokens, laid end to end."""
+    """Hidden states [S, D] of all requests' tokens, laid end to end."""
     tokens = torch.cat([line.tokens for line in lines]).unsqueeze(0)  # [1, S]
     is_causal = torch.cat([torch.full_like(line.tokens, not line.is_canvas, dtype=torch.bool) for line in lines])
     x = model.branch_inputs(tokens, is_causal.unsqueeze(0))  # [1, S, D]
@@ -121,10 +121,10 @@ def _tail(model: Denoiser, line: FlatTensors, n_context: int) -> Tail:
 
 
 def mix(head: CopyHead | NoCopies, ask: Branches, line: FlatTensors, hidden: Tensor, plain: Tensor) -> Tensor:
-    """The reply to ask: vocabulary and copies mixed, as `Denoiser.mixed_log_probs` says, from what the body gave.
+    """The reply to ask: vocabulary and copies mixed as in `Denoiser.mixed_log_probs`.
 
-    hidden [S, D] are the last hidden states of the ask's tokens, line, plain [S, V] the vocabulary's own
-    log-probabilities. Continuations may copy their own earlier tokens too.
+    hidden [S, D] are the last hidden states of the request's tokens, line; plain [S, V] the log-probabilities of the
+    vocabulary alone. Continuations may copy their own earlier tokens too.
     """
     if not isinstance(head, CopyHead):
         return plain if isinstance(ask, Tree) else plain.view(*ask.tokens.shape, -1)

@@ -1,7 +1,7 @@
-"""Answers asks on a GPU: whole denoise loops as CUDA graphs, everything else as `batching.ModelRunner` does.
+"""Answers requests on a GPU: whole denoise loops as CUDA graphs, everything else as `batching.ModelRunner` does.
 
-A graph is captured for each number of rows, canvas length and number of steps when it is first wanted, and run again
-from then on: the host launches a loop with one call and waits for the device once.
+A graph is captured on first use for each number of rows, canvas length and number of steps, and then replayed: the host
+launches a loop with one call and waits for the device once.
 """
 
 import logging
@@ -30,21 +30,21 @@ from .graph_loop import Buffers, CanvasLoop, DeviceTokens, Filled, on_device
 logger = logging.getLogger(__name__)
 
 MOST_ROWS = 8  # of one loop
-STEPS_AT_A_TIME = 4  # in one graph: a cancelled request waits for no more
-CANVAS_UNIT = 16  # canvases have room for a multiple of it
-MOST_DIFFERENCE = 0.05  # in probability between kernels and PyTorch, both of them rounding
+STEPS_AT_A_TIME = 4  # in one graph: bounds how long a cancelled request goes on
+CANVAS_UNIT = 16  # canvases are padded to a multiple of it
+MOST_DIFFERENCE = 0.05  # in probability between kernels and PyTorch, both of which round
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class GraphCapture:
-    """Captures on one stream, into memory that all graphs share: no two of them ever run at the same time."""
+    """Captures on one stream, into memory that all graphs share, since no two of them run at the same time."""
 
     def __init__(self) -> None:
         self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
 
     def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
-        """A function that does what run does, as one CUDA graph. run is called some times before: kernels compile."""
+        """A function that does what run does, as one CUDA graph. run is called a few times first: kernels compile."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             for _ in range(2):
@@ -67,7 +67,7 @@ class Shape(NamedTuple):
 
 @dataclass
 class _Line:
-    """One canvas of an ask on its way through a loop; of what it came to all are [L]."""
+    """One canvas of a request on its way through a loop; its results are all [L]."""
 
     ask: Fill
     number: int
@@ -93,18 +93,17 @@ class GpuRunner(ModelRunner):
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
-        """One reply an ask, in their order."""
+        """One reply per request, in order."""
         fills = {i: ask for i, ask in enumerate(asks) if isinstance(ask, Fill)}
         others = [i for i in range(len(asks)) if i not in fills]
-        replies: dict[int, ForwardReply] = dict(zip(fills, self._filled(list(fills.values())), strict=True))
+        replies: dict[int, ForwardReply] = dict(zip(fills, self._fill(list(fills.values())), strict=True))
         if others:
             replies |= zip(others, super().__call__([asks[i] for i in others]), strict=True)
         return [replies[i] for i in range(len(asks))]
 
     @torch.inference_mode()
     def rehearse(self, tokens: CanvasTokens) -> None:
-        """Compile what loops of any number of rows need. Raises RuntimeError where it computes something else than
-        PyTorch does."""
+        """Compile what loops of any number of rows need. Raises RuntimeError if the results differ from PyTorch's."""
         n_rooms = -(-self.model.config.n_canvas // CANVAS_UNIT)
         n_context = min(40, self.model.config.n_context)
         (states,) = super().__call__([Context(np.arange(n_context)[None] % 32, None)])
@@ -123,7 +122,7 @@ class GpuRunner(ModelRunner):
                 if not difference <= MOST_DIFFERENCE:
                     raise RuntimeError(f"kernels and PyTorch differ by {difference:.3f} with {n_rows} canvases")
 
-    def _filled(self, asks: Sequence[Fill]) -> list[Denoised]:
+    def _fill(self, asks: Sequence[Fill]) -> list[Denoised]:
         n_context = self.model.config.n_context
         together: dict[tuple, list[_Line]] = defaultdict(list)
         lines: dict[int, list[_Line]] = {}
@@ -150,14 +149,14 @@ class GpuRunner(ModelRunner):
         return drive(super().__call__, work)
 
     def _loop(self, lines: Sequence[_Line], room: int) -> bool:
-        """Fill canvases that share all but their contexts, side by side; False where that cannot be done here."""
+        """Fill canvases that share all but their contexts, side by side; False if that cannot be done here."""
         ask = lines[0].ask
         shape = Shape(1 << (len(lines) - 1).bit_length(), room, id(ask.tokens), ask.threshold)
         if shape in self._failed:
             return False
         try:
             self._run(self._loop_of(shape, ask.tokens), shape, lines)
-        except Exception as error:  # whatever Triton or a capture has to say
+        except Exception as error:  # any error of Triton or of a capture
             if is_out_of_memory(error) or isinstance(error, EngineError):
                 raise
             logger.warning("loops of %d canvases of %d do not run (%s: %s)", *shape[:2], type(error).__name__, error)
@@ -167,17 +166,17 @@ class GpuRunner(ModelRunner):
 
     def _run(self, loop: CanvasLoop, shape: Shape, lines: Sequence[_Line]) -> None:
         n_steps = lines[0].ask.n_steps
-        # All graphs before anything is loaded: to capture one, its steps are run on what stands in the loop.
+        # Capture all graphs before anything is loaded: capturing runs the steps on the loop's buffers.
         launches = [(self._launch_of(loop, shape, n, is_end=is_end), is_end) for n, is_end in parts(n_steps)]
         self._load(loop, lines)
-        rows = dict(enumerate(lines))  # still on their way
+        rows = dict(enumerate(lines))  # not finished
         for launch, is_end in launches:
             launch()
             now = Filled(*(tensor.to("cpu", copy=True).numpy() for tensor in loop.result()))  # waits for the device
             for row, line in list(rows.items()):
                 is_open = (now.canvas[row] == line.ask.tokens.mask).any()
                 if is_end or not is_open:
-                    # Where a single mask was left for the last step, it was owed rather than forced.
+                    # A single mask left for the last step was due anyway, not forced by the budget.
                     _take(line, now, row, "budget" if is_end and int(now.n_open[row]) > 1 else "filled")
                 elif line.ask.is_cancelled():
                     _take(line, now, row, "cancelled")
@@ -191,7 +190,7 @@ class GpuRunner(ModelRunner):
                 break
 
     def _force(self, line: _Line) -> None:
-        """Fill what is open in one more step, as time is up."""
+        """Fill what is open in one more step, since time is up."""
         assert line.canvas is not None and line.log_probs is not None and line.stop_log_probs is not None
         canvas = line.canvas[None]
         forced = self._step_by_step(replace(line.ask, deadline_s=None), canvas, n_steps=1)
@@ -218,19 +217,19 @@ class GpuRunner(ModelRunner):
     def _launch_of(self, loop: CanvasLoop, shape: Shape, n_steps: int, *, is_end: bool) -> Callable[[], None]:
         wanted = (shape, n_steps, is_end)
         if wanted not in self._launches:
-            logger.info("capturing %d steps of %d canvases of %d", n_steps, *shape[:2])
+            logger.info("capturing %d steps of %d canvases of %d tokens", n_steps, *shape[:2])
             self._launches[wanted] = self._capture(lambda: loop.run(n_steps, is_end=is_end))
         return self._launches[wanted]
 
     def _on_device(self, tokens: CanvasTokens) -> DeviceTokens:
-        """tokens on the model's device; those given are kept too, so that no others take their place in memory."""
+        """tokens on the model's device. tokens itself is kept too, so that its id stays unique."""
         if id(tokens) not in self._tokens:
             self._tokens[id(tokens)] = tokens, on_device(tokens, self.model.embedding.weight.device)
         return self._tokens[id(tokens)][1]
 
 
 def parts(n_steps: int) -> Iterator[tuple[int, bool]]:
-    """Steps in parts of at most STEPS_AT_A_TIME, and whether each is the last."""
+    """n_steps in parts of at most STEPS_AT_A_TIME, and whether each is the last."""
     while n_steps > STEPS_AT_A_TIME:
         yield STEPS_AT_A_TIME, False
         n_steps -= STEPS_AT_A_TIME
@@ -245,7 +244,7 @@ def _take(line: _Line, now: Filled, row: int, ended: Ended) -> None:
 
 
 def _together(lines: Sequence[_Line]) -> Denoised:
-    """The reply to an ask, from what its canvases came to."""
+    """The reply to a request, from the results of its canvases."""
     canvases = [line.canvas for line in lines if line.canvas is not None]
     log_probs = [line.log_probs for line in lines if line.log_probs is not None]
     stops = [line.stop_log_probs for line in lines if line.stop_log_probs is not None]

@@ -1,7 +1,7 @@
-"""How work gets its replies: what several jobs ask of the model becomes one call of a runner.
+"""How jobs get their replies: the forward requests of several jobs become one call of a runner.
 
-The one denoise loop, verification and prefill are written as if they had the model for themselves (`requests`). Their
-driver decides what runs together: `drive` one job alone, `drive_all` several in step. Knows no tensors, no text.
+The denoise loop, verification and prefill are written as if they had the model to themselves (`requests`). Their driver
+decides what runs together: `drive` runs one job, `drive_all` several in step.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ from ..requests import ForwardReply, ForwardRequest, T, Work
 
 
 class Runner(Protocol):
-    """What can answer asks."""
+    """Answers forward requests."""
 
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
-        """One reply an ask, in their order."""
+        """One reply per request, in order."""
         ...
 
 
 def drive(run: Runner, work: Work[T]) -> T:
-    """The result of work that has the model for itself."""
+    """The result of work that has the model to itself."""
     (result,) = drive_all(run, [work])
     return result
 
 
 def drive_all(run: Runner, works: Sequence[Work[T]]) -> list[T]:
-    """The results of several works that go on in step until the last one is done."""
+    """The results of several works that run in step until all are done."""
     results: dict[int, T] = {}
     replies: dict[int, ForwardReply | None] = dict.fromkeys(range(len(works)))
     while replies:

@@ -1,8 +1,8 @@
-"""The denoise loop for a GPU: the same steps as `denoise`, without asking the device anything in between.
+"""The denoise loop for a GPU: the same steps as `denoise`, without waiting for the device in between.
 
-All that a step reads and writes lies in buffers that stay where they are, for up to a fixed number of canvases,
-contexts of up to a fixed length and one set of rules (`CanvasTokens`, threshold): so the steps can be captured in a
-CUDA graph (`cuda_graphs`) and run again for other canvases. Kernels do the work on a GPU, their references elsewhere.
+All that a step reads and writes is in buffers at fixed addresses, for up to a fixed number of canvases, contexts of up
+to a fixed length and one set of rules (`CanvasTokens`, threshold). So the steps can be captured in a CUDA graph
+(`cuda_graphs`) and run again for other canvases. Kernels do the work on a GPU, their references elsewhere.
 `denoise` with `policies.threshold` and without early ends is the specification; tests compare the two.
 
 Letters: B rows, L canvas, T context room, N pages of a row, S tokens of a page; D, H, K, E, C, V as in `denoiser`.
@@ -47,8 +47,8 @@ def on_device(tokens: CanvasTokens, device: torch.device) -> DeviceTokens:
 
 
 class Filled(NamedTuple):
-    """What came of the rows of a loop: canvases, log-probabilities and those of a stop, all [B, L]; the number of masks
-    before the last step, [B]; and the steps that found a mask, [B]."""
+    """The rows of a loop after its steps: canvases, log-probabilities and those of a stop, all [B, L]; the number of
+    masks before the last step, [B]; and the number of steps that found a mask, [B]."""
 
     canvas: Array
     log_probs: Array
@@ -58,7 +58,7 @@ class Filled(NamedTuple):
 
 
 class Buffers:
-    """Room for the contexts of n_rows canvases on the model's device. Rows that are not in use hold a dummy."""
+    """Room for the contexts of n_rows canvases on the model's device. Unused rows hold a dummy."""
 
     def __init__(self, model: Denoiser, n_rows: int, n_context: int) -> None:
         c, like = model.config, model.embedding.weight
@@ -113,26 +113,26 @@ class CanvasLoop:
         self._stop_table = model.embedding.weight[tokens.stop_ids]
 
     def load(self, row: int, canvas: np.ndarray) -> None:
-        """Put a canvas of at most L tokens into a row; what is behind it counts as ended."""
+        """Put a canvas of at most L tokens into a row, padded with ends."""
         n = len(canvas)
         self.canvas[row, :n] = torch.tensor(canvas, device=self.canvas.device)
         self.canvas[row, n:] = self.tokens.end
         self.canvas_lengths[row] = n
 
     def begin(self) -> None:
-        """Forget the scores of the canvases before; the rows that `load` does not fill hold nothing to do."""
+        """Reset all rows: those that `load` does not fill have nothing to do."""
         self.canvas.fill_(self.tokens.end)
         self.log_probs.zero_()
         self.stop_log_probs.fill_(float("-inf"))
         self.steps.zero_()
 
     def run(self, n_steps: int, *, is_end: bool) -> None:
-        """So many steps; is_end: the last one fills whatever is still open."""
+        """Run n_steps steps; is_end: the last one fills all open positions."""
         for i in range(n_steps):
             self.step(fills_all=is_end and i == n_steps - 1)
 
     def step(self, *, fills_all: bool) -> None:
-        """Predict, commit. Nothing here waits for the device."""
+        """Predict and commit. Does not wait for the device."""
         tokens, canvas = self.tokens, self.canvas
         predicted, confidence, stop_log_probs = self.predict()
         masked = canvas == tokens.mask

@@ -1,4 +1,4 @@
-"""A model that is loaded and ready to be run, whatever runs it."""
+"""A loaded model that is ready to run, with any runtime."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .drive import Runner
 
 
 def free_nothing() -> None:
-    """For runtimes that keep no memory back."""
+    """For runtimes that hold no spare memory."""
 
 
 def rehearse_nothing(tokens: CanvasTokens) -> None:
@@ -18,9 +18,9 @@ def rehearse_nothing(tokens: CanvasTokens) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRunner:
-    """What answers asks, and what people are told of it: runtime, device (`cpu`, `cuda`, `cuda:1` …), number format,
-    threads. fills_whole: it answers `Fill` too. rehearse compiles what would be compiled on first use, and raises what
-    that raises; free gives memory back that the runtime keeps for later."""
+    """A runner, with what people are told of it: runtime, device (`cpu`, `cuda`, `cuda:1` …), number format, threads.
+    fills_whole: it answers `Fill` too. rehearse compiles what would be compiled on first use, and raises what that
+    raises; free returns memory that the runtime holds for later."""
 
     run: Runner
     runtime: Runtime

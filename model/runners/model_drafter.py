@@ -14,7 +14,7 @@ from ..requests import HeadGuess
 
 
 class KeptStates(NoCopies):
-    """In the place of a copy head: its keys are the body's last hidden states, in a type of their own."""
+    """Replaces the copy head: its keys are the body's last hidden states, in another dtype."""
 
     def __init__(self, config: DenoiserConfig, dtype: torch.dtype) -> None:
         super().__init__(config)
@@ -38,7 +38,7 @@ class ModelDrafter:
 
     @torch.inference_mode()
     def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
-        """As `drafting.Drafter` says."""
+        """See `drafting.Drafter`."""
         c, n, device = self._head.config, len(known), self._embedding.device
         newest = features[-c.n_window :].to(device, self._embedding.dtype)
         embedded = self._embedding.new_zeros(1, c.n_canvas, c.width)

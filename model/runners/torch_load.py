@@ -1,4 +1,4 @@
-"""A model loaded with PyTorch, on any device."""
+"""Loads a model with PyTorch, on any device."""
 
 import logging
 import time
@@ -18,11 +18,11 @@ from .model_drafter import KeptStates, ModelDrafter
 
 logger = logging.getLogger(__name__)
 
-N_THREADS = torch.get_num_threads()  # of a process that was told nothing else
+N_THREADS = torch.get_num_threads()  # PyTorch's own choice
 
 
 def fastest_device() -> str:
-    """The GPU where PyTorch has one, else the CPU."""
+    """The GPU if PyTorch has one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -34,9 +34,9 @@ def load_torch(
     *,
     kernels: bool = True,
 ) -> LoadedRunner:
-    """A float32 model and its head, which may be converted in place, ready to be run on the device that it is on.
+    """A float32 model and its head, which may be converted in place, ready to run on the device that it is on.
 
-    dtype None is the fastest there, n_threads None as many as PyTorch finds right. kernels: whether a GPU runs ours.
+    dtype None is the fastest there, n_threads None PyTorch's choice. kernels: whether a GPU runs our kernels.
     """
     device = model.embedding.weight.device
     number_format = dtype or (faster_dtype() if device.type == "cpu" else "bfloat16")
@@ -66,9 +66,9 @@ def _free() -> None:
 
 
 def move(model: torch.nn.Module, device: str | None) -> None:
-    """Move model to a device; None: to the GPU, or to the CPU where there is none that has room for it.
+    """Move model to a device; None: to the GPU, or to the CPU if there is no GPU with room for it.
 
-    Raises InputError where the device is named and of no use.
+    Raises InputError if the device is named and cannot be used.
     """
     wanted = device or fastest_device()
     try:
@@ -76,8 +76,8 @@ def move(model: torch.nn.Module, device: str | None) -> None:
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
         if device is not None:
             reason = "it has no room for the model" if is_out_of_memory(error) else "PyTorch cannot use it"
-            raise InputError(f"the device {wanted} is of no use: {reason}") from error
-        logger.warning("the model does not go to %s (%s): the CPU is taken", wanted, type(error).__name__)
+            raise InputError(f"the device {wanted} cannot be used: {reason}") from error
+        logger.warning("cannot move the model to %s (%s): using the CPU", wanted, type(error).__name__)
         model.to("cpu")
 
 

@@ -1,8 +1,8 @@
-"""Opening the files of a model folder: regular files of a bounded size, and nothing else.
+"""Opens the files of a model folder: only regular files of a bounded size.
 
 A model folder may come from anybody. Its files are opened without waiting and checked by kind and size before anything
-is read, so that a pipe, a device or a sparse file of terabytes costs neither time nor memory. A link counts as what it
-leads to: caches keep weights in one place and link to them. What a file says is quoted only through `excerpt`.
+is read, so that a pipe, a device or a sparse file of terabytes costs neither time nor memory. Links are followed:
+caches keep weights in one place and link to them. A file's content is quoted only through `excerpt`.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def open_file(path: Path, max_bytes: int | None) -> io.BufferedReader:
     """A regular file of 1 to max_bytes bytes (None: any number), open for reading. Raises CheckpointError."""
     descriptor = -1
     try:
-        _check(path, path.stat(), max_bytes)  # before opening: to open a device can do something
+        _check(path, path.stat(), max_bytes)  # before opening: opening a device can have effects
         descriptor = os.open(path, _FLAGS)
         _check(path, os.fstat(descriptor), max_bytes)
         return os.fdopen(descriptor, "rb")
@@ -44,11 +44,11 @@ def open_file(path: Path, max_bytes: int | None) -> io.BufferedReader:
             os.close(descriptor)
         if isinstance(error, FileNotFoundError):
             raise CheckpointError(
-                f"there is no {printable(path.name)} in {path.parent}: it is no model's folder, or a part is missing"
+                f"there is no {printable(path.name)} in {path.parent}: it is not a model folder, or a part is missing"
             ) from None
         if not isinstance(error, OSError | ValueError):
             raise
-        # A ValueError is about a name that no file can have.
+        # A ValueError is about an impossible file name.
         reason = excerpt(getattr(error, "strerror", None) or error)
         raise CheckpointError(f"{printable(str(path))} cannot be read: {reason}") from error
 
@@ -58,14 +58,14 @@ def _check(path: Path, info: os.stat_result, max_bytes: int | None) -> None:
     if not stat.S_ISREG(info.st_mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(info.st_mode)), "no file")
         raise CheckpointError(f"{name} is {kind}, not a regular file: copy the model again")
-    if not info.st_size:  # also what /proc says of its files
+    if not info.st_size:  # files in /proc have size 0, too
         raise CheckpointError(f"{name} is empty: copy it again")
     if max_bytes is not None and info.st_size > max_bytes:
         raise CheckpointError(f"{name} has {info.st_size:,} bytes, more than the {max_bytes:,} allowed: copy it again")
 
 
 def is_there(path: Path) -> bool:
-    """Whether a folder has an entry of that name, whatever it is: opening it says what is wrong with it."""
+    """Whether a folder has an entry of that name, of any kind: opening it says what is wrong with it."""
     try:
         path.lstat()
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     """All of a file. Raises CheckpointError."""
     with open_file(path, max_bytes) as stream:
         n_bytes = os.fstat(stream.fileno()).st_size
-        check_memory(path, 2 * n_bytes)  # as read, and as what is made of it
+        check_memory(path, 2 * n_bytes)  # the bytes, and the objects made from them
         try:
             return stream.read(n_bytes)
         except OSError as error:
@@ -87,12 +87,12 @@ def read_file(path: Path, max_bytes: int) -> bytes:
 
 
 def map_file(path: Path, max_bytes: int) -> mmap.mmap:
-    """All of a file as memory of our own that the system reads when it is touched. Raises CheckpointError.
+    """Map a whole file, privately. Raises CheckpointError.
 
-    It counts as writeable, which runtimes want of what they share; the file stays as it is.
+    The map is writeable, since runtimes want that of memory that they share; the file does not change.
     """
     with open_file(path, max_bytes) as stream:
-        check_memory(path, 2 * os.fstat(stream.fileno()).st_size)  # what a runtime makes of it, too
+        check_memory(path, 2 * os.fstat(stream.fileno()).st_size)  # with the runtime's copy
         try:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
@@ -116,20 +116,20 @@ def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     except (ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{path} cannot be read: {excerpt(error)}") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
+        raise CheckpointError(f"{path} does not hold a JSON object")
     return value
 
 
 def check_memory(path: Path, n_bytes: int) -> None:
-    """Raises CheckpointError where what is in path, n_bytes of it, does not fit in the memory that is free."""
+    """Raise CheckpointError if n_bytes, for the content of path, do not fit in free memory."""
     free = psutil.virtual_memory().available
     if n_bytes > free:
         raise CheckpointError(
             f"{path} needs {n_bytes / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: close something, or "
-            "take a smaller model"
+            "use a smaller model"
         )
 
 
 def excerpt(text: object) -> str:
-    """What an untrusted file says, or an error that quotes it, for a message: one printable line, not too long."""
+    """Text from an untrusted file, or an error that quotes it, as one short printable line for a message."""
     return one_line(str(text))[:N_EXCERPT]

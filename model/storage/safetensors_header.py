@@ -1,6 +1,6 @@
 """The header of a safetensors file: names, types and shapes of its tensors, checked without reading the tensors.
 
-The library checks the same, but takes headers of 100 MB, which cost 2 GB and a minute.
+The library checks the same, but accepts headers of 100 MB, which cost 2 GB and a minute.
 """
 
 import json
@@ -33,7 +33,7 @@ class Tensor(NamedTuple):
 
     @property
     def n_numbers(self) -> int:
-        """Numbers in it."""
+        """The number of values."""
         return math.prod(self.shape)
 
 
@@ -41,29 +41,29 @@ Header = Mapping[str, Tensor]
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file. Raises CheckpointError where it or the file's size is wrong."""
+    """The header of a file. Raises CheckpointError if it or the file's size is wrong."""
     with open_file(path, None) as stream:
         return header_of(path, stream)
 
 
 def header_of(path: Path, stream: BinaryIO | mmap.mmap) -> Header:
-    """The header of what stream holds from its place to its end; path is for messages. Raises CheckpointError."""
+    """The header in stream, read from its position on; path is for messages. Raises CheckpointError."""
     try:
         n_header = int.from_bytes(stream.read(8), "little")
         if not 2 <= n_header <= MAX_HEADER_BYTES:
             raise ValueError(f"a header of {n_header:,} bytes")
         fields = json.loads(stream.read(n_header).decode("utf-8"))
         place = stream.tell()
-        stream.seek(0, 2)  # a map says only since Python 3.13 where that is
+        stream.seek(0, 2)  # mmap.seek returns the position only since Python 3.13
         return _tensors(fields, place, stream.tell() - place)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{printable(str(path))} is damaged ({excerpt(error)}): copy it again") from error
 
 
 def _tensors(fields: object, first: int, n_bytes: int) -> Header:
-    """The tensors of a header whose data have n_bytes from place first on. Raises ValueError, TypeError or KeyError."""
+    """The tensors of a header whose data are n_bytes from first on. Raises ValueError, TypeError or KeyError."""
     if not isinstance(fields, dict):
-        raise TypeError("its header is no object")
+        raise TypeError("its header is not an object")
     fields.pop("__metadata__", None)
     if len(fields) > MAX_TENSORS:
         raise ValueError(f"{len(fields):,} tensors")
@@ -75,7 +75,7 @@ def _tensors(fields: object, first: int, n_bytes: int) -> Header:
             raise ValueError(f"{name!r} has no shape")
         found[name] = Tensor(str(field["dtype"]), tuple(shape), first + begin)
         if (end - begin) * 8 != found[name].n_numbers * BITS[found[name].dtype]:
-            raise ValueError(f"{name!r} has not the bytes that its shape needs")
+            raise ValueError(f"{name!r} does not have the bytes that its shape needs")
         places.append((begin, end))
     places.sort()
     if any(end != begin for (_, end), (begin, _) in pairwise(places)) or places[-1][1] != n_bytes:

@@ -1,4 +1,4 @@
-"""Reading a small safetensors file whole: its tensors and what its metadata say."""
+"""Reads a small safetensors file whole: its tensors and metadata."""
 
 import io
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .safetensors_header import Header, header_of
 
 
 def read_whole(path: Path, max_bytes: int) -> tuple[Header, Mapping[str, np.ndarray], Mapping[str, str]]:
-    """The header, the tensors and the metadata of the file at path. Raises CheckpointError where it is damaged."""
+    """The header, the tensors and the metadata of the file at path. Raises CheckpointError if it is damaged."""
     content = read_file(path, max_bytes)
     header = header_of(path, io.BytesIO(content))
     try:

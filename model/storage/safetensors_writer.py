@@ -1,4 +1,4 @@
-"""Writing a safetensors file tensor by tensor: the library's own writer wants all of them in memory at once."""
+"""Writes a safetensors file tensor by tensor; the library's own writer needs all of them in memory at once."""
 
 import contextlib
 import json
@@ -29,9 +29,9 @@ def write_whole(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
 
 
 class SafetensorsWriter:
-    """A file of tensors whose names, types and shapes are known; their parts are put in place in any order.
+    """A file of tensors with known names, types and shapes, whose parts are written in any order.
 
-    Wider types come first, so that each tensor is aligned. Raises OSError where the disk is full.
+    Wider types come first, so that each tensor is aligned. Raises OSError if the disk is full.
     """
 
     def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -53,7 +53,7 @@ class SafetensorsWriter:
         self._stream.truncate(self._start + at)
 
     def put(self, name: str, first: int, numbers: np.ndarray) -> None:
-        """Write numbers of a tensor, the first of which is its number first in row order."""
+        """Write numbers of a tensor, beginning with its number first in row order."""
         start, dtype = self._places[name]
         self._stream.seek(self._start + start + first * dtype.itemsize)
         self._stream.write(np.ascontiguousarray(numbers, dtype=dtype).data)

@@ -1,7 +1,7 @@
-"""The tokenizer of a published code model, with what our own offers: text to ids and back, special tokens out of reach.
+"""The tokenizer of a published code model, with the methods of our own; text never encodes to special tokens.
 
-Byte-level BPE as Qwen, Llama 3, GPT-2 and SmolLM have it. What a user's file spells is always plain text, also where it
-spells a special token. Text is not normalised: what comes back is what went in. Knows no model.
+Byte-level BPE as in Qwen, Llama 3, GPT-2 and SmolLM. A user's file is always plain text, even where it spells a special
+token. Text is not normalised: decoding returns what was encoded.
 """
 
 from bisect import bisect_left
@@ -44,7 +44,7 @@ class BodyTokenizer(TextTokenizer):
         if not {bytes([byte]) for byte in range(256)} <= set(self._bytes):
             raise ValueError("some bytes have no token")
         if self.decode(self.encode(_PROBE)) != _PROBE:
-            raise ValueError("text does not come back as it went in")
+            raise ValueError("decoding does not return the text that was encoded")
 
     @property
     def text_ids(self) -> list[int]:
@@ -52,7 +52,7 @@ class BodyTokenizer(TextTokenizer):
         return [i for i, piece in enumerate(self._bytes) if piece]
 
     def special(self, token: Special) -> int:
-        """The id of a special token; MASK, which no body has, is an id that no answer holds. Raises KeyError."""
+        """The id of a special token; for MASK, which no body has, an id that no answer can hold. Raises KeyError."""
         return {
             Special.EOM: self.marks.end,
             Special.MASK: self.marks.prefix,
@@ -67,24 +67,24 @@ class BodyTokenizer(TextTokenizer):
         return self._bytes[token]
 
     def last_boundary(self, text: str) -> int:
-        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
+        """The last offset near a line break at which a new piece surely begins; 0 if none is known."""
         return self._boundaries.last_boundary(text)
 
     def open_piece(self, text: str) -> str:
-        """The end of text that what follows may change the tokens of.
+        """The end of text whose tokens may change with what follows.
 
-        Where it is dropped and the answer begins with it again, the model sees only tokens as it was taught them.
+        It is dropped, and the answer begins with it again, so that the model sees only tokens as it was taught them.
         """
         return self._boundaries.open_end(text)
 
     @cached_property
-    def _sorted(self) -> tuple[list[bytes], list[int]]:
+    def _tokens_in_order(self) -> tuple[list[bytes], list[int]]:
         order = sorted(self.text_ids, key=lambda i: self._bytes[i])
         return [self._bytes[i] for i in order], order
 
     def beginning_with(self, start: bytes) -> list[int]:
         """The ids of all tokens whose bytes begin with start."""
-        pieces, ids = self._sorted
+        pieces, ids = self._tokens_in_order
         at = bisect_left(pieces, start)
         found = []
         while at < len(pieces) and pieces[at].startswith(start):
@@ -94,7 +94,7 @@ class BodyTokenizer(TextTokenizer):
 
     def agreeing_with(self, rest: bytes) -> list[int]:
         """The ids of all tokens that a text which begins with rest can begin with."""
-        pieces, ids = self._sorted
+        pieces, ids = self._tokens_in_order
         shorter = (rest[:n] for n in range(1, len(rest)))
         places = ((bisect_left(pieces, piece), piece) for piece in shorter)
         return [ids[at] for at, piece in places if at < len(pieces) and pieces[at] == piece] + self.beginning_with(rest)
@@ -103,7 +103,7 @@ class BodyTokenizer(TextTokenizer):
     def _ids(self) -> dict[bytes, int]:
         return {self._bytes[i]: i for i in reversed(self.text_ids)}
 
-    def spelt(self, data: bytes) -> list[int]:
+    def spell(self, data: bytes) -> list[int]:
         """Tokens that spell data, the longest first; data may begin or end inside a character."""
         found: list[int] = []
         while data:
@@ -114,7 +114,7 @@ class BodyTokenizer(TextTokenizer):
 
     @classmethod
     def load(cls, path: Path, marks: Marks, vocab_size: int) -> "BodyTokenizer":
-        """Read a tokenizer.json. Raises CheckpointError when the file is missing, damaged or of an unknown kind."""
+        """Read a tokenizer.json. Raises CheckpointError if the file is missing, damaged or of an unknown kind."""
         found = read_json(path, MAX_TOKENIZER_BYTES)
         try:
             with panics_as_errors():
@@ -126,9 +126,9 @@ class BodyTokenizer(TextTokenizer):
 
 
 def plain_tokenizer(found: Mapping[str, Any]) -> Tokenizer:
-    """What a tokenizer.json says of cutting and merging, without its normaliser and special tokens.
+    """A tokenizer with the cutting and merging of a tokenizer.json, without its normaliser and special tokens.
 
-    Raises as `rules.harmless_tokenizer`, or ValueError.
+    Raises the errors of `rules.harmless_tokenizer`, or ValueError.
     """
     plain = harmless_tokenizer({**found, "normalizer": None})
     if plain.pre_tokenizer is None:

@@ -1,6 +1,4 @@
-"""A vocabulary as the denoise loop sees it: what may be predicted, and what ends a text. Knows ids and no text, but for
-how they are found.
-"""
+"""A vocabulary as the denoise loop sees it: which tokens may be predicted, and which end a text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,12 +25,12 @@ class CanvasTokens:
     """The vocabulary as the loop sees it: ids of mask and end and, all bool [V], which ids may not be predicted, which
     stop the text, and before which it may end.
 
-    A committed stop, like the end itself, turns everything right of it into end. Where may_end_before is
-    true the text may end before a token though no single place was a likely end, by end_rule (`partial_answer`). middle
-    is what the causal head wants before a hole's text; None where it was taught no such mark.
+    A committed stop, like the end itself, turns everything right of it into end. Where may_end_before is true, the text
+    may end before a token by end_rule (`partial_answer`), though no single place was a likely end. middle is the mark
+    that the causal head wants before a hole's text; None if it was taught none.
 
-    A body's tokens may say text and a line break as one: before_break has the tokens of that text for each such stop,
-    joined the same by their first token. other_ends are ids that end a text beside end.
+    One token of a body may spell text and a line break: before_break has the tokens of that text for each such stop,
+    joined the same by their first token. other_ends are ids besides end that end a text.
     """
 
     mask: int
@@ -60,7 +58,7 @@ class CanvasTokens:
     def allowed(self, log_probs: np.ndarray) -> np.ndarray:
         """A copy of log_probs [..., V] with those of forbidden tokens at -inf.
 
-        Whatever a model predicts goes through here. Raises EngineError where it is NaN: one would be the surest token.
+        Everything that a model predicts goes through here. Raises EngineError for NaN, which would be the surest token.
         """
         check_predicted(log_probs)
         log_probs = log_probs.copy()
@@ -69,15 +67,15 @@ class CanvasTokens:
 
 
 def check_predicted(log_probs: np.ndarray) -> None:
-    """Raises EngineError for log-probabilities of a model whose numbers are broken."""
-    if log_probs.size and not log_probs.max() < np.inf:  # NaN is less than nothing
+    """Raise EngineError if log-probabilities are NaN or infinite."""
+    if log_probs.size and not log_probs.max() < np.inf:  # also true of NaN
         raise EngineError(BROKEN_NUMBERS)
 
 
 @dataclass(frozen=True)
 class VocabularyFacts:
-    """What is the same for every view of a vocabulary, all bool [V]: which tokens are text, hold a line break, begin
-    with one behind blanks, and begin inside a character; and, of a body, what stands before a break in a token."""
+    """What all views of a vocabulary share, all bool [V]: which tokens are text, hold a line break, begin with one
+    (after any blanks), and begin inside a character; for a body, also the tokens of the text before a token's break."""
 
     is_text: np.ndarray
     has_break: np.ndarray
@@ -96,7 +94,7 @@ def vocabulary_facts(tokenizer: TextTokenizer) -> VocabularyFacts:
         has_break=np.array([b"\n" in text for text in texts]),
         begins_with_break=np.array([_begins_with_break(text) for text in texts]),
         is_inside_character=np.array([_is_inside_character(text) for text in texts]),
-        before_break=_before_break(tokenizer, texts) if isinstance(tokenizer, BodyTokenizer) else {},
+        before_break=_texts_before_break(tokenizer, texts) if isinstance(tokenizer, BodyTokenizer) else {},
     )
 
 
@@ -110,8 +108,8 @@ def canvas_tokens(
 ) -> CanvasTokens:
     """The loop's view of a vocabulary. Without multiline every token with a line break ends the text.
 
-    at_line_end: nothing stands right of the cursor on its line, so that the text ends where a line does. facts: those
-    of the tokenizer, where they are known.
+    at_line_end: nothing is right of the cursor on its line, so that the text ends where a line does. facts: those of
+    the tokenizer, if known.
     """
     facts = facts or vocabulary_facts(tokenizer)
     vocab = np.arange(tokenizer.vocab_size)
@@ -132,13 +130,13 @@ def canvas_tokens(
         end_rule="median" if multiline and at_line_end else "likeliest",
         middle=middle,
         before_break=before_break,
-        joined=_joined(before_break),
+        joined=_join_by_first(before_break),
         other_ends=tuple(other_ends),
     )
 
 
-def _before_break(tokenizer: BodyTokenizer, texts: Sequence[bytes]) -> dict[int, tuple[int, ...]]:
-    """For each token with a line break behind other text than blanks, the tokens that spell that text."""
+def _texts_before_break(tokenizer: BodyTokenizer, texts: Sequence[bytes]) -> dict[int, tuple[int, ...]]:
+    """For each token with a line break after text other than blanks, the tokens that spell that text."""
     id_of = {text: i for i, text in enumerate(texts) if text}
     found: dict[int, tuple[int, ...]] = {}
     for i, text in enumerate(texts):
@@ -153,11 +151,11 @@ def _tokens_of(tokenizer: BodyTokenizer, data: bytes) -> tuple[int, ...]:
     try:
         return tuple(tokenizer.encode(data.decode()))
     except UnicodeDecodeError:  # a part of a character
-        return tuple(tokenizer.spelt(data))
+        return tuple(tokenizer.spell(data))
 
 
-def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], np.ndarray]]]:
-    """By their first token: tokens, and the stops that are these and a line break."""
+def _join_by_first(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], np.ndarray]]]:
+    """By their first token: tokens, and the stops that spell these and a line break."""
     stops_of: dict[tuple[int, ...], list[int]] = {}
     for stop, before in before_break.items():
         stops_of.setdefault(before, []).append(stop)

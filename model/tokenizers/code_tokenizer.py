@@ -1,7 +1,6 @@
-"""Byte-level BPE over source code, with line breaks and indentation as tokens and special tokens out of reach.
+"""Byte-level BPE over source code, with tokens for line breaks and indentation.
 
-Special tokens have ids above the BPE vocabulary and no text form: whatever a user's file spells, it is encoded as
-plain bytes. Knows no model.
+Special tokens have ids above the BPE vocabulary and no text form, so no text in a user's file encodes to one.
 """
 
 import json
@@ -64,7 +63,7 @@ class CodeTokenizer(TextTokenizer):
     def last_boundary(self, text: str) -> int:
         """The offset of the last line break at which a new piece surely begins; 0 without one.
 
-        A break after other white space than blanks and tabs may belong to the piece before it.
+        A break after white space other than blanks and tabs may belong to the piece before it.
         """
         at = len(text)
         while (at := text.rfind("\n", 0, at)) > 0:
@@ -78,14 +77,14 @@ class CodeTokenizer(TextTokenizer):
         return ""
 
     def save(self, path: Path) -> None:
-        """Write the BPE merges and vocabulary as JSON. Raises OSError; then what stood at path is still there."""
+        """Write the BPE merges and vocabulary as JSON. Raises OSError; then the old file is unchanged."""
         write_whole(path, self.plain.to_str(pretty=False))
 
     @classmethod
     def load(cls, path: Path) -> "CodeTokenizer":
-        """Read what `save` wrote. Raises CheckpointError when the file is missing or damaged.
+        """Read what `save` wrote. Raises CheckpointError if the file is missing or damaged.
 
-        Vocabulary and merges are taken over; a tokenizer that cuts or changes text in another way is refused.
+        Only vocabulary and merges are used; a tokenizer that cuts or changes text in another way is refused.
         """
         found = read_json(path, MAX_TOKENIZER_BYTES)
         try:
@@ -122,7 +121,7 @@ class CodeTokenizer(TextTokenizer):
 
 
 def _untrained() -> Tokenizer:
-    """A tokenizer of ours that has learnt nothing."""
+    """An untrained tokenizer of ours."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [

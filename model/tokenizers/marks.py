@@ -14,7 +14,7 @@ MIDDLE = ("<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<|code_middle|>")
 
 @dataclass(frozen=True, kw_only=True)
 class HoleMarks:
-    """Ids of the special tokens that stand before a hole's prefix, its suffix and its text."""
+    """Ids of the special tokens before a hole's prefix, its suffix and its text."""
 
     prefix: int
     suffix: int
@@ -29,7 +29,7 @@ class HoleMarks:
         return cls(prefix=prefix, suffix=suffix, middle=middle)
 
     def around(self, prefix: Sequence[int], suffix: Sequence[int]) -> list[int]:
-        """Both in the order that models are taught first; what follows is the middle."""
+        """Prefix and suffix with their marks, in the usual order; the middle follows."""
         return [self.prefix, *prefix, self.suffix, *suffix, self.middle]
 
 
@@ -37,8 +37,8 @@ class HoleMarks:
 class Marks(HoleMarks):
     """Ids of all the special tokens that a body was taught infilling with.
 
-    end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
-    repository before a repository's name, where the model has such marks. specials are all ids that are no text.
+    end is what a text ends with in our own training, ends are others that end one; file is the mark before a file's
+    path, repository the one before a repository's name, if the model has them. specials are all ids that are not text.
     suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
     """
 
@@ -51,14 +51,14 @@ class Marks(HoleMarks):
 
     @classmethod
     def of(cls, value: object, vocab_size: int) -> "Marks":
-        """Marks from what config.json says. Raises ValueError or TypeError."""
+        """Marks from config.json's value. Raises ValueError or TypeError."""
         if not isinstance(value, Mapping):
-            raise TypeError("marks are no object")
+            raise TypeError("marks are not an object")
 
         def ids(name: str) -> tuple[int, ...]:
             found = value.get(name, [])
             if not isinstance(found, list) or len(found) > MAX_SPECIALS:
-                raise ValueError(f"{name} of marks is no list, or too long")
+                raise ValueError(f"{name} of marks is not a list, or too long")
             return tuple(_id(each, vocab_size) for each in found)
 
         one = {name: _id(value.get(name), vocab_size) for name in ("prefix", "suffix", "middle", "end")}
@@ -87,5 +87,5 @@ class Marks(HoleMarks):
 
 def _id(value: object, vocab_size: int) -> int:
     if not is_token_id(value, vocab_size):
-        raise ValueError(f"{excerpt(repr(value))} is no id of a vocabulary of {vocab_size:,}")
+        raise ValueError(f"{excerpt(repr(value))} is not an id of a vocabulary of {vocab_size:,}")
     return value

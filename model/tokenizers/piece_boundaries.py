@@ -1,8 +1,7 @@
-"""Where a byte-level tokenizer surely cuts a text, and what at its end the next character may still change.
+"""Where a byte-level tokenizer surely cuts a text, and which end of a text the next character may still change.
 
-Such a tokenizer cuts a text into pieces by a pattern, then merges bytes inside each piece. Cuts at some places follow
-from the two characters around them alone. Every pattern is asked which of these places it keeps to, so nothing here
-depends on one. Knows text, no ids.
+Such a tokenizer cuts a text into pieces by a pattern, then merges bytes inside each piece. Some cuts follow from the
+two characters around them alone. Each pattern is tested for which of these it makes, so nothing here depends on one.
 """
 
 from functools import cached_property
@@ -14,11 +13,11 @@ from .text_tokenizer import LONE_SURROGATE
 
 MAX_HEALED = 48  # bytes of an end that is healed; a longer one is healed in part
 N_CHARS_TRIED = 1_000  # at the end of a line that may be as long as a file
-N_PIECES_TRIED = 5  # at the end of a text, of which something that follows may change the cuts
+N_PIECES_TRIED = 5  # at the end of a text, whose cuts may change with what follows
 # Pairs of characters between which code models cut: any text and a blank, a letter and a line break.
 _BEFORE_BLANK, _BEFORE_BREAK = frozenset(map(chr, range(0x21, 0x7F))), frozenset("abcXYZ019")
 _FRAMES = ("{}", "{}\n", "{} y", "{}\n    y", ";{}", "x {}", "({}  \n")
-# What may follow: text that begins or continues a piece of each kind, blanks that a line break would take in.
+# What may follow: text that begins or continues a piece of each kind, blanks that a line break would join.
 _CONTINUATIONS = ("x", "X", "1", " ", "\n", " \n", " x", "(", "/", "\r", "s ", "re", "ll")
 
 
@@ -35,14 +34,14 @@ class PieceBoundaries:
         return [end for _, (_, end) in self._cutter.pre_tokenize_str(clean)]
 
     def last_boundary(self, text: str) -> int:
-        """The last offset before or at the last line break where a piece surely ends; 0 where none is known."""
+        """The last offset before or at the last line break where a piece surely ends; 0 if none is known."""
         for at in range(text.rfind("\n"), 0, -1):
             if self._is_sure(text[at - 1], text[at]):
                 return at
         return 0
 
     def _boundary_from(self, text: str, start: int) -> int:
-        """The first sure boundary from start on; start itself where there is none, which is a line without blanks."""
+        """The first sure boundary from start on; start itself if there is none, as in a line without blanks."""
         if start <= 0:
             return 0
         return next((at for at in range(start, len(text)) if self._is_sure(text[at - 1], text[at])), start)
@@ -69,11 +68,11 @@ class PieceBoundaries:
         return all(len(head + left) in self.ends(head + left + right + rest) for head, _, rest in frames)
 
     def open_end(self, text: str) -> str:
-        """The end of text whose cuts something that follows may change.
+        """The end of text whose cuts may change with what follows.
 
-        A word in the making, a bracket that may be closed at once, and blanks with the line breaks before them, which
-        are one piece where a line break follows. Where they are too long, their last pieces alone; of blanks the last
-        one, which a word that follows takes to itself.
+        An unfinished word, a bracket that may be closed at once, or blanks with the line breaks before them, which are
+        one piece if a line break follows. If they are too long, only their last pieces; of blanks the last one, which
+        joins a following word.
         """
         start = max(self.last_boundary(text), self._boundary_from(text, len(text) - N_CHARS_TRIED))
         start += self._known(text[start:])

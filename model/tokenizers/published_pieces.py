@@ -1,4 +1,4 @@
-"""How published byte-level tokenizers cut text into pieces before they merge: patterns for `tokenizers`."""
+"""Patterns by which published byte-level tokenizers cut text into pieces before they merge."""
 
 GPT2_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 QWEN_PIECES = (

@@ -1,7 +1,7 @@
-"""What of a stranger's tokenizer.json is taken over: a byte-pair model and steps that are known to be harmless.
+"""What is used of an untrusted tokenizer.json: a byte-pair model and steps that are known to be harmless.
 
 A tokenizer may pad every text to a gigabyte, blow it up by replacing, cut it by a pattern that never ends, or name
-steps that the library panics at. What code models need is on a list here; anything else is refused.
+steps that make the library panic. What code models need is on a list here; anything else is refused.
 """
 
 import json
@@ -24,21 +24,21 @@ MODEL_FIELDS = ("vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ig
 
 
 def is_token_id(value: object, n_ids: int = MAX_SIZE) -> TypeGuard[int]:
-    """Whether value is the id of one of n_ids tokens. True is none."""
+    """Whether value is the id of one of n_ids tokens. True is not."""
     return type(value) is int and 0 <= value < n_ids
 
 
 def token_id(value: object) -> int:
     """value as a token's id. Raises ValueError."""
     if not is_token_id(value):
-        raise ValueError(f"{excerpt(repr(value))} is no token's id")
+        raise ValueError(f"{excerpt(repr(value))} is not a token's id")
     return value
 
 
 def harmless_tokenizer(whole: TokenizerStep) -> Tokenizer:
-    """The tokenizer of a tokenizer.json, as far as `harmless` takes it over; it has been tried.
+    """The tokenizer of a tokenizer.json, as far as `harmless` allows; it has been tried.
 
-    Raises what the library raises, which may be a panic, or what `harmless` raises.
+    Raises the errors of the library, which may be a panic, and of `harmless`.
     """
     plain = Tokenizer.from_str(json.dumps(harmless(whole)))
     plain.decode(plain.encode(PROBE, add_special_tokens=False).ids)
@@ -82,7 +82,7 @@ def _steps(step: TokenizerStep | None, parts: str, check: Callable[[str, Tokeniz
         return None
     steps = step[parts] if step["type"] == "Sequence" else [step]
     if not isinstance(steps, list) or len(steps) > MAX_STEPS:
-        raise ValueError(f"its {parts} are no list, or more than {MAX_STEPS}")
+        raise ValueError(f"its {parts} are not a list, or more than {MAX_STEPS}")
     for each in steps:
         check(each["type"], each)
     return step
@@ -119,7 +119,7 @@ def _check_decoder(kind: str, step: TokenizerStep) -> None:
 
 def _check_replacing(step: TokenizerStep) -> None:
     if len(step["content"]) > len(_text_of(step["pattern"])):
-        raise ValueError("it replaces text by longer text")
+        raise ValueError("it replaces text with longer text")
 
 
 def _text_of(pattern: TokenizerStep) -> str:

@@ -1,9 +1,9 @@
-"""Whether a tokenizer's pattern for cutting text is surely fast on any text.
+"""Checks that a tokenizer's pattern for cutting text is fast on any text.
 
 The tokenizers library runs patterns with a backtracking matcher that nothing can stop: `(([a-z]+)+)+!` takes hours on a
-line of 40 letters. So the pattern itself is looked at. It may have alternatives, groups, classes, quantifiers and
+line of 40 letters. So the pattern itself is checked. It may have alternatives, groups, classes, quantifiers and
 lookaheads, as those of GPT-2, Llama 3, Qwen, DeepSeek, Seed-Coder and o200k have. It may not repeat a group, refer
-back, look behind, or backtrack over more than one repetition: then a match costs at most the square of the length.
+back, look behind, or backtrack over more than one repetition: so a match costs at most the square of the length.
 """
 
 import math
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 MAX_LENGTH = 4_000
 MAX_DEPTH = 8
-MAX_CHOICES = 256  # ways through optional parts and alternatives that may have to be tried before a match fails
-MANY = 8  # a quantifier that allows more counts as a repetition without an end
+MAX_CHOICES = 256  # ways through optional parts and alternatives that may be tried before a match fails
+MANY = 8  # a quantifier that allows more counts as unbounded
 
 _ESCAPE = re.compile(r"\\(?:[pP]\{\^?[A-Za-z_]{1,40}\}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[sSdDwWrntfvbB]|[^\w\s]| )")
 _QUANTIFIER = re.compile(r"([*+?])([?+]?)|\{(\d{1,5})(,?)(\d{0,5})\}(\??)")
@@ -31,7 +31,7 @@ class _Part:
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises ValueError for a pattern that could be slow, or that this check does not understand."""
+    """Raise ValueError for a pattern that could be slow, or that this check does not understand."""
     if not pattern or len(pattern) > MAX_LENGTH:
         raise ValueError(f"a pattern of {len(pattern):,} characters")
     alternatives, at = _alternatives(pattern, 0, 0)
@@ -44,7 +44,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def _alternatives(pattern: str, at: int, depth: int) -> tuple[tuple[tuple[_Part, ...], ...], int]:
-    """What stands from at to the end or a closing bracket, and where that is."""
+    """The alternatives from at to the end or a closing bracket, and where that is."""
     if depth > MAX_DEPTH:
         raise ValueError("a pattern of too many brackets")
     found: list[list[_Part]] = [[]]
@@ -117,7 +117,7 @@ def _class_end(pattern: str, at: int) -> int:
 
 
 def _cost(parts: Sequence[_Part], *, may_fail_after: bool) -> tuple[int, int]:
-    """Repetitions that may have to be taken back one by one, and the number of other ways that may have to be tried."""
+    """Repetitions that may be undone one by one, and the number of other ways that may be tried."""
     n_repeats, n_choices = 0, 1
     for part in reversed(parts):
         inner = [_cost(each, may_fail_after=may_fail_after) for each in part.alternatives]

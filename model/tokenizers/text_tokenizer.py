@@ -1,6 +1,5 @@
-"""What every tokenizer does alike, and what the model asks of one: our own (`CodeTokenizer`), that of a published body
-(`BodyTokenizer`), and that of a diffusion checkpoint (`published.tokens`), of whose tokens some have no bytes of their
-own.
+"""The interface of tokenizers and what they share: our own (`CodeTokenizer`), that of a published body
+(`BodyTokenizer`), and that of a diffusion checkpoint (`published.tokens`), whose tokens may not be bytes.
 """
 
 import re
@@ -17,7 +16,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @contextmanager
 def panics_as_errors() -> Iterator[None]:
-    """Raises RuntimeError where a library in Rust panics: its own exception passes every `except Exception`."""
+    """Raise RuntimeError if a Rust library panics: its own exception passes every `except Exception`."""
     try:
         yield
     except BaseException as error:
@@ -27,12 +26,12 @@ def panics_as_errors() -> Iterator[None]:
 
 
 def without_surrogates(texts: Iterable[str]) -> Iterator[str]:
-    """Texts whose lone surrogates, which no file holds, are U+FFFD."""
+    """Texts with U+FFFD for lone surrogates, which no file holds."""
     return (LONE_SURROGATE.sub("\ufffd", text) for text in texts)
 
 
 class PlainEncoder:
-    """Encodes whatever a user's file spells as plain text, also where it spells a special token."""
+    """Encodes all text of a user's file as plain text, even where it spells a special token."""
 
     plain: Tokenizer
 
@@ -49,7 +48,7 @@ class PlainEncoder:
 
 
 class TextTokenizer(PlainEncoder, ABC):
-    """A vocabulary whose text tokens are bytes: text is the bytes of its tokens, one behind the other."""
+    """A vocabulary whose text tokens are bytes: text is the concatenated bytes of its tokens."""
 
     vocab_size: int
 
@@ -60,7 +59,7 @@ class TextTokenizer(PlainEncoder, ABC):
 
     @abstractmethod
     def special(self, token: Special) -> int:
-        """The id of a special token. Raises KeyError where the vocabulary has none of that kind."""
+        """The id of a special token. Raises KeyError if the vocabulary has none of that kind."""
 
     @abstractmethod
     def bytes_of(self, token: int) -> bytes:
@@ -68,11 +67,11 @@ class TextTokenizer(PlainEncoder, ABC):
 
     @abstractmethod
     def last_boundary(self, text: str) -> int:
-        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
+        """The last offset near a line break at which a new piece surely begins; 0 if none is known."""
 
     @abstractmethod
     def open_piece(self, text: str) -> str:
-        """The end of text that is dropped from the context, and that the answer's tokens begin with; may be empty."""
+        """The end of text that is dropped from the context, so that the answer's tokens begin with it; may be empty."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""

@@ -1,1 +1,1 @@
-"""The engine process: its sockets and locks, loading the model, running, and shutting down."""
+"""The engine process: sockets, locks, loading the model, shutting down. `life.run_engine`, `loading.load_model`."""

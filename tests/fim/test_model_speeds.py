@@ -110,7 +110,7 @@ def test_a_link_a_pipe_and_a_folder_are_not_read(home):
 def test_a_home_that_cannot_be_written_is_told_in_the_log(home, caplog):
     home.write_text("a file")
     assert note_speed("a", FAST) == FAST
-    assert known_speeds() == {} and "cannot be kept" in caplog.text
+    assert known_speeds() == {} and "cannot store" in caplog.text
 
 
 def test_the_file_stays_small():

@@ -61,7 +61,7 @@ def test_a_key_reads_only_what_it_touches(monkeypatch: pytest.MonkeyPatch) -> No
     syntax_module._parse(Counted(text.encode()), "go", None, None, is_known=False)
     n_all, n_read = n_read, 0
     typed = (text[:at] + "2" + text[at:]).encode()
-    syntax_module._parse(Counted(typed), "go", syntax_module._edited(before, typed), None, is_known=False)
+    syntax_module._parse(Counted(typed), "go", syntax_module._edit_tree(before, typed), None, is_known=False)
     assert 0 < n_read < n_all / 5
 
 

@@ -70,10 +70,10 @@ def test_much_replacing_wears_an_index_out():
     text = "\n".join(f"name_{n} = {n}" for n in range(320))
     for _ in range(150):
         index.put(file("a.py"), STAMP, text)
-    assert not index.is_worn
+    assert not index.is_fragmented
     for _ in range(200):
         index.put(file("a.py"), STAMP, text)
-    assert index.is_worn
+    assert index.is_fragmented
 
 
 def test_a_full_index_takes_no_more_and_says_so():

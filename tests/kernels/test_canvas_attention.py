@@ -113,7 +113,7 @@ def test_the_wrapper_computes_the_reference_here_and_the_kernel_on_a_gpu(device)
         (2, lambda pages: pages.transpose(2, 3).contiguous().transpose(2, 3), "v_pages's last axis must be dense"),
         (3, torch.Tensor.long, "page_table must be int32, not int64"),
         (4, lambda lengths: lengths[:1], r"context_lengths must have the shape \[2\], not \[1\]"),
-        (5, lambda k: k.to("meta"), "k must be on cpu as the first argument is, not on meta"),
+        (5, lambda k: k.to("meta"), "k must be on cpu like the first argument, not on meta"),
         (6, lambda v: v.transpose(1, 2).contiguous().transpose(1, 2), "v must have the strides of k"),
         (7, torch.Tensor.float, "canvas_lengths must be int32, not float32"),
     ),

@@ -117,7 +117,7 @@ def step(b=2, n_slots=5) -> Any:
         (0, lambda canvas: canvas[:, :0], "canvas must have 1 to 1024 positions a row, not 0"),
         (0, lambda canvas: canvas.repeat(1, 300), "canvas must have 1 to 1024 positions a row, not 1500"),
         (1, lambda log_probs: log_probs[1:], r"log_probs must have the shape \[2, 5\], not \[1, 5\]"),
-        (2, lambda predicted: predicted.to("meta"), "predicted must be on cpu as the first argument is, not on meta"),
+        (2, lambda predicted: predicted.to("meta"), "predicted must be on cpu like the first argument, not on meta"),
         (3, torch.Tensor.bfloat16, "confidence must be float32, not bfloat16"),
         (3, lambda confidence: confidence.T.contiguous().T, "confidence's last axis must be dense"),
         (4, torch.Tensor.int, "stops must be bool, not int32"),

@@ -96,7 +96,7 @@ def test_the_wrapper_computes_the_reference_here_and_the_kernel_on_a_gpu(device)
         (1, lambda table: table[:, :7], r"table must have the shape \[any, 8\], not \[20, 7\]"),
         (1, torch.Tensor.bfloat16, "table must be float32, not bfloat16"),
         (1, lambda table: table.T.contiguous().T, r"table's last axis must be dense \(stride 1\), not stride 20"),
-        (1, lambda table: table.to("meta"), "table must be on cpu as the first argument is, not on meta"),
+        (1, lambda table: table.to("meta"), "table must be on cpu like the first argument, not on meta"),
         (2, torch.Tensor.int, "forbidden must be bool, not int32"),
         (2, lambda forbidden: forbidden[1:], r"forbidden must have the shape \[20\], not \[19\]"),
     ),

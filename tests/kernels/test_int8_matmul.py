@@ -66,7 +66,7 @@ def test_the_wrapper_computes_the_reference_here_and_the_kernel_on_a_gpu(device)
         (1, lambda weight: weight.T.contiguous().T, "weight's last axis must be dense"),
         (2, torch.Tensor.half, "scale must be float32, not float16"),
         (2, lambda scale: scale[1:], r"scale must have the shape \[20\], not \[19\]"),
-        (2, lambda scale: scale.to("meta"), "scale must be on cpu as the first argument is, not on meta"),
+        (2, lambda scale: scale.to("meta"), "scale must be on cpu like the first argument, not on meta"),
     ),
 )
 def test_wrong_arguments_are_named(place, change, says):

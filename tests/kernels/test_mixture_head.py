@@ -144,7 +144,7 @@ def test_the_wrapper_computes_the_reference_here_and_the_kernel_on_a_gpu(device)
         (4, lambda followers: followers[:, 1:], r"followers must have the shape \[any, 9\], not \[2, 8\]"),
         (4, lambda f: f.repeat(2, 1), "hidden's 6 rows cannot be shared by followers' 4 evenly"),
         (4, lambda followers: followers.T.contiguous().T, "followers's last axis must be dense"),
-        (5, lambda gate: gate.to("meta"), "gate must be on cpu as the first argument is, not on meta"),
+        (5, lambda gate: gate.to("meta"), "gate must be on cpu like the first argument, not on meta"),
     ),
 )
 def test_wrong_arguments_are_named(place, change, says):

@@ -90,7 +90,7 @@ def test_the_wrapper_computes_the_reference_here_and_the_kernel_on_a_gpu(device)
         (0, lambda raw: raw[..., 12:], r"raw's width 84 is not that of 4 \+ 2 · 2 heads of 12, q_weight's length"),
         (1, torch.Tensor.half, "previous must be float32, not float16"),
         (1, lambda previous: previous[:, 1:], r"previous must have the shape \[2, 3, 96\], not \[2, 2, 96\]"),
-        (2, lambda shift: shift.to("meta"), "shift must be on cpu as the first argument is, not on meta"),
+        (2, lambda shift: shift.to("meta"), "shift must be on cpu like the first argument, not on meta"),
         (3, lambda weight: weight[:3], "cannot rotate 4 and 2 heads of 3"),
         (4, lambda weight: torch.cat((weight, weight))[::2], "k_weight's last axis must be dense"),
         (5, torch.Tensor.bfloat16, "cos must be float32, not bfloat16"),

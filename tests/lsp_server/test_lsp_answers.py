@@ -245,7 +245,7 @@ async def test_an_unavailable_engine_is_told_once_and_rests(editor, records):
         facts = await client.explain()
         told = [note for note in client.notifications if note["method"] == "window/showMessage"]
         n_asked = len(records.all("asked"))
-        assert await client.complete(URI, (0, 8), invoked=True) == []  # by hand: tried at once
+        assert await client.complete(URI, (0, 8), invoked=True) == []  # invoked: tried at once
     assert len(told) == 1
     assert facts["cause"] == "engine"
     assert n_asked <= 2
@@ -319,7 +319,7 @@ def _progress(client):
 
 
 async def test_the_context_is_read_ahead_when_typing_stops(editor, records):
-    """For people who ask by hand: once the engine has answered, and only after edits that nobody asked about."""
+    """For people who ask on request: once the engine has answered, and only after edits that nobody asked about."""
     async with editor() as client:
         client.open(URI, "x = \ny = 2\n")
         await client.complete(URI, (0, 4))

@@ -36,7 +36,7 @@ async def test_who_asks_by_hand_may_choose(editor):
         client.open(URI, TEXT)
         assert await client.complete(URI, AT, invoked=False) == []  # not sure enough
         items = await client.complete(URI, AT)
-        stays = await client.complete(URI, AT, invoked=False)  # what was asked for by hand stays on show
+        stays = await client.complete(URI, AT, invoked=False)  # an invoked answer stays on show
         client.notify("textDocument/didShowCompletion", {"item": items[2]})
         client.insert(URI, 2, AT, "t")
         [left] = await client.complete(URI, (0, 9), invoked=False)

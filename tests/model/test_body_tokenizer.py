@@ -209,8 +209,8 @@ def test_a_normaliser_is_left_out(tmp_path: Path):
 @given(data=st.binary(max_size=12) | TEXT.map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_can_be_spelt(data: bytes):
     tokenizer = tiny_body_tokenizer()
-    assert b"".join(map(tokenizer.bytes_of, tokenizer.spelt(data))) == data
-    assert tokenizer.spelt(b"return") == tokenizer.encode("return")
+    assert b"".join(map(tokenizer.bytes_of, tokenizer.spell(data))) == data
+    assert tokenizer.spell(b"return") == tokenizer.encode("return")
 
 
 def test_a_part_of_a_character_before_a_line_break():

@@ -288,7 +288,7 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
     data = prefix.replace("\ud800", "\ufffd") + wanted + ("" if ends == "by its end" else below)
     run = Wanting(infiller.run, tokenizer, data.encode(), tokenizer.marks.end)
     states, _ = drive(run, filling.cache.states(filling.context))
-    _, row = drive(run, filling.continued(states))
+    _, row = drive(run, filling.write_with_drafts(states))
     kept = filling.kept(row)
     found = written_scores(row, kept, filling.tokens)
     (verified,) = drive(run, verify(states, [kept], filling.tokens, filling.healing))
@@ -307,7 +307,7 @@ def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[P
     setattr(filling.writing, "_n_whole", lambda row: len(row.tokens))  # noqa: B010 (a method)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
     with patch.object(writing._End, "_is_over", lambda end, written: False):
-        _, row = drive(infiller.run, filling.continued(states))
+        _, row = drive(infiller.run, filling.write_with_drafts(states))
     return row, filling.text_of(row)
 
 

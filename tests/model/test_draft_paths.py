@@ -75,8 +75,8 @@ def test_no_draft_is_likelier_than_its_bound_and_none_that_may_be_likely_is_miss
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
         fitting = drafts_for(filling.request, filling.n_open, filling.healing)
         paths = DraftPaths([draft.tokens for draft in fitting], filling.tokens)
-        drive(infiller.run, filling.writing.continued(filling.context, states, paths))
-        judged, _ = drive(infiller.run, infiller.filling(filling.request, lambda: False).continued(states))
+        drive(infiller.run, filling.writing.continue_text(filling.context, states, paths))
+        judged, _ = drive(infiller.run, infiller.filling(filling.request, lambda: False).write_with_drafts(states))
         if not fitting:
             return
         verified = drive(
@@ -106,7 +106,7 @@ def test_no_candidate_claims_more_than_verifying_its_text_gives(
         request = asked(prefix, offers=drafts, max_tokens=cap, min_probability=least, n_alternatives=4)
         filling = infiller.filling(request, lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
-        judged, row = drive(infiller.run, filling.continued(states))
+        judged, row = drive(infiller.run, filling.write_with_drafts(states))
         everything = drive(infiller.run, filling._judge(states, judged, [row]))
         for each in everything:
             tokens = each.candidate.tokens

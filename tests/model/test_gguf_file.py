@@ -80,11 +80,11 @@ def test_rows_come_in_chunks_in_any_order_and_singly(tmp_path):
         (header(n_tensors=1, rest=tensor(shape=(1, 1, 1))), "only vectors and matrices"),
         (header(n_tensors=1, rest=tensor(shape=(1,) * 9)), "9 dimensions"),
         (header(n_tensors=1, rest=tensor(shape=(0, 4))), "only vectors and matrices"),
-        (header(n_tensors=1, rest=tensor(shape=(33,), kind=8)), "no blocks of 32"),
+        (header(n_tensors=1, rest=tensor(shape=(33,), kind=8)), "not a multiple of a block of 32"),
         (header(n_tensors=1, rest=tensor(shape=(2**40, 2**40))), "it ends before 'x' does"),
         (header(n_tensors=1, rest=tensor(offset=2**63)), "it ends before 'x' does"),
         (header(n_tensors=2, rest=2 * tensor() + bytes(500)), "the tensor 'x' twice"),
-        (header(n_tensors=2, rest=tensor() + tensor(b"y") + bytes(160)), "one over the other"),
+        (header(n_tensors=2, rest=tensor() + tensor(b"y") + bytes(160)), "its tensors overlap"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(content, reason, tmp_path):

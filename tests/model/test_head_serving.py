@@ -69,27 +69,27 @@ DAMAGES: dict[str, tuple[Change, str]] = {
     "a width that is not the body's": (
         lambda arrays, about: about.update(config=json.dumps(asdict(CONFIG) | {"width": 96})), "another body",
     ),
-    "a weight less": (lambda arrays, about: arrays.pop("mask"), "in its shape alone"),
-    "a weight more": (lambda arrays, about: arrays.update(x=np.zeros(1, np.float32)), "in the file or in its shape"),
-    "another shape": (lambda arrays, about: arrays.update(places=np.zeros((5, 48), np.float32)), "places is not"),
+    "a weight less": (lambda arrays, about: arrays.pop("mask"), "only in its shape"),
+    "a weight more": (lambda arrays, about: arrays.update(x=np.zeros(1, np.float32)), "only in the file"),
+    "another shape": (lambda arrays, about: arrays.update(places=np.zeros((5, 48), np.float32)), "places has another"),
     "scales of another number": (
-        lambda arrays, about: arrays.update({"fuse.weight.scale": np.ones(5, np.float32)}), "fuse.weight is not",
+        lambda arrays, about: arrays.update({"fuse.weight.scale": np.ones(5, np.float32)}), "fuse.weight has another",
     ),
-    "no scales": (lambda arrays, about: arrays.pop("fuse.weight.scale"), "fuse.weight is not"),
-    "no numbers": (lambda arrays, about: arrays.update(mask=np.full(48, np.nan, np.float32)), "mask is not"),
+    "no scales": (lambda arrays, about: arrays.pop("fuse.weight.scale"), "fuse.weight has another"),
+    "no numbers": (lambda arrays, about: arrays.update(mask=np.full(48, np.nan, np.float32)), "mask has another shape"),
     "words that the body has not": (
         lambda arrays, about: arrays.update(words=np.full(90, 10_000, np.int32)), "90 ids of the body's",
     ),
     "too few words": (lambda arrays, about: arrays.update(words=np.zeros(89, np.int32)), "90 ids of the body's"),
     "an int8 vector": (
         lambda arrays, about: arrays.update({"mask": np.zeros(48, np.int8), "mask.scale": np.ones(48, np.float32)}),
-        "mask is not",
+        "mask has another shape",
     ),
     "words that are no ids": (
         lambda arrays, about: arrays.update(words=np.zeros(90, np.float32)), "90 ids of the body's",
     ),
     "a sharpness beyond all": (
-        lambda arrays, about: arrays.update(log_sharpness=np.array(1000, np.float32)), "log_sharpness is not",
+        lambda arrays, about: arrays.update(log_sharpness=np.array(1000, np.float32)), "log_sharpness has another",
     ),
     "a shape of a hundred thousand brackets": (
         lambda arrays, about: about.update(config="[" * 100_000), "metadata cannot be read",

@@ -229,7 +229,7 @@ def test_offers_compete_and_the_answer_says_where_it_came_from(infiller):
 def drafts_of(infiller: DenoisingInfiller, asked: CompletionRequest) -> list[str]:
     filling = infiller.filling(asked, lambda: False)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
-    judged = drive(infiller.run, filling.judged_drafts(states))
+    judged = drive(infiller.run, filling.judge_drafts(states))
     return [j.candidate.text for j in judged if not j.candidate.is_cut]
 
 
@@ -282,7 +282,7 @@ def test_drafts_have_the_models_line_breaks(infiller):
     prefix = "def a():\r\n    x = 1\r\n    y = 2\r\n\r\n\r\ndef b():\r\n    x = "
     filling = infiller.filling(request(prefix=prefix, multiline=True), lambda: False)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
-    drafts = [j.candidate.text for j in drive(infiller.run, filling.judged_drafts(states))]
+    drafts = [j.candidate.text for j in drive(infiller.run, filling.judge_drafts(states))]
     assert "1\n    y = 2" in drafts
     assert not any("\r" in text for text in drafts)
 
@@ -307,11 +307,11 @@ def test_drafts_are_mended_where_the_denoiser_doubts_them(infiller):
     """Random weights doubt every token: a mended draft starts over, from as many masks as the draft had tokens."""
     filling = infiller.filling(request(prefix="size = ab\nother = 1\nsize = ", mends=2), lambda: False)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
-    drafts = drive(infiller.run, filling.judged_drafts(states))
+    drafts = drive(infiller.run, filling.judge_drafts(states))
     drafts = [j for j in drafts if j.candidate.text in {"ab", "1"}]  # without those that end earlier
     assert len(drafts) == 2
-    assert len(drive(infiller.run, filling.writing.denoised(filling.context, states, drafts))) == 3
-    assert len(drive(infiller.run, filling.writing.denoised(filling.context, states, []))) == 1
+    assert len(drive(infiller.run, filling.writing.denoise_canvases(filling.context, states, drafts))) == 3
+    assert len(drive(infiller.run, filling.writing.denoise_canvases(filling.context, states, []))) == 1
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -354,7 +354,7 @@ def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch
         places = "".join(f"size = {name} * 2\n" for name in ("width", "height", "depth", "area"))
         filling = infiller.filling(request(prefix=places + "size = ", suffix=" * 2\n", multiline=True), lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
-        judged = drive(infiller.run, filling.judged_drafts(states))
+        judged = drive(infiller.run, filling.judge_drafts(states))
         return sum(not j.candidate.is_cut for j in judged)
 
     assert n_drafts(256) == 4
@@ -368,7 +368,7 @@ def test_only_where_the_end_is_unknown_may_a_candidate_end_earlier(infiller):
     def drafts(**hole):
         filling = infiller.filling(request(prefix="size = abc + def\nsize = ", **hole), lambda: False)
         states, _ = drive(infiller.run, filling.cache.states(filling.context))
-        return {j.candidate.text for j in drive(infiller.run, filling.judged_drafts(states))}
+        return {j.candidate.text for j in drive(infiller.run, filling.judge_drafts(states))}
 
     assert drafts(suffix="\nother") == {"abc + def"}
     assert len(drafts(suffix="\nother", multiline=True)) == 1
@@ -420,7 +420,7 @@ def test_another_failure_is_not_taken_for_memory(infiller, monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there():
-    with pytest.raises(InputError, match="the device cuda is of no use"):
+    with pytest.raises(InputError, match="the device cuda cannot be used"):
         load_infiller(device="cuda")
 
 
@@ -429,7 +429,7 @@ def test_a_gpu_without_room_is_left_alone(monkeypatch, caplog):
     monkeypatch.setattr(torch_load, "fastest_device", lambda: "cuda")
     completion = load_infiller(runtime="torch", n_threads=1).complete(request(max_tokens=2), lambda: False)
     assert completion.finish_reason in {"stop", "length"}
-    assert "the CPU is taken" in caplog.text
+    assert "using the CPU" in caplog.text
 
 
 @pytest.mark.parametrize("broken", [None, types.ModuleType("openvino")])

@@ -32,7 +32,7 @@ TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=np.arange(V) =
 def as_kept(model: Denoiser) -> Denoiser:
     """The model with the weights that int8 can hold, so that both runtimes have the same ones."""
     for key, weight in quantise_checkpoint(weights_of(model)).items():
-        kept = weight.dequantised() if isinstance(weight, Int8Matrix) else weight
+        kept = weight.dequantise() if isinstance(weight, Int8Matrix) else weight
         model.state_dict()[key].copy_(torch.from_numpy(kept))
     return model
 

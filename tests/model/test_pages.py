@@ -164,7 +164,7 @@ def test_memory_that_cannot_be_had_is_halved(monkeypatch, caplog):
     for first in range(6):
         store(pages, [first, 5])
     assert pages.n_bytes == 4 * BYTES
-    assert caplog.text.count("no memory for that many") == 2
+    assert caplog.text.count("not enough memory for the context cache") == 2
 
 
 def test_clearing_gives_the_memory_back():

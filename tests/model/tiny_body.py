@@ -175,7 +175,7 @@ class Wanting:
         said = b"".join(map(self.tokenizer.bytes_of, tokens[at:]))
         token, rest = self.end, self.data[len(said) :]
         if rest and self.data.startswith(said):
-            token = self.next_at.get(len(said), self.tokenizer.spelt(rest)[0])
+            token = self.next_at.get(len(said), self.tokenizer.spell(rest)[0])
         n_ids = self.tokenizer.vocab_size
         log_probs = np.full(n_ids, math.log((1 - self.sure) / (n_ids - 1)), np.float32)
         log_probs[token] = math.log(self.sure)

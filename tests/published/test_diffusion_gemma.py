@@ -300,7 +300,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "lacks weights" in refusal(tmp_path)
     config.write_text(says)
     save_file({name: tensor * math.nan for name, tensor in tensors.items()}, weights)
-    assert "no numbers" in refusal(tmp_path)
+    assert "not numbers" in refusal(tmp_path)
     save_file(tensors, weights)
     for file in ("adapter_config.json", "processor_config.json"):
         replaced(tmp_path / file, "device")

@@ -89,7 +89,7 @@ def test_a_damaged_copy_lets_base_serve(machine, coder, caplog):
     (coder / "model.safetensors").write_bytes(weights)
     name, choice = served()
     assert name == "base" and choice.startswith("base: coder cannot be used: ") and "SHA-256" in choice
-    assert choice.endswith("; `quicksilver fetch coder` brings it anew")
+    assert choice.endswith("; `quicksilver fetch coder` gets it again")
     assert "coder cannot be used" in caplog.text
 
 

@@ -187,10 +187,10 @@ BAD_VALUES = [
     ("max_evaluations", 1.0, "request.max_evaluations must be a whole number"),
     ("max_evaluations", True, "request.max_evaluations must be a whole number"),
     ("max_tokens", 0, "max_tokens must be at least 1, not 0"),
-    ("policy", "greedy", "request.policy is none of the values that are known"),
+    ("policy", "greedy", "request.policy is not one of the known values"),
     ("offers", {}, "request.offers must be a list, not an object"),
     ("offers", ["x"], "request.offers[0] must be an object, not a string"),
-    ("offers", [OFFER | {"source": "file"}], "request.offers[0].source is none of the values that are known"),
+    ("offers", [OFFER | {"source": "file"}], "request.offers[0].source is not one of the known values"),
     ("offers", [OFFER | {"text": 1}], "request.offers[0].text must be a string, not a whole number"),
     ("offers", [OFFER | {"n_before": -1}], "request.offers[0]: an offer's characters that agree are 0 or more, not -1"),
     ("offers", [OFFER | {"n_shape": 1}], "request.offers[0] has an unknown key 'n_shape'"),
@@ -258,7 +258,7 @@ def test_text_far_from_the_hole_is_left_out_in_jumps():
     ("bad", "message"),
     [
         ({"confidence": -1}, "completion.alternatives[0].confidence must be a number, at least 0"),
-        ({"source": "elsewhere"}, "completion.alternatives[0].source is none of the values that are known"),
+        ({"source": "elsewhere"}, "completion.alternatives[0].source is not one of the known values"),
         ({"trace": []}, "completion.alternatives[0] has an unknown key 'trace'"),
     ],
 )

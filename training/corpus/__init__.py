@@ -1,1 +1,1 @@
-"""The training corpus: where text comes from, what is kept, what is removed."""
+"""The training corpus: its sources, filters and shards. `steps.make_corpus` and `code.make_code` are the doors."""

@@ -1,1 +1,1 @@
-"""From documents to training samples: where holes are cut, canvases and their noise."""
+"""Turns documents into training samples: holes, canvases and their noise. `samples.SampleStream` is the door."""

@@ -1,1 +1,1 @@
-"""The results of a run: a mean of checkpoints, and the model card."""
+"""The results of a run: `average.average_checkpoints` and `model_card.model_card`."""

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md, written from what was recorded: manifest, recipe, loss log, evaluation. No number is typed by hand."""
+"""MODEL_CARD.md, written from what was recorded: manifest, recipe, loss log, evaluation. No number is typed in."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Held-out packages of 2026: fetched, checked, laid out by language. Nothing is trained on them."""
+"""Held-out packages of 2026: fetched, checked, arranged by language (`step.make_heldout`). Never trained on."""

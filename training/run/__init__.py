@@ -1,1 +1,1 @@
-"""A training run: plan, loss, optimizers, the loop, its state and its reports."""
+"""A training run: plan, loss, optimizers, the loop, its state and its reports. `step.run` is the door."""
