@@ -1,6 +1,7 @@
 """The command line of `quicksilver bench replay`. It does not know how anything is replayed."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ GATES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LATENCIES_MS = (5.0, 100.0, 250.0, 500.0)
 POLICIES = ("strict", "words", "fix")
 READERS = ("eager", "patient")
+SWITCHES = ("reuse", "workspace")  # settings that are switched off in an ablation
 
 
 def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
@@ -25,17 +27,22 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     )
     replay.add_argument(
         "--language",
-        choices=tuple(SUFFIXES),
-        metavar="NAME",
-        help=f"what is typed: {', '.join(SUFFIXES)} (default: that of the files; python for folders)",
+        type=_languages,
+        metavar="NAMES",
+        help=f"what is typed, of {', '.join(SUFFIXES)}, with commas (default: that of the files; python for folders)",
     )
-    replay.add_argument("--files", type=int, default=40, help="how many files, drawn evenly from the packages (40)")
+    replay.add_argument(
+        "--files", type=int, default=40, help="how many files of a language, drawn evenly from the packages (40)"
+    )
     replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
     replay.add_argument("--seeds", type=int, default=3, help="how many people type each block (3)")
     replay.add_argument("--policy", choices=POLICIES, default="words", help="what is accepted (words)")
     replay.add_argument("--reader", choices=READERS, default="eager", help="how texts are read (eager)")
     replay.add_argument("--readers", action="store_true", help="also with every way of reading")
     replay.add_argument("--programs", action="store_true", help="type the beginnings of files, each into an empty one")
+    replay.add_argument(
+        "--invoked", action="store_true", help="ask on request, at the beginning of each line, and wait for it"
+    )
     replay.add_argument(
         "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
     )
@@ -46,8 +53,19 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("--latencies", action="store_true", help="also with answers that take a fixed time")
     replay.add_argument("--ablate", action="store_true", help="also without each rule and each source of context")
     replay.add_argument(
-        "--memory", type=Path, metavar="FOLDER", help="keep the engine's answers there (same model only)"
+        "--rules", metavar="NAMES", help="with --ablate: these alone, by name, with commas (`fim/ablations.py`)"
     )
+    replay.add_argument(
+        "--context-tokens", type=int, metavar="N", help="as `serve` has it (default: by this machine's speed right now)"
+    )
+    kept = replay.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--answers",
+        type=Path,
+        metavar="FILE",
+        help="keep the engine's answers there (of one model): later replays ask only what is new",
+    )
+    kept.add_argument("--memory", type=Path, metavar="FOLDER", help="the same, in FOLDER/answers.jsonl")
     replay.add_argument(
         "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
     )
@@ -56,32 +74,48 @@ def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.set_defaults(run=_replay)
 
 
+def _languages(text: str) -> tuple[str, ...]:
+    languages = tuple(dict.fromkeys(text.split(",")))
+    if not set(languages) <= {*SUFFIXES}:
+        raise argparse.ArgumentTypeError(f"names among {', '.join(SUFFIXES)}, with commas")
+    return languages
+
+
 def _replay(options: argparse.Namespace) -> int:
-    from .languages import language_of
+    from .languages import languages_of
     from .step import ReplayPlan, run_replay
 
     limits = (("--files", options.files, 10_000), ("--blocks", options.blocks, 100), ("--seeds", options.seeds, 100))
     for name, value, most in limits:
         if not 1 <= value <= most:
             raise InputError(f"{name} must be from 1 to {most}")
+    if options.context_tokens is not None and not 1 <= options.context_tokens <= 2**20:
+        raise InputError(f"--context-tokens must be from 1 to {2**20}, not {options.context_tokens}")
     if options.fixed_ms is not None and not (0 < options.fixed_ms <= 60_000 and options.mode == "discrete"):
         raise InputError("--fixed-ms must be from 0 to 60000, and is for discrete time")
+    if options.invoked and options.mode == "wall":
+        raise InputError("--invoked is for discrete time")
+    if options.rules is not None and not options.ablate:
+        raise InputError("--rules goes with --ablate")
+    answers = options.answers if options.memory is None else options.memory / "answers.jsonl"
     if options.report is not None:
         from ..quality.plots import drawing_folder
 
         drawing_folder(options.report)
     plan = ReplayPlan(
         paths=tuple(options.paths),
-        language=language_of(options.paths, options.language),
+        languages=languages_of(options.paths, options.language),
         n_files=options.files,
         n_blocks=options.blocks,
         seeds=tuple(range(1, options.seeds + 1)),
         policy=options.policy,
         reader=options.reader,
         types_programs=options.programs,
+        invokes=options.invoked,
         mode=options.mode,
         variants=tuple(_variants(options)),
-        memory=options.memory,
+        answers=answers,
+        context_tokens=options.context_tokens,
         model=options.model,
     )
     return run_replay(plan, options.report, options.json)
@@ -91,29 +125,39 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
     from .baselines import FLOORS
     from .step import Variant
 
-    variants = [Variant(name="default", fixed_ms=options.fixed_ms)]
+    variants = [Variant(name="default")]
     if options.policies:
         variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
     if options.readers:
         variants += [Variant(name=f"reads: {name}", reader=name) for name in READERS if name != options.reader]
     if options.gates:
         variants += [Variant(name=f"gate {gate:g}", settings={"min_confidence": gate}) for gate in GATES]
+    if options.ablate:
+        variants += ablations(options.rules)
+    variants = [replace(variant, fixed_ms=options.fixed_ms) for variant in variants]
     if options.latencies:
         variants += [Variant(name=f"{ms:g} ms", fixed_ms=ms) for ms in LATENCIES_MS]
-    if options.ablate:
-        variants += ablations()
     if options.floors:
         variants += [Variant(name=f"floor: {name}", floor=name) for name in FLOORS]
     return variants
 
 
-def ablations() -> "list[Variant]":
-    """The product without one rule, or one source of context, each."""
+def ablations(names: str | None = None) -> "list[Variant]":
+    """The product without one rule, or one source of context, each; names: these alone, with commas.
+
+    Raises InputError for a name that there is not.
+    """
     from ...fim.ablations import RULES
     from .step import Variant
 
+    known = (*SWITCHES, *RULES)
+    wanted = known if names is None else tuple(name.strip() for name in names.split(","))
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise InputError(f"there is no rule {unknown[0]!r}; known are {', '.join(known)}")
     return [
-        Variant(name="without reuse", settings={"reuse": False}),
-        Variant(name="without workspace", settings={"workspace": False}),
-        *(Variant(name=f"without {name}", settings={"without": [name]}) for name in RULES),
+        Variant(name=f"without {name}", settings={name: False})
+        if name in SWITCHES
+        else Variant(name=f"without {name}", settings={"without": [name]}, rule=name)
+        for name in wanted
     ]
