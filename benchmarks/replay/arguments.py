@@ -147,7 +147,7 @@ def ablations(names: str | None = None) -> "list[Variant]":
 
     Raises InputError for a name that there is not.
     """
-    from ...fim.ablations import RULES
+    from ...fim.ablations import RULES, SNIPPET_SOURCES
     from .step import Variant
 
     known = (*SWITCHES, *RULES)
@@ -155,9 +155,13 @@ def ablations(names: str | None = None) -> "list[Variant]":
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise InputError(f"there is no rule {unknown[0]!r}; known are {', '.join(known)}")
+    of_other_files = ("workspace", "offers", *SNIPPET_SOURCES)
     return [
-        Variant(name=f"without {name}", settings={name: False})
-        if name in SWITCHES
-        else Variant(name=f"without {name}", settings={"without": [name]}, rule=name)
+        Variant(
+            name=f"without {name}",
+            settings={name: False} if name in SWITCHES else {"without": [name]},
+            sources=name if name in of_other_files else "",
+            rule=None if name in SWITCHES else name,
+        )
         for name in wanted
     ]

@@ -45,13 +45,15 @@ WAIT = "wait"  # among an answer's timings: how long it was waited for, in ms
 
 
 class AnswerMemory:
-    """Answers by request, and what the engine said of itself, in a file of JSON lines that only grows.
+    """Answers by question, and what the engine said of itself, in a file of JSON lines that only grows.
 
-    Every line is written at once; one that a kill has cut short is passed over.
+    A question is known by the text around its hole and by what is asked, not by the texts from other files: which of
+    these are at hand hangs on pauses in real time. sources names what is left out of them. Every line is written at
+    once; one that a kill has cut short is passed over.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, sources: str = "") -> None:
+        self.path, self._sources = path, sources
         self.health: EngineHealth | None = None
         self._answers: dict[str, bytes] = {}
         self._is_cut = False
@@ -72,13 +74,13 @@ class AnswerMemory:
             self._answers[entry["key"]] = entry["answer"].encode()
 
     def find(self, request: CompletionRequest) -> Completion | None:
-        """What was answered to just this request."""
-        found = self._answers.get(_key(request))
+        """What was answered to this question."""
+        found = self._answers.get(self._key(request))
         return None if found is None else decode_completion(found)
 
     def keep(self, request: CompletionRequest, completion: Completion) -> None:
         """Remember an answer."""
-        key, answer = _key(request), encode_completion(completion)
+        key, answer = self._key(request), encode_completion(completion)
         self._answers[key] = answer
         self._write({"key": key, "answer": answer.decode()})
 
@@ -87,15 +89,15 @@ class AnswerMemory:
         self.health = health
         self._write({"health": encode_health(health).decode()})
 
+    def _key(self, request: CompletionRequest) -> str:
+        question = encode_request(replace(request, snippets=(), offers=()))
+        return hashlib.sha256(question + self._sources.encode()).hexdigest()
+
     def _write(self, entry: Mapping[str, str]) -> None:
         line = "\n" * self._is_cut + json.dumps(entry) + "\n"
         self._is_cut = False
         with self.path.open("ab") as file:  # one write: others append to it too
             file.write(line.encode())
-
-
-def _key(request: CompletionRequest) -> str:
-    return hashlib.sha256(encode_request(request)).hexdigest()
 
 
 class KeyTime:
@@ -207,6 +209,7 @@ def main() -> int:
     """Serve one replay. Returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory", type=Path, required=True)
+    parser.add_argument("--sources", default="")
     parser.add_argument("--fixed-ms", type=float)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--context-tokens", type=int)
@@ -214,7 +217,7 @@ def main() -> int:
     log_to_stderr("warning")
     client = replay_client(options.model, options.context_tokens, os.environ)
     time_between = KeyTime()
-    engine = RememberingEngine(client, AnswerMemory(options.memory), time_between, options.fixed_ms)
+    engine = RememberingEngine(client, AnswerMemory(options.memory, options.sources), time_between, options.fixed_ms)
     server = CompletionServer(engine, "replay")
     server.clock = SettleClock(time_between.now_s, time_between.sleep)
     time_between.tell_late = lambda facts: server.protocol.notify(LATE, facts)

@@ -97,6 +97,7 @@ class ServerOffers:
         environ: Mapping[str, str] | None = None,
         context_tokens: int | None = None,
         invokes: bool = False,
+        sources: str = "",
     ) -> "ServerOffers":
         """Start a server. memory None: the plain server, in real time. Raises EngineUnavailable."""
         options = [] if model is None else ["--model", str(model)]
@@ -104,6 +105,7 @@ class ServerOffers:
             command = server_command("--log-level", "warning", *options)
         else:
             command = [sys.executable, "-P", "-m", "quicksilver.benchmarks.replay.engine", "--memory", str(memory)]
+            command += ["--sources", sources]
             numbers = {"--fixed-ms": fixed_ms, "--context-tokens": context_tokens}
             command += options + [f"{name}={value}" for name, value in numbers.items() if value is not None]
         client = await HeadlessClient.start(command, environ)

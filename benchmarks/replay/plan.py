@@ -15,7 +15,7 @@ class Variant:
     """One way to run the product: what differs from the defaults, and how long answers take (None: as they do).
 
     floor: a source that needs no server instead. rule: that the variant is the first one without this rule, or source,
-    and nothing else.
+    and nothing else. sources: what it leaves out of other files, whatever that is; its answers are no other variant's.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Variant:
     policy: Policy | None = None
     reader: ReadingHabit | None = None
     floor: str | None = None
+    sources: str = ""
     rule: str | None = None
 
 

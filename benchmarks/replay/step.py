@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ async def _variant_runs(
 ) -> tuple[list[BlockRun], int]:
     """The runs of one variant, and how many answers were new.
 
-    known are the runs with all rules on: those of a package in which the variant's rule decided nothing are taken over.
+    known are the runs with all rules on: those in which the variant's rule decided nothing are taken over.
     """
     runs: list[BlockRun] = []
     n_asked = 0
@@ -137,19 +138,17 @@ async def _variant_runs(
     for block in blocks:
         by_root.setdefault(block.root, []).append(block)
     for root, its_blocks in by_root.items():
-        as_before = [run for run in known if run.block.root == root]
-        if as_before and not any(variant.rule in run.decided for run in as_before):
-            runs += as_before
-            for _ in as_before:
-                advance()
-            continue
-        source = await _source(plan, variant, root, answers, environ)
+        source: TextSource | None = None
         try:
-            for block in its_blocks:
-                with cut_file(block):
-                    for seed in plan.seeds:
+            for block, seed in product(its_blocks, plan.seeds):
+                before = known[len(runs)] if known else None
+                if before is not None and variant.rule not in before.decided:
+                    runs.append(before)
+                else:
+                    source = source or await _source(plan, variant, root, answers, environ)
+                    with cut_file(block):
                         runs.append(await _run(plan, variant, source, block, seed))
-                        advance()
+                advance()
         finally:
             if isinstance(source, ServerOffers):
                 n_asked += source.n_asked
@@ -176,7 +175,15 @@ async def _source(
         return await ServerOffers.start(root.parent, variant.settings, plan.model, None, environ=environ)
     settings = {"budget_ms": BUDGET_MS, "invoked_budget_ms": BUDGET_MS, **variant.settings}
     return await ServerOffers.start(
-        root.parent, settings, plan.model, answers, variant.fixed_ms, environ, plan.context_tokens, plan.invokes
+        root.parent,
+        settings,
+        plan.model,
+        answers,
+        variant.fixed_ms,
+        environ,
+        plan.context_tokens,
+        plan.invokes,
+        variant.sources,
     )
 
 

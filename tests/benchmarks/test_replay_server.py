@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,18 @@ async def test_what_was_asked_before_is_not_asked_again(tmp_path):
     engine = RememberingEngine(real, AnswerMemory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=None)
     await engine.complete(CompletionRequest(hole=hole, drafts=3))
     assert real.n_asked == 2
+
+
+def test_a_question_is_known_by_its_place(tmp_path):
+    hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
+    request, file = CompletionRequest(hole=hole, snippets=("b = 1",)), tmp_path / "m.jsonl"
+    answer = Completion(
+        text="x", range=(4, 4), confidence=0.5, finish_reason="stop", steps=1, n_tokens=1, model="m", timings_ms={}
+    )
+    AnswerMemory(file).keep(request, answer)
+    assert AnswerMemory(file).find(replace(request, snippets=("b = 2",))) == answer  # as fast as the index was
+    assert AnswerMemory(file).find(replace(request, hole=replace(hole, multiline=True))) is None
+    assert AnswerMemory(file, sources="similar").find(request) is None
 
 
 async def test_answers_of_another_model_are_not_mixed(tmp_path):
