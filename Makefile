@@ -35,7 +35,7 @@ help:
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { $(PYTHON) --version >&2; echo '$(TOO_OLD)' >&2; exit 1; }
-	@echo 'Creating $(VENV). The first installation takes a few minutes: PyTorch is large.'
+	@echo 'Creating $(VENV). The first installation takes a minute; for the tests some more: PyTorch is large.'
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 		$(PYTHON) -m venv $(VENV); \
 	else \

@@ -1,4 +1,4 @@
-"""`quicksilver eval`: which evaluation. Each reads its own command line and is imported when it is asked for."""
+"""`quicksilver eval`: which evaluation to run. Each reads its own command line and is imported when it is named."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What every benchmark says beside its numbers: the machine and the versions. And the percentile they all use."""
+"""The machine and the versions that a result names, and the percentile that all benchmarks use."""
 
 import math
 import os
@@ -39,3 +39,8 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def count_cores() -> int:
+    """Cores of this machine, as far as the system tells."""
+    return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""How far a long measurement is, on stderr: a bar on a terminal, else a line now and then."""
+"""The progress of a long measurement, on stderr: a bar on a terminal, else a line now and then."""
 
 import sys
 import time

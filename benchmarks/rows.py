@@ -1,4 +1,4 @@
-"""Rows of results: what tables, plots and JSON are made of."""
+"""Rows of results, for tables, plots and JSON."""
 
 from collections.abc import Mapping
 from typing import Any

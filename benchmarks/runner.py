@@ -1,4 +1,4 @@
-"""What every benchmark does alike: says when and where it ran, draws a table, writes its result."""
+"""What every benchmark shares: the head of a result, its table, its JSON file."""
 
 import json
 from collections.abc import Mapping, Sequence

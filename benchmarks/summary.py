@@ -1,16 +1,18 @@
-"""`quicksilver bench summary`: today's figures as a page, from the results in docs/results/.
+"""`quicksilver bench summary`: a page of the current figures, from the results in docs/results/.
 
-A result's file is named by its date and subject; of each subject the newest counts. Nothing on the page is typed by
-hand. Knows what each benchmark writes.
+A result's file is named by its date and subject; of each subject the newest counts. The page is made from the files
+alone.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ..fim.errors import InputError
+from ..fim.terminal.options import Option
 
 Findings = Mapping[str, Any]
 NAMED = re.compile(r"(\d{4}-\d{2}-\d{2})-(.+)")
@@ -24,7 +26,7 @@ file, which says the machine, versions and options; what was tried on the way st
 
 
 def newest(folder: Path) -> dict[str, tuple[str, Findings]]:
-    """By subject, the newest result's file name and content. Raises InputError where one is no result."""
+    """By subject, the newest result's file name and content. Raises InputError if one is no result."""
     found: dict[str, tuple[str, Findings]] = {}
     for path in sorted(folder.glob("*.json")):
         named = NAMED.fullmatch(path.stem)
@@ -203,9 +205,17 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], CellsOf], ...] = (
 )  # fmt: skip
 
 
-def run_summary(folder: Path, out: Path) -> int:
+@dataclass(frozen=True, kw_only=True)
+class SummaryPlan:
+    """Which results become which page."""
+
+    results: Annotated[Path, Option("where they are", metavar="FOLDER")] = Path("docs/results")
+    page: Annotated[Path, Option("to write")] = Path("docs/benchmarks.md")
+
+
+def run_summary(plan: SummaryPlan) -> int:
     """Write the page. Raises InputError."""
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    out.write_text(page(folder), encoding="utf-8")
+    if not plan.results.is_dir():
+        raise InputError(f"there is no folder {plan.results}")
+    plan.page.write_text(page(plan.results), encoding="utf-8")
     return 0

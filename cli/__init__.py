@@ -1,4 +1,4 @@
-"""The `quicksilver` command: reads command lines, puts the parts together, says what came of it. Never imports torch.
+"""The `quicksilver` command: reads command lines, puts the parts together, reports the result. Never imports torch.
 
 The import path is cleaned here, before anything else of ours is imported: this is the first code of ours that runs.
 """

@@ -1,9 +1,8 @@
 """`quicksilver complete FILE:LINE:COL`: one completion through the real language server.
 
-Owns what is asked and printed. It does not know the engine: the server does.
+Owns what is asked and printed.
 """
 
-import argparse
 import asyncio
 import json
 import math
@@ -23,6 +22,7 @@ from ..lsp_server.languages import KnownLanguages, about_language
 from ..lsp_server.protocol.explanation import check_explained, model_options
 from ..lsp_server.protocol.headless import HeadlessClient, server_command
 from ..serving.wire import CHOICE
+from .options import CompleteOptions
 from .shared_engine import shared_engine
 
 UNKNOWN_LANGUAGE = 3  # exit code
@@ -35,16 +35,18 @@ SOURCES = {
 }
 
 
-def run_complete(options: argparse.Namespace, model: Path | None) -> int:
+def run_complete(options: CompleteOptions) -> int:
     """Answer the command line. Raises InputError, CheckpointError and EngineError."""
-    place = parse_place(options.target)
+    model, place = options.model, parse_place(options.target)
     document = read_document(place.path)
     position = position_of(document, place)
     refusal = reason_for_silence(document, document.line_start(position[0]) + position[1], invoked=True)
     if refusal is not None:
         raise InputError(f"no completion here: {refusal}")
-    settings = server_settings(options.budget_ms, policy=options.policy, max_tokens=options.max_tokens)
-    settings["trace"] = options.trace or options.trace_svg is not None
+    settings = {
+        "budget_ms": options.budget_ms, "invoked_budget_ms": options.budget_ms, "policy": options.policy,
+        "max_tokens": options.max_tokens, "trace": options.trace or options.trace_svg is not None,
+    }  # fmt: skip
     with waiting("starting the language server") as tell:
         work = ask_once(document, position, settings, model, invoked=options.invoke, tell=tell)
         facts = asyncio.run(_within(options.timeout_s, work))
@@ -74,8 +76,8 @@ async def ask_once(
     invoked: bool,
     tell: Tell,
 ) -> dict[str, Any]:
-    """What a new server, given the document, answers at position (line, code points) and says about its answer.
-    languages are those that the model completes by itself.
+    """The explained answer of a new server at position (line, code points) of the document.
+    Its key languages has those that the model completes by itself.
 
     Raises InputError (the server refuses this place), CheckpointError and EngineError.
     """
@@ -90,18 +92,8 @@ async def ask_once(
         return facts | {"languages": status["languages"]}
 
 
-def server_settings(budget_ms: float, *, policy: str | None = None, max_tokens: int | None = None) -> dict[str, Any]:
-    """`initializationOptions` for all questions. Raises InputError for numbers that the server would refuse."""
-    if not 1 <= budget_ms <= 60_000:
-        raise InputError(f"--budget-ms must be from 1 to 60000, not {budget_ms:g}")
-    if max_tokens is not None and not 1 <= max_tokens <= 1024:
-        raise InputError(f"--max-tokens must be from 1 to 1024, not {max_tokens}")
-    budgets = {"budget_ms": budget_ms, "invoked_budget_ms": budget_ms}
-    return {**budgets, "policy": policy, "max_tokens": max_tokens}
-
-
 def for_stdout(text: str) -> str:
-    """A completion as it is for a pipe or a file; for a terminal, which would act on control characters, escaped."""
+    """A completion: unchanged for a pipe or a file; for a terminal, with control characters escaped."""
     return printable(text, keep_newlines=True) if sys.stdout.isatty() else text
 
 
@@ -117,7 +109,7 @@ async def _within(timeout_s: float, work: Any) -> dict[str, Any]:  # noqa: ANN40
         raise EngineUnavailable(f"no answer within {timeout_s:g} s: try `quicksilver doctor`") from error
 
 
-def _show(facts: Mapping[str, Any], line: str, column: int, options: argparse.Namespace) -> None:
+def _show(facts: Mapping[str, Any], line: str, column: int, options: CompleteOptions) -> None:
     """The completion on stdout, and on stderr how sure it is."""
     if options.trace and facts.get("trace"):
         _show_trace(facts, line, column)
@@ -156,7 +148,7 @@ def _show_trace(facts: Mapping[str, Any], line: str, column: int) -> None:
 
 
 def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, place: FilePlace) -> None:
-    """Write the steps as a picture, where there were any. Raises InputError where path cannot be written."""
+    """Write the steps, if there were any, as a picture. Raises InputError if path cannot be written."""
     from .trace_view import draw_trace, svg
 
     if not facts.get("trace"):
@@ -165,7 +157,7 @@ def _draw_trace(facts: Mapping[str, Any], line: str, column: int, path: Path, pl
     title = printable(f"{place.path.name}, line {place.line}: {facts['model']}")
     try:
         write_whole(path, svg(draw_trace(facts["trace"], line[:column], line[column:]), title))
-    except (OSError, ValueError) as error:  # a name that is none is a ValueError
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -1,6 +1,6 @@
-"""`quicksilver demo`: code is cut out of real files, and the real language server and engine are asked for it.
+"""`quicksilver demo`: cuts code out of real files and asks the real language server and engine to fill the holes.
 
-Owns what is asked, and in what order. Whether an answer is what was cut out is said as it is; nothing is filtered.
+Owns the questions and their order. Every answer is shown, right or wrong.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from .demo_holes import DemoHole, Trial, load_holes, typed_further
 from .demo_view import show_choice, show_ending, show_opening, show_steps, show_summary, show_trial
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-_BUDGETS_MS = {"budget_ms": 1_500.0, "invoked_budget_ms": 5_000.0}  # patient: a demo may run on a busy machine
+_BUDGETS_MS = {"budget_ms": 1_500.0, "invoked_budget_ms": 5_000.0}  # long: a demo may run on a busy machine
 _TYPED_SHARE = 0.5
 _PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the demo ends within a minute
 
@@ -29,7 +29,7 @@ _PATIENCE_S = 38.0  # from the start; then no further hole is begun, so that the
 def run_demo(examples: Path | None, model: Path | None, prepare: Callable[[], None], timeout_s: float) -> int:
     """Fill the holes, then play how one of them was denoised. Raises InputError, CheckpointError and EngineError.
 
-    prepare is called once the examples are known to be good; it may take its time.
+    prepare is called once the examples have been read; it may take long.
     """
     holes = load_holes(EXAMPLES if examples is None else examples)
     prepare()

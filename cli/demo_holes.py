@@ -1,6 +1,6 @@
 """Holes cut from real files, as `examples/holes.toml` declares them.
 
-Owns the file's layout and its checks. It does not know servers or how a hole is shown.
+Owns the file's layout and its checks.
 """
 
 import tomllib

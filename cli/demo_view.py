@@ -1,6 +1,6 @@
-"""What `quicksilver demo` prints, for somebody who sees Quicksilver for the first time.
+"""What `quicksilver demo` prints, for a person who sees Quicksilver for the first time.
 
-Owns words, colours and layout. It does not know how answers come about.
+Owns words, colours and layout.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ real files, and the language server is asked for it as an editor asks:
 
 
 def show_opening(console: Console) -> None:
-    """Say what is about to be seen."""
+    """Say what the demo will do."""
     console.print(Text(_OPENING))
 
 
@@ -74,7 +74,7 @@ def show_trial(console: Console, trial: Trial, number: int, n_holes: int) -> Non
 
 
 def show_summary(console: Console, trials: Sequence[Trial], n_holes: int) -> None:
-    """The count, as it is."""
+    """Say how many answers were right."""
     typing = [(trial.typing, trial.hole.expected) for trial in trials]
     typing += [(trial.typing_further, trial.further.expected) for trial in trials]
     shown = [(facts, expected) for facts, expected in typing if facts["text"]]

@@ -1,6 +1,6 @@
-"""`quicksilver doctor`: is everything there, and does a completion come out?
+"""`quicksilver doctor`: checks the installation and times one completion.
 
-Owns the checks and their order. It imports no torch: what the engine says about itself is what counts.
+Owns the checks and their order. It imports no runtime: what counts is what the engine reports of itself.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ..fim.terminal.spinner import waiting
 from ..fim.text.document import Document
 from ..fim.text.printable import one_line, printable
 from ..fim.types import CompletionRequest
+from ..model.runners.select import has_gpu_driver
 from ..serving.paths import find_home
 from ..serving.wire import CHOICE, EngineHealth
 from .shared_engine import shared_engine
@@ -29,7 +30,7 @@ _SAMPLE = "def add(a, b):\n    return "
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One row: what was looked at, whether it is well, and the fact or the reason."""
+    """One row: what was checked, whether it is all right, and the fact or the reason."""
 
     name: str
     ok: bool
@@ -47,7 +48,7 @@ def run_doctor(model: Path | None, timeout_s: float, package_version: str) -> in
 
 
 def check_installation(package_version: str) -> Iterator[Finding]:
-    """What can be seen without the engine."""
+    """The checks that need no engine."""
     wanted = ".".join(map(str, _OLDEST_PYTHON))
     found = f"{platform.python_version()} at {sys.executable}"
     new_enough = sys.version_info[:2] >= _OLDEST_PYTHON
@@ -55,10 +56,22 @@ def check_installation(package_version: str) -> Iterator[Finding]:
     yield Finding(name="platform", ok=True, fact=f"{platform.system()} {platform.release()}, {platform.machine()}")
     installed = package_version[:1].isdigit()
     yield Finding(name="quicksilver", ok=installed, fact=package_version)
+    runtimes = {name: _installed(name) for name in ("openvino", "torch")}
+    fact = ", ".join(f"{name} {version or 'not installed'}" for name, version in runtimes.items())
+    if any(runtimes.values()):
+        gpu = "to use the GPU: pip install 'quicksilver-lsp[gpu]'"
+        use = gpu if has_gpu_driver() and not runtimes["torch"] else "torch is for GPUs and published diffusion models"
+        yield Finding(name="runtimes", ok=True, fact=f"{fact} ({use})")
+    else:
+        yield Finding(name="runtimes", ok=False, fact="neither openvino nor torch is installed: pip install openvino")
+
+
+def _installed(distribution: str) -> str | None:
+    """The version of what is installed."""
     try:
-        yield Finding(name="torch", ok=True, fact=f"{version('torch')} installed (the engine alone imports it)")
+        return version(distribution)
     except PackageNotFoundError:
-        yield Finding(name="torch", ok=False, fact="not installed: pip install torch")
+        return None
 
 
 async def check_engine(model: Path | None) -> AsyncIterator[Finding]:

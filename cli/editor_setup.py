@@ -1,7 +1,4 @@
-"""`quicksilver editors`: where the editor plugins of this installation lie, and the lines that set one up.
-
-It does not know what the plugins do.
-"""
+"""`quicksilver editors`: the folders of this installation's editor plugins, and the lines that set one up."""
 
 import json
 import sys
@@ -50,13 +47,13 @@ def overview(root: Path) -> str:
     """Which plugins there are, and where."""
     lines = [f"{editor:<8}{root / 'editors' / editor}" for editor in EDITORS if (root / "editors" / editor).is_dir()]
     if len(lines) < len(EDITORS):
-        lines.append(f"{'vscode':<8}an extension of its own, quicksilver-*.vsix")
+        lines.append(f"{'vscode':<8}an extension, quicksilver-*.vsix")
     lines += [f"{'docs':<8}{root / 'docs'}", "", "quicksilver editors NAME prints the lines that set one up."]
     return "\n".join(lines) + "\n"
 
 
 def plugin_folder(root: Path, editor: str) -> Path:
-    """The folder of a plugin. Raises InputError where there is none."""
+    """The folder of a plugin. Raises InputError if there is none."""
     folder = root / "editors" / editor
     if not folder.is_dir():
         raise InputError(f"this installation holds no plugin for {editor}: see quicksilver editors {editor}")

@@ -1,7 +1,7 @@
-"""Where Python looks for modules: never in the folder that the process was started in.
+"""Keeps the working folder off Python's import path.
 
-An empty or relative entry of PYTHONPATH stands for that folder, as `export PYTHONPATH=$PYTHONPATH:/x` makes one. The
-folder may be a workspace, and its `json.py` would run in our place.
+An empty or relative entry of PYTHONPATH stands for that folder (`export PYTHONPATH=$PYTHONPATH:/x` makes one). The
+folder may be a workspace, and its `json.py` would run instead of Python's.
 """
 
 # ruff: noqa: PTH100, PTH117, SIM105 (pathlib and contextlib import modules that would be looked up in that folder)
@@ -17,7 +17,7 @@ def without_working_folder(path: list[str], pythonpath: str) -> list[str]:
     try:
         unwanted |= {os.path.abspath(entry) for entry in named} - absolute  # so Python writes them when it starts
     except FileNotFoundError:
-        pass  # the working folder is gone, and with it what it could hold
+        pass  # the working folder was deleted
     return [entry for entry in path if entry not in unwanted]
 
 

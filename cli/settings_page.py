@@ -1,12 +1,12 @@
-"""docs/settings.md, made from the settings themselves: names, defaults and what they mean.
+"""docs/settings.md, made from the settings themselves: names, defaults and descriptions.
 
-Owns the page's words around the table. It does not know what a setting does.
+Owns the text around the table.
 """
 
 import json
 from dataclasses import asdict
 
-from ..lsp_server.settings import SETTINGS, Settings, camel_case
+from ..lsp_server.settings import ABOUT, Settings, camel_case
 
 _HEAD = """\
 # Settings
@@ -39,8 +39,8 @@ For measurements and experiments. They may change or go with any version.
 def settings_page() -> str:
     """The page, in Markdown."""
     defaults = asdict(Settings())
-    in_vscode = {name: "" if name in FOR_DEVELOPERS else f"`{camel_case(name)}`" for name in SETTINGS}
-    rows = {name: (f"`{name}`", in_vscode[name], _written(defaults[name]), SETTINGS[name].about) for name in SETTINGS}
+    in_vscode = {name: "" if name in FOR_DEVELOPERS else f"`{camel_case(name)}`" for name in ABOUT}
+    rows = {name: (f"`{name}`", in_vscode[name], _written(defaults[name]), ABOUT[name]) for name in ABOUT}
 
     def table(*, experimental: bool) -> str:
         own = [row for name, row in rows.items() if (name in EXPERIMENTAL) == experimental]
@@ -63,9 +63,9 @@ def show_settings() -> None:
     table.add_column("setting", no_wrap=True)
     table.add_column("default")
     table.add_column("what it does")
-    for name in sorted(SETTINGS, key=EXPERIMENTAL.__contains__):
+    for name in sorted(ABOUT, key=EXPERIMENTAL.__contains__):
         default = _written(defaults[name]).strip("`")
-        about = SETTINGS[name].about.replace("`", "") + (" Experimental." if name in EXPERIMENTAL else "")
+        about = ABOUT[name].replace("`", "") + (" Experimental." if name in EXPERIMENTAL else "")
         table.add_row(Text(name, "bold"), Text(default, "dim"), Text(about), end_section=True)
     console = open_console()
     console.print(table)

@@ -1,7 +1,4 @@
-"""The engine of this user, as every command of ours gets it.
-
-Owns which home belongs to a checkpoint folder. It does not know how the engine is started or asked.
-"""
+"""The client of this user's engine, for every command."""
 
 from pathlib import Path
 

@@ -1,13 +1,24 @@
-"""`quicksilver stop`: end this user's engines. Owns its command line and what it says; it does not know HTTP."""
+"""`quicksilver stop`: ends this user's engines."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from ..fim.models.embedded import NAMES
-from ..fim.terminal.arguments import Parser, add_model
+from ..fim.terminal.options import model_option, read_command_line
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineInfo, find_home
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopOptions:
+    """What `quicksilver stop` was asked."""
+
+    model: Annotated[
+        Path | None, model_option(f"only the one of {', '.join(NAMES)}, a folder or a GGUF file (default: all)")
+    ] = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -15,9 +26,9 @@ def main(argv: Sequence[str]) -> int:
 
     Raises InputError for a bad option and EngineUnavailable for an engine that cannot be ended.
     """
-    parser = Parser(prog="quicksilver stop", description="Stop the engines of this user.")
-    add_model(parser, about=f"only the one of {', '.join(NAMES)}, a folder or a GGUF file (default: all)")
-    options = parser.parse_args(list(argv))
+    options = read_command_line(
+        StopOptions, argv, prog="quicksilver stop", description="Stop the engines of this user."
+    )
     home = find_home(options.model)
     files = [home.info_file] if options.model is not None else sorted(home.folder.glob("engine-*.json"))
     stopped = asyncio.run(_end_all(files))

@@ -1,6 +1,6 @@
 """The denoise steps of one completion, drawn for a terminal.
 
-Owns colours and signs. It does not know where a trace comes from.
+Owns colours and signs.
 """
 
 import re

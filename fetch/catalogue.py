@@ -1,4 +1,4 @@
-"""The models that can be fetched: where they are published, under which licence, and what their bytes must be."""
+"""The models that can be fetched: where they are published, their licences and their hashes."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,12 +1,14 @@
-"""`quicksilver fetch`: says what it would bring, from where and how large, asks once, and brings it."""
+"""`quicksilver fetch`: shows what it would download, from where and how large, asks once, and downloads it."""
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from ..fim.errors import CheckpointError, InputError
 from ..fim.files.user_folders import models_folder
-from ..fim.terminal.arguments import Parser
+from ..fim.terminal.options import Option, read_command_line
 from ..fim.terminal.spinner import waiting
 from ..fim.text.printable import printable
 from .catalogue import CATALOGUE, Fetchable
@@ -17,16 +19,25 @@ PATIENCE_S = 120.0  # without a byte
 USE = "engines that start from now on serve it where it is fast enough (`quicksilver stop` ends those that run)"
 
 
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions:
+    """What `quicksilver fetch` was asked."""
+
+    model: Annotated[
+        str, Option(f"one of {', '.join(CATALOGUE)}", metavar="NAME", choices=tuple(CATALOGUE), positional=True)
+    ]
+    file: Annotated[Path | None, Option("take this GGUF file, nothing is downloaded", metavar="PATH")] = None
+    yes: Annotated[bool, Option("do not ask")] = False
+
+
 def main(argv: Sequence[str]) -> int:
     """Fetch what argv names; returns 0, also if it is there already or the person declines.
 
     Raises InputError, CheckpointError for a wrong or damaged file, and FetchFailed.
     """
-    parser = Parser(prog="quicksilver fetch", description="Bring a published model to this machine.")
-    parser.add_argument("model", choices=tuple(CATALOGUE), metavar="NAME", help=f"one of {', '.join(CATALOGUE)}")
-    parser.add_argument("--file", type=Path, metavar="PATH", help="take this GGUF file, nothing is downloaded")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    options = parser.parse_args(list(argv))
+    options = read_command_line(
+        FetchOptions, argv, prog="quicksilver fetch", description="Bring a published model to this machine."
+    )
     model = CATALOGUE[options.model]
     if is_installed(model):
         renew(model, _say)
@@ -45,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def for_demo(agreed: bool) -> bool:
-    """Fetch `coder` for the demo, if it may be fetched; whether it was. One line says why it cannot be had."""
+    """Fetch `coder` for the demo, if the person agrees; returns whether it was. One line says why not."""
     model = CATALOGUE["coder"]
     try:
         if is_installed(model):
@@ -88,7 +99,7 @@ def about(model: Fetchable, file: Path | None) -> str:
 
 
 def agrees() -> bool:
-    """Ask the person once. Raises InputError where nobody can answer."""
+    """Ask the person once. Raises InputError if stdin is no terminal."""
     if not sys.stdin.isatty():
         raise InputError("nobody can be asked here: add --yes to agree")
     print("Fetch it? [y/N] ", end="", flush=True)

@@ -1,4 +1,4 @@
-"""A model's file on this machine: brought by the first source that can, known by its digest; and what is made of it."""
+"""A model's file: downloaded from the first source that works, checked by its hash, and converted."""
 
 import errno
 import math
@@ -25,11 +25,11 @@ Say = Callable[[str], None]  # what is going on, in a few words
 
 
 class FetchFailed(QuicksilverError):
-    """A model could not be brought to this machine; what had come is kept."""
+    """A model could not be fetched; what was downloaded is kept."""
 
 
 def is_installed(model: Fetchable) -> bool:
-    """Whether this very model is there and undamaged, with the LoRA that belongs to it."""
+    """Whether this very model is installed and undamaged, with its LoRA."""
     folder = models_folder() / model.name
     if not is_whole(folder):
         return False
@@ -41,7 +41,7 @@ def is_installed(model: Fetchable) -> bool:
 def read_rankers(model: Fetchable) -> dict[str, dict[str, float]]:
     """The rankers that were fitted to the model, as its config.json has them; none if there are none.
 
-    Raises CheckpointError where this version's are missing or damaged.
+    Raises CheckpointError if this version's are missing or damaged.
     """
     if model.rankers is None:
         return {}
@@ -58,9 +58,9 @@ def _is_weight(value: object) -> bool:
 
 
 def renew(model: Fetchable, say: Say) -> None:
-    """Give a model that is installed the rankers of this version, and the files that make it faster.
+    """Update an installed model: the rankers of this version, and the files that make it faster.
 
-    Where that fails it keeps its own; say hears why.
+    If that fails it keeps its own, and say gets the reason.
     """
     for what, give in (("rankers", _give_rankers), ("extra files", _give_extras)):
         try:
@@ -78,7 +78,7 @@ def _give_rankers(model: Fetchable, folder: Path) -> None:
 
 
 def _give_extras(model: Fetchable, folder: Path) -> None:
-    """Put the files into the model's folder; one that is there already and the same is left alone."""
+    """Copy the files into the model's folder, unless the same file is there already."""
     for extra in model.extras:
         file = folder / extra.name
         if _is_same(file, sha256_of(extra)):
@@ -96,7 +96,7 @@ def _is_same(file: Path, sha256: str) -> bool:
 
 
 def install(model: Fetchable, sources: Sequence[ModelSource], own_file: Path | None, say: Say) -> Path:
-    """Bring the model's file here, or take own_file, and make its checkpoint folder. Returns the folder.
+    """Download the model's file, or take own_file, and make its checkpoint folder. Returns the folder.
 
     What was downloaded is deleted afterwards; own_file is left alone. Raises FetchFailed and CheckpointError.
     """
@@ -127,12 +127,12 @@ def install(model: Fetchable, sources: Sequence[ModelSource], own_file: Path | N
 
 
 def obtain(model: Fetchable, sources: Sequence[ModelSource], folder: Path, say: Say) -> Path:
-    """The model's file in folder, with the right digest. What had come before is kept and made longer.
+    """The model's file in folder, with the right digest. An earlier download is resumed.
 
-    Raises FetchFailed where no source has it, and OSError.
+    Raises FetchFailed if no source has it, and OSError.
     """
     folder.mkdir(exist_ok=True)
-    for left in folder.glob("wheel-*"):  # by a process that was killed
+    for left in folder.glob("wheel-*"):  # left by a process that was killed
         shutil.rmtree(left)
     _check_room(model, folder)
     file = folder / model.file
@@ -161,7 +161,7 @@ def _progress(model: Fetchable, n_bytes: int) -> str:
 
 
 def check_size(model: Fetchable, file: Path) -> None:
-    """Raises CheckpointError where a file that somebody gives is missing or has not the model's size."""
+    """Raises CheckpointError if the file that was named is missing or has another size than the model."""
     if not file.exists():
         raise CheckpointError(f"there is no file {printable(str(file))}: give --file the path of {model.file}")
     with open_file(file, None) as stream:
@@ -174,7 +174,7 @@ def check_size(model: Fetchable, file: Path) -> None:
 
 
 def _check_own(model: Fetchable, file: Path, say: Say) -> None:
-    """Raises CheckpointError where a file that somebody gives is not the model."""
+    """Raises CheckpointError if the file that was named is not the model."""
     check_size(model, file)
     say(f"checking {printable(file.name)}")
     if sha256_of(file) != model.sha256:
@@ -184,7 +184,7 @@ def _check_own(model: Fetchable, file: Path, say: Say) -> None:
 
 
 def _check_room(model: Fetchable, downloads: Path) -> None:
-    """Raises FetchFailed where the disk has too little room for the download and what is made of it."""
+    """Raises FetchFailed if the disk has too little room for the download and the checkpoint made of it."""
     there = sum(path.stat().st_size for path in downloads.iterdir() if path.is_file())
     largest = max((part.n_bytes for part in model.parts), default=0)
     needed = model.n_bytes - there + 2 * largest + model.n_installed_bytes

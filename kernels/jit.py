@@ -1,6 +1,6 @@
 """Triton at arm's length: kernels that meet it at their first launch, and what launches share.
 
-Owns when Triton is imported and which tensors a kernel is for. Knows no formula.
+Owns when Triton is imported and which tensors a kernel is for.
 
 Importing a kernel's file must cost nothing and must work where Triton is not installed. So `kernel` only keeps a
 function, and the first launch hands all kernels of that file to `triton.jit`. At the same moment the file's global `tl`

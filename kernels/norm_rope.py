@@ -11,8 +11,6 @@ q [B, H, N, E], k and v [B, K, N, E].
 
 Bytes moved: 2 · N · W numbers in and N · W out a row, once; in plain PyTorch each of the five steps reads and writes
 them. The kernel works in float32 and rounds once, the reference rounds to raw's dtype after each step.
-
-Knows nothing of positions and of where previous comes from.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..fim.text.language_ids import CODE_LANGUAGES
 from ..fim.text.printable import printable
-from .answers import Answer, Question
+from .answering import Answer, Question
 
 GUESSES = "it makes no automatic suggestions, and on request it guesses (see the setting languages)"
 
@@ -44,8 +44,8 @@ class LanguageNotes:
         A request that got nothing is always told why. Besides, a language is mentioned at the first request, or when a
         person first types in it, if it is a programming language: in prose and data nobody misses suggestions.
         """
-        about = None if ask.document is None else about_language(ask.document.language, known)
-        if ask.document is None or about is None:
+        about = about_language(ask.document.language, known) if ask.is_open else None
+        if about is None:
             return None
         language, is_new = ask.document.language, ask.document.language not in self._mentioned
         if ask.invoked and not answer.text and answer.cause not in ("superseded", "stale"):

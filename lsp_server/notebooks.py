@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..fim.errors import InputError
-from ..fim.text.document import Document, TextChange
-from ..fim.text.positions import PositionEncoding
+from ..fim.text import Document, PositionEncoding, TextChange
 
 SEPARATOR = "\n\n"
 

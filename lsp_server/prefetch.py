@@ -5,13 +5,13 @@ comes if what is shown is accepted. It does not know what a context holds.
 """
 
 import asyncio
+import time
 from dataclasses import replace
 
-from ..fim.syntax.tree import parse
-from ..fim.text.document import Document
-from .answers import Answer, Question
-from .completion import Surroundings, complete_inline, warm_context
-from .ghost_text import after_accepting
+from ..fim.text import Document
+from .answering import Answer, Question
+from .answering.completion import complete_inline, warm_context
+from .answering.ghost_text import after_accepting
 from .sessions import Session
 from .state import ServerState
 
@@ -28,8 +28,11 @@ async def read_ahead(ls: ServerState, session: Session, offset: int) -> None:
     if session.is_asking or session.asked is document or ls.sessions.find(document.uri) is not session:
         return
     session.asked = document
-    around = ls.surroundings(session, offset)
-    await session.run_newest(warm_context(document, offset, ls.settings, ls.care.warm, around), warms=True)
+    ask = Question(
+        id="", uri=document.uri, document=document, offset=offset, invoked=False, received_s=time.perf_counter(),
+        settings=ls.settings, around=ls.surroundings(session, offset),
+    )  # fmt: skip
+    await session.run_newest(warm_context(ask, ls.care.warm), warms=True)
 
 
 async def read_when_idle(ls: ServerState, session: Session, document: Document, offset: int) -> None:
@@ -49,21 +52,13 @@ def read_again(ls: ServerState, document: Document, offset: int) -> None:
 
 async def look_ahead(ls: ServerState, session: Session, ask: Question, answer: Answer) -> None:
     """Ask now what will be asked if this answer is accepted, as long as it is on show; what comes is remembered."""
-    then = after_accepting(ask, answer)
-    if then is None or not ls.settings.prefetch or ask.invoked:
-        return
     shown = session.shown
+    if shown is None or not ls.settings.prefetch or ask.invoked:
+        return
     await asyncio.sleep(SEEN_S)
     is_on_show = session.shown is shown and session.document is ask.document
     if is_on_show and not session.is_asking and ls.sessions.find(session.document.uri) is session:
-        around = surroundings_of(then, ls.surroundings(session, ask.offset))
-        work = complete_inline(then, ls.settings, ls.care, ls.encoding, around)
-        await session.run_newest(work, about=("ahead", answer.id), warms=True)
-
-
-def surroundings_of(then: Question, around: Surroundings) -> Surroundings:
-    """What is known around a question about another text of the document, by what is known around this one."""
-    document, syntax = then.document, around.syntax
-    if document is not None and syntax is not None:
-        syntax = parse(document.text, document.language, syntax, near=then.offset)
-    return replace(around, syntax=syntax, rhythm=None, last=None)
+        now = replace(ask, settings=ls.settings, around=ls.surroundings(session, ask.offset))
+        then = after_accepting(now, answer)
+        if then is not None:
+            await session.run_newest(complete_inline(then, ls.care), about=("ahead", answer.id), warms=True)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..fim.reuse import Remembered
-from ..fim.syntax.tree import Syntax, parse
-from ..fim.text.document import Document
+from ..fim.syntax import Syntax, parse
+from ..fim.text import Document
 from ..fim.typing_rhythm import Rhythm
-from .answers import Answer
-from .ghost_text import LastShown
-from .settling import Held
+from .answering.answers import Answer, LastShown
+from .answering.settling import Held
 
 T = TypeVar("T")
 REFUSED_S = 10.0  # after a text that could not be parsed, before the next is tried

@@ -10,12 +10,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ..fim.errors import CheckpointError, EngineUnavailable
-from ..fim.text.document import Document
-from ..fim.text.positions import PositionEncoding
+from ..fim.text import Document, PositionEncoding
 from ..fim.text.printable import printable
-from .answers import Answers
-from .completion import Surroundings
+from .answering.answers import Answers
+from .answering.question import Surroundings
+from .answering.settling import SettleClock
 from .engine_backoff import EngineCare, ManagedEngine
+from .events import Events
 from .languages import KnownLanguages, LanguageNotes, about_language
 from .notebooks import Notebooks
 from .outcomes import Outcomes
@@ -23,9 +24,8 @@ from .protocol.endpoint import StrictServer, types
 from .protocol.progress import EngineProgress
 from .sessions import Session, Sessions
 from .settings import Settings
-from .settling import SettleClock
 from .status import Status
-from .workspace.service import Workspace
+from .workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class ServerState(StrictServer):
         self.sessions = Sessions()
         self.notebooks = Notebooks()
         self.answers = Answers()
+        self.events = Events()
         self.outcomes = Outcomes()
         self.status = Status(
             self.tell_status, lambda s, call: asyncio.get_running_loop().call_later(s, call), self.outcomes.counts
@@ -64,6 +65,11 @@ class ServerState(StrictServer):
         self._looked_at = document
         about = about_language(document.language, self.known_languages)
         self.status.document(document.language, about, self.care.languages)
+
+    def look_again(self) -> None:
+        """The same for the document that was looked at last: the engine may have said more by now."""
+        if self._looked_at is not None:
+            self.look_at(self._looked_at)
 
     @property
     def known_languages(self) -> KnownLanguages:
@@ -141,8 +147,7 @@ class ServerState(StrictServer):
                 bar.end("the engine could not be started")
         else:
             log.info("the engine is ready%s", f", it serves {choice}" if choice else "")
-            if self._looked_at is not None:
-                self.look_at(self._looked_at)
+            self.look_again()
             self.status.serves(choice)
             if bar is not None:
                 bar.end("ready")

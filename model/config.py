@@ -1,5 +1,6 @@
 """The denoiser's shape. Plain numbers; knows no weights."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
@@ -36,11 +37,11 @@ class DenoiserConfig:
     MIDDLE token, which tells it that an end is to come; it stands in continuations only, never in the cached context.
     copies_matches: the copy head is told how far the text before each position it could copy matches the text at hand.
 
-    Published bodies lack parts that our own models have, and have others: qk_norm, queries and keys are normalised per
-    head; qkv_bias, queries, keys and values have biases; token_shift, they take a share of the previous token's;
-    copies, there is a copy head (else copy_size is 0); canvases, it was taught to fill masks; tied, the output head is
-    the embedding. rope_scale above 1 stretches rotary embeddings (YaRN): contexts may be that many times as long as
-    n_context.
+    Published models lack parts that our own have, and have others: qk_norm, queries and keys are normalised per head
+    (Qwen3); qkv_bias, queries, keys and values have biases (Qwen2); token_shift, they take a share of the previous
+    token's; copies, there is a copy head (else copy_size is 0); canvases, it was taught to fill our canvases, whose
+    tokens carry a mark; tied, the output head is the embedding. rope_scale above 1 stretches rotary embeddings (YaRN):
+    contexts may be that many times as long as n_context.
     """
 
     vocab_size: int
@@ -95,6 +96,11 @@ class DenoiserConfig:
     def middle(self) -> int | None:
         """The id of the MIDDLE token, if one is used."""
         return self.special(Special.MIDDLE) if self.marks_middle else None
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were learnt."""
+        return sum(map(math.prod, self.weight_shapes().values()))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of a denoiser's weights."""

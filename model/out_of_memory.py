@@ -1,7 +1,5 @@
 """What running out of memory looks like, from any runtime and on any device."""
 
-import torch
-
 MESSAGES = (
     "out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "failed to allocate",
     "can't alloc",  # OpenVINO
@@ -11,7 +9,7 @@ MESSAGES = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether error means that memory could not be had."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError):
         return True
-    message = str(error).lower()
+    message = str(error).lower()  # PyTorch's own class of them is a RuntimeError, and says so too
     return isinstance(error, RuntimeError) and any(words in message for words in MESSAGES)

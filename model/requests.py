@@ -1,6 +1,7 @@
 """What work on a hole asks of the model, and how the tokens of an ask stand behind their context.
 
-Work is a generator: it yields a `ForwardRequest`, is sent the reply, and returns its result. Knows tensors, no text.
+Work is a generator: it yields a `ForwardRequest`, is sent the reply, and returns its result. Tokens and
+log-probabilities are NumPy arrays whatever runs the model; states are what it made. Knows no text.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -8,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from .network.denoiser import ContextStates
+from .network.states import ContextStates
 from .tokenizers.canvas_tokens import CanvasTokens
 
 Ended = Literal["filled", "budget", "cancelled"]
@@ -29,7 +28,7 @@ class Rows:
     Answered by log-probabilities [M, N, V] of what stands at each position.
     """
 
-    tokens: Tensor
+    tokens: np.ndarray
     states: ContextStates
 
 
@@ -55,7 +54,7 @@ class Fill:
     is_cancelled and deadline_s (on time.monotonic's clock) are asked every few steps.
     """
 
-    canvas: Tensor
+    canvas: np.ndarray
     states: ContextStates
     tokens: CanvasTokens
     threshold: float
@@ -70,9 +69,9 @@ class Denoised:
     log-probability [B, L] of each token when it was committed (0 for given ones and those filled in after an end), that
     of a stop in its place (-inf for given ones), forwards taken, and why it ended."""
 
-    canvas: Tensor
-    log_probs: Tensor
-    stop_log_probs: Tensor
+    canvas: np.ndarray
+    log_probs: np.ndarray
+    stop_log_probs: np.ndarray
     steps: int
     ended: Ended
 
@@ -81,7 +80,7 @@ class Denoised:
 class Context:
     """New context tokens [1, N] after past. Answered by the states of these tokens alone."""
 
-    tokens: Tensor
+    tokens: np.ndarray
     past: ContextStates | None
 
 
@@ -98,7 +97,7 @@ class Extended:
     """What a causal reading of N tokens gives: log-probabilities [N, V] of what follows each, without copies, and the
     states of these tokens alone."""
 
-    log_probs: Tensor
+    log_probs: np.ndarray
     states: ContextStates
 
 
@@ -123,28 +122,23 @@ class HeadGuess:
 
 Branches = Rows | Tree
 ForwardRequest = Rows | Tree | Fill | Context | Extend | AskHead
-ForwardReply = Tensor | ContextStates | Denoised | Extended | HeadGuess
+ForwardReply = np.ndarray | ContextStates | Denoised | Extended | HeadGuess
 T = TypeVar("T")
 Work = Generator[ForwardRequest, Any, T]  # what is sent is the reply to what was yielded; types cannot say so
 BranchWork = Generator[Rows | Tree | Fill | Extend | AskHead, Any, T]
 
 
 @dataclass(frozen=True)
-class Laid:
+class FlatTokens:
     """The tokens [S] of an ask in one line. depths [S] count from the context's end, before [S] tells the token before
     each: 0 the context's last, 1 + i token i. sees (bool [S, S]) is who sees whom among them; None: all see all.
     """
 
-    tokens: Tensor
-    depths: Tensor
-    before: Tensor
-    sees: Tensor | None
+    tokens: np.ndarray
+    depths: np.ndarray
+    before: np.ndarray
+    sees: np.ndarray | None
     is_canvas: bool
-
-    def to(self, device: torch.device) -> "Laid":
-        """The same on a device."""
-        sees = None if self.sees is None else self.sees.to(device)
-        return Laid(self.tokens.to(device), self.depths.to(device), self.before.to(device), sees, self.is_canvas)
 
 
 def no_fill(asks: Sequence[ForwardRequest]) -> Sequence[Rows | Tree | Context | Extend | AskHead]:
@@ -155,26 +149,25 @@ def no_fill(asks: Sequence[ForwardRequest]) -> Sequence[Rows | Tree | Context | 
     return answered
 
 
-def flatten(ask: Branches) -> Laid:
-    """An ask's tokens in one line, on the device of its tokens (a tree's: the CPU)."""
+def flatten(ask: Branches) -> FlatTokens:
+    """An ask's tokens in one line."""
     if isinstance(ask, Tree):
         return _laid_tree(ask)
-    (m, n), device = ask.tokens.shape, ask.tokens.device
-    place = torch.arange(m * n, device=device)
+    m, n = ask.tokens.shape
+    place = np.arange(m * n)
     depths = place % n
-    sees = None if m == 1 else place.unsqueeze(1) // n == place // n
-    return Laid(ask.tokens.reshape(-1), depths, torch.where(depths == 0, 0, place), sees, is_canvas=True)
+    sees = None if m == 1 else place[:, None] // n == place // n
+    return FlatTokens(ask.tokens.reshape(-1), depths, np.where(depths == 0, 0, place), sees, is_canvas=True)
 
 
-def _laid_tree(ask: Tree) -> Laid:
+def _laid_tree(ask: Tree) -> FlatTokens:
     n = len(ask.tokens)
     sees = np.eye(n, dtype=np.bool_)
     for i, parent in enumerate(ask.parents):
         if parent >= 0:
             sees[i] |= sees[parent]
     depths = sees.sum(axis=1) - 1
-    before = torch.tensor(ask.parents) + 1
-    return Laid(torch.tensor(ask.tokens), torch.from_numpy(depths), before, torch.from_numpy(sees), is_canvas=False)
+    return FlatTokens(np.array(ask.tokens), depths, np.array(ask.parents) + 1, sees, is_canvas=False)
 
 
 def tree_of(first: int, continuations: Iterable[Sequence[int]], states: ContextStates) -> tuple[Tree, list[list[int]]]:

@@ -1,7 +1,4 @@
-"""How much text around a hole reaches the model: more than any model reads, and no more.
-
-Owns those limits. It does not know JSON or HTTP.
-"""
+"""How much text around a hole reaches the model: more than any model reads, and no more."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
-"""JSON of others as typed values, and ours as JSON.
+"""JSON from others as typed values, and ours as JSON.
 
-Beside what `fim.typed_values` refuses: unknown keys are an error unless the caller says otherwise, numbers are finite,
-and lone surrogates pass.
+Adds to `fim.typed_values`: unknown keys are an error unless the caller says otherwise, numbers are finite, and lone
+surrogates pass.
 """
 
 import dataclasses

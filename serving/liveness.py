@@ -1,6 +1,6 @@
 """Whether a process that wrote down its number still runs.
 
-A number alone proves nothing: the system gives it to another process later. It does not know engines.
+A number alone proves nothing: the system gives it to another process later.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Where one engine lives: its private folder and the names of its socket, locks, log, token and info files.
+"""The home of one engine: its private folder and the names of its socket, locks, log, token and info files.
 
-There is one engine per user, model folder, package version and protocol: the names carry a hash of the last three, so a
-front end of another version or model never talks to the wrong engine. It does not know HTTP, processes or models.
+There is one engine per user, model folder, package version and protocol. The names carry a hash of the last three, so a
+front end of another version or model never talks to the wrong engine.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineHome:
-    """The files of one engine. socket is None where only loopback TCP is used.
+    """The files of one engine. socket is None if only loopback TCP is used.
 
     override is the QUICKSILVER_HOME in force, which a started engine must be given too.
     """
@@ -83,7 +83,7 @@ class EngineHome:
         return variables if self.socket is not None else {**variables, TRANSPORT_VARIABLE: "tcp"}
 
     def prepare(self) -> None:
-        """Create the folders, private to this user. Raises EngineUnavailable when that cannot be had."""
+        """Create the folders, private to this user. Raises EngineUnavailable if that is impossible."""
         folders = {self.folder, self.log_file.parent}
         if self.socket is not None:
             folders.add(self.socket.parent)
@@ -154,7 +154,7 @@ def write_info(home: EngineHome, info: EngineInfo) -> None:
 
 
 def read_info(info_file: Path) -> EngineInfo | None:
-    """What the engine wrote, or None when there is nothing (readable) there."""
+    """What the engine wrote, or None if there is nothing readable."""
     try:
         found = json.loads(info_file.read_bytes())
         port = found["port"]

@@ -1,6 +1,6 @@
-"""Who is at the other end of a UNIX socket: only processes of this user may be sent anything.
+"""Who is at the other end of a UNIX socket: nothing is sent to a process of another user.
 
-Owns the look at the folder before connecting and at the peer's credentials afterwards. It does not know HTTP.
+Checks the folder before connecting, and the peer's credentials afterwards.
 """
 
 import os
@@ -46,7 +46,7 @@ def peer_uid(connection: sockets.socket) -> int:
     if sys.platform == "linux":
         credentials = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _UCRED.size)
         return _UCRED.unpack(credentials)[1]
-    import ctypes  # macOS and the BSDs have a call of their own, which Python does not offer
+    import ctypes  # macOS and the BSDs have another call, which Python does not offer
 
     uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
     if ctypes.CDLL(None, use_errno=True).getpeereid(connection.fileno(), ctypes.byref(uid), ctypes.byref(gid)):

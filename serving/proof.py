@@ -1,8 +1,7 @@
 """How engine and client prove over TCP that they know the same token, without sending it.
 
-Each side sends a nonce of its own, and answers with an HMAC over both and over the two ports of the connection. So a
-proof is of no use on another connection, and whoever took over an engine's port learns nothing. Owns the arithmetic; it
-does not know HTTP.
+Each side sends a nonce, and answers with an HMAC over both nonces and the two ports of the connection. So a
+proof is useless on another connection, and a program that takes over an engine's port learns nothing.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ ProofSide = Literal["engine", "client"]
 
 @dataclass(frozen=True, kw_only=True)
 class Challenge:
-    """What both sides of one connection know of each other."""
+    """What both sides of one connection know: ports and nonces."""
 
     client_nonce: str
     engine_nonce: str
@@ -29,12 +28,12 @@ class Challenge:
     engine_port: int
 
     def proof(self, token: str, side: ProofSide) -> str:
-        """What side says to show that it knows token."""
+        """The proof by which side shows that it knows token."""
         parts = (side, self.client_nonce, self.engine_nonce, str(self.client_port), str(self.engine_port))
         return hmac.new(token.encode(), _bytes("\n".join(parts)), hashlib.sha256).hexdigest()
 
     def holds(self, given: str, token: str, side: ProofSide) -> bool:
-        """Whether given is that."""
+        """Whether given is that proof."""
         return hmac.compare_digest(_bytes(given), self.proof(token, side).encode())
 
 

@@ -1,7 +1,7 @@
-"""How requests, completions and the engine's state travel: dataclasses to JSON bytes and back.
+"""Requests, completions and the engine's state on the wire: dataclasses to JSON bytes and back.
 
 Owns the layout of `POST /v1/fill` and `GET /health`. Every Python string survives, lone surrogates included
-(`json_values`). It does not know HTTP or sockets.
+(`json_values`).
 """
 
 import math

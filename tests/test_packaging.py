@@ -23,7 +23,7 @@ from quicksilver.fim.syntax.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = "quicksilver"
-EXTRAS = ("bench", "train", "diffusion-gemma")
+EXTRAS = ("gpu", "bench", "train", "diffusion-gemma")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What a checkout may gather in its folders and no wheel should hold.
 LITTER = ("__pycache__", "node_modules", "*.pyc", "*.egg-info", "*.log", "*.tmp", "runs")

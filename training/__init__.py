@@ -1,1 +1,1 @@
-"""Corpus, losses and the trainer. Knows no editor."""
+"""Corpus, losses and the trainer."""

@@ -1,11 +1,11 @@
-"""The progress of a run on the terminal: a bar where rich is installed and somebody watches, else plain lines."""
+"""The progress of a run: a bar on a terminal, else plain lines."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LINE_S = 10.0  # a plain line every so many seconds
+LINE_S = 10.0  # seconds between two plain lines
 
 ProgressReport = Callable[[str, float], None]  # what to say, and the share that is done
 

@@ -1,8 +1,7 @@
 """Whether a model may have seen a benchmark's tasks: by what it was trained on, and by runs of 13 words.
 
-Two questions with two answers. `manifest_facts`: what the checkpoint says it was trained on. `shared_runs`: which
-tasks share 13 words in a row with the training documents of a corpus that is at hand. Where there is neither, the
-report says that tasks could not be checked. Knows no answers.
+`manifest_facts`: what the checkpoint says it was trained on. `shared_runs`: which tasks share 13 words in a row with
+the training documents of a corpus, if one is given. With neither, the report says that tasks could not be checked.
 """
 
 import json
@@ -25,7 +24,7 @@ N_NAMED = 20
 
 def manifest_facts(checkpoint: Path, hashes: Mapping[str, str]) -> dict[str, Any]:
     """What sources.json in a checkpoint's folder tells: number of training packages, and which of the benchmark's files
-    (hashes: SHA-256 by name) the corpus was kept free of. "manifest" is None where there is no such file."""
+    (hashes: SHA-256 by name) the corpus was kept free of. "manifest" is None if there is no such file."""
     found = _manifest(checkpoint / MANIFEST)
     if found is None:
         return {"manifest": None}
@@ -75,7 +74,7 @@ def _runs_of(task: InfillTask) -> np.ndarray:
 
 
 def _is_own(folder: Path, checkpoint: Path) -> bool | None:
-    """Whether the corpus holds every training source of the checkpoint; None where the checkpoint does not say."""
+    """Whether the corpus holds every training source of the checkpoint; None if the checkpoint does not say."""
     ours, theirs = _manifest(checkpoint / MANIFEST), _manifest(folder / "manifest.json")
     if ours is None or theirs is None:
         return None

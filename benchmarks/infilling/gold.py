@@ -1,4 +1,4 @@
-"""Whether a benchmark's own solutions pass its tests here: what a file and a sandbox have to show before any model."""
+"""Whether a benchmark's own solutions pass its tests here: a check of files and sandbox before any model runs."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ silence. Formats, and where their fields are described:
   {{completion}}, ground_truth, lang, unit_tests [{input, output}]; run where it is Python and has tests.
 * humaneval (Chen et al. 2021), humaneval-x (Zheng et al. 2023), mbpp (Austin et al. 2021): left to right, no suffix.
 
-Where a language cannot be run (`execution.runs_here`) the exact match counts. Knows no decoder.
+Where a language cannot be run (`execution.runs_here`) the exact match counts.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""The report of an infilling evaluation for a terminal: two tables for each benchmark, and what they rest on."""
+"""The report of an infilling evaluation for a terminal: two tables for each benchmark, and how they were measured."""
 
 from ...fim.text.printable import printable
 from ..quality.tables import percent, print_table

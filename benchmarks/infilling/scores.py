@@ -1,8 +1,8 @@
-"""What the answers to one benchmark's tasks are worth: a row of numbers for each decoder. Knows no file and no table.
+"""The scores of one benchmark's answers: a row of numbers for each decoder.
 
-A task counts as solved when its program passed, and where nothing is run when the text is the one that stood there.
-Micro is the share of tasks, macro the mean over base problems of the share of each one's tasks. Intervals are 95 %
-percentile bootstraps that draw whole base problems, since holes of one problem are not independent.
+A task counts as solved when its program passed or, if nothing is run, when the text equals the original. Micro is the
+share of tasks, macro the mean over base problems of the share of each one's tasks. Intervals are 95 % percentile
+bootstraps that draw whole base problems, since holes of one problem are not independent.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from .tasks import InfillTask
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One answer to one task, and how its program ended; None where nothing is run."""
+    """One answer to one task, and how its program ended; None if nothing is run."""
 
     task: InfillTask
     answer: Attempt
@@ -29,12 +29,12 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """What was put into the hole."""
+        """The text in the hole."""
         return self.task.filled(self.answer)
 
     @property
     def exact(self) -> bool:
-        """Whether that is what stood there."""
+        """Whether that equals the original text."""
         return self.task.same(self.task.hole, self.text)
 
     @property

@@ -14,33 +14,32 @@ disk with --resume. The benchmarks' files are the user's. Owns the command line 
   mean_tokens and tokens_per_forward (null for floors); median_ms, p95_ms.
 """
 
-import argparse
 import hashlib
 import json
-import os
 import platform
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal
 
 from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.models.embedded import EMBEDDED
-from ...fim.terminal.arguments import Parser, add_model
+from ...fim.models.formats import Runtime
+from ...fim.terminal.options import Option, model_option, read_command_line
 from ...fim.text.language_ids import language_id
-from ...model.checkpoint.checkpoint_files import is_ours
 from ...model.gguf.cache import checkpoint_folder
-from ...model.published.diffusion_gemma import is_diffusion_gemma
-from ...model.runners.select import Runtime, fastest_runtime
+from ...model.load import kind_of
+from ...model.runners.select import fastest_runtime
+from ..machine import count_cores
 from ..progress import progress
 from ..quality.answer_log import AnswerLog, code_digest, maker
 from ..quality.decoders import CATALOGUE, NamedDecoder
-from ..quality.evaluation import Setup, catalogue_of, evaluate, filler_of
+from ..quality.evaluation import Dtype, Setup, catalogue_of, evaluate, filler_of
 from ..quality.heldout import DTYPES, check_outputs, same_place, select
 from ..sandbox.execution import Limits
 from ..sandbox.verdicts import VerdictLog, name_of, run_programs
@@ -75,12 +74,6 @@ class InfillPlan:
     n_workers: int
     n_programs: int
     corpus: Path | None
-
-    def __post_init__(self) -> None:
-        if self.n_drawn is not None and self.n_drawn < 1:
-            raise InputError(f"--tasks must be at least 1, not {self.n_drawn}")
-        if not (1 <= self.n_workers <= 256 and 1 <= self.setup.n_threads <= 256):
-            raise InputError("--workers and --threads must be from 1 to 256")
 
 
 def tasks_of(plan: InfillPlan) -> list[InfillTask]:
@@ -188,99 +181,113 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    made = Parser(prog="quicksilver eval infill", description="Solve the tasks of infilling benchmarks.")
-    made.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the benchmark's tasks: JSONL, plain or .gz")
-    made.add_argument(
-        "--format",
-        choices=tuple(FORMATS),
-        metavar="NAME",
-        help=f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)",
-    )
-    made.add_argument("--languages", metavar="IDS", help="only tasks in these, such as python,rust (default: in all)")
-    add_model(made, default=EMBEDDED[0])
-    made.add_argument("--family", help="of a published model, where its folder does not say")
-    names = ", ".join(decoder.name for decoder in CATALOGUE)
-    made.add_argument(
-        "--decoders",
-        help=f"beside the floors; comma-separated, wildcards allowed (ours: {DECODERS}; published models: "
-        f"{PUBLISHED_DECODERS}; DiffusionGemma: {RENOISING_DECODERS}). Ours has {names}",
-    )
-    made.add_argument(
-        "--line-break", choices=("given", "asked"), default="given",
-        help="who ends a hole of whole lines: it is given in the suffix, or asked of the model (given)",
-    )  # fmt: skip
-    made.add_argument("--tasks", type=int, metavar="N", help="at most N of each benchmark, drawn by --seed")
-    made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
-    made.add_argument("--seconds", type=float, default=3.0, help="a program may run (3)")
-    made.add_argument("--memory-mb", type=int, default=512, help="a program may have (512)")
-    made.add_argument("--corpus", type=Path, metavar="FOLDER", help="look for the tasks in this training corpus")
-    made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
-    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs the weights")
-    made.add_argument("--workers", type=int, help="processes (one per core; one with a published model)")
-    made.add_argument("--threads", type=int, help="of each process with the model (1; all cores for a published model)")
-    made.add_argument(
-        "--resume", type=Path, metavar="FILE",
-        help="keep answers in FILE and verdicts in FILE.verdicts, and go on from those in them",
-    )  # fmt: skip
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
-    made.add_argument("--gold", action="store_true", help="no model: check that the files' own solutions pass")
-    made.add_argument("--samples", type=Path, metavar="FILE", help="also write every answer to FILE, as JSONL")
-    return made
+@dataclass(frozen=True, kw_only=True)
+class InfillOptions:
+    """What `quicksilver eval infill` was asked; how many workers and threads depends on the model unless it is said."""
+
+    files: Annotated[
+        tuple[Path, ...], Option("the benchmark's tasks: JSONL, plain or .gz", metavar="FILE", positional=True)
+    ]
+    format: Annotated[
+        str | None,
+        Option(
+            f"of all files: {', '.join(FORMATS)} (default: told by the fields of each line)", metavar="NAME",
+            choices=tuple(FORMATS),
+        ),
+    ] = None  # fmt: skip
+    languages: Annotated[
+        str | None, Option("only tasks in these, such as python,rust (default: in all)", metavar="IDS")
+    ] = None
+    model: Annotated[Path, model_option(default=EMBEDDED[0])]
+    family: Annotated[str | None, Option("of a published diffusion model, where its folder does not say")] = None
+    decoders: Annotated[
+        str | None,
+        Option(
+            f"beside the floors; comma-separated, wildcards allowed (ours: {DECODERS}; published models: "
+            f"{PUBLISHED_DECODERS}; DiffusionGemma: {RENOISING_DECODERS}). Ours has "
+            f"{', '.join(decoder.name for decoder in CATALOGUE)}"
+        ),
+    ] = None
+    line_break: Annotated[
+        Literal["given", "asked"],
+        Option("how a hole of whole lines ends: with a line break in the suffix, or with one that the model writes"),
+    ] = "given"
+    tasks: Annotated[int | None, Option("at most N of each benchmark, drawn by --seed", metavar="N", least=1)] = None
+    seed: Annotated[int, Option("of what is drawn")] = 0
+    seconds: Annotated[float, Option("a program may run")] = 3.0
+    memory_mb: Annotated[int, Option("a program may have")] = 512
+    corpus: Annotated[Path | None, Option("look for the tasks in this training corpus", metavar="FOLDER")] = None
+    dtype: Annotated[Dtype, Option("number format of the pass")] = DTYPES[0]
+    runtime: Annotated[Runtime, Option("what runs the weights")] = field(default_factory=fastest_runtime)
+    workers: Annotated[
+        int | None, Option("processes (one per core; one with a published model)", least=1, most=256)
+    ] = None
+    threads: Annotated[
+        int | None,
+        Option("of each process with the model (1; all cores for a published model)", least=1, most=256),
+    ] = None
+    resume: Annotated[
+        Path | None,
+        Option("keep answers in FILE and verdicts in FILE.verdicts, and go on from those in them", metavar="FILE"),
+    ] = None
+    json: Annotated[Path | None, Option("also write the numbers to FILE", metavar="FILE")] = None
+    gold: Annotated[bool, Option("no model: check that the files' own solutions pass")] = False
+    samples: Annotated[Path | None, Option("also write every answer to FILE, as JSONL", metavar="FILE")] = None
 
 
-def plan_of(arguments: argparse.Namespace) -> InfillPlan:
+def plan_of(options: InfillOptions) -> InfillPlan:
     """The plan that a command line asks for. Raises InputError."""
-    folder = checkpoint_folder(arguments.model)
-    is_own = is_ours(folder)
+    folder = checkpoint_folder(options.model)
+    kind = kind_of(folder)
+    is_own = kind == "ours"
     named = [(decoder.name, decoder) for decoder in catalogue_of(folder)]
-    theirs = RENOISING_DECODERS if is_diffusion_gemma(folder) else PUBLISHED_DECODERS
-    wanted = arguments.decoders or (DECODERS if is_own else theirs)
+    theirs = RENOISING_DECODERS if kind == "renoising" else PUBLISHED_DECODERS
+    wanted = options.decoders or (DECODERS if is_own else theirs)
     decoders = select(f"{FLOORS},{wanted}", named, "decoder")
-    n_cores = os.cpu_count() or 1
     try:
-        limits = Limits(seconds=arguments.seconds, memory_mb=arguments.memory_mb)
+        limits = Limits(seconds=options.seconds, memory_mb=options.memory_mb)
     except ValueError as error:
         raise InputError(f"--seconds and --memory-mb: {error}") from None
     setup = Setup(
         model=folder,
-        dtype=arguments.dtype,
-        runtime=arguments.runtime if is_own else "torch",
-        n_threads=arguments.threads if arguments.threads is not None else (1 if is_own else n_cores),
-        family=arguments.family,
+        dtype=options.dtype,
+        runtime=options.runtime if is_own else "torch",
+        n_threads=options.threads if options.threads is not None else (1 if is_own else count_cores()),
+        family=options.family,
     )
     return InfillPlan(
-        setup=setup, files=tuple(arguments.files), format_name=arguments.format,
-        languages=tuple(map(language_id, arguments.languages.split(","))) if arguments.languages else None,
-        gives_break=arguments.line_break == "given",
-        decoders=decoders, n_drawn=arguments.tasks, seed=arguments.seed, limits=limits,
-        n_workers=arguments.workers if arguments.workers is not None else (n_cores if is_own else 1),
-        n_programs=arguments.workers or n_cores,
-        corpus=arguments.corpus,
+        setup=setup, files=options.files, format_name=options.format,
+        languages=tuple(map(language_id, options.languages.split(","))) if options.languages else None,
+        gives_break=options.line_break == "given",
+        decoders=decoders, n_drawn=options.tasks, seed=options.seed, limits=limits,
+        n_workers=options.workers if options.workers is not None else (count_cores() if is_own else 1),
+        n_programs=options.workers or count_cores(),
+        corpus=options.corpus,
     )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError for a bad file or option, CheckpointError without a model."""
-    arguments = parser().parse_args(argv)
-    plan = plan_of(arguments)
-    if arguments.gold:
+    options = read_command_line(
+        InfillOptions, argv, prog="quicksilver eval infill", description="Solve the tasks of infilling benchmarks."
+    )
+    plan = plan_of(options)
+    if options.gold:
         return check_gold(tasks_of(plan), plan.limits, plan.n_programs)
-    for path in (arguments.json, arguments.samples):
-        check_outputs(path, arguments.resume)
+    for path in (options.json, options.samples):
+        check_outputs(path, options.resume)
         if path is not None and any(same_place(path, file) for file in plan.files):
             raise InputError(f"{path} is a file of tasks: name another one")
-    if arguments.json is not None and arguments.samples is not None and same_place(arguments.json, arguments.samples):
+    if options.json is not None and options.samples is not None and same_place(options.json, options.samples):
         raise InputError("--json and --samples name the same file")
-    resume: Path | None = arguments.resume
+    resume: Path | None = options.resume
     with ExitStack() as stack:
         log = stack.enter_context(AnswerLog(resume))
         verdicts = stack.enter_context(VerdictLog(resume and resume.with_name(resume.name + ".verdicts")))
         result, scored = measure(plan, log, verdicts)
     show(result)
-    if arguments.json is not None:
-        write_whole(arguments.json, json.dumps(result, indent=1) + "\n")
-    if arguments.samples is not None:
-        write_whole(arguments.samples, samples_of(scored))
+    if options.json is not None:
+        write_whole(options.json, json.dumps(result, indent=1) + "\n")
+    if options.samples is not None:
+        write_whole(options.samples, samples_of(scored))
     return 0

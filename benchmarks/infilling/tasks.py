@@ -1,8 +1,7 @@
-"""One task of an infilling benchmark: the hole that a decoder sees, and how its answer is put in, run and compared.
+"""One task of an infilling benchmark: the hole that a decoder sees, and how its answer is inserted, run and compared.
 
-A benchmark of whole lines (single-line, multi-line) says by its kind that a line break ends the hole. Whether that is
-given to every decoder (it stands in the suffix) or asked of it is the caller's choice and part of the result. Knows no
-file format, no decoder and no sandbox.
+A benchmark of whole lines (single-line, multi-line) says by its kind that a line break ends the hole. Whether every
+decoder is given that line break in the suffix, or has to write it, is the caller's choice and part of the result.
 """
 
 import re
@@ -30,7 +29,7 @@ class Check:
 
 
 def as_it_is(text: str) -> str:
-    """The answer of a decoder that knows where to end."""
+    """The answer unchanged: for decoders that end by themselves."""
     return text
 
 
@@ -54,7 +53,7 @@ class InfillTask:
     """One task: name (task_id), the benchmark whose table it belongs to, the problem that it was cut from.
 
     line_break is what follows the answer without being asked for; cut shortens an answer that goes on too long (left to
-    right). check is None where nothing is run: then only same counts.
+    right). check is None if nothing is run: then only same counts.
     """
 
     name: str
@@ -67,11 +66,11 @@ class InfillTask:
     same: Same = same_text
 
     def filled(self, answer: Attempt) -> str:
-        """What of an answer is put into the hole."""
+        """The part of an answer that is put into the hole."""
         return self.cut(filling(self.hole, answer))
 
     def program(self, text: str) -> Program | None:
-        """What is run with text in the hole; None where nothing is."""
+        """The program with text in the hole; None if nothing is run."""
         if self.check is None:
             return None
         source = self.check.before + text + self.line_break + self.check.after

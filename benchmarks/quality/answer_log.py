@@ -1,8 +1,8 @@
-"""Results kept on disk, so that a killed evaluation goes on where it stopped. Knows no decoder and no score.
+"""Results kept on disk, so that a killed evaluation resumes where it stopped.
 
 One JSON object a line; a last line that was cut off is dropped. Answers have by (weights, number format and code that
-gave the answer), decoder, task (`Task.key`) and the answer. Only answers by the same makers are taken up again; others
-stay in the file and are passed over.
+gave the answer), decoder, task (`Task.key`) and the answer. Only answers with the same `by` are used again; others stay
+in the file and are skipped.
 """
 
 import fcntl
@@ -40,7 +40,7 @@ Kept = TypeVar("Kept")
 
 
 class ResultLog(ABC, Generic[Kept]):
-    """Appends results to a file, if there is one, and takes up those of an earlier run. A context manager.
+    """Appends results to a file, if there is one, and reads those of an earlier run. A context manager.
 
     A kind of results says how its lines begin, what they are called, and how one becomes a line and back.
     """
@@ -135,17 +135,17 @@ class AnswerLog(ResultLog[Record]):
         return asdict(result)
 
     def find(self, by: str, decoder: str, task: str) -> Record | None:
-        """What was answered, if anything."""
+        """The answer, if there is one."""
         return self._records.get((by, decoder, task))
 
 
 def maker(weights: str, dtype: str, runtime: str, code: str) -> str:
-    """Who answers: the SHA-256 of a file of weights, a number format, a runtime, and what `code_digest` gave."""
+    """The `by` of answers: the SHA-256 of a file of weights, a number format, a runtime, and a `code_digest`."""
     return f"{weights[:N_HASH]}/{dtype}/{runtime}/{code}"
 
 
 def code_digest() -> str:
-    """Changes with the source text that answers depend on. To be asked once, while that is what was imported."""
+    """Changes with the source text that answers depend on. Call it before that text can change."""
     root = Path(__file__).parents[2]
     paths = [root / file for file in CODE_FILES]
     paths += [path for folder in CODE_FOLDERS for path in sorted((root / folder).rglob("*.py"))]

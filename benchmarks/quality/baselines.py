@@ -53,7 +53,7 @@ def text_after_match(prefix: str, suffix: str) -> str:
     """What follows the longest match of the prefix's end: up to the cursor, or up to the end of the file.
 
     Compares up to N_MATCH_MAX characters before the cursor with every place in prefix and suffix; of equally long
-    matches the last one in the prefix wins, then the first in the suffix. "" where nothing matches.
+    matches the last one in the prefix wins, then the first in the suffix. "" if nothing matches.
     """
     end = prefix[-N_MATCH_MAX:]
     low, high, found = 0, len(end), ""
@@ -68,7 +68,7 @@ def text_after_match(prefix: str, suffix: str) -> str:
 
 
 def _text_after(prefix: str, suffix: str, wanted: str) -> str | None:
-    """What follows wanted, where it stands before the cursor or after it; None where it does not."""
+    """What follows wanted, where it stands before the cursor or after it; None if it does not."""
     at = prefix.rfind(wanted, 0, len(prefix) - 1)
     if at >= 0:
         return prefix[at + len(wanted) :]

@@ -1,4 +1,4 @@
-"""How far a confidence can be trusted, and how sure a measured share is. Arrays in, numbers out; knows no decoder.
+"""How well a confidence is calibrated, and how certain a measured share is. Arrays in, numbers out.
 
 Answers of equal confidence cannot be ranked, so every measure takes them at their mean.
 """

@@ -1,7 +1,7 @@
 """`quicksilver eval cursors`: small files with a cursor in them, asked through the real language server.
 
-Each is asked twice, as an editor asks while a person types (automatic) and as a person asks (invoked), in a document of
-its own. A row says what a person would want there, and what never; what is neither is left to the reader. Owns the
+Each is asked twice, as an editor asks while a person types (automatic) and as a person asks (invoked), in its own
+document. A row says what a person would want there, and what never; what is neither is left to the reader. Owns the
 file's layout, the verdicts and the JSON: {"format", "model", "counts": {trigger: {verdict: n}}, "rows": [{"name",
 trigger: {"text", "verdict", "confidence"}}]}.
 """
@@ -12,9 +12,9 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from rich.markup import escape
 
@@ -22,7 +22,7 @@ from ...fim.errors import EngineUnavailable, InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.files.source_file import language_of
 from ...fim.models.embedded import EMBEDDED
-from ...fim.terminal.arguments import Parser, add_model
+from ...fim.terminal.options import Option, model_option, read_command_line
 from ...fim.text.document import Document
 from ...lsp_server.protocol.explanation import check_explained, model_options
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
@@ -70,13 +70,23 @@ class Cursor:
         return "right" if self.wanted and re.fullmatch(self.wanted, text) else "open"
 
 
+@dataclass(frozen=True, kw_only=True)
+class CursorOptions:
+    """What `quicksilver eval cursors` was asked."""
+
+    file: Annotated[Path, Option("(examples/cursors.toml)", nargs="?", positional=True)] = field(
+        default_factory=lambda: EXAMPLES / "cursors.toml"
+    )
+    model: Annotated[Path, model_option(default=EMBEDDED[0])]
+    json: Annotated[Path | None, Option("also write the result as JSON", metavar="FILE")] = None
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the evaluation. Returns the exit code; raises InputError, CheckpointError, EngineError."""
-    parser = Parser(prog="quicksilver eval cursors", description="Small files with a cursor, through the real server.")
-    parser.add_argument("file", type=Path, nargs="?", default=EXAMPLES / "cursors.toml", help="(examples/cursors.toml)")
-    add_model(parser, default=EMBEDDED[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    options = parser.parse_args(argv)
+    options = read_command_line(
+        CursorOptions, argv, prog="quicksilver eval cursors",
+        description="Small files with a cursor, through the real server.",
+    )  # fmt: skip
     cursors = read_cursors(options.file)
     try:
         model, rows = asyncio.run(asyncio.wait_for(_ask_all(cursors, options.model), TIMEOUT_S))

@@ -1,11 +1,11 @@
 """Everything that fills a hole, behind one seam: a `Decoder` takes a task and gives an answer.
 
 Owns the list of decoders of our own checkpoints. A new one is one more `NamedDecoder` in CATALOGUE: a function from the
-loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. What a decoder knows of the
-length says `NamedDecoder.length`: those of OWN_LENGTH are told nothing of the truth, those of ORACLE_LENGTH its length.
+loaded infiller to a Decoder; those of published checkpoints are in `published_decoders`. `NamedDecoder.length`
+says what a decoder is told of the length: nothing (OWN_LENGTH), or that of the truth (ORACLE_LENGTH).
 Whether an answer may hold several lines follows from the kind of hole alone (`Task.multiline`). Random spans are always
 asked for as multi-line, and end where the decoder ends them: deriving the mode from the truth would give away whether
-it crosses a line. Knows no scores.
+it crosses a line.
 """
 
 import math
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 
 from ...fim.budget import Budget
@@ -29,10 +30,10 @@ from ...model.decoding.decodings import DECODINGS
 from ...model.decoding.denoise import denoise, stop_log_probs
 from ...model.decoding.partial_answer import PartialAnswer
 from ...model.decoding.verification import opening
-from ...model.network.denoiser import ContextStates
-from ...model.network.transformer import LayerStates
-from ...model.requests import never
-from ...model.runners.batching import drive
+from ...model.network.states import ContextStates, LayerStates
+from ...model.requests import Context, never
+from ...model.runners.batching import ModelRunner
+from ...model.runners.drive import drive
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from . import baselines as floors
 from .holes import Task
@@ -50,8 +51,8 @@ class Attempt:
     """One decoder's filling of one hole.
 
     steps counts forwards over canvas or next token. confidence is the probability in [0, 1] that the decoder gives to
-    its whole text; None where it has none. ms is the time of decoding alone, after the context was read. n_tokens
-    counts the text's tokens in the decoder's own vocabulary; None where it has none.
+    its whole text; None if it has none. ms is the time of decoding alone, after the context was read. n_tokens
+    counts the text's tokens in the decoder's own vocabulary; None if it has none.
     """
 
     text: str
@@ -78,7 +79,7 @@ class NamedDecoder:
     """One way to fill holes: name for the command line and the data, label for reports, and how it is made of a loaded
     model of the kind that its catalogue is for.
 
-    max_steps is the cap on evaluations of one answer; None where nothing is capped. length says in a word or two where
+    max_steps is the cap on evaluations of one answer; None if nothing is capped. length says in a word or two where
     the length of its answers comes from; every table of infilling benchmarks shows it.
     """
 
@@ -136,11 +137,11 @@ def floor(fill_line: Callable[[str, str], str], fill_lines: Callable[[str, str],
 
 
 def by_request(ask: Callable[[Task], CompletionRequest], infiller: Completes) -> Decoder:
-    """The infiller as a whole, asked in a certain way."""
+    """The whole infiller, with a certain request."""
 
     def decode(task: Task) -> Attempt:
         if isinstance(infiller, DenoisingInfiller):
-            infiller.recent.clear()  # what another decoder wrote into this hole is not known
+            infiller.recent.clear()  # so that nothing remains of another decoder's work
         completion = infiller.complete(ask(task), never)
         # With the context cached, "prefill" is only what continues a finished block; "engine" is the sum of all.
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
@@ -188,12 +189,13 @@ def causal(infiller: DenoisingInfiller) -> Decoder:
 
 
 def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Attempt:
-    model = infiller.model
+    model = infiller.checkpoint.model.to(getattr(torch, infiller.loaded.dtype))
     request = request_of(task)
     tokens = infiller.tokens_for(request.hole)
     begins = drive(infiller.run, indentation(request, infiller.context_of, infiller.cache, tokens, infiller.tokenizer))
     context = infiller.context_of(with_prefix(request, request.hole.prefix + begins.text))
-    all_states, _ = drive(infiller.run, infiller.cache.states(context))
+    (all_states,) = ModelRunner(model)([Context(np.array([context]), None)])
+    assert isinstance(all_states, ContextStates)
     start_s = time.perf_counter()
     before, first = opening(all_states, tokens)
     hidden, states = model.context(torch.tensor([[first]]), _last_raw_only(before))
@@ -202,7 +204,7 @@ def _decode_causally(infiller: DenoisingInfiller, task: Task) -> Attempt:
     for _ in range(N_TOKENS_BLOCK if task.multiline else N_TOKENS_LINE):
         if row.tokens:
             hidden, states = model.context(torch.tensor([row.tokens[-1:]]), states)
-        log_probs = model.log_probs(hidden, states)[0, 0].masked_fill(tokens.forbidden, float("-inf"))
+        log_probs = tokens.allowed(model.log_probs(hidden, states)[0, 0].cpu().numpy())
         token = int(log_probs.argmax())
         steps += 1
         if token == tokens.end:
@@ -223,8 +225,7 @@ def told_length(infiller: DenoisingInfiller) -> Decoder:
     """The denoiser by threshold on canvases as long as the truth, none of whose tokens may be an end."""
 
     def decode(task: Task) -> Attempt:
-        with torch.inference_mode():
-            return _decode_told(infiller, task, len(infiller.tokenizer.encode(task.truth)))
+        return _decode_told(infiller, task, len(infiller.tokenizer.encode(task.truth)))
 
     return decode
 
@@ -240,7 +241,7 @@ def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Atte
     steps, log_prob = 0, 0.0
     while len(found) < n_tokens and len(context) + len(found) < infiller.config.n_context:
         states, _ = drive(infiller.run, infiller.cache.states([*context, *found]))
-        canvas = torch.full((1, min(n_tokens - len(found), infiller.config.n_canvas)), tokens.mask)
+        canvas = np.full((1, min(n_tokens - len(found), infiller.config.n_canvas)), tokens.mask)
         result = drive(infiller.run, denoise(states, canvas, tokens, policy, budget, rows=[PartialAnswer("itself")]))
         found += result.canvas[0].tolist()
         steps += result.steps
@@ -251,7 +252,7 @@ def _decode_told(infiller: DenoisingInfiller, task: Task, n_tokens: int) -> Atte
 
 def _endless(tokens: CanvasTokens) -> CanvasTokens:
     """The same vocabulary with nothing in it that ends a text."""
-    nothing = torch.zeros_like(tokens.stops)
+    nothing = np.zeros_like(tokens.stops)
     return replace(tokens, forbidden=tokens.forbidden | tokens.stops, stops=nothing, may_end_before=nothing)
 
 

@@ -1,7 +1,7 @@
-"""Runs decoders over holes, in this process or in several, and takes up what an earlier run has answered.
+"""Runs decoders over holes, in this process or in several, and reuses what an earlier run has answered.
 
-Owns the processes and what travels between them. Knows no scores and no reports. Each process loads the model itself,
-reads a hole's context once for all decoders, and parses each filled file; only the first process writes to disk.
+Owns the processes and what travels between them. Each process loads the model itself, reads a hole's context once for
+all decoders, and parses each filled file; only the first process writes to disk.
 """
 
 import multiprocessing
@@ -13,22 +13,18 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ...fim.errors import InputError, QuicksilverError
-from ...fim.models.formats import Dtype
-from ...model.checkpoint.checkpoint_files import is_ours
+from ...fim.engine import Infiller
+from ...fim.errors import QuicksilverError
+from ...fim.models.formats import Dtype, Runtime
 from ...model.completion.infiller import DenoisingInfiller
-from ...model.runners.select import Runtime
+from ...model.load import LoadPlan, kind_of, load_folder
 from .answer_log import AnswerLog, Record
 from .decoders import CATALOGUE, Attempt, NamedDecoder, read_context
 from .holes import Task
 from .scores import JudgedAttempt, filling, judge
 from .syntax import parses
-
-if TYPE_CHECKING:
-    from ...model.published.diffusion_gemma import GemmaInfiller
-    from ...model.published.infiller import PublishedInfiller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,38 +50,29 @@ class EvaluationWork:
 
 def catalogue_of(folder: Path) -> tuple[NamedDecoder, ...]:
     """The decoders of the checkpoint in folder."""
-    if is_ours(folder):
+    kind = kind_of(folder)
+    if kind == "ours":
         return CATALOGUE
-    from ...model.published.diffusion_gemma import is_diffusion_gemma
     from .published_decoders import PUBLISHED, RENOISING
 
-    return RENOISING if is_diffusion_gemma(folder) else PUBLISHED
+    return RENOISING if kind == "renoising" else PUBLISHED
 
 
-def load(setup: Setup) -> "DenoisingInfiller | PublishedInfiller | GemmaInfiller":
-    """The infiller of a setup, in this process. Raises CheckpointError, InputError."""
+def load(setup: Setup) -> Infiller[Any]:
+    """The infiller of a setup, in this process; ours on the CPU. Raises CheckpointError, InputError."""
     import torch
 
-    from ...model.checkpoint import checkpoint
-
     torch.set_num_threads(setup.n_threads)
-    if not is_ours(setup.model):
-        from ...model.published.diffusion_gemma import is_diffusion_gemma, load_gemma
-        from ...model.published.infiller import load_published
-
-        if is_diffusion_gemma(setup.model):
-            if setup.family is not None:
-                raise InputError("DiffusionGemma is a family by itself: leave --family out")
-            return load_gemma(setup.model, dtype=getattr(torch, setup.dtype))
-        return load_published(setup.model, dtype=getattr(torch, setup.dtype), family=setup.family)
-    if setup.family is not None:
-        raise InputError("--family is for published models: leave it out")
-    loaded = checkpoint.load(setup.model)
-    return DenoisingInfiller(loaded, getattr(torch, setup.dtype), setup.runtime)
+    is_own = kind_of(setup.model) == "ours"
+    plan = LoadPlan(
+        device="cpu" if is_own else None, runtime=setup.runtime if is_own else None, dtype=setup.dtype,
+        family=setup.family,
+    )  # fmt: skip
+    return load_folder(setup.model, setup.n_threads, plan)
 
 
 def fill(
-    infiller: "DenoisingInfiller | PublishedInfiller | GemmaInfiller",
+    infiller: Infiller[Any],
     work: Sequence[EvaluationWork],
     by: str,
     catalogue: Sequence[NamedDecoder] = CATALOGUE,
@@ -119,7 +106,7 @@ def _parses_filled(task: Task, answer: Attempt, seen: dict[str, bool]) -> bool:
 def filler_of(
     setup: Setup, n_workers: int
 ) -> tuple[Callable[..., Generator[list[Record]]], Mapping[str, str | int | float]]:
-    """How holes get filled, in this process or in n_workers others, and what the model says of itself, its name too."""
+    """A function that fills holes, in this process or in n_workers others, and the model's facts, its name too."""
     infiller = load(setup)
     facts = {"name": infiller.name, **infiller.describe()}
     if n_workers == 1:
@@ -175,15 +162,15 @@ def _receive(end: Connection) -> list[Record] | None:
 
 
 def _serve(setup: Setup, work: Sequence[EvaluationWork], by: str, end: Connection) -> None:
-    """A worker's whole life: records, then None; or the error that ended it."""
+    """The work of a worker process: sends records, then None; or the error that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process, which ends the others
     try:
         for records in fill(load(setup), work, by, catalogue_of(setup.model)):
             end.send(records)
         end.send(None)
     except BrokenPipeError:
-        pass  # the first process was killed: nobody reads on
-    except Exception as error:  # whatever it is, the first process raises it
+        pass  # the first process was killed: there is no reader
+    except Exception as error:  # of any kind: the first process raises it
         end.send(error)
 
 

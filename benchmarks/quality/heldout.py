@@ -12,29 +12,29 @@ valid` measures on the split that tuning may look at. Owns the command line and 
   syntax_holes files that parsed before and parse with the answer in place; null for 0); mean_steps; median_ms (decoding
   after the context was read, on a machine that others may use). Of the confidence, null for floors: ece (15 bins of
   equal width), risk_coverage [[coverage, share wrong]], risk_area (mean risk over all coverages), precision_at_25, _50,
-  _75 (exact share among the surest so many per cent), reliability [{low, high, n, confidence, accuracy}].
+  _75 (exact share among the surest 25, 50, 75 per cent), reliability [{low, high, n, confidence, accuracy}].
 """
 
-import argparse
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
 from ...fim.models.embedded import EMBEDDED
-from ...fim.terminal.arguments import Parser, add_model
+from ...fim.models.formats import Runtime
+from ...fim.terminal.options import Option, model_option, read_command_line
 from ...model.gguf.cache import checkpoint_folder
-from ...model.runners.select import Runtime, fastest_runtime
+from ...model.runners.select import fastest_runtime
 from ...training.corpus import corpus
 from ...training.corpus.corpus import Split
+from ..machine import count_cores
 from ..progress import progress
 from .answer_log import AnswerLog, code_digest, maker
 from .decoders import CATALOGUE, NamedDecoder
@@ -61,12 +61,6 @@ class HeldoutPlan:
     n_holes: int
     seed: int
     n_workers: int
-
-    def __post_init__(self) -> None:
-        if self.n_holes < 1:
-            raise InputError(f"--holes must be at least 1, not {self.n_holes}")
-        if not (1 <= self.n_workers <= 256 and 1 <= self.setup.n_threads <= 256):
-            raise InputError("--workers and --threads must be from 1 to 256")
 
 
 def select(patterns: str, named: Sequence[tuple[str, Named]], what: str) -> tuple[Named, ...]:
@@ -115,41 +109,37 @@ def result_of(
     }  # fmt: skip
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    made = Parser(prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code.")
-    add_model(made, default=EMBEDDED[0])
-    made.add_argument("--corpus", type=Path, default=Path("runs/corpus"), help="made by `quicksilver train corpus`")
-    made.add_argument("--split", choices=("heldout", "valid"), default="heldout", help="tune on valid only")
-    made.add_argument("--holes", type=int, default=500, help="of each kind (500)")
-    made.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
-    made.add_argument("--kinds", default="*", help=f"comma-separated, wildcards allowed: {', '.join(KINDS)}")
-    names = ", ".join(decoder.name for decoder in CATALOGUE)
-    made.add_argument("--decoders", default=DECODERS, help=f"comma-separated, wildcards allowed: {names}")
-    made.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="number format of the pass (bfloat16)")
-    made.add_argument("--runtime", choices=get_args(Runtime), default=fastest_runtime(), help="what runs the weights")
-    made.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
-    made.add_argument("--threads", type=int, default=1, help="of each process (1)")
-    made.add_argument("--resume", type=Path, metavar="FILE", help="keep answers in FILE and go on from those in it")
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
-    made.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw plots into FOLDER (needs matplotlib)")
-    return made
+@dataclass(frozen=True, kw_only=True)
+class HeldoutOptions:
+    """What `quicksilver eval heldout` was asked."""
+
+    model: Annotated[Path, model_option(default=EMBEDDED[0])]
+    corpus: Annotated[Path, Option("made by `quicksilver train corpus`")] = Path("runs/corpus")
+    split: Annotated[Literal["heldout", "valid"], Option("tune on valid only")] = "heldout"
+    n_holes: Annotated[int, Option("of each kind", least=1)] = 500
+    seed: Annotated[int, Option("of what is drawn")] = 0
+    kinds: Annotated[str, Option(f"comma-separated, wildcards allowed: {', '.join(KINDS)}")] = "*"
+    decoders: Annotated[
+        str, Option(f"comma-separated, wildcards allowed: {', '.join(decoder.name for decoder in CATALOGUE)}")
+    ] = DECODERS
+    dtype: Annotated[Dtype, Option("number format of the pass")] = DTYPES[0]
+    runtime: Annotated[Runtime, Option("what runs the weights")] = field(default_factory=fastest_runtime)
+    workers: Annotated[int, Option("processes (one per core)", least=1, most=256)] = field(default_factory=count_cores)
+    threads: Annotated[int, Option("of each process", least=1, most=256)] = 1
+    resume: Annotated[Path | None, Option("keep answers in FILE and go on from those in it", metavar="FILE")] = None
+    json: Annotated[Path | None, Option("also write the numbers to FILE", metavar="FILE")] = None
+    plots: Annotated[Path | None, Option("also draw plots into FOLDER (needs matplotlib)", metavar="FOLDER")] = None
 
 
-def plan_of(arguments: argparse.Namespace) -> HeldoutPlan:
+def plan_of(options: HeldoutOptions) -> HeldoutPlan:
     """The plan that a command line asks for."""
-    folder = checkpoint_folder(arguments.model)
-    decoders = select(arguments.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
-    kinds = select(arguments.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
-    setup = Setup(
-        model=folder,
-        dtype=arguments.dtype,
-        runtime=arguments.runtime,
-        n_threads=arguments.threads,
-    )
+    folder = checkpoint_folder(options.model)
+    decoders = select(options.decoders, [(decoder.name, decoder) for decoder in catalogue_of(folder)], "decoder")
+    kinds = select(options.kinds, [(kind, kind) for kind in KINDS], "kind of holes")
+    setup = Setup(model=folder, dtype=options.dtype, runtime=options.runtime, n_threads=options.threads)
     return HeldoutPlan(
-        setup=setup, kinds=kinds, decoders=decoders, corpus_folder=arguments.corpus,
-        split=arguments.split, n_holes=arguments.holes, seed=arguments.seed, n_workers=arguments.workers,
+        setup=setup, kinds=kinds, decoders=decoders, corpus_folder=options.corpus,
+        split=options.split, n_holes=options.n_holes, seed=options.seed, n_workers=options.workers,
     )  # fmt: skip
 
 
@@ -183,20 +173,22 @@ def _try_writing(path: Path) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the evaluation. Raises InputError without a corpus, CheckpointError without a model."""
-    arguments = parser().parse_args(argv)
-    plan = plan_of(arguments)
-    check_outputs(arguments.json, arguments.resume)
-    if arguments.plots is not None:
+    options = read_command_line(
+        HeldoutOptions, argv, prog="quicksilver eval heldout", description="Measure a checkpoint on unseen code."
+    )
+    plan = plan_of(options)
+    check_outputs(options.json, options.resume)
+    if options.plots is not None:
         from .plots import drawing_folder
 
-        drawing_folder(arguments.plots)
-    with AnswerLog(arguments.resume) as log:
+        drawing_folder(options.plots)
+    with AnswerLog(options.resume) as log:
         result = measure(plan, log, code_digest())
     show(result)
-    if arguments.json is not None:
-        write_whole(arguments.json, json.dumps(result, indent=1) + "\n")
-    if arguments.plots is not None:
+    if options.json is not None:
+        write_whole(options.json, json.dumps(result, indent=1) + "\n")
+    if options.plots is not None:
         from .plots import draw_plots
 
-        draw_plots(result, arguments.plots)
+        draw_plots(result, options.plots)
     return 0

@@ -1,4 +1,4 @@
-"""The holes of the evaluation: where a file is cut, and what stood there. Knows no model and no decoder.
+"""The holes of the evaluation: where a file is cut, and what stood there.
 
 Packages take turns, so each gives equally many holes; a file is drawn evenly among those of its package. Then:
 
@@ -65,7 +65,7 @@ class Task:
 
 
 def _some_line(rng: random.Random, text: str) -> tuple[int, str] | None:
-    """The offset and text of a random line; None where it is blank."""
+    """The offset and text of a random line; None if it is blank."""
     lines = text.split("\n")
     number = rng.randrange(len(lines))
     return (_offset(lines, number), lines[number]) if lines[number].strip() else None

@@ -3,7 +3,7 @@
 Left to itself such a model tries several lengths (`published.lengths`), or changes its canvas where it was taught to
 (`published.expanding`). `denoiser-oracle` is given a canvas of the truth's number of tokens, `denoiser-canvas-N` one
 of N, whatever the truth; both may end earlier, and a model that expands its canvas takes the number as the most.
-DiffusionGemma, which renoises, has one way only. Knows no scores.
+DiffusionGemma, which renoises, has one way only.
 """
 
 from dataclasses import replace

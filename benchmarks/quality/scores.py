@@ -1,7 +1,7 @@
-"""What answers are worth: every number of the report, from tasks, answers and whether the filled files parse.
+"""The scores of answers: every number of the report, from tasks, answers and whether the filled files parse.
 
 Single-line kinds take an answer's first line, the others all of it. Blanks at the end do not matter where the hole
-ended at a line's end; where text follows the hole, they do. Knows no decoder and no table.
+ended at a line's end; where text follows the hole, they do.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ COVERAGES = (25, 50, 75)  # per cent
 class JudgedAttempt:
     """One answer against what stood there.
 
-    parses is None where the file did not parse before, similarity where rapidfuzz is not installed.
+    parses is None if the file did not parse before, similarity where rapidfuzz is not installed.
     """
 
     package: str
@@ -33,7 +33,7 @@ class JudgedAttempt:
 
 
 def filling(task: Task, answer: Attempt) -> str:
-    """What of an answer is put into the hole."""
+    """The part of an answer that is put into the hole."""
     return answer.text if task.multiline else answer.text.split("\n", 1)[0]
 
 
@@ -53,7 +53,7 @@ def judge(task: Task, answer: Attempt, parses: bool | None) -> JudgedAttempt:
 
 
 def similarity(text: str, truth: str) -> float | None:
-    """1 - Levenshtein distance / length of the longer one; None where rapidfuzz is not installed."""
+    """1 - Levenshtein distance / length of the longer one; None if rapidfuzz is not installed."""
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError:
@@ -103,6 +103,6 @@ def _trust(judged: Sequence[JudgedAttempt]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean of what is known; None where nothing is."""
+    """The mean of what is known; None if nothing is."""
     known = [value for value in values if value is not None]
     return round(sum(known) / len(known), 4) if known else None

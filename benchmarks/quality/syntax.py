@@ -1,6 +1,6 @@
-"""What Python's own parser says of a source file: whether it is one, and where its block bodies lie.
+"""What Python's own parser says of a source file: whether it parses, and where its block bodies are.
 
-Owns nothing but `ast`; knows no holes and no decoders. Offsets count code points.
+Offsets count code points.
 """
 
 import ast
@@ -15,7 +15,7 @@ Opener = (
 
 
 def tree_of(text: str) -> ast.Module | None:
-    """The syntax tree of text, or None where this interpreter cannot parse it."""
+    """The syntax tree of text, or None if this interpreter cannot parse it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings
@@ -49,7 +49,7 @@ def block_bodies(text: str, n_lines_min: int, n_lines_max: int) -> tuple[tuple[i
         if not statements:
             continue
         first, last = _first_line(statements[0]), statements[-1].end_lineno
-        assert last is not None  # only trees built by hand lack it
+        assert last is not None  # only trees that were not parsed lack it
         owns_line = not lines[first - 1][: _indent(lines[first - 1])].strip() and first > node.lineno
         if owns_line and _starts_line(statements[0], lines) and n_lines_min <= last - first + 1 <= n_lines_max:
             bodies.append((starts[first - 1] + _indent(lines[first - 1]), starts[last - 1] + len(lines[last - 1])))

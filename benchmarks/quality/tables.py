@@ -1,4 +1,4 @@
-"""The report for a terminal: two tables per kind of hole. Knows no decoder."""
+"""The report for a terminal: two tables per kind of hole."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,110 +1,103 @@
-"""The command line of `quicksilver bench replay`. It does not know how anything is replayed."""
+"""The options of `quicksilver bench replay`, and the plan that they ask for."""
 
-import argparse
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, get_args
 
+from ...fim.ablations import RULES, SNIPPET_SOURCES
 from ...fim.errors import InputError
 from ...fim.models.embedded import EMBEDDED
-from ...fim.terminal.arguments import add_model
+from ...fim.terminal.options import Option, model_option
 from ...training.corpus.heldout_packages import SUFFIXES
-
-if TYPE_CHECKING:
-    from .step import Variant
+from .baselines import FLOORS
+from .languages import languages_of
+from .plan import Mode, ReplayPlan, Variant
+from .step import run_replay
+from .typist import Policy, ReadingHabit
 
 GATES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 LATENCIES_MS = (5.0, 100.0, 250.0, 500.0)
-POLICIES = ("strict", "words", "fix")
-READERS = ("eager", "patient")
 SWITCHES = ("reuse", "workspace")  # settings that are switched off in an ablation
+ABLATED = (*SWITCHES, *RULES)
 
 
-def add_replay_arguments(replay: argparse.ArgumentParser) -> None:
-    """The arguments of `step`, and what runs it."""
-    replay.add_argument(
-        "paths", type=Path, nargs="+", metavar="FILE|FOLDER", help="source files, or folders of packages"
-    )
-    replay.add_argument(
-        "--language",
-        type=_languages,
-        metavar="NAMES",
-        help=f"what is typed, of {', '.join(SUFFIXES)}, with commas (default: that of the files; python for folders)",
-    )
-    replay.add_argument(
-        "--files", type=int, default=40, help="how many files of a language, drawn evenly from the packages (40)"
-    )
-    replay.add_argument("--blocks", type=int, default=2, help="blocks to type in each file (2)")
-    replay.add_argument("--seeds", type=int, default=3, help="how many people type each block (3)")
-    replay.add_argument("--policy", choices=POLICIES, default="words", help="what is accepted (words)")
-    replay.add_argument("--reader", choices=READERS, default="eager", help="how texts are read (eager)")
-    replay.add_argument("--readers", action="store_true", help="also with every way of reading")
-    replay.add_argument("--programs", action="store_true", help="type the beginnings of files, each into an empty one")
-    replay.add_argument(
-        "--invoked", action="store_true", help="ask on request, at the beginning of each line, and wait for it"
-    )
-    replay.add_argument(
-        "--mode", choices=("discrete", "wall"), default="discrete", help="clock: jumps, or real (discrete)"
-    )
-    replay.add_argument("--fixed-ms", type=float, help="say that every answer took so long (default: what it took)")
-    replay.add_argument("--floors", action="store_true", help="also without model: none, words, copied lines, oracles")
-    replay.add_argument("--policies", action="store_true", help="also with every way of accepting")
-    replay.add_argument("--gates", action="store_true", help="also with other least confidences")
-    replay.add_argument("--latencies", action="store_true", help="also with answers that take a fixed time")
-    replay.add_argument("--ablate", action="store_true", help="also without each rule and each source of context")
-    replay.add_argument(
-        "--rules", metavar="NAMES", help="with --ablate: these alone, by name, with commas (`fim/ablations.py`)"
-    )
-    replay.add_argument(
-        "--context-tokens", type=int, metavar="N", help="as `serve` has it (default: by this machine's speed right now)"
-    )
-    kept = replay.add_mutually_exclusive_group()
-    kept.add_argument(
-        "--answers",
-        type=Path,
-        metavar="FILE",
-        help="keep the engine's answers there (of one model): later replays ask only what is new",
-    )
-    kept.add_argument("--memory", type=Path, metavar="FOLDER", help="the same, in FOLDER/answers.jsonl")
-    replay.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="write JSON and pictures there (needs matplotlib)"
-    )
-    replay.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    add_model(replay, default=EMBEDDED[0])
-    replay.set_defaults(run=_replay)
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """What `quicksilver bench replay` was asked."""
+
+    paths: Annotated[
+        tuple[Path, ...], Option("source files, or folders of packages", metavar="FILE|FOLDER", positional=True)
+    ]
+    language: Annotated[
+        tuple[str, ...],
+        Option(
+            f"what is typed, of {', '.join(SUFFIXES)}, with commas (default: that of the files; python for folders)",
+            choices=tuple(SUFFIXES),
+            commas=True,
+            metavar="NAMES",
+        ),
+    ] = ()
+    files: Annotated[
+        int, Option("how many files of a language, drawn evenly from the packages", least=1, most=10_000)
+    ] = 40
+    blocks: Annotated[int, Option("blocks to type in each file", least=1, most=100)] = 2
+    seeds: Annotated[int, Option("how many people type each block", least=1, most=100)] = 3
+    policy: Annotated[Policy, Option("what is accepted")] = "words"
+    reader: Annotated[ReadingHabit, Option("how texts are read")] = "eager"
+    readers: Annotated[bool, Option("also with every way of reading")] = False
+    programs: Annotated[bool, Option("type the beginnings of files, each into an empty one")] = False
+    invoked: Annotated[bool, Option("ask on request, at the beginning of each line, and wait for it")] = False
+    mode: Annotated[Mode, Option("clock: jumps, or real")] = "discrete"
+    fixed_ms: Annotated[
+        float | None, Option("say that every answer took so long (default: what it took)", above=0, most=60_000)
+    ] = None
+    floors: Annotated[bool, Option("also without model: none, words, copied lines, oracles")] = False
+    policies: Annotated[bool, Option("also with every way of accepting")] = False
+    gates: Annotated[bool, Option("also with other least confidences")] = False
+    latencies: Annotated[bool, Option("also with answers that take a fixed time")] = False
+    ablate: Annotated[bool, Option("also without each rule and each source of context")] = False
+    rules: Annotated[
+        tuple[str, ...],
+        Option(
+            "with --ablate: these alone, by name, with commas (`fim/ablations.py`)",
+            choices=ABLATED,
+            commas=True,
+            metavar="NAMES",
+        ),
+    ] = ()
+    context_tokens: Annotated[
+        int | None,
+        Option("as `serve` has it (default: by this machine's speed right now)", least=1, most=2**20, metavar="N"),
+    ] = None
+    answers: Annotated[
+        Path | None,
+        Option("keep the engine's answers there (of one model): later replays ask only what is new", metavar="FILE"),
+    ] = None
+    memory: Annotated[Path | None, Option("the same, in FOLDER/answers.jsonl", metavar="FOLDER")] = None
+    report: Annotated[Path | None, Option("write JSON and pictures there (needs matplotlib)", metavar="FOLDER")] = None
+    model: Annotated[Path, model_option(default=EMBEDDED[0])]
+
+    def __post_init__(self) -> None:
+        if self.fixed_ms is not None and self.mode != "discrete":
+            raise InputError("--fixed-ms is for discrete time: leave it or --mode out")
+        if self.invoked and self.mode != "discrete":
+            raise InputError("--invoked is for discrete time: leave it or --mode out")
+        if self.rules and not self.ablate:
+            raise InputError("--rules goes with --ablate: add it")
+        if self.answers is not None and self.memory is not None:
+            raise InputError("--answers and --memory are the same: leave one out")
 
 
-def _languages(text: str) -> tuple[str, ...]:
-    languages = tuple(dict.fromkeys(text.split(",")))
-    if not set(languages) <= {*SUFFIXES}:
-        raise argparse.ArgumentTypeError(f"names among {', '.join(SUFFIXES)}, with commas")
-    return languages
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from .languages import languages_of
-    from .step import ReplayPlan, run_replay
-
-    limits = (("--files", options.files, 10_000), ("--blocks", options.blocks, 100), ("--seeds", options.seeds, 100))
-    for name, value, most in limits:
-        if not 1 <= value <= most:
-            raise InputError(f"{name} must be from 1 to {most}")
-    if options.context_tokens is not None and not 1 <= options.context_tokens <= 2**20:
-        raise InputError(f"--context-tokens must be from 1 to {2**20}, not {options.context_tokens}")
-    if options.fixed_ms is not None and not (0 < options.fixed_ms <= 60_000 and options.mode == "discrete"):
-        raise InputError("--fixed-ms must be from 0 to 60000, and is for discrete time")
-    if options.invoked and options.mode == "wall":
-        raise InputError("--invoked is for discrete time")
-    if options.rules is not None and not options.ablate:
-        raise InputError("--rules goes with --ablate")
-    answers = options.answers if options.memory is None else options.memory / "answers.jsonl"
+def run_options(options: ReplayOptions, json_file: Path | None) -> int:
+    """Replay as the options say. Raises InputError, EngineError and CheckpointError."""
     if options.report is not None:
         from ..quality.plots import drawing_folder
 
         drawing_folder(options.report)
     plan = ReplayPlan(
-        paths=tuple(options.paths),
-        languages=languages_of(options.paths, options.language),
+        paths=options.paths,
+        languages=languages_of(options.paths, options.language or None),
         n_files=options.files,
         n_blocks=options.blocks,
         seeds=tuple(range(1, options.seeds + 1)),
@@ -114,22 +107,23 @@ def _replay(options: argparse.Namespace) -> int:
         invokes=options.invoked,
         mode=options.mode,
         variants=tuple(_variants(options)),
-        answers=answers,
+        answers=options.answers if options.memory is None else options.memory / "answers.jsonl",
         context_tokens=options.context_tokens,
         model=options.model,
     )
-    return run_replay(plan, options.report, options.json)
+    return run_replay(plan, options.report, json_file)
 
 
-def _variants(options: argparse.Namespace) -> "list[Variant]":
-    from .baselines import FLOORS
-    from .step import Variant
-
+def _variants(options: ReplayOptions) -> list[Variant]:
     variants = [Variant(name="default")]
     if options.policies:
-        variants += [Variant(name=f"accepts: {name}", policy=name) for name in POLICIES if name != options.policy]
+        variants += [
+            Variant(name=f"accepts: {name}", policy=name) for name in get_args(Policy) if name != options.policy
+        ]
     if options.readers:
-        variants += [Variant(name=f"reads: {name}", reader=name) for name in READERS if name != options.reader]
+        variants += [
+            Variant(name=f"reads: {name}", reader=name) for name in get_args(ReadingHabit) if name != options.reader
+        ]
     if options.gates:
         variants += [Variant(name=f"gate {gate:g}", settings={"min_confidence": gate}) for gate in GATES]
     if options.ablate:
@@ -142,19 +136,8 @@ def _variants(options: argparse.Namespace) -> "list[Variant]":
     return variants
 
 
-def ablations(names: str | None = None) -> "list[Variant]":
-    """The product without one rule, or one source of context, each; names: these alone, with commas.
-
-    Raises InputError for a name that there is not.
-    """
-    from ...fim.ablations import RULES, SNIPPET_SOURCES
-    from .step import Variant
-
-    known = (*SWITCHES, *RULES)
-    wanted = known if names is None else tuple(name.strip() for name in names.split(","))
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise InputError(f"there is no rule {unknown[0]!r}; known are {', '.join(known)}")
+def ablations(names: Sequence[str] = ()) -> list[Variant]:
+    """The product without one rule, or one source of context, each; names: these of ABLATED alone."""
     of_other_files = ("workspace", "offers", *SNIPPET_SOURCES)
     return [
         Variant(
@@ -163,5 +146,5 @@ def ablations(names: str | None = None) -> "list[Variant]":
             sources=name if name in of_other_files else "",
             rule=None if name in SWITCHES else name,
         )
-        for name in wanted
+        for name in names or ABLATED
     ]

@@ -23,9 +23,9 @@ from typing import Any
 from ...fim.errors import CheckpointError, InputError
 from ...fim.terminal.logs import log_to_stderr
 from ...fim.types import Completion, CompletionRequest
+from ...lsp_server.answering.settling import SettleClock
 from ...lsp_server.engine_backoff import ManagedEngine
 from ...lsp_server.server import CompletionServer
-from ...lsp_server.settling import SettleClock
 from ...lsp_server.stdio import serve_stdio
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch

@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 
 from ...fim.errors import EngineUnavailable, InputError
 from ...fim.files.user_folders import HOME_VARIABLE
+from ...fim.terminal.options import Option
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
 from ..runner import heading, write_result
 from ..speed.nvim_latency import PLUGIN, Terminal, nvim_terminal, version_of
@@ -28,6 +29,7 @@ from .report import show_table
 from .run import ShownText
 from .typist import Typist
 
+PROGRAMS = Path(__file__).resolve().parents[2] / "examples" / "typing"
 STILL_MS = 300.0
 N_CHARS_MIN = 3  # of a text that is worth the Tab key
 LOOK_S = 0.005
@@ -68,13 +70,26 @@ end }})
 
 @dataclass(frozen=True, kw_only=True)
 class TypingPlan:
-    """Which programs are typed in which Neovim. server and plugin: those of another checkout, to compare with."""
+    """Which programs are typed in which Neovim, with whose server and plugin."""
 
-    programs: tuple[Path, ...]
-    nvim: str = "nvim"
-    seed: int = 1
-    server: tuple[str, ...] = field(default_factory=lambda: tuple(server_command()))
-    plugin: Path = PLUGIN
+    programs: Annotated[
+        tuple[Path, ...], Option("what is typed (examples/typing/*.py)", metavar="FILE", nargs="*", positional=True)
+    ] = field(default_factory=lambda: tuple(sorted(PROGRAMS.glob("*.py"))))
+    nvim: Annotated[str, Option("which Neovim, 0.10 or newer", metavar="PROGRAM")] = "nvim"
+    seed: Annotated[int, Option("which person types")] = 1
+    checkout: Annotated[Path | None, Option("another checkout's server (.venv) and plugin", metavar="FOLDER")] = None
+
+    @property
+    def server(self) -> tuple[str, ...]:
+        """The language server's command."""
+        if self.checkout is None:
+            return tuple(server_command())
+        return (str(self.checkout.resolve() / ".venv" / "bin" / "python"), "-P", "-m", "quicksilver.cli", "lsp")
+
+    @property
+    def plugin(self) -> Path:
+        """The folder of the Neovim plugin."""
+        return PLUGIN if self.checkout is None else self.checkout.resolve() / "editors" / "nvim"
 
 
 @dataclass(kw_only=True)

@@ -1,1 +1,1 @@
-"""What the server and the engine survive."""
+"""Stress tests of the server and the engine."""

@@ -1,6 +1,6 @@
-"""Messages that no editor should send: right ones with something broken, and bytes that were never JSON-RPC.
+"""Messages that no editor should send: valid ones with something broken, and bytes that were never JSON-RPC.
 
-Owns what may be broken. It does not know what a server makes of it. None of them asks the server to end.
+None of them asks the server to end.
 """
 
 import json
@@ -60,7 +60,7 @@ _ODD: tuple[Any, ...] = (
 
 
 def broken_message(rng: random.Random, request_id: int) -> tuple[bytes, bool]:
-    """Bytes of one frame, and whether it is a request of that id, which must be answered."""
+    """Bytes of one frame, and whether it is a request with that id, which must be answered."""
     if rng.random() < 0.1:
         return _frame(_nonsense(rng)), False
     method, params, is_request = rng.choice(RIGHT)

@@ -1,7 +1,7 @@
-"""A document kept in the simplest way there is, to compare a clever one with: edits walk the whole text.
+"""A document in the simplest possible form, as an oracle for the real one: edits walk the whole text.
 
-Owns LSP's rules for lines and positions once more, written without a look at the other ones, and random edits that meet
-all of their corners.
+Owns a second, independent version of LSP's rules for lines and positions, and random edits that reach all of their
+corner cases.
 """
 
 import random

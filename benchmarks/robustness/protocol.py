@@ -1,7 +1,7 @@
-"""A language server's hard life: random edits in three encodings, a storm of cancelled questions, broken messages.
+"""Language server stress test: random edits in three encodings, a storm of cancelled questions, broken messages.
 
 Shows that no position is ever wrong, no request stays without an answer, nothing crashes and memory stays flat. The
-server is the real one over stdio; behind it an engine answers at once (`instant_server`).
+server is the real one over stdio, with an engine that answers at once (`instant_server`).
 """
 
 import asyncio
@@ -11,11 +11,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.text.positions import PositionEncoding
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, AnswerError, HeadlessClient, completion_params
 from ..machine import percentile
@@ -37,13 +38,13 @@ N_BETWEEN = 25  # broken messages between two questions that must be answered ri
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolPlan:
-    """So many edits in each encoding, and so many seconds of each of the other two."""
+    """How long each part is."""
 
-    n_edits: int = 10_000
-    storm_s: float = 60.0
-    storm_per_s: int = 200
-    fuzz_s: float = 300.0
-    seed: int = 0
+    n_edits: Annotated[int, Option("in each of three encodings", least=1)] = 10_000
+    storm_s: Annotated[float, Option("seconds of questions and cancels", above=0)] = 60.0
+    storm_per_s: Annotated[int, Option("how many a second", least=1, most=2000)] = 200
+    fuzz_s: Annotated[float, Option("seconds of broken messages", above=0)] = 300.0
+    seed: Annotated[int, Option("of all that is drawn")] = 0
 
 
 class MemoryUse:
@@ -55,7 +56,7 @@ class MemoryUse:
         self._next_s = 0.0
 
     def sample(self) -> None:
-        """Note it, if the last time was long enough ago."""
+        """Take a sample, if the last one was long enough ago."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + SAMPLE_S
             self.mib.append(round(self._process.memory_info().rss / 2**20, 1))
@@ -66,7 +67,7 @@ class MemoryUse:
 
 
 def run_protocol(plan: ProtocolPlan, json_file: Path | None) -> int:
-    """Do it, print what happened, write JSON. Returns 1 where anything was wrong."""
+    """Run the test, print the results, write JSON. Returns 1 if anything was wrong."""
     result: dict[str, Any] = {
         **heading("protocol"),
         "plan": vars(plan),
@@ -89,7 +90,7 @@ async def _started(encoding: PositionEncoding = "utf-16") -> HeadlessClient:
 
 
 async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, Any]:
-    """Random edits; after each the server says what it takes the document for."""
+    """Random edits; after each the server's view of the document is checked."""
     rng, text, client = (
         random.Random(f"{plan.seed} {encoding}"),
         NaiveText("def f():\n    pass\n"),
@@ -117,7 +118,7 @@ async def _edits(plan: ProtocolPlan, encoding: PositionEncoding) -> dict[str, An
 
 
 async def _storm(plan: ProtocolPlan) -> dict[str, Any]:
-    """Keys and questions at a rate that nobody types at, half of them cancelled right away."""
+    """Keys and questions faster than anybody types, half of them cancelled right away."""
     rng, client = random.Random(plan.seed), await _started()
     memory, answers, n_cancelled, version = MemoryUse(client.process.pid), [], 0, 1
     source = Path(__file__).read_text(encoding="utf-8")
@@ -189,12 +190,12 @@ async def _fuzz(plan: ProtocolPlan) -> dict[str, Any]:
                 waiting += [client.await_answer()] if is_request else []
                 client.send(data)
                 n_sent += 1
-            client.open(URI, text.text, version=(version := version + 1))  # whatever was done to it before
+            client.open(URI, text.text, version=(version := version + 1))  # after any broken message
             try:
                 await client.complete(URI, (0, 8), timeout_s=10)
                 facts = await client.explain()
                 n_wrong += facts.get("raw_text") != mirror("value = ", "\n")
-            except Exception:  # whatever went wrong counts
+            except Exception:  # every error counts
                 n_wrong += 1
             n_unanswered += sum(not answer.done() for answer in waiting)
             memory.sample()

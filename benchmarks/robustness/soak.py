@@ -1,8 +1,8 @@
-"""A long, rough life for an engine: thousands of requests, many cancelled, the process killed now and then.
+"""Engine stress test: thousands of requests, many cancelled, the process killed now and then.
 
 Shows whether memory stays flat, whether the engine comes back, and whether every answer is the one that a model without
 any cache gives. Requests take so few steps that no load shortens them, so that answers can be compared; the context
-cache is made so small that contexts are evicted all the time.
+cache is so small that contexts are evicted all the time.
 """
 
 import asyncio
@@ -17,18 +17,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import psutil
-import torch
 
 from ...fim.budget import STEPS_MIN
 from ...fim.errors import EngineBusy, EngineError, InputError
+from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.types import CompletionRequest
-from ...model.completion.infiller import load_infiller
-from ...model.runners.select import Runtime, best_dtype, fastest_runtime
+from ...model.load_infiller import load_infiller
+from ...model.runners.select import fastest_runtime
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch
 from ...serving.paths import HOME_VARIABLE, EngineHome, find_home
@@ -50,14 +51,16 @@ N_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class SoakPlan:
-    """So many requests by so many editors, and a kill after every n_kill of them."""
+    """How many requests by how many editors, and what kind of engine they go to."""
 
-    n_requests: int = 10_000
-    n_editors: int = 4
-    n_kill: int = 2_000
-    cache_mb: int = 24
-    runtime: Runtime | None = None
-    dtype: Dtype | None = None
+    n_requests: Annotated[int, Option("how many", least=1)] = 10_000
+    n_editors: Annotated[int, Option("how many at once", least=1)] = 4
+    n_kill: Annotated[int, Option("kill the engine after N; 0: never", flag="--kill-every", metavar="N", least=0)] = (
+        2_000
+    )
+    cache_mb: Annotated[int, Option("of the engine", least=0)] = 24
+    runtime: Annotated[Runtime | None, Option("of the engine (default: the fastest)")] = None
+    dtype: Annotated[Dtype | None, Option("of the engine (default: the faster)")] = None
     seed: int = 0
 
     def launch(self, home: EngineHome) -> list[str]:
@@ -85,11 +88,11 @@ class Soak:
 
 
 def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
-    """Do it, print what happened, write JSON.
+    """Run the test, print the results, write JSON.
 
     Returns 1 where nothing was answered, an answer differed or was lost without a kill shortly before, or memory grew.
     """
-    plan = replace(plan, dtype=plan.dtype or _dtype_name(plan.runtime or fastest_runtime()))
+    plan = replace(plan, dtype=plan.dtype or _fastest_dtype(plan.runtime or fastest_runtime()))
     start_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as folder:
         home = find_home(None, {**os.environ, HOME_VARIABLE: folder})
@@ -120,9 +123,9 @@ def run_soak(plan: SoakPlan, json_file: Path | None) -> int:
     return int(not n_answered or n_equal < n_answered or soak.n_lost > 0 or grew)
 
 
-def _dtype_name(runtime: Runtime) -> Dtype:
-    """What an engine of that runtime would take here; said once, so that every process takes the same."""
-    return "bfloat16" if best_dtype(torch.device("cpu"), runtime) == torch.bfloat16 else "float32"
+def _fastest_dtype(runtime: Runtime) -> Dtype:
+    """The dtype that an engine of that runtime would take here, fixed once, so that every process takes the same."""
+    return load_infiller(runtime=runtime, device="cpu").loaded.dtype
 
 
 def trend(values: Sequence[float]) -> dict[str, float]:
@@ -219,7 +222,7 @@ async def _kill(client: EngineClient, soak: Soak) -> None:
 
 
 async def _sample(client: EngineClient, soak: Soak) -> None:
-    """Note the engine's memory, again and again."""
+    """Sample the engine's memory."""
     while True:
         with suppress(EngineError, psutil.Error):
             pid = (await client.health()).pid
@@ -229,8 +232,7 @@ async def _sample(client: EngineClient, soak: Soak) -> None:
 
 def differences(soak: Soak, plan: SoakPlan) -> list[dict[str, Any]]:
     """The answers that a model whose cache is emptied before every request does not give."""
-    dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
-    infiller = load_infiller(runtime=plan.runtime, dtype=dtype)
+    infiller = load_infiller(runtime=plan.runtime, dtype=plan.dtype)
     different = []
     with progress("comparing", len(soak.answers)) as advance:
         for request, texts in soak.answers.items():

@@ -1,7 +1,7 @@
-"""Where a program runs: an empty folder of its own, inside bubblewrap where that works, and what the layers are worth.
+"""Where a program runs: an empty folder, inside bubblewrap where that works, and what the layers protect.
 
 With bubblewrap the process has its own users, processes, mounts and network; everything is read-only but the folder,
-which lies in memory and goes with the process. Inside and without it, the layers of `jail` hold.
+which lies in memory and disappears with the process. The layers of `jail` hold with and without it.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """What compiles and runs a program in another language, inside the process and the folder that are its own.
 
 Not imported: `execution` starts it as a script, as it does `jail`, with descriptors of the source, of the
-report and of a pipe from which a secret comes. It knows the standard library and the kernel's layer alone.
+report and of a pipe from which a secret comes. It imports the standard library and `jail_kernel` alone.
 
 Compiling and running may write to the folder alone. While a program runs it can start no other and reach no network:
 the filter lets through the one call that begins it. Where the kernel has no such filter nothing is run. A program has
@@ -41,7 +41,7 @@ def confine_files(folder: str) -> list[str]:
 
 
 def compile_program(command: list[str], environment: dict[str, str]) -> str:
-    """What the compiler complains of first; "" where there is nothing to compile or nothing to complain of."""
+    """The compiler's first error; "" if there is none, or nothing to compile."""
     if not command:
         return ""
     resource.setrlimit(resource.RLIMIT_FSIZE, (COMPILING_BYTES, resource.RLIM_INFINITY))
@@ -69,7 +69,7 @@ def begin(seconds: float, memory_bytes: int, output_bytes: int) -> None:
 
 
 def run(command: list[str], environment: dict[str, str], ending: str, limits: tuple[float, int, int]) -> str:
-    """Run the program; "" where it came to its good end, else what went wrong. A signal ends this process too."""
+    """Run the program; "" if it ended well, else what went wrong. A signal ends this process too."""
     with Path("printed").open("wb") as printed, Path("said").open("wb") as said:
         child = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=said,

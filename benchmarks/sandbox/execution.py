@@ -1,8 +1,8 @@
-"""Runs a program and says how it ended: each time a fresh process in an empty folder, within limits, without network.
+"""Runs a program and reports how it ended: always a fresh process in an empty folder, within limits, without network.
 
-What holds the program back is in `bubblewrap` (around the process) and `jail` (inside it). From here come a
-session of its own, a wall clock, the end of whatever is left, and the verdict: whether a program passed is decided by
-its exit status and by a secret that nothing but its end gives away. Knows no tasks.
+What confines the program is in `bubblewrap` (around the process) and `jail` (inside it). This adds a session, a time
+limit, the end of whatever is left, and the verdict: a program has passed by its exit status and a secret that it can
+give only by reaching its end.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ class Program:
 class RunVerdict:
     """How a program ended. detail: where it failed, the program's own words: not to be trusted, nor printed raw.
 
-    protection: what held it back, of bubblewrap, Landlock, seccomp and audit hook, with commas; "" where it never ran.
+    protection: what held it back, of bubblewrap, Landlock, seccomp and audit hook, with commas; "" if it never ran.
     """
 
     outcome: RunOutcome
@@ -158,7 +158,7 @@ def _start(
 
 
 def _ready(report: IO[bytes], patience_s: float) -> str:
-    """What holds the program back, as the process says before it has the program; "" where it does not get so far."""
+    """What confines the program, as the process reports before it gets the program; "" if it ends earlier."""
     waiting = select.poll()
     waiting.register(report, select.POLLIN)
     told = report.read(REPORT_BYTES).decode().strip() if waiting.poll(1000 * patience_s) else ""
@@ -167,7 +167,7 @@ def _ready(report: IO[bytes], patience_s: float) -> str:
 
 def _ended(process: subprocess.Popen[bytes], key: IO[bytes], secret: bytes, seconds: float) -> bool:
     """Let the program begin, by handing out the secret. Returns whether the process came to its end in time."""
-    with contextlib.suppress(BrokenPipeError):  # the process is gone, and its status says how
+    with contextlib.suppress(BrokenPipeError):  # the process has ended: its status says how
         key.write(secret)
     try:
         process.wait(seconds)

@@ -1,7 +1,7 @@
 """What runs inside the process that runs a benchmark's program: protection first, then the program, then a report.
 
 Not imported: `execution` starts it as a script, isolated (no site-packages, no environment), with descriptors of
-the source, of the report, and of a pipe from which a secret comes. It knows the standard library alone.
+the source, of the report, and of a pipe from which a secret comes. It imports the standard library alone.
 
 The report's first line says what holds the program back (`jail_kernel`, `jail_hook`). Only then does the parent
 send the secret. Where the program comes to its end, C code that no variable of Python leads to writes the secret; the

@@ -1,8 +1,8 @@
 """The interpreter's layer of the jail: an audit hook, and refusals in place of functions that have no audit event.
 
-`jail` imports this inside the process that is about to run a program. It refuses what the kernel's layer
-refuses, on every system, and says so in words. It keeps a program from mistakes and not from attacks: a program shares
-the interpreter with the hook, and can change it. It knows the standard library alone.
+`jail` imports this inside the process that is about to run a program. It refuses what the kernel's layer refuses, on
+every system, with a message. It stops mistakes, not attacks: a program shares the interpreter with the hook, and can
+change it. It imports the standard library alone.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """The kernel's layer of the jail: limits, no privileges, Landlock for files, a seccomp filter for system calls.
 
 `jail` imports this inside the process that is about to run a program. Everything here holds for the calling
-process for good. It knows the standard library alone, and works on Linux; elsewhere only the limits are set.
+process for good. It imports the standard library alone, and works on Linux; elsewhere only the limits are set.
 
 * **Landlock** (Linux 5.13 and newer): files outside one folder cannot be written, made, renamed or removed, and the
   memory of other processes cannot be opened. Before Linux 6.2 it cannot refuse that a file is truncated.
@@ -98,7 +98,7 @@ def drop_privileges(libc: ctypes.CDLL) -> None:
 
 
 def restrict_files(libc: ctypes.CDLL, folder: str) -> bool:
-    """Let files be written, made and removed in folder alone (and /dev/null). False where there is no Landlock."""
+    """Let files be written, made and removed in folder alone (and /dev/null). False if there is no Landlock."""
 
     def call(number: int, *values: int | bytes | None) -> int:
         passed = [ctypes.c_char_p(each) if isinstance(each, bytes) else ctypes.c_long(each or 0) for each in values]
@@ -152,7 +152,7 @@ def filter_of(machine: str, own_process: int, *, may_begin: bool = False) -> lis
 
 
 def filter_system_calls(libc: ctypes.CDLL, *, may_begin: bool = False) -> bool:
-    """Install the filter. False where this kernel or machine has none."""
+    """Install the filter. False if this kernel or machine has none."""
     machine = os.uname().machine
     if machine not in COLUMNS:
         return False

@@ -1,6 +1,6 @@
-"""What compiles and runs programs in other languages than Python, where it is installed.
+"""What compiles and runs programs in languages other than Python, where it is installed.
 
-Owns commands and versions. It does not know how programs are held back (`compile_and_run`), or tasks.
+Owns commands and versions.
 """
 
 import re
@@ -37,7 +37,7 @@ class Toolchain:
 
 @cache
 def toolchain_of(language: str) -> Toolchain | None:
-    """What runs a language here, by LSP language id; None where nothing does."""
+    """What runs a language here, by LSP language id; None if nothing does."""
     found = _FINDERS.get(language)
     return None if found is None else found()
 
@@ -114,7 +114,7 @@ def _java() -> Toolchain | None:
 
 
 def _said(*command: str) -> str:
-    """What a program prints; "" where it fails."""
+    """What a program prints; "" if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ASKING_S, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):

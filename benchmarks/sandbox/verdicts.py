@@ -1,6 +1,6 @@
-"""Runs the programs of many answers, several at a time, each different one once, and takes up earlier verdicts.
+"""Runs the programs of many answers, several at a time, each different one once, and reuses earlier verdicts.
 
-Owns what is kept on disk of a run program: one JSON object a line, named by the program and its limits. Knows no tasks.
+Owns the file of verdicts: one JSON object a line, named by the program and its limits.
 """
 
 import hashlib

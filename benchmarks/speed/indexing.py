@@ -1,7 +1,7 @@
-"""What indexing a large workspace costs: time, memory, and what a person who types meanwhile feels of it.
+"""The cost of indexing a large workspace: time, memory, and latency for a person who types meanwhile.
 
-Owns what is timed and how it is reported. The language server and the engine are real, in a home made for the run.
-Rounds take turns: a server without a workspace, one that indexes, the same one afterwards. Times are milliseconds.
+The language server and the engine are real, in a home made for the run. Rounds take turns: a server without a
+workspace, one that indexes, the same one afterwards. Times are milliseconds.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
 from rich.table import Table
@@ -20,6 +20,7 @@ from rich.table import Table
 from ...fim.errors import EngineUnavailable
 from ...fim.files.source_file import read_document
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from ...serving.client.engine_client import EngineClient
@@ -41,11 +42,11 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class IndexingPlan:
-    """How large the workspace is, how many keys are typed in each phase, and in how many rounds."""
+    """How large the workspace is, and how much is typed in it."""
 
-    n_files: int = 5_000
-    n_keys: int = 40
-    n_rounds: int = 3
+    n_files: Annotated[int, Option("of the workspace that is made", least=2, most=50_000)] = 5_000
+    n_keys: Annotated[int, Option("to type in each phase", least=1, most=1000)] = 40
+    n_rounds: Annotated[int, Option("each phase's turns", least=1, most=100)] = 3
 
 
 @dataclass(kw_only=True)
@@ -108,7 +109,7 @@ async def _without(plan: IndexingPlan, document: Document, measured: Measured, e
 
 
 async def _alone(root: Path, measured: Measured, environ: Mapping[str, str]) -> None:
-    """Nobody types: how long it takes from the handshake to the last file, and the memory meanwhile."""
+    """Without typing: the time from the handshake to the last file, and the memory meanwhile."""
     async with await _server(environ) as client:
         await client.initialize(options=_options(workspace=True), root=root)
         started_s, peak = time.perf_counter(), 0.0
@@ -224,6 +225,6 @@ def _print(report: Mapping[str, Any]) -> None:
         f"{found['n_files']:,} files, {found['n_chunks']:,} chunks, {found['n_text_bytes'] / 1e6:.1f} MB of text, "
         f"{found['n_index_bytes'] / 1e6:.1f} MB of index"
     )
-    console.print(f"indexed after {', '.join(f'{ms / 1000:.2f}' for ms in report['indexed_ms'])} s where nobody types")
+    console.print(f"indexed after {', '.join(f'{ms / 1000:.2f}' for ms in report['indexed_ms'])} s while nobody types")
     for name in ("without", "peak", "indexed"):
         console.print(f"memory of the server, {name}: {', '.join(f'{mib:.0f}' for mib in memory[name])} MiB")

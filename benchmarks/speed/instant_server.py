@@ -1,8 +1,7 @@
-"""The real language server before an engine that answers at once (run with `python -P -m`).
+"""The real language server with an engine that answers at once (run with `python -P -m`), to measure all but the model.
 
-So that what is measured is everything but the model: the editor and the server. The answer is --text, in capitals after
-every other key; or, with --mirror, a word that only this prefix and suffix have, by which a client can tell what the
-server takes the document for.
+The answer is --text, in capitals after every other key; or, with --mirror, a word that only this prefix and suffix
+have, so that a client can tell which document the server sees.
 """
 
 import argparse

@@ -14,16 +14,18 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...kernels import canvas_attention, commit, head_stats, int8_matmul, mixture_head, norm_rope
+from ...fim.errors import InputError
+from ...fim.terminal.options import Option
+from ...kernels import canvas_attention, commit, head_stats, int8_matmul, jit, mixture_head, norm_rope
 from ...model.cache.pages import N_PAGE
 from ...model.config import DenoiserConfig
 from ...training.run.recipes import RECIPES
@@ -37,7 +39,7 @@ KernelCall = Callable[[], object]
 CONTEXTS = {"nano": (1024,), "base": (1024, 2048), "7b": (1024,)}  # tokens, for each size
 BATCHES = (1, 8)
 TURN_S, MOST_CALLS = 0.01, 500  # of one turn
-N_CACHES, MOST_COPIES = 3, 256  # so many caches do the copies of a call's inputs fill, if so many copies can
+N_CACHES, MOST_COPIES = 3, 256  # caches that the copies of a call's inputs fill, and the most copies
 CPU_CACHE_BYTES = 32 * 2**20  # a desktop processor's; torch does not tell
 LARGE = {"cpu": (2**25, 1024), "cuda": (2**27, 8192)}  # float32 numbers of a copy, width of a product
 MOST_MISMATCHES = 0.01  # of ids: two may be equally good but for the order of a sum
@@ -47,14 +49,55 @@ QWEN_7B = DenoiserConfig(  # Qwen2.5-7B's shape, as far as kernels see it; diffu
 )  # fmt: skip
 
 
+def default_device() -> str:
+    """cuda where kernels can run, else cpu."""
+    return "cuda" if torch.cuda.is_available() and jit.has_triton() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raises InputError for a GPU that cannot be used."""
+    if device == "cuda" and default_device() != "cuda":
+        raise InputError("--device cuda needs a GPU that torch can use, and Triton")
+
+
+def default_dtype(device: str) -> str:
+    """The name of the dtype that models are run with on a device."""
+    return "bfloat16" if device == "cuda" else "float32"
+
+
 @dataclass(frozen=True, kw_only=True)
 class KernelsPlan:
-    """Where, models of which sizes, in what dtype, and how many turns each kernel and each reference takes."""
+    """Where, with models of which sizes, in what dtype, and how often."""
 
-    device: str
-    sizes: tuple[str, ...]
-    dtype: str
-    n_rounds: int = 20
+    device: Annotated[str, Option("(default: a GPU where there is one)", choices=("cpu", "cuda"))] = field(
+        default_factory=default_device
+    )
+    chosen_sizes: Annotated[
+        tuple[str, ...],
+        Option(
+            f"of {', '.join(CONTEXTS)} (default: all; 7b not on a CPU)",
+            flag="--size",
+            commas=True,
+            choices=tuple(CONTEXTS),
+        ),
+    ] = ()
+    chosen_dtype: Annotated[
+        str | None, Option("(bfloat16; float32 on a CPU)", flag="--dtype", choices=("float32", "float16", "bfloat16"))
+    ] = None
+    n_rounds: Annotated[int, Option("each side's turns", least=1, most=1000)] = 20
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Names of sizes: keys of CONTEXTS."""
+        return self.chosen_sizes or tuple(size for size in CONTEXTS if self.device == "cuda" or size != "7b")
+
+    @property
+    def dtype(self) -> str:
+        """The name of a torch dtype."""
+        return self.chosen_dtype or default_dtype(self.device)
 
 
 class KernelSetting(NamedTuple):
@@ -159,7 +202,7 @@ def run_kernels(plan: KernelsPlan, json_file: Path | None, png_file: Path | None
     result = {
         **heading("kernels", ("triton",)),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}",
-        "plan": vars(plan),
+        "plan": {"device": plan.device, "sizes": plan.sizes, "dtype": plan.dtype, "n_rounds": plan.n_rounds},
         "models": {size: vars(model) for size, model in models.items()},
         "computed_by": "kernel" if device.type == "cuda" else "reference",
         "ceilings": ceilings,
@@ -285,7 +328,7 @@ def by_events(runs: Sequence[KernelCall], n: int) -> float:
 
 
 def capture(calls: Sequence[KernelCall]) -> KernelCall:
-    """Replays all calls as one CUDA graph. Raises RuntimeError where one cannot be captured."""
+    """Replays all calls as one CUDA graph. Raises RuntimeError if one cannot be captured."""
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):  # which also leads back to the stream before, where capture fails
         calls[0]()

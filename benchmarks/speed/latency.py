@@ -1,7 +1,7 @@
 """How long a person waits, measured through the real language server and the real engine.
 
-Owns what is timed and how it is reported. The engine runs in a home of its own, made for the run, so that the engine of
-open editors is neither asked nor stopped. Times are milliseconds; p50 and p95 are nearest-rank percentiles.
+The engine runs in a home made for the run, so that the engine of open editors is neither asked nor stopped. Times are
+milliseconds; p50 and p95 are nearest-rank percentiles.
 """
 
 import asyncio
@@ -14,13 +14,15 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rich.table import Table
 
-from ...fim.errors import EngineUnavailable
+from ...fim.errors import EngineUnavailable, InputError
 from ...fim.files.source_file import read_document
+from ...fim.models.embedded import EMBEDDED, find_model
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import KINDS_OF_MODEL, Option, model_option
 from ...fim.text.document import Document
 from ...lsp_server.protocol.headless import HeadlessClient, server_command
 from ...serving.client.engine_client import EngineClient
@@ -50,20 +52,28 @@ N_CONTEXTS = 5  # requests of each
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyPlan:
-    """How much is measured; source None is a file of examples/, model None whichever the engine chooses.
+    """How much is measured, and with which model.
 
-    shape: random weights of that size instead of a checkpoint; they never end a line, so max_tokens should say how long
-    answers are (None: the engine's choice). max_steps: most forwards of an answer.
+    Random weights never end a line, so with them max_tokens should say how long answers are.
     """
 
-    n_keys: int = 200
-    n_starts: int = 5
-    n_cold: int = 2
-    source: Path | None = None
-    model: Path | None = None
-    shape: str | None = None
-    max_steps: int = 64
-    max_tokens: int | None = None
+    n_keys: Annotated[int, Option("characters to type", least=1, most=10_000)] = 200
+    n_starts: Annotated[int, Option("how often the server is started", least=1, most=100)] = 5
+    n_cold: Annotated[int, Option("how often the engine is started", least=1, most=100)] = 2
+    source: Annotated[Path | None, Option("a Python file to type in (default: one of examples/)", flag="--file")] = None
+    model: Annotated[Path | None, model_option(f"{KINDS_OF_MODEL} (default: {EMBEDDED[0]})")] = None
+    shape: Annotated[str | None, Option("random weights of this size instead of a model", choices=("nano", "base"))] = (
+        None
+    )
+    max_steps: Annotated[int, Option("most forwards of an answer", flag="--steps", least=1, most=1024)] = 64
+    max_tokens: Annotated[
+        int | None,
+        Option("most tokens of an answer (default: the engine's choice)", flag="--tokens", least=1, most=1024),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.shape is not None and self.model is not None:
+            raise InputError("--shape is for random weights, --model for a checkpoint: name one of them")
 
     @property
     def n_large_keys(self) -> int:
@@ -72,7 +82,7 @@ class LatencyPlan:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What the server is told of answers: how large, and that each key is a question to the engine."""
+        """Settings of the server: the size of answers, and no reuse, so that each key asks the engine."""
         return {"max_steps": self.max_steps, "max_tokens": self.max_tokens, "reuse": False}
 
 
@@ -89,7 +99,7 @@ class Samples:
         self.n_keys += 1
         self.n_shown += bool(facts["text"])
         if "steps" not in facts:
-            return  # answered without the engine: a reason is known to the server alone
+            return  # answered without the engine: only the server knows why
         ms = facts["timings_ms"]
         self.by_name[overhead_name].append(waited_ms - ms["engine"])
         if overhead_name == LARGE:
@@ -112,7 +122,9 @@ def run_latency(plan: LatencyPlan, json_file: Path | None) -> int:
         if plan.shape is not None:
             from .shapes import write_random
 
-            plan = replace(plan, model=write_random(Path(home), plan.shape))
+            plan = replace(plan, model=write_random(Path(home), plan.shape), shape=None)
+        elif plan.model is None:
+            plan = replace(plan, model=find_model(EMBEDDED[0]))
         with progress("starts and keys", plan.n_starts + plan.n_cold + plan.n_keys + plan.n_large_keys) as advance:
             report = asyncio.run(_measure(plan, document, environ, advance))
     _print(report)
@@ -182,7 +194,7 @@ async def _cold_ms(plan: LatencyPlan, document: Document, environ: Mapping[str, 
 
 
 async def _jump(client: HeadlessClient, document: Document, samples: Samples) -> None:
-    """Ask at the ends of lines far apart, where little of the context is cached."""
+    """Ask at the ends of distant lines, where little of the context is cached."""
     client.open(document.uri, document.text)
     for line in range(document.line_count // 4, document.line_count - 1, max(1, document.line_count // 12)):
         end = document.position_at(document.line_end(line), "utf-32")
@@ -193,7 +205,7 @@ async def _jump(client: HeadlessClient, document: Document, samples: Samples) ->
 
 
 async def _read_contexts(client: HeadlessClient, document: Document, samples: Samples) -> None:
-    """Ask at the end of texts that nobody has read yet, as long as the model's context takes them."""
+    """Ask at the end of unread texts, up to the length of the model's context."""
     n_chars_per_token = 4.0
     for wanted in CONTEXTS:
         for number in range(-1, N_CONTEXTS):  # the first one tells how long a text must be
@@ -213,7 +225,7 @@ async def _read_contexts(client: HeadlessClient, document: Document, samples: Sa
 
 
 def context_of(n_tokens: int) -> str:
-    """The name of requests with about so many tokens of context."""
+    """The name of requests with about n tokens of context."""
     return f"{n_tokens:,} tokens of context, none cached, engine"
 
 

@@ -1,10 +1,10 @@
 """Time to a completion against llama.cpp with the same GGUF file, in the same run.
 
 What a user would run instead: llama.cpp with the file, asked in the model's own order (prefix, suffix, middle), greedy,
-with its cache. Both see the same text around the same hole, in rounds in which each completes it: what else the machine
-does meets both alike. Warm: the hole as it was one key earlier has been read, as after a keystroke. Cold: nothing has.
-llama.cpp writes as many tokens as our answer has, so that a hole that is filled early favours nobody; what we wrote and
-cut off again is our loss.
+with its cache. Both see the same text around the same hole, and take turns in rounds, so that other load on the machine
+affects both alike. Warm: the hole of one key earlier has been read, as after a keystroke. Cold: nothing has. llama.cpp
+writes as many tokens as our answer has, so that an early end favours neither; what we wrote and cut off again counts
+against us.
 """
 
 import statistics
@@ -12,15 +12,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...fim.errors import InputError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.types import CompletionRequest, Hole
-from ...model.completion.infiller import DenoisingInfiller, load_infiller
+from ...model.completion.infiller import DenoisingInfiller
 from ...model.gguf.cache import checkpoint_folder
+from ...model.load_infiller import load_infiller
 from ...model.requests import never
 from ...model.tokenizers.body_tokenizer import BodyTokenizer
 from ..runner import heading, plain_table, write_result
@@ -34,13 +36,17 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaPlan:
-    """The GGUF file, our model made of it, most tokens of a completion, holes, and threads of each."""
+    """Which file llama.cpp reads, our model made of it, and what both are asked."""
 
-    gguf: Path
-    model: Path
-    n_tokens: tuple[int, ...] = (8, 32)
-    n_holes: int = 12
-    n_threads: int = 2
+    gguf: Annotated[Path, Option("the file that llama.cpp reads", metavar="FILE")]
+    model: Annotated[Path, model_option(default="coder")]
+    n_tokens: Annotated[tuple[int, ...], Option("most tokens of a completion", commas=True, least=1, most=96)] = (8, 32)
+    n_holes: Annotated[int, Option("that each fills", least=1, most=1000)] = 12
+    n_threads: Annotated[int, Option("of each side", least=1, most=256)] = 2
+
+    def __post_init__(self) -> None:
+        if not self.gguf.is_file():
+            raise InputError(f"there is no file {self.gguf}")
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class Theirs:
 
 
 def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises InputError where llama.cpp is not installed, CheckpointError."""
+    """Measure, print a table, write JSON. Raises InputError if llama.cpp is not installed, CheckpointError."""
     holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
     library("llama_cpp")  # before anything slow
     infiller = load_infiller(checkpoint_folder(plan.model), n_threads=plan.n_threads)

@@ -1,4 +1,4 @@
-"""From a key to ghost text on the screen of a real Neovim, with our plugin, before a server that answers at once.
+"""From a key to ghost text on the screen of a real Neovim, with our plugin and a server that answers at once.
 
 What is timed are bytes: those of a key go into the pseudo-terminal, and those that draw the answer come out of it. The
 editor's own part is timed too: from a key to that key on the screen, with nothing of ours loaded.
@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import EngineUnavailable, InputError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ..machine import percentile
 from ..runner import heading, write_result
 from .instant_server import MODULE
@@ -37,10 +38,12 @@ N_SKIPPED = 5  # first keys
 
 @dataclass(frozen=True, kw_only=True)
 class NvimPlan:
-    """Which Neovims, how many keys, and the command of the server (None: one that answers at once)."""
+    """Which Neovims, and how many keys, which go into one line."""
 
-    programs: tuple[str, ...]
-    n_keys: int = 100
+    programs: Annotated[
+        tuple[str, ...], Option("which one, or several", flag="--nvim", metavar="PROGRAM", repeats=True)
+    ] = ("nvim",)
+    n_keys: Annotated[int, Option("how many", least=1, most=100)] = 100
 
 
 class Terminal:
@@ -142,7 +145,7 @@ def _around(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def nvim_terminal(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Terminal]:
-    """A program in a terminal of its own, which is killed at the end."""
+    """A program in its own terminal, which is killed at the end."""
     pid, fd = pty.fork()
     if pid == 0:
         try:

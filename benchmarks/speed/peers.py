@@ -1,8 +1,8 @@
-"""Time to a completion against other ways to get one: autoregressive models of the same shape, and uncached diffusion.
+"""Time to a completion against autoregressive models of the same shape and uncached diffusion.
 
-Random weights on all sides, on one machine, in one run: rounds in which every side completes the same context, so that
-what else the machine does meets all of them alike. Cold: nothing is cached. Warm: all of the context but its last token
-is, as after a keystroke. Ratios are medians of ratios within a round.
+Random weights on all sides, on one machine, in one run: in each round every side completes the same context, so that
+other load on the machine affects all alike. Cold: nothing is cached. Warm: all of the context but its last token is, as
+after a keystroke. Ratios are medians of ratios within a round.
 """
 
 import statistics
@@ -10,15 +10,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from ...fim.terminal.console import open_console
-from ...model.runners.select import best_dtype, fastest_runtime
+from ...fim.terminal.options import Option
+from ...model.runners.select import fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..runner import heading, plain_table, write_result
+from .shapes import random_runner
 from .sides import N_IDS_USED, Peer, all_sides
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
@@ -26,22 +28,22 @@ PACKAGES = ("torch", "transformers", "llama-cpp-python")
 
 @dataclass(frozen=True, kw_only=True)
 class PeersPlan:
-    """The shape's name, context and completion lengths in tokens, our steps a canvas, and how often all is done."""
+    """What is compared, and how often."""
 
-    shape: str = "base"
-    n_context: int = 1024
-    n_tokens: tuple[int, ...] = (16, 32, 64)
-    steps: tuple[int, ...] = (4, 8)
-    n_rounds: int = 5
-    n_threads: int = 2
+    shape: Annotated[str, Option("layers and widths", choices=("nano", "base"))] = "base"
+    n_context: Annotated[int, Option("tokens before the hole", least=16, most=32_768)] = 1024
+    n_tokens: Annotated[tuple[int, ...], Option("completion lengths", commas=True, least=1, most=1024)] = (16, 32, 64)
+    steps: Annotated[tuple[int, ...], Option("of ours, a canvas", commas=True, least=1, most=1024)] = (4, 8)
+    n_rounds: Annotated[int, Option("each side's turns", least=1, most=1000)] = 5
+    n_threads: Annotated[int, Option("of each side", least=1, most=256)] = 2
 
 
 def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises InputError where a peer is not installed."""
+    """Measure, print a table, write JSON. Raises InputError if a peer is not installed."""
     torch.set_num_threads(plan.n_threads)
     shape = replace(RECIPES[plan.shape]().shape, n_context=plan.n_context + max(plan.n_tokens) + 64)
-    dtype = best_dtype(torch.device("cpu"), fastest_runtime())
-    sides = [make() for make in all_sides(shape, dtype, plan.steps, plan.steps[-1:], plan.n_threads)]
+    loaded = random_runner(shape, fastest_runtime(), plan.n_threads)
+    sides = [make() for make in all_sides(shape, loaded, plan.steps, plan.steps[-1:], plan.n_threads)]
     rows = [
         row
         for n in plan.n_tokens
@@ -50,7 +52,7 @@ def run_peers(plan: PeersPlan, json_file: Path | None) -> int:
     ]
     result = {
         **heading("peers", PACKAGES),
-        "plan": vars(plan) | {"dtype": str(dtype).removeprefix("torch."), "runtime": fastest_runtime()},
+        "plan": vars(plan) | {"dtype": loaded.dtype, "runtime": loaded.runtime},
         "rows": rows,
     }
     _print(plan, rows)

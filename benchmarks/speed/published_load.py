@@ -1,8 +1,8 @@
-"""How a published checkpoint loads: seconds, memory, and one step, each with fresh memory in a process of its own.
+"""How a published checkpoint loads: seconds, memory, and one step, each in a fresh process.
 
 Without a folder, one of random weights is written in DreamOn's layout (Qwen2.5's names, shards of about 4 GB): sizes
-alone decide. Memory is told in two: what the process must have (anonymous), and what it only maps from the files, which
-the system may drop and read again.
+alone decide. Memory has two figures: what the process must have (anonymous), and what it only maps from the files,
+which the system may drop and read again.
 """
 
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors.torch import save_file
@@ -20,26 +20,26 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ...fim.errors import EngineError
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.types import CompletionRequest, Hole
+from ...model.config import DenoiserConfig
+from ...model.published.backbone import weight_shapes
 from ...model.published.families import FAMILIES
 from ...model.published.infiller import load_published
+from ...model.published.known import QWEN2_7B
 from ...model.published.quantised import WeightFormat
-from ...model.published.shape import BackboneShape
 from ...model.requests import never
 from ..runner import heading, plain_table, write_result
 
-QWEN_7B = BackboneShape(
-    vocab_size=152_064, n_layers=28, width=3584, n_heads=28, n_kv_heads=4, head_size=128, ffn_width=18_944,
-    n_context=131_072, rope_theta=1e6, qkv_bias=True,
-)  # fmt: skip
 SHAPES = {
     "0.5b": replace(
-        QWEN_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64, ffn_width=4864
+        QWEN2_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64, ffn_width=4864
     ),
-    "1.5b": replace(QWEN_7B, vocab_size=151_936, width=1536, n_heads=12, n_kv_heads=2, ffn_width=8960),
-    "3b": replace(QWEN_7B, vocab_size=151_936, n_layers=36, width=2048, n_heads=16, n_kv_heads=2, ffn_width=11_008),
-    "7b": QWEN_7B,
+    "1.5b": replace(QWEN2_7B, vocab_size=151_936, width=1536, n_heads=12, n_kv_heads=2, ffn_width=8960),
+    "3b": replace(QWEN2_7B, vocab_size=151_936, n_layers=36, width=2048, n_heads=16, n_kv_heads=2, ffn_width=11_008),
+    "7b": QWEN2_7B,
 }
+FORMATS: dict[str, WeightFormat | None] = {"as-stored": None, "int8": "int8", "fp8": "fp8"}
 SHARD_BYTES = 4_000_000_000
 HOLE = Hole(
     prefix="def mean(numbers):\n    return ", suffix="\n", language="python", replaced=(30, 30), multiline=False
@@ -49,28 +49,32 @@ SPECIALS = ("<|endoftext|>", "<|beginoftext|>", "<|mask|>", "<|expand|>")
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedLoadPlan:
-    """A folder, or a shape to write one of; how weights are kept; where it runs; keeps: leave what was written."""
+    """What is loaded, and how."""
 
-    folder: Path | None
-    shape: str
-    weights: tuple[WeightFormat | None, ...]
-    device: str | None
-    keeps: Path | None
+    model: Annotated[Path | None, model_option("a folder with a published checkpoint (default: random weights)")] = None
+    shape: Annotated[str, Option("of those", choices=tuple(SHAPES))] = "0.5b"
+    weights: Annotated[
+        tuple[str, ...], Option(f"of {', '.join(FORMATS)}, with commas between", commas=True, choices=tuple(FORMATS))
+    ] = ("as-stored",)
+    device: Annotated[str | None, Option("(default: a GPU where there is one)", choices=("cpu", "cuda"))] = None
+    keeps: Annotated[
+        Path | None, Option("write the random checkpoint here and leave it", flag="--keep", metavar="FOLDER")
+    ] = None
 
 
 def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
-    """Measure, print a table, write JSON. Raises EngineError where a process dies."""
-    if plan.folder is not None:
-        rows = [_apart(plan.folder, weights, plan.device) for weights in plan.weights]
+    """Measure, print a table, write JSON. Raises EngineError if a process dies."""
+    if plan.model is not None:
+        rows = [_apart(plan.model, FORMATS[name], plan.device) for name in plan.weights]
     else:
         with tempfile.TemporaryDirectory(prefix="quicksilver-published-") as temporary:
             folder = plan.keeps or Path(temporary)
             write_random(folder, SHAPES[plan.shape])
-            rows = [_apart(folder, weights, plan.device) for weights in plan.weights]
+            rows = [_apart(folder, FORMATS[name], plan.device) for name in plan.weights]
     result = {
         **heading("published-load"),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "shape": plan.shape if plan.folder is None else str(plan.folder.name),
+        "shape": plan.shape if plan.model is None else str(plan.model.name),
         "rows": rows,
     }
     show(result)
@@ -78,7 +82,7 @@ def run_load(plan: PublishedLoadPlan, json_file: Path | None) -> int:
     return 0
 
 
-def write_random(folder: Path, shape: BackboneShape) -> None:
+def write_random(folder: Path, shape: DenoiserConfig) -> None:
     """A DreamOn of random bfloat16 weights in shards, with a tokenizer of bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -102,7 +106,7 @@ def write_random(folder: Path, shape: BackboneShape) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     theirs = _their_names(shape)
     rng, part, n_bytes, places, n_files = torch.Generator().manual_seed(0), {}, 0, {}, 0
-    for ours, size in shape.weight_shapes().items():
+    for ours, size in weight_shapes(shape).items():
         tensor = torch.empty(size, dtype=torch.bfloat16).normal_(0.0, 0.02, generator=rng)
         part[theirs[ours]] = tensor if len(size) == 2 else tensor + 1
         n_bytes += tensor.nbytes
@@ -113,7 +117,7 @@ def write_random(folder: Path, shape: BackboneShape) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
 
 
-def _their_names(shape: BackboneShape) -> dict[str, str]:
+def _their_names(shape: DenoiserConfig) -> dict[str, str]:
     names = next(family for family in FAMILIES if family.name == "dreamon").names
     theirs = {ours: theirs for theirs, ours in names.whole.items()}
     for i in range(shape.n_layers):
@@ -171,12 +175,12 @@ def _measure(pipe: Any, folder: Path, weights: WeightFormat | None, device: str 
                 "peak_gb": round(after["VmHWM"] / 1e9, 2),
             }
         )
-    except Exception as error:  # told in one line by whoever waits
+    except Exception as error:  # the parent reports it in one line
         pipe.send({"error": f"{type(error).__name__}: {error}"})
 
 
 def _memory() -> dict[str, int]:
-    """Bytes, of this process, by the kernel's names (Linux)."""
+    """Bytes of this process, by the kernel's names (Linux)."""
     found = {}
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")

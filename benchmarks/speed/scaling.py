@@ -1,8 +1,8 @@
-"""How the cost of a completion grows with its context and with its canvas, and with what power.
+"""How the cost of a completion grows with its context and with its canvas.
 
-Random weights of one of our shapes, the runner that the engine would take. Every length of context is reached by going
-on from the shorter one, as an engine would read it: in chunks. Exponents are the slopes of straight lines through the
-logarithms of lengths and medians; 0 is free, 1 in proportion.
+Random weights of one of our shapes, with the runner that the engine would take. Every length of context is reached from
+the shorter one, in chunks, as an engine would read it. Exponents are the slopes of straight lines through the
+logarithms of lengths and medians: 0 is free, 1 in proportion.
 """
 
 import statistics
@@ -10,20 +10,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 
+from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...model.cache.context_cache import ContextCache
 from ...model.requests import Rows
-from ...model.runners.batching import Runner, drive
-from ...model.runners.select import Runtime, best_dtype, fastest_runtime, runner_of
+from ...model.runners.drive import Runner, drive
+from ...model.runners.select import fastest_runtime
 from ...training.run.recipes import RECIPES
 from ..quality.plots import new_figure
 from ..runner import heading, plain_table, write_result
-from .shapes import random_denoiser
+from .shapes import random_runner
 
 N_IDS_USED = 1000
 MAX_BYTES = 4 * 2**30  # of cached contexts; taken as they are used
@@ -31,22 +32,34 @@ MAX_BYTES = 4 * 2**30  # of cached contexts; taken as they are used
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingPlan:
-    """The shape's name, lengths in tokens, and how often each forward is timed; runtime None: the fastest."""
+    """Which lengths are measured, how, and how often."""
 
-    shape: str = "nano"
-    contexts: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768)
-    canvases: tuple[int, ...] = (8, 16, 32, 64, 128)
-    n_rounds: int = 7
-    n_threads: int = 2
-    runtime: Runtime | None = None
+    shape: Annotated[str, Option("layers and widths", choices=("nano", "base"))] = "nano"
+    contexts: Annotated[tuple[int, ...], Option("lengths in tokens", commas=True, least=1, most=2**20)] = (
+        1024,
+        2048,
+        4096,
+        8192,
+        16384,
+        32768,
+    )
+    canvases: Annotated[tuple[int, ...], Option("lengths in tokens", commas=True, least=1, most=4096)] = (
+        8,
+        16,
+        32,
+        64,
+        128,
+    )
+    n_rounds: Annotated[int, Option("how often each forward is timed", least=1, most=1000)] = 7
+    n_threads: Annotated[int, Option("of the runtime", least=1, most=256)] = 2
+    runtime: Annotated[Runtime | None, Option("what runs it (default: the fastest)")] = None
 
 
 def run_scaling(plan: ScalingPlan, json_file: Path | None, png_file: Path | None) -> int:
     """Measure, print tables, write JSON and a plot. Raises InputError."""
     runtime = plan.runtime or fastest_runtime()
     shape = replace(RECIPES[plan.shape]().shape, n_context=max(plan.contexts) + max(plan.canvases))
-    dtype = best_dtype(torch.device("cpu"), runtime)
-    run = runner_of(random_denoiser(shape), dtype, runtime, plan.n_threads)
+    run = random_runner(shape, runtime, plan.n_threads).run
     by_context = measure_contexts(run, plan)
     by_canvas = measure_canvases(run, plan)
     result = {
@@ -96,9 +109,9 @@ def measure_canvases(run: Runner, plan: ScalingPlan) -> list[dict[str, float]]:
     ]
 
 
-def ids(n: int) -> torch.Tensor:
+def ids(n: int) -> np.ndarray:
     """Random tokens [1, n]."""
-    return torch.randint(1, N_IDS_USED, (1, n))
+    return np.random.default_rng(n).integers(1, N_IDS_USED, (1, n))
 
 
 def median_ms(forward: Callable[[], object], n_rounds: int) -> float:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import torch
 
+from ...fim.models.formats import Runtime
 from ...model.checkpoint import checkpoint
+from ...model.checkpoint.checkpoint import weights_of
 from ...model.config import DenoiserConfig
 from ...model.network.denoiser import Denoiser
+from ...model.openvino.load import load_openvino
+from ...model.runners.loaded_runner import LoadedRunner
+from ...model.runners.torch_load import load_torch
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
 from ...training.run.recipes import RECIPES
 
@@ -23,6 +28,14 @@ def random_denoiser(shape: DenoiserConfig, dtype: torch.dtype = torch.float32) -
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=INIT_STD)
     return model.eval().to(dtype)
+
+
+def random_runner(shape: DenoiserConfig, runtime: Runtime, n_threads: int) -> LoadedRunner:
+    """Random weights of a shape, loaded on the CPU in the number format that is fastest there."""
+    model = random_denoiser(shape)
+    if runtime == "torch":
+        return load_torch(model, n_threads=n_threads)
+    return load_openvino(model.config, weights_of(model), n_threads=n_threads)
 
 
 def write_random(folder: Path, size: str) -> Path:

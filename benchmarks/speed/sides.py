@@ -9,7 +9,6 @@ import copy
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +19,12 @@ from ...fim.budget import Budget
 from ...fim.errors import InputError
 from ...model.cache.context_cache import ContextCache
 from ...model.config import DenoiserConfig
-from ...model.decoding.denoise import denoise, entropy
-from ...model.decoding.policies import Scores, top_k
+from ...model.decoding.denoise import denoise, scores_of
+from ...model.decoding.policies import top_k
 from ...model.network.denoiser import Denoiser
 from ...model.requests import Work
-from ...model.runners.batching import Runner, drive
-from ...model.runners.select import fastest_runtime, runner_of
+from ...model.runners.drive import Runner, drive
+from ...model.runners.loaded_runner import LoadedRunner
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from .shapes import INIT_STD, random_denoiser
 
@@ -35,7 +34,7 @@ PACKAGES = "pip install transformers llama-cpp-python gguf"
 
 
 def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds is not known here
-    """An optional package. Raises InputError where it is not installed."""
+    """An optional package. Raises InputError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -43,7 +42,7 @@ def library(name: str) -> Any:  # noqa: ANN401 - what an optional package holds 
 
 
 class Peer(Protocol):
-    """One way to complete. torch_threads are what PyTorch shall have meanwhile."""
+    """One way to complete. torch_threads: PyTorch's threads while it runs."""
 
     name: str
     torch_threads: int
@@ -53,25 +52,25 @@ class Peer(Protocol):
         ...
 
     def ready(self, context: Sequence[int]) -> None:
-        """Have the states of context in the cache, as after an earlier keystroke; not timed."""
+        """Put the states of context into the cache, as after an earlier keystroke; not timed."""
         ...
 
     def complete(self, context: Sequence[int], n: int) -> int:
-        """Fill in n tokens after context; how many forwards that took."""
+        """Fill in n tokens after context; returns the number of forwards."""
         ...
 
 
 def random_tokens(shape: DenoiserConfig) -> CanvasTokens:
     """A vocabulary in which only the mask is special: no answer ends early."""
-    nothing = torch.zeros(shape.vocab_size, dtype=torch.bool)
+    nothing = np.zeros(shape.vocab_size, np.bool_)
     mask = shape.vocab_size - 1
-    forbidden = nothing.clone()
+    forbidden = nothing.copy()
     forbidden[mask] = True
     return CanvasTokens(mask=mask, end=mask, forbidden=forbidden, stops=nothing, may_end_before=nothing)
 
 
 class DiffusionSide:
-    """Ours: context cached exactly, canvases of the trained length block by block, so many steps each."""
+    """Ours: context cached exactly, canvases of the trained length block by block, with a number of steps each."""
 
     def __init__(self, model: Denoiser, run: Runner, n_steps: int, torch_threads: int) -> None:
         self.name = f"quicksilver, {n_steps} steps a canvas"
@@ -97,7 +96,7 @@ class DiffusionSide:
         while n > 0:
             length = min(n, self.model.config.n_canvas)
             states, _ = yield from self.cache.states(context)
-            canvas = torch.full((1, length), self.tokens.mask)
+            canvas = np.full((1, length), self.tokens.mask)
             policy = top_k(-(-length // self.n_steps))
             result = yield from denoise(states, canvas, self.tokens, policy, Budget())
             context = context + result.canvas[0].tolist()
@@ -125,17 +124,15 @@ class UncachedSide:
     def complete(self, context: Sequence[int], n: int) -> int:
         """Fill in n tokens after context, all at once."""
         _, first = self.model.context(torch.tensor([context[:1]]))
-        text = torch.tensor([[*context[1:], *[self.tokens.mask] * n]])
+        text = np.array([[*context[1:], *[self.tokens.mask] * n]])
         policy = top_k(-(-n // self.n_steps))
         n_forwards = 0
-        while bool((text == self.tokens.mask).any()):
-            hidden = self.model.canvas(text.unsqueeze(1), first)[:, 0, -n:]
+        while (text == self.tokens.mask).any():
+            hidden = self.model.canvas(torch.tensor(text).unsqueeze(1), first)[:, 0, -n:]
             log_probs = self.model.vocabulary_logits(hidden).float().log_softmax(dim=-1)
-            log_probs = log_probs.masked_fill(self.tokens.forbidden, float("-inf"))
-            best = log_probs.max(dim=-1)
-            scores = Scores(best.values.exp(), partial(entropy, log_probs))
+            found = self.tokens.allowed(log_probs.numpy())
             masked = text[:, -n:] == self.tokens.mask
-            text[:, -n:] = torch.where(policy(scores, masked), best.indices, text[:, -n:])
+            text[:, -n:] = np.where(policy(scores_of(found), masked), found.argmax(axis=-1), text[:, -n:])
             n_forwards += 1
         return n_forwards
 
@@ -265,11 +262,10 @@ def write_gguf(path: Path, shape: DenoiserConfig, weights: str) -> None:
 
 
 def all_sides(
-    shape: DenoiserConfig, dtype: torch.dtype, steps: Sequence[int], uncached_steps: Sequence[int], n_threads: int
+    shape: DenoiserConfig, loaded: LoadedRunner, steps: Sequence[int], uncached_steps: Sequence[int], n_threads: int
 ) -> list[Callable[[], Peer]]:
-    """Makers of every side, ours first."""
-    runtime = fastest_runtime()
-    run = runner_of(random_denoiser(shape, torch.float32), dtype, runtime, n_threads)
+    """Makers of every side, ours, of random weights that are loaded, first."""
+    dtype, run, runtime = getattr(torch, loaded.dtype), loaded.run, loaded.runtime
     model = random_denoiser(shape, dtype)
     return [
         *(lambda n=n: DiffusionSide(model, run, n, 1 if runtime == "openvino" else n_threads) for n in steps),

@@ -8,26 +8,39 @@ a CUDA graph; elsewhere they are launched one by one.
 
 import gc
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option
 from ...model.config import DenoiserConfig
-from ...model.network.denoiser import ContextStates, Denoiser
+from ...model.network.denoiser import Denoiser
+from ...model.network.states import ContextStates
 from ...model.requests import Context
 from ...model.runners.batching import ModelRunner
-from ...model.runners.graph_loop import Buffers, CanvasLoop
+from ...model.runners.graph_loop import Buffers, CanvasLoop, on_device
 from ...model.special_tokens import Special
 from ...model.tokenizers.canvas_tokens import CanvasTokens
 from ...training.run.recipes import RECIPES
 from ..machine import percentile
 from ..rows import DataRow
 from ..runner import heading, plain_table, write_result
-from .kernels import QWEN_7B, by_clock, by_events, capture, measure_ceilings, round_to_four
+from .kernels import (
+    QWEN_7B,
+    by_clock,
+    by_events,
+    capture,
+    check_device,
+    default_device,
+    default_dtype,
+    measure_ceilings,
+    round_to_four,
+)
 
 SHAPES = {
     "nano": RECIPES["nano"]().shape,
@@ -42,15 +55,40 @@ STEPS_IN_A_TURN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class StepsPlan:
-    """Where, which shapes, in what dtype, canvases at once, tokens of context and of a canvas, turns of each."""
+    """Where, with models of which shapes, in what dtype, and what a step is."""
 
-    device: str
-    shapes: tuple[str, ...]
-    dtype: str
-    canvases: tuple[int, ...] = (1, 4)
-    n_context: int = 1024
-    n_canvas: int = 32
-    n_rounds: int = 20
+    device: Annotated[str, Option("(default: a GPU where there is one)", choices=("cpu", "cuda"))] = field(
+        default_factory=default_device
+    )
+    chosen_shapes: Annotated[
+        tuple[str, ...],
+        Option(
+            f"of {', '.join(SHAPES)} (default: all; on a CPU nano,base)",
+            flag="--shapes",
+            commas=True,
+            choices=tuple(SHAPES),
+        ),
+    ] = ()
+    chosen_dtype: Annotated[
+        str | None, Option("(bfloat16; float32 on a CPU)", flag="--dtype", choices=("float32", "float16", "bfloat16"))
+    ] = None
+    canvases: Annotated[tuple[int, ...], Option("how many at once, a row each", commas=True, least=1, most=64)] = (1, 4)
+    n_context: Annotated[int, Option("tokens before the hole", least=2, most=32_768)] = 1024
+    n_canvas: Annotated[int, Option("of a canvas", flag="--tokens", least=1, most=512)] = 32
+    n_rounds: Annotated[int, Option("turns of each", least=1, most=1000)] = 20
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """Names of shapes: keys of SHAPES."""
+        return self.chosen_shapes or (tuple(SHAPES) if self.device == "cuda" else ("nano", "base"))
+
+    @property
+    def dtype(self) -> str:
+        """The name of a torch dtype."""
+        return self.chosen_dtype or default_dtype(self.device)
 
 
 def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
@@ -66,7 +104,15 @@ def run_steps(plan: StepsPlan, json_file: Path | None) -> int:
     result = {
         **heading("steps", ("triton",)),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}",
-        "plan": vars(plan),
+        "plan": {
+            "device": plan.device,
+            "shapes": plan.shapes,
+            "dtype": plan.dtype,
+            "canvases": plan.canvases,
+            "n_context": plan.n_context,
+            "n_canvas": plan.n_canvas,
+            "n_rounds": plan.n_rounds,
+        },
         "ceilings": ceilings,
         "rows": rows,
     }
@@ -86,7 +132,8 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
         row |= {"parameters": sum(parameter.numel() for parameter in model.parameters()), "weight_bytes": n_bytes}
         row["floor_ms"] = round_to_four(n_bytes / gb_per_s / 1e6)
         buffers = Buffers(model, max(plan.canvases), plan.n_context)
-        (states,) = ModelRunner(model)([Context(torch.randint(1000, (1, plan.n_context)), None)])
+        context = np.random.default_rng(0).integers(1000, size=(1, plan.n_context))
+        (states,) = ModelRunner(model)([Context(context, None)])
         assert isinstance(states, ContextStates)
         for i in range(max(plan.canvases)):
             buffers.load(i, states)
@@ -98,11 +145,11 @@ def measure(name: str, shape: DenoiserConfig, plan: StepsPlan, gb_per_s: float) 
 def time_step(model: Denoiser, buffers: Buffers, plan: StepsPlan, n: int, floor_ms: float) -> DataRow:
     """Milliseconds of a step over n canvases that begin all masked: median and deciles of the plan's turns."""
     device = torch.device(plan.device)
-    tokens = rules(model, device)
-    loop = CanvasLoop(model, buffers, tokens, 1.0, n, plan.n_canvas)
+    tokens = rules(model)
+    loop = CanvasLoop(model, buffers, on_device(tokens, device), 1.0, n, plan.n_canvas)
     loop.begin()
     for row in range(n):
-        loop.load(row, torch.full((plan.n_canvas,), tokens.mask, device=device))
+        loop.load(row, np.full(plan.n_canvas, tokens.mask))
     run = partial(loop.run, STEPS_IN_A_TURN, is_end=False)
     if device.type == "cuda":
         run()  # kernels compile
@@ -131,12 +178,12 @@ def random_model(shape: DenoiserConfig, device: torch.device, dtype: torch.dtype
     return model.eval()
 
 
-def rules(model: Denoiser, device: torch.device) -> CanvasTokens:
+def rules(model: Denoiser) -> CanvasTokens:
     """Any id may stand on a canvas but the special ones; one of them ends it."""
     mask, end = model.config.special(Special.MASK), model.config.special(Special.EOM)
-    ids = torch.arange(model.config.vocab_size, device=device)
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    forbidden: Tensor = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
+    ids = np.arange(model.config.vocab_size)
+    nothing = np.zeros_like(ids, dtype=np.bool_)
+    forbidden = (ids >= model.config.vocab_size - len(Special)) & (ids != end)
     return CanvasTokens(mask=mask, end=end, forbidden=forbidden, stops=ids == end, may_end_before=nothing)
 
 

@@ -1,7 +1,4 @@
-"""A workspace of many Python files that look like people's: pieces of real modules, shuffled and renamed.
-
-Owns what such a folder holds. It does not know what is measured in it.
-"""
+"""A workspace of many Python files that look like people's: pieces of real modules, shuffled and renamed."""
 
 import ast
 import random
@@ -17,7 +14,7 @@ _SEED = 7
 
 
 def write_workspace(folder: Path, n_files: int, seed: int = _SEED) -> list[Path]:
-    """Write so many files, in packages, each importing names from others. Returns them; their bytes depend on seed."""
+    """Write n files, in packages, each importing names from others. Returns them; their bytes depend on seed."""
     chance = random.Random(seed)
     pieces = _pieces()
     (folder / ".gitignore").write_text("*.log\n/build/\n", encoding="utf-8")

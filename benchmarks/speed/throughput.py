@@ -1,7 +1,7 @@
 """How many editors one engine can serve: closed loops of requests against a real engine process.
 
-Every simulated editor walks down a file of its own and asks for the rest of each line, one request after the other,
-without a pause; so this is the hardest load that so many editors can make. Quality is measured in the same run: how
+Every simulated editor walks down its own file and asks for the rest of each line, one request after the other,
+without a pause; so this is the hardest load that a number of editors can make. Quality is measured in the same run: how
 many answers are what stood there, and how many are those that the engine gives to a single editor.
 """
 
@@ -12,11 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import EngineBusy, EngineError, InputError
 from ...fim.files.source_file import read_document
+from ...fim.models.embedded import EMBEDDED
 from ...fim.terminal.console import open_console
+from ...fim.terminal.options import Option, model_option
 from ...fim.terminal.spinner import waiting
 from ...fim.types import Completion, CompletionRequest, Hole
 from ...serving.client.engine_client import EngineClient
@@ -33,12 +35,20 @@ BUSY_PAUSE_S = 0.05  # before an editor that got no answer asks again
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputPlan:
-    """Numbers of editors, one run each, of so many seconds; folder None: the files of examples/."""
+    """Which loads are measured, and for how long."""
 
-    editors: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
-    seconds: float = 15.0
-    folder: Path | None = None
-    model: Path | None = None
+    editors: Annotated[tuple[int, ...], Option("how many at once, a run each", commas=True, least=1, most=1000)] = (
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        64,
+    )
+    seconds: Annotated[float, Option("of each run", least=0.1, most=3600)] = 15.0
+    folder: Annotated[Path | None, Option("Python files to walk through (default: examples/)")] = None
+    model: Annotated[Path | None, model_option(default=EMBEDDED[0])] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +61,7 @@ class LineHole:
 
 @dataclass
 class Load:
-    """What so many editors met."""
+    """The results of a number of editors at once."""
 
     n_editors: int
     seconds: float = 0.0
@@ -154,7 +164,7 @@ async def _edit(
     load: Load,
     alone: dict[tuple[int, int], str],
 ) -> None:
-    """One editor walks down its file from a line of its own on."""
+    """One editor walks down its file, from another line than the others."""
     walk = editor % len(walks)
     holes = walks[walk]
     at = (editor // len(walks)) * 7 % len(holes)

@@ -1,4 +1,4 @@
-"""Files to type in: one with a stretch cut out, and one that is as long as is wanted."""
+"""Files to type in: one with a stretch cut out, and one of any length."""
 
 import math
 

@@ -9,8 +9,8 @@
 ;;; Commentary:
 
 ;; Owns one question and its answer: whether ghost text may be shown at all,
-;; whether an answer is still about what the person sees, and what the server
-;; is told of it.  It does not know when to ask.
+;; whether an answer is still about what the person sees, and reporting the
+;; outcome to the server.
 
 ;;; Code:
 

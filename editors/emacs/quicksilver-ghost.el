@@ -8,15 +8,14 @@
 
 ;;; Commentary:
 
-;; Owns the ghost text: what of it fits to the buffer, how it is drawn, and how
-;; much of it is inserted.  It does not know where texts come from: there is no
-;; language server here, and no timer.
+;; Owns the ghost text: how much of it fits the buffer, how it is drawn, and how
+;; much of it is inserted.  There is no language server here, and no timer.
 ;;
 ;; An offer is kept as the whole text that would stand between the place where
 ;; it was asked for (the anchor) and the end of the line.  What is typed since is
 ;; its beginning, what stands right of the cursor is its end, and what is left
 ;; between them is drawn.  So typing along, deleting again, and brackets that
-;; the editor closes by itself need no rules of their own.
+;; the editor closes by itself need no special rules.
 
 ;;; Code:
 

@@ -126,7 +126,7 @@ THEN gets the result, in the buffer that asked.  It is not called after
 (defconst quicksilver-server-capabilities
   '((general . ((positionEncodings . ["utf-32" "utf-16"])))
     (experimental . ((quicksilver . ((status . t))))))
-  "What the server is told of us: how columns are counted, and statuses.
+  "What we tell the server: how columns are counted, and statuses.
 Both clients count characters, and not all versions of them say so.")
 
 (provide 'quicksilver-server)

@@ -10,7 +10,7 @@
 
 ;;; Commentary:
 
-;; Shows what Quicksilver's language server would write at the cursor, as grey
+;; Shows what Quicksilver's language server would write at the cursor, as ghost
 ;; text, a moment after you stop typing.
 ;;
 ;;   (require 'quicksilver)
@@ -18,10 +18,10 @@
 ;;   (global-quicksilver-mode)
 ;;
 ;; While ghost text is on show, TAB takes all of it, C-<right> a word, C-<down> a
-;; line, M-n and M-p show other texts, and C-g puts it away; typing what it says
-;; keeps it.  At all other times these keys are what they always were.  The keys
-;; are in `quicksilver-ghost-map'; `quicksilver-complete' asks on request and has no
-;; key until you give it one.
+;; line, M-n and M-p show other texts, and C-g dismisses it.  Keep typing to
+;; follow it.  At all other times these keys fall through.  They are in
+;; `quicksilver-ghost-map'; `quicksilver-complete' asks on request and has no key
+;; until you give it one.
 
 ;;; Code:
 

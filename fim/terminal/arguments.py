@@ -1,18 +1,10 @@
-"""What all command lines of ours share: errors in one line, guesses at misspelt words, `--model`.
-
-It knows no command.
-"""
+"""The parser of all our command lines: errors in one line, guesses at misspelt words."""
 
 import argparse
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InputError
-from ..models.embedded import NAMES, find_model
-
-_KINDS = f"{', '.join(NAMES)}, a checkpoint folder, or a GGUF file"
-ABOUT_MODEL = f"{_KINDS} (default: the best installed one that is fast enough on this machine)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,22 +42,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     guess = get_close_matches(word, list(known), n=1)
     return f": did you mean {guess[0]}?" if guess else ""
-
-
-def add_model(
-    parser: argparse.ArgumentParser, *, about: str = ABOUT_MODEL, default: str | None = None, required: bool = False
-) -> None:
-    """Add `--model`: the name of a checkpoint of ours, a folder, or a GGUF file.
-
-    Without a default the engine chooses; what compares models has one, so that it means the same everywhere.
-    """
-    about = about if default is None else f"{_KINDS} (default: {default})"
-    parser.add_argument("--model", type=_model, metavar="MODEL", default=default, required=required, help=about)
-
-
-def _model(text: str) -> Path:
-    """find_model as argparse wants it: ArgumentTypeError becomes the parser's one line."""
-    try:
-        return find_model(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

@@ -10,13 +10,13 @@ from typing import Any
 
 from ...fim.errors import QuicksilverError
 from ...fim.text.positions import column_of
-from ..answers import DID_ACCEPT, Answer, Item
+from ..answering.answers import DID_ACCEPT, Answer, Item
+from ..answering.ghost_text import other_shown
 from ..protocol.endpoint import JsonRpcInvalidParams
 from ..protocol.file_uris import name_of
 from ..protocol.params import ItemReport
 from ..state import ServerState
 from . import configuration
-from .documents import on_show
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def did_show(ls: ServerState, report: ItemReport) -> None:
     found = _item_of(ls, report.arguments)
     if found is not None:
         answer, item = found
-        on_show(ls, answer, item)
+        _put_on_show(ls, answer, item)
         ls.outcomes.shown(answer.shown_id)
         ls.status.counted(ls.outcomes.counts)
 
@@ -107,6 +107,13 @@ def did_partially_accept(ls: ServerState, report: ItemReport) -> None:
         n_chars = column_of(item.text, report.n_accepted_units, "utf-16")
         ls.outcomes.took(answer.shown_id, ls.outcomes.n_new(answer.shown_id, answer.id, n_chars))
         ls.status.counted(ls.outcomes.counts)
+
+
+def _put_on_show(ls: ServerState, answer: Answer, item: Item) -> None:
+    """An editor shows this item of an answer: it is what may be typed now."""
+    for session in ls.sessions:
+        if session.shown is not None and session.shown.answer.id == answer.id and item != answer.choices[0]:
+            session.shown = other_shown(session.shown, item)
 
 
 def _item_of(ls: ServerState, arguments: Mapping[str, Any]) -> tuple[Answer, Item] | None:

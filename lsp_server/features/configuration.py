@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...fim.text.positions import PositionEncoding
+from ...fim.text import PositionEncoding
 from ..protocol.endpoint import client_supports_progress, types
 from ..settings import Settings, read_settings, snake_case
 from ..state import ServerState

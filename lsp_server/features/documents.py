@@ -1,26 +1,21 @@
-"""What an editor says of its documents and notebooks: opened, changed, closed, the cursor moved.
+"""What an editor says of its documents: opened, changed, closed, the cursor moved.
 
-Owns how a document's session follows it, cells of notebooks included, and what a change tells about the text on show.
-It does not know how positions become offsets, or what is done with a document.
+Owns how a document's session follows it. It does not know how positions become offsets, or what follows from a change
+(observers.py).
 """
 
 import logging
 from dataclasses import dataclass
 
 from ...fim.errors import InputError
-from ...fim.reuse import n_typed
-from ...fim.text.document import Document
-from ...fim.text.positions import Position
-from ..answers import Answer, Item
-from ..ghost_text import LastShown, other_shown
-from ..notebooks import Notebook, NotebookChange
-from ..prefetch import read_ahead, read_when_idle
+from ...fim.text import Document, Position
+from ..events import Edit
+from ..prefetch import read_ahead
 from ..protocol import params as read
 from ..sessions import Session
 from ..state import ServerState
 
 log = logging.getLogger(__name__)
-N_TAKEN_LEAST = 2  # characters of a shown text that arrive in one edit: less is a key
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,8 @@ def find_place(ls: ServerState, uri: str, position: Position) -> DocumentPlace |
 def did_open(ls: ServerState, document: Document) -> None:
     """Keep a document."""
     ls.sessions.open(document)
-    ls.project.opened(document)
-    ls.look_at(document)
+    for told in ls.events.opened:
+        told(document)
 
 
 def did_change(ls: ServerState, change: read.DidChangeParams) -> None:
@@ -68,16 +63,17 @@ def did_change(ls: ServerState, change: read.DidChangeParams) -> None:
         did_close(ls, change.uri)
         return
     n_inserted = sum(len(each.text) for each in change.changes)
-    _follow(ls, session, document, n_inserted, _edited_at(document, change, ls))
+    follow(ls, session, document, n_inserted, _edited_at(document, change, ls))
 
 
 def did_close(ls: ServerState, uri: str) -> None:
     """Forget a document."""
     session = ls.sessions.find(uri)
-    if session is not None and session.shown is not None:
-        _note_outcome(ls, session.shown, session.document, None)
+    if session is None:
+        return
     ls.sessions.close(uri)
-    ls.project.closed(uri)
+    for told in ls.events.closed:
+        told(session)
 
 
 def cursor_moved(ls: ServerState, place: tuple[str, Position]) -> None:
@@ -90,86 +86,12 @@ def cursor_moved(ls: ServerState, place: tuple[str, Position]) -> None:
         ls.spawn(read_ahead(ls, found.session, found.offset))
 
 
-def on_show(ls: ServerState, answer: Answer, item: Item) -> None:
-    """An editor shows this item of an answer: it is what may be typed now."""
-    for session in ls.sessions:
-        if session.shown is not None and session.shown.answer.id == answer.id and item != answer.choices[0]:
-            session.shown = other_shown(session.shown, item)
-
-
-def did_open_notebook(ls: ServerState, opened: read.OpenedNotebook) -> None:
-    """Keep a notebook, its code cells as one text."""
-    did_close_notebook(ls, opened.uri)
-    notebook = ls.notebooks.open(opened.uri, opened.cells, opened.documents)
-    _joined(ls, notebook)
-
-
-def did_change_notebook(ls: ServerState, change: NotebookChange) -> None:
-    """Take over what happened to the cells of a notebook."""
-    try:
-        notebook = ls.notebooks.change(change, ls.encoding)
-    except InputError as error:
-        log.warning("a change could not be applied (%s); %s counts as closed until it is reopened", error, change.uri)
-        did_close_notebook(ls, change.uri)
-        return
-    _joined(ls, notebook, change.edits[-1][0] if change.edits else None)
-
-
-def did_close_notebook(ls: ServerState, uri: str) -> None:
-    """Forget a notebook and its cells."""
-    notebook = ls.notebooks.close(uri)
-    if notebook is not None:
-        for each in notebook.sessions:
-            did_close(ls, each)
-
-
-def did_save_notebook(ls: ServerState, uri: str) -> None:
-    """Nothing follows from it: cells are known from the editor."""
-
-
-def _joined(ls: ServerState, notebook: Notebook, edited: str | None = None) -> None:
-    """Have the sessions follow the cells: one for those of the notebook's language, one for each of the others."""
-    alone = {uri: document for uri, document in notebook.documents.items() if uri not in notebook.starts}
-    wanted = ({notebook.uri: notebook.joined} if notebook.joined is not None else {}) | alone
-    for uri in notebook.sessions - wanted.keys():
-        did_close(ls, uri)
-    notebook.sessions = set(wanted)
-    for uri, document in wanted.items():
-        session = ls.sessions.find(uri)
-        if session is None or session.document.language != document.language:
-            did_open(ls, document)
-        elif session.document.text != document.text:
-            n_more = len(document.text) - len(session.document.text)
-            start = None if edited is None else notebook.starts.get(edited)
-            offset = None if edited is None or start is None else start + len(notebook.documents[edited].text)
-            _follow(ls, session, document, max(n_more, 0), offset)
-
-
-def _follow(ls: ServerState, session: Session, document: Document, n_inserted: int, offset: int | None) -> None:
+def follow(ls: ServerState, session: Session, document: Document, n_inserted: int, offset: int | None) -> None:
     """A document's session goes on with its next text; the edit ended at offset, None where that is not known."""
     before = session.document
-    if session.shown is not None:
-        _note_outcome(ls, session.shown, before, document)
     session.change(document, n_inserted, len(before.text) + n_inserted - len(document.text))
-    ls.project.changed(document, offset)
-    if offset is not None:
-        ls.spawn(read_when_idle(ls, session, document, offset))
-
-
-def _note_outcome(ls: ServerState, shown: LastShown, before: Document, after: Document | None) -> None:
-    """What became of a shown text by an edit: more of it stands there now, or something else (after None: nothing)."""
-    had, has = n_typed(shown.shown, before), None if after is None else n_typed(shown.shown, after)
-    length, answer = len(shown.shown.text), shown.answer
-    if had is None or not ls.outcomes.may_infer(answer.shown_id):
-        return
-    if has is None:
-        ls.outcomes.rejected(answer.shown_id)
-    elif has - had >= N_TAKEN_LEAST and not ls.outcomes.tells:
-        if has == length:
-            ls.outcomes.accepted(answer.shown_id, length - had)
-        else:
-            ls.outcomes.took(answer.shown_id, has - had)
-    ls.status.counted(ls.outcomes.counts)
+    for told in ls.events.edited:
+        told(Edit(session, before, offset))
 
 
 def _edited_at(document: Document, change: read.DidChangeParams, ls: ServerState) -> int | None:

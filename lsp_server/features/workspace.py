@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ...fim.text.document import Document
+from ...fim.text import Document
 from ..prefetch import read_again
 from ..protocol import params as read
 from ..protocol.endpoint import ParamsReader, types
 from ..protocol.file_uris import path_of
 from ..state import ServerState
-from ..workspace.service import Workspace
+from ..workspace import Workspace
 
 log = logging.getLogger(__name__)
 

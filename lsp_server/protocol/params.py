@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from ...fim.errors import InputError
-from ...fim.text.document import Document, TextChange
+from ...fim.text import Document, Position, TextChange
 from ...fim.text.language_ids import language_id
-from ...fim.text.positions import Position
 from ...fim.typed_values import typed
 from ..notebooks import Cell, NotebookChange
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ...fim.drafts.pool import DraftPool
 from ...fim.drafts.search import drafts_from_offers
-from ...fim.text.document import Document
+from ...fim.text import Document
 from ...fim.types import Hole, Offer
 
 N_CHARS_UNIT = 20_000  # indexed at a time: 2 ms

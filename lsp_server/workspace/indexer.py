@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...fim.gating import is_data, is_secret
-from ...fim.text.document import Document
+from ...fim.text import Document
 from ...fim.text.language_ids import CODE_LANGUAGES
 from ...fim.text.line_breaks import with_lf
 from ...fim.workspace.chunks import Chunk

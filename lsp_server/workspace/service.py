@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from ...fim.text.document import Document
+from ...fim.text import Document
 from ...fim.types import Hole, Offer
 from ...fim.workspace.snippet_policy import Basis, SnippetPolicy
 from .idle_thread import BackgroundThread, Unit

@@ -6,11 +6,11 @@ token ids and states; knows no text.
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
-from ..network.denoiser import ContextStates
+from ..network.states import ContextStates, join_states
 from ..requests import Context, Work
-from .pages import PageStore, join_states
+from .pages import PageStore
 
 N_CHUNK = 256  # context tokens run at a time: how long others wait, and a cancelled request goes on
 MAX_BYTES = 256 * 1024 * 1024
@@ -36,7 +36,7 @@ class ContextCache:
         states, n_cached = self.store.read(found), found.n_tokens
         for start in range(n_cached, len(wanted), self.n_chunk):
             end = min(start + self.n_chunk, len(wanted))
-            new = yield Context(torch.tensor([wanted[start:end]]), states)
+            new = yield Context(np.array([wanted[start:end]]), states)
             assert isinstance(new, ContextStates)
             self.store.write(wanted[:end], start, new)
             states = join_states(states, new)

@@ -7,19 +7,19 @@ short. Knows token ids and states; does not know who asks for them.
 """
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import torch
+from array_api_compat import array_namespace, device
 
 from ..common_prefix import common_prefix
-from ..network.denoiser import ContextStates, room_for, states_of
+from ..network.states import N_RAW, Array, ContextStates, concat, room_for, states_of, zeros_like
 from ..out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
 N_PAGE = 32  # tokens
-N_RAW = 2  # tokens whose q, k and v before shift are read back: the last, and the one before where it is asked again
 
 
 @dataclass(eq=False)
@@ -177,7 +177,7 @@ def _allocated(like: ContextStates, max_bytes: int) -> "_Memory":
 
 
 class _Memory:
-    """The tensors that pages lie in, made like the first states that are stored."""
+    """The arrays that pages lie in, made like the first states that are stored."""
 
     def __init__(self, like: ContextStates, max_bytes: int) -> None:
         layer = like.layers[0]
@@ -188,26 +188,28 @@ class _Memory:
             (layer.raw, (n_layers, N_PAGE, raw_width)),
             (like.copy_keys, (N_PAGE, like.copy_keys.shape[2])),
         )
-        self.bytes_per_page = sum(tensor.element_size() * torch.Size(shape).numel() for tensor, shape in shapes)
+        self.bytes_per_page = sum(array.dtype.itemsize * math.prod(shape) for array, shape in shapes)
         self.n_pages = max_bytes // self.bytes_per_page
         self.keys, self.values, self.raws, self.copy_keys = (
-            torch.empty((self.n_pages, *shape), dtype=tensor.dtype, device=tensor.device) for tensor, shape in shapes
+            _empty_like(array, (self.n_pages, *shape)) for array, shape in shapes
         )
         self.tokens_like = like.tokens
 
     def read(self, parts: Sequence[tuple[int, int]], tokens: Sequence[int]) -> ContextStates:
         """States of the first n tokens of each page (index, n), one after the other."""
         n_layers, n_heads, _, head_size = self.keys.shape[1:]
-        keys, values = (self.keys.new_zeros(n_layers, n_heads, room_for(len(tokens)), head_size) for _ in range(2))
-        copy_keys = self.copy_keys.new_empty(1, len(tokens), self.copy_keys.shape[2])
+        keys, values = (zeros_like(self.keys, (n_layers, n_heads, room_for(len(tokens)), head_size)) for _ in range(2))
+        copy_keys = _empty_like(self.copy_keys, (1, len(tokens), self.copy_keys.shape[2]))
         at = 0
         for index, n in parts:
             keys[:, :, at : at + n] = self.keys[index, :, :, :n]
             values[:, :, at : at + n] = self.values[index, :, :, :n]
             copy_keys[0, at : at + n] = self.copy_keys[index, :n]
             at += n
-        raws = torch.cat([self.raws[index, :, :n] for index, n in parts[-N_RAW:]], dim=1)[:, -N_RAW:]
-        return states_of((keys, values), raws, copy_keys, self.tokens_like.new_tensor([tokens]))
+        raws = concat([self.raws[index, :, :n] for index, n in parts[-N_RAW:]], axis=1)[:, -N_RAW:]
+        like = self.tokens_like
+        known = array_namespace(like).asarray([tokens], dtype=like.dtype, device=device(like))
+        return states_of((keys, values), raws, copy_keys, known)
 
     def write(self, index: int, at: int, new: ContextStates, start: int, n: int) -> None:
         """Put n tokens' states, from start of new on, into a page from its slot at on."""
@@ -226,19 +228,6 @@ class _Memory:
         self.copy_keys[target, :n] = self.copy_keys[source, :n]
 
 
-def join_states(past: ContextStates | None, new: ContextStates) -> ContextStates:
-    """The states of past and new tokens together, with the raw part of the last N_RAW tokens."""
-    parts = [new] if past is None else [past, new]
-    tokens = torch.cat([part.tokens for part in parts], dim=1)
-    layer = new.layers[0].keys
-    shape = (len(new.layers), layer.shape[1], room_for(tokens.shape[1]), layer.shape[3])
-    keys, values = layer.new_zeros(shape), layer.new_zeros(shape)
-    at = 0
-    for part in parts:
-        for i, states in enumerate(part.layers):
-            keys[i, :, at : at + part.n_tokens] = states.keys[0]
-            values[i, :, at : at + part.n_tokens] = states.values[0]
-        at += part.n_tokens
-    raws = torch.cat([torch.cat([layer.raw[:, -N_RAW:] for layer in part.layers]) for part in parts], dim=1)
-    copy_keys = torch.cat([part.copy_keys for part in parts], dim=1)
-    return states_of((keys, values), raws[:, -N_RAW:], copy_keys, tokens)
+def _empty_like(array: Array, shape: tuple[int, ...]) -> Array:
+    """An array of another shape, in the type and on the device of array; what it holds is not set."""
+    return array_namespace(array).empty(shape, dtype=array.dtype, device=device(array))

@@ -6,23 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
-from torch import nn
 
 from ...fim.errors import CheckpointError
 from ..config import DenoiserConfig
 from ..decoding.ngrams import NGRAMS, Ngrams, read_ngrams
 from ..languages import PYTHON, languages_of
-from ..network.copy_head import CopyHead, NoCopies
-from ..network.denoiser import Denoiser
 from ..ranking.prefix_confidence import PrefixRanker
 from ..ranking.ranker import Ranker
 from ..storage.folder_files import excerpt, is_there, sha256_of
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.text_tokenizer import TextTokenizer
 from .checkpoint_files import (
     CONFIG,
     FORMAT,
@@ -39,6 +36,11 @@ from .checkpoint_files import (
     write_config,
 )
 from .head_file import HEAD, StoredHead, read_head
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..network.denoiser import Denoiser
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +68,11 @@ class Checkpoint:
     ngrams: Ngrams | None = None
 
     @cached_property
-    def model(self) -> Denoiser:
-        """The denoiser in float32, made when it is first asked for: a runtime of its own needs none."""
-        model = Denoiser(self.config)
-        model.load_state_dict(_tensors(self.weights), assign=True)
-        return model.eval()
+    def model(self) -> "Denoiser":
+        """The denoiser in float32, made when it is first asked for: OpenVINO needs none. Imports PyTorch."""
+        from ..network.load import denoiser_of
+
+        return denoiser_of(self.config, {name: as_float(weight) for name, weight in self.weights.items()})
 
     def give_pages_back(self) -> None:
         """Hold nothing of the weights' file in memory until it is read again: a runtime has packed what it needs."""
@@ -87,20 +89,10 @@ class Checkpoint:
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""
-        return sum(w.values.size if isinstance(w, Int8Matrix) else w.size for w in self.weights.values())
+        return self.config.n_parameters
 
 
-def copy_head_of(config: DenoiserConfig, weights: Weights) -> CopyHead | NoCopies:
-    """The copy head among a denoiser's weights, in float32."""
-    if not config.copies:
-        return NoCopies(config)
-    head, prefix = CopyHead(config), "copy_head."
-    own = {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}
-    head.load_state_dict(_tensors(own))
-    return head.eval()
-
-
-def weights_of(module: nn.Module) -> Weights:
+def weights_of(module: "nn.Module") -> Weights:
     """A module's weights, in float32."""
     return {key: weight.detach().cpu().float().numpy() for key, weight in module.state_dict().items()}
 
@@ -113,12 +105,9 @@ def quantise_checkpoint(weights: Weights) -> Weights:
     }
 
 
-def _tensors(weights: Weights) -> dict[str, torch.Tensor]:
-    """Float32 tensors of their own memory."""
-    return {key: torch.tensor(as_float(weight)) for key, weight in weights.items()}
-
-
-def save(folder: Path, name: str, model: Denoiser, tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()) -> None:
+def save(
+    folder: Path, name: str, model: "Denoiser", tokenizer: CodeTokenizer, averaged_from: Sequence[str] = ()
+) -> None:
     """Write a checkpoint; config.json comes last, so that a half-written folder is not taken for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in (CONFIG, WEIGHTS):  # mapped weights, which an engine may serve, are left as they are

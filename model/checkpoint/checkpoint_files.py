@@ -22,8 +22,10 @@ from ...fim.models.embedded import CHECKPOINTS, EMBEDDED
 from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, map_file, read_file, read_json
 from ..storage.safetensors_header import MAX_HEADER_BYTES, Tensor, header_of
-from ..tokenizers.body_tokenizer import BodyTokenizer, Marks
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.body_tokenizer import BodyTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.marks import Marks
+from ..tokenizers.text_tokenizer import TextTokenizer
 
 FORMAT, BODY_FORMAT = "quicksilver-denoiser-1", "quicksilver-denoiser-2"  # ours, and published bodies with marks
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
@@ -59,15 +61,6 @@ class StoredCheckpoint:
     tokenizer: TextTokenizer
     sha256: str
     mapped: mmap.mmap
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether a folder holds a checkpoint of ours, or nothing that says otherwise; published ones name a model type."""
-    try:
-        config = read_json(folder / CONFIG)
-    except CheckpointError:
-        return not any(folder.glob("*.safetensors*")) or is_there(folder / CONFIG)
-    return "format" in config or "model_type" not in config
 
 
 def embedded_checkpoint() -> Path:

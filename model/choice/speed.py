@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import psutil
-import torch
 
 from ...fim.models.speeds import MOST_KEY_MS, ModelSpeed
-from ..cache.pages import join_states
 from ..completion.infiller import MOST_ON_CPU, DenoisingInfiller
 from ..config import DenoiserConfig
 from ..decoding.continuation import N_READ_FEW
-from ..network.denoiser import ContextStates, truncate
+from ..network.states import ContextStates, join_states, truncate
 from ..requests import Context, Extend, Extended, Rows
-from ..runners.batching import Runner
+from ..runners.drive import Runner
 from ..special_tokens import Special
 
 N_READ = 512  # tokens of the context
@@ -47,7 +46,7 @@ def measure_speed(infiller: DenoisingInfiller) -> ModelSpeed:
             break
     return ModelSpeed(
         model=infiller.name,
-        device=infiller.device.type,
+        device=infiller.loaded.device.partition(":")[0],
         key_ms=round(key_ms, 1),
         token_ms=round(token_ms, 4),
         resident_mb=round(psutil.Process().memory_info().rss / 1e6),
@@ -67,7 +66,7 @@ def _read(infiller: DenoisingInfiller) -> tuple[ContextStates, float]:
     """States of a context, and milliseconds a token of its second half: the first one is slow where things compile."""
     n = min(N_READ, infiller.config.n_context - N_CANVAS)
     ids = infiller.tokenizer.encode(_TEXT * N_READ)[:n]
-    tokens, half = torch.tensor([ids]), n // 2
+    tokens, half = np.array([ids]), n // 2
     first, second = tokens[:, :half], tokens[:, half:]
     past = _states(infiller.run, Context(first, None))
     start_s = time.perf_counter()
@@ -79,8 +78,7 @@ def _read(infiller: DenoisingInfiller) -> tuple[ContextStates, float]:
 def _states(run: Runner, ask: Context) -> ContextStates:
     (reply,) = run([ask])
     assert isinstance(reply, ContextStates)
-    if reply.tokens.device.type != "cpu":
-        torch.cuda.synchronize()
+    int(reply.tokens[0, -1])  # a GPU is waited for
     return reply
 
 
@@ -98,11 +96,10 @@ def _extend(infiller: DenoisingInfiller, states: ContextStates) -> None:
 
 
 def _fill(infiller: DenoisingInfiller, states: ContextStates) -> None:
-    canvas = torch.full((1, N_CANVAS), infiller.tokenizer.special(Special.MASK))
+    canvas = np.full((1, N_CANVAS), infiller.tokenizer.special(Special.MASK))
     for _ in range(N_STEPS):
         (reply,) = infiller.run([Rows(canvas, states)])
-        assert isinstance(reply, torch.Tensor)
-        reply.argmax(dim=-1).tolist()  # a GPU is waited for
+        assert isinstance(reply, np.ndarray)
 
 
 def _ms(call: Callable[[], None]) -> float:

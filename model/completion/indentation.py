@@ -3,18 +3,19 @@
 A line break and the blanks behind it are usually one token, so that a context which ends in a line break alone looks
 like code in the first column, or like a blank line. An editor indents a new line before anybody asks; where nobody did
 (scripts, infilling benchmarks), the causal head says which of the indentations around is the likeliest, and the rest of
-the work goes on as if it had been typed. Knows texts and tensors; asks for one forward.
+the work goes on as if it had been typed. Asks for one forward.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 
 from ...fim.text.line_breaks import with_lf
 from ...fim.types import CompletionRequest
 from ..cache.context_cache import ContextCache
 from ..decoding.verification import verify
+from ..numerics import softmax
 from ..requests import Work
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
@@ -56,7 +57,7 @@ def indentation(
         return NONE
     breaks = prefix[len(code) :]
     verified = yield from verify(states, [tokenizer.encode(breaks + text) for text in tried], tokens)
-    shares = torch.stack([each.log_probs.sum() for each in verified]).softmax(dim=0)
+    shares = softmax(np.array([each.log_probs.sum() for each in verified]))
     best = int(shares.argmax())
     return Indentation(tried[best], float(shares[best]), n_cached if n_cached < len(context) else None)
 

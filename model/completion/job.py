@@ -4,7 +4,7 @@ Order of work, so that there is an answer whenever time runs out: at the beginni
 (`indentation`); the context is run (or found in the cache); drafts from the file are verified in one causal pass, and a
 sure one is the answer at once; else the model itself writes (`writing`); what comes out is verified too, and the ranker
 decides. A published body writes first, with drafts as guesses; of the drafts that this did not score, those that may
-still be likely enough are verified then. Knows tensors and texts; knows no sockets and no editor.
+still be likely enough are verified then. Knows no sockets and no editor.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from ..decoding.partial_answer import PartialAnswer
 from ..decoding.recent import Recent
 from ..decoding.tracing import Tracer
 from ..decoding.verification import Verified, verify, written
-from ..network.denoiser import ContextStates
+from ..network.states import ContextStates
 from ..ranking.candidates import N_DRAFT_TOKENS, Candidate, drafts_for, merge, with_cuts
 from ..ranking.prefix_confidence import CursorFacts, PrefixRanker, with_prefixes
 from ..ranking.ranker import Judged, Ranker, judge, probability_of
@@ -222,7 +222,7 @@ class CompletionJob:
     def kept(self, row: PartialAnswer) -> list[int]:
         """The row's tokens up to the first one that ends the text, and what that says before a line break."""
         for i, token in enumerate(row.tokens):
-            if i >= row.n_opening and bool(self.tokens.stops[token]):
+            if i >= row.n_opening and self.tokens.stops[token]:
                 return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
         return row.tokens
 

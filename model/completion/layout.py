@@ -15,7 +15,8 @@ from ...fim.text.line_breaks import with_lf
 from ...fim.types import CompletionRequest
 from ..special_tokens import Special
 from ..tokenizers.body_tokenizer import BodyTokenizer
-from ..tokenizers.code_tokenizer import CodeTokenizer, TextTokenizer
+from ..tokenizers.code_tokenizer import CodeTokenizer
+from ..tokenizers.text_tokenizer import TextTokenizer
 
 N_PATH_MAX = 24
 N_CHARS_PER_TOKEN = 8  # generous: a window of text this long surely fills the token budget of ordinary code
@@ -131,7 +132,7 @@ class BodyLayout(ContextLayout):
         """Head, suffix and prefix as one context; what follows is the middle."""
         marks = self.tokenizer.marks
         if not marks.suffix_first:
-            return [*head, marks.prefix, *prefix, marks.suffix, *suffix, marks.middle]
+            return [*head, *marks.around(prefix, suffix)]
         return [*head, marks.prefix, marks.suffix, *suffix, marks.middle, *prefix]
 
     @cached_property

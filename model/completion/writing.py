@@ -1,14 +1,13 @@
 """What the model itself writes into a hole: canvases denoised, or a body's own next tokens.
 
 A canvas of open length comes first; on request, some of the likeliest lengths and mended drafts are denoised beside it.
-A body that was taught no canvases goes on token by token. Knows tensors and token ids.
+A body that was taught no canvases goes on token by token. Knows token ids.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ...fim.budget import Budget
 from ...fim.trimming.trim import trim
@@ -17,7 +16,7 @@ from ..cache.context_cache import ContextCache
 from ..config import DenoiserConfig
 from ..decoding.continuation import Continuation
 from ..decoding.decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
-from ..decoding.denoise import AfterStep, denoise, grow, ignore, leave_unchanged, predict
+from ..decoding.denoise import AfterStep, denoise, first_ends, grow, ignore, leave_unchanged, predict
 from ..decoding.draft_paths import DraftPaths
 from ..decoding.effort import Effort
 from ..decoding.healing import Healing
@@ -26,7 +25,8 @@ from ..decoding.partial_answer import PartialAnswer
 from ..decoding.policies import threshold
 from ..decoding.recent import N_SAME, Recent, followers
 from ..decoding.tracing import Tracer
-from ..network.denoiser import ContextStates
+from ..network.states import ContextStates
+from ..numerics import logsumexp
 from ..ranking.ranker import Judged, probability_of
 from ..requests import BranchWork, Denoised, Fill, Rows, Work
 from ..tokenizers.canvas_tokens import CanvasTokens
@@ -73,7 +73,7 @@ class Writing:
         n_canvas = min(self.n_open, longest)
         if self.n_open - n_canvas < MIN_BLOCK:  # a rest too short for a canvas of its own
             n_canvas = min(self.n_open, self.config.n_canvas)
-        canvases = torch.full((1, n_canvas), self.tokens.mask)
+        canvases = np.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
         if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
             canvases = yield from self._canvases(states, canvases, judged)
@@ -87,7 +87,7 @@ class Writing:
                 break
             with self.effort.clock("prefill"):
                 longer, _ = yield from self.cache.states([*context, *rows[0].tokens])
-            rows[:1] = yield from self._filled(longer, torch.full((1, n_canvas), self.tokens.mask), rows[:1])
+            rows[:1] = yield from self._filled(longer, np.full((1, n_canvas), self.tokens.mask), rows[:1])
             n_left -= n_canvas
         for row in rows:
             row.cut()
@@ -127,7 +127,7 @@ class Writing:
         if self.effort.is_spent():
             continuation.add_known(row, n_canvas, self.tokens)
             return replace(row, finish_reason="budget")
-        canvas = torch.full((1, n_canvas), self.tokens.mask)
+        canvas = np.full((1, n_canvas), self.tokens.mask)
         decoding = Decoding(threshold(ANY), continuation.predict)
         end = _End(self, row)
         (row,) = yield from self._filled(states, canvas, [row], decoding, end)
@@ -147,33 +147,32 @@ class Writing:
                 return n
         return len(row.tokens)
 
-    def _canvases(self, states: ContextStates, canvas: Tensor, judged: list[Judged]) -> BranchWork[Tensor]:
+    def _canvases(self, states: ContextStates, canvas: np.ndarray, judged: list[Judged]) -> BranchWork[np.ndarray]:
         """Masks of open length, of the likeliest lengths, and drafts with doubtful tokens masked: [B, L].
 
         One forward over masks and drafts tells which lengths are likely and which tokens are doubtful.
         """
         n = canvas.shape[1]
         drafts = [j.candidate.tokens for j in judged if len(j.candidate.tokens) < n][: self.request.mends]
-        rows = canvas.repeat(1 + len(drafts), 1)
+        rows = np.repeat(canvas, 1 + len(drafts), axis=0)
         for row, draft in zip(rows[1:], drafts, strict=True):
-            row[: len(draft)] = torch.tensor(draft)
+            row[: len(draft)] = draft
             row[len(draft) :] = self.tokens.end
         with self.effort.clock("denoise"):
             log_probs = self.tokens.allowed((yield Rows(rows, states)))
         self.effort.n_forwards += 1
-        likely = log_probs.gather(-1, rows.unsqueeze(-1)).squeeze(-1).exp() >= KEPT  # [B, L]
-        mended = [row.where(kept, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
-        doubtful = [row for row in mended if bool((row == self.tokens.mask).any())]
-        return torch.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
+        likely = np.exp(np.take_along_axis(log_probs, rows[..., None], axis=-1)[..., 0]) >= KEPT  # [B, L]
+        mended = [np.where(kept, row, self.tokens.mask) for row, kept in zip(rows[1:], likely[1:], strict=True)]
+        doubtful = [row for row in mended if (row == self.tokens.mask).any()]
+        return np.stack([canvas[0], *self._of_length(canvas[0], log_probs[0]), *doubtful])
 
-    def _of_length(self, canvas: Tensor, log_probs: Tensor) -> list[Tensor]:
+    def _of_length(self, canvas: np.ndarray, log_probs: np.ndarray) -> list[np.ndarray]:
         """Copies of canvas [L] that end after the likeliest numbers of tokens, by the end's marginals in log_probs."""
-        ends = log_probs.masked_fill(~self.tokens.stops, float("-inf")).logsumexp(dim=-1).exp()  # [L]
-        goes_on = torch.cat((torch.ones(1), (1 - ends).cumprod(dim=-1)[:-1]))
-        first_end = (ends * goes_on)[1:]  # an empty answer needs no canvas
+        ends = np.exp(logsumexp(log_probs[:, self.tokens.stops]))  # [L]
+        first_end = first_ends(ends)[1:]  # an empty answer needs no canvas
         rows = []
-        for index in first_end.topk(min(self.request.lengths - 1, len(first_end))).indices.tolist():
-            row = canvas.clone()
+        for index in np.argsort(-first_end, kind="stable")[: self.request.lengths - 1].tolist():
+            row = canvas.copy()
             row[index + 1 :] = self.tokens.end
             rows.append(row)
         return rows
@@ -181,7 +180,7 @@ class Writing:
     def _filled(
         self,
         states: ContextStates,
-        canvas: Tensor,
+        canvas: np.ndarray,
         rows: list[PartialAnswer],
         only: Decoding | None = None,
         changed: AfterStep = leave_unchanged,
@@ -209,14 +208,14 @@ class Writing:
                 result = yield from self._stepwise(states, canvas, decoding, rest, rows, changed)
         effort.n_forwards += result.steps
         as_meant = result.steps == n_steps < n_left and not effort.budget.expired()
-        if as_meant or (only and not bool((result.canvas == self.tokens.mask).any())):  # a body's tokens are all sure
+        if as_meant or (only and not (result.canvas == self.tokens.mask).any()):  # a body's tokens are all sure
             result = replace(result, ended="filled")
         return [self._with(row, result, i) for i, row in enumerate(rows)]
 
     def _stepwise(
         self,
         states: ContextStates,
-        canvas: Tensor,
+        canvas: np.ndarray,
         decoding: Decoding,
         rest: Budget,
         rows: list[PartialAnswer],
@@ -242,7 +241,7 @@ class Writing:
             row.log_prob += float(log_probs[at])  # 0 where the end follows from what is there
         if result.ended != "filled":
             row.finish_reason = result.ended
-        elif bool(self.tokens.stops[canvas].any()):
+        elif self.tokens.stops[canvas].any():
             row.finish_reason = "stop"
         return row
 
@@ -258,9 +257,11 @@ class _End:
     def __init__(self, writing: Writing, opening: PartialAnswer) -> None:
         self._writing, self._opening, self._n_seen, self.is_doubtful = writing, opening, 0, False
 
-    def __call__(self, canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(
+        self, canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         mask, end = self._writing.tokens.mask, self._writing.tokens.end
-        written = canvas[0, : int((canvas[0] != mask).cumprod(dim=-1).sum())].tolist()
+        written = canvas[0, : int((canvas[0] != mask).cumprod().sum())].tolist()
         least = self._writing.request.min_probability * DOUBT
         while self._n_seen < len(written) and written[self._n_seen] != end:
             self._n_seen += 1
@@ -268,13 +269,14 @@ class _End:
             sure = probability_of(self._opening.log_prob + float(log_probs[0, :n].sum()))
             self.is_doubtful = sure < least and self._may_cut(written[:n])
             if self.is_doubtful or self._is_over(written[:n]):
-                after = torch.arange(canvas.shape[1]) >= n
-                return canvas.masked_fill(after, end), log_probs.masked_fill(after, 0.0), stops
+                canvas, log_probs = canvas.copy(), log_probs.copy()
+                canvas[:, n:], log_probs[:, n:] = end, 0
+                return canvas, log_probs, stops
         return canvas, log_probs, stops
 
     def _may_cut(self, written: Sequence[int]) -> bool:
         """Whether the text does not end here by itself, and not inside a character."""
-        if bool(self._writing.tokens.stops[written[-1]]):
+        if self._writing.tokens.stops[written[-1]]:
             return False
         return not self._writing.healing.text_of([*self._opening.tokens, *written]).endswith("\ufffd")
 

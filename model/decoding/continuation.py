@@ -3,32 +3,34 @@
 One causal forward reads what was committed last and gives the next token. It may read a guess behind it, too: what of
 the guess the body would have written itself is committed at once (speculative decoding, Leviathan et al. 2023, greedy),
 so the text is the body's own whatever was guessed. States of the new tokens are kept from one forward to the next.
-Knows tokens and tensors, no text.
+Knows tokens, no text.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..common_prefix import common_prefix
-from ..network.denoiser import ContextStates, room_for, stack, states_of, truncate
+from ..network.states import ContextStates, concat, room_for, stack, states_of, truncate, zeros_like
+from ..numerics import entropy
 from ..requests import AskHead, BranchWork, Extend, Extended, HeadGuess
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .denoise import Prediction, entropy, stop_log_probs
+from .denoise import Prediction, stop_log_probs
 from .effort import Effort
 from .healing import Healing, is_stop
 from .partial_answer import PartialAnswer
 from .policies import Scores
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
-Seen = Callable[[Sequence[int], Tensor, bool], None]  # tokens so far, log-probabilities [V] of what follows, may it end
+Seen = Callable[
+    [Sequence[int], np.ndarray, bool], None
+]  # tokens so far, log-probabilities [V] of what follows, may it end
 N_COUNTED = 3  # tokens that are guessed by n-grams: a forward over four takes no longer than over one
 N_READ_FEW, N_READ_MOST = 8, 16  # tokens of a forward with a guess: 0.5B takes 37 and 56 ms on two cores, for one 32
 
 
-def ignore(so_far: Sequence[int], log_probs: Tensor, may_end: bool) -> None:
+def ignore(so_far: Sequence[int], log_probs: np.ndarray, may_end: bool) -> None:
     """A seen for callers that do not watch."""
 
 
@@ -63,7 +65,7 @@ class Continuation:
         self._n_read = N_READ_FEW
         self._reply: Extended | None = None  # of the last forward, while what it says is of use
         self._guessed: list[int] = []
-        self._log_probs = torch.empty(0)  # [1 + guessed, V], of what follows the tokens so far and each guessed one
+        self._log_probs = np.empty(0)  # [1 + guessed, V], of what follows the tokens so far and each guessed one
         self._n_right = 0  # guessed tokens that were chosen
 
     def open(self, row: PartialAnswer, tokens: CanvasTokens, healing: Healing, effort: Effort) -> BranchWork[None]:
@@ -82,15 +84,15 @@ class Continuation:
             data += self._open_further(row, narrowed, tokens, healing, rest)
         self._opening = [*row.tokens]
 
-    def predict(self, states: object, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
+    def predict(self, states: object, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
         """The body's tokens at the first mask of canvas [1, L] and behind it, as far as one forward tells; a mask where
         it does not. A `denoise.Predict`."""
         row = canvas[0].tolist()
         n = row.index(tokens.mask)
         so_far = [*self._opening, *row[:n]]
         log_probs, guessed, n_forwards = yield from self._ahead(so_far, len(row) - n - 1, tokens)
-        guessed = guessed[: next((i for i, token in enumerate(guessed) if bool(tokens.stops[token])), None)]
-        n_right = common_prefix(log_probs.argmax(dim=-1).tolist(), guessed)
+        guessed = guessed[: next((i for i, token in enumerate(guessed) if tokens.stops[token]), None)]
+        n_right = common_prefix(log_probs.argmax(axis=-1).tolist(), guessed)
         for i in range(n_right + 1):
             self._seen([*so_far, *guessed[:i]], log_probs[i], True)
         found = self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
@@ -101,7 +103,7 @@ class Continuation:
         while n_most and not self._needs_forward(row.tokens):
             log_probs = self._log_probs[self._n_right]
             token = int(log_probs.argmax())
-            if bool(tokens.stops[token]):
+            if tokens.stops[token]:
                 return
             stop = float(stop_log_probs(log_probs, tokens))
             row.add([token], [float(log_probs[token])], [stop], [bool(tokens.may_end_before[token])])
@@ -114,7 +116,7 @@ class Continuation:
 
     def _ahead(
         self, so_far: Sequence[int], n_room: int, tokens: CanvasTokens
-    ) -> BranchWork[tuple[Tensor, list[int], int]]:
+    ) -> BranchWork[tuple[np.ndarray, list[int], int]]:
         """Log-probabilities [1 + N, V] of what follows so_far and each of N guessed tokens behind it, at most n_room;
         these tokens; and forwards taken, 0 or 1."""
         n_forwards = 0
@@ -139,7 +141,7 @@ class Continuation:
             reply = yield AskHead(tuple(self._unread), tuple(counted), self._before.states)
             assert isinstance(reply, HeadGuess)
             likely, n = reply.tokens, self._n_drafted
-        return [*takewhile(lambda token: not bool(tokens.stops[token]), likely[: min(n, n_room)])]
+        return [*takewhile(lambda token: not tokens.stops[token], likely[: min(n, n_room)])]
 
     def _take(self, new: Sequence[int]) -> None:
         """Go on with tokens that were chosen."""
@@ -157,13 +159,13 @@ class Continuation:
 
     @staticmethod
     def _open_further(
-        row: PartialAnswer, log_probs: Tensor, tokens: CanvasTokens, healing: Healing, rest: bytes
+        row: PartialAnswer, log_probs: np.ndarray, tokens: CanvasTokens, healing: Healing, rest: bytes
     ) -> bytes:
         """Put the likeliest token behind row, by log_probs [V] of those that agree with rest, and give its bytes back.
 
         Where it ends the text, what stands before the line break is put there.
         """
-        stop, token = float(healing.stop_log_prob(log_probs, rest)), int(log_probs.argmax())
+        stop, token = healing.stop_log_prob(log_probs, rest), int(log_probs.argmax())
         data = healing.tokenizer.bytes_of(token)
         own = data[len(rest) :]
         if not is_stop(tokens, token, own):
@@ -179,18 +181,17 @@ class Continuation:
 
     @staticmethod
     def _prediction(
-        canvas: Tensor, n: int, log_probs: Tensor, n_right: int, tokens: CanvasTokens, *, n_forwards: int
+        canvas: np.ndarray, n: int, log_probs: np.ndarray, n_right: int, tokens: CanvasTokens, *, n_forwards: int
     ) -> Prediction:
         """What log_probs [1 + n_right …, V] say of the places from n on."""
         reached = slice(n, n + n_right + 1)
-        best = log_probs[: n_right + 1].max(dim=-1)
-        found = torch.full_like(canvas, tokens.mask)
-        confidence, ends = torch.zeros(canvas.shape), torch.full(canvas.shape, float("-inf"))
-        found[0, reached] = best.indices
-        confidence[0, reached] = best.values.exp()
-        ends[0, reached] = stop_log_probs(log_probs[: n_right + 1], tokens)
-        entropies = torch.full(canvas.shape, float("inf"))
-        entropies[0, reached] = entropy(log_probs[: n_right + 1])
+        known = log_probs[: n_right + 1]
+        found = np.full_like(canvas, tokens.mask)
+        confidence, ends, entropies = (np.full(canvas.shape, value, np.float32) for value in (0, -np.inf, np.inf))
+        found[0, reached] = known.argmax(axis=-1)
+        confidence[0, reached] = np.exp(known.max(axis=-1))
+        ends[0, reached] = stop_log_probs(known, tokens)
+        entropies[0, reached] = entropy(known)
         return Prediction(found, Scores(confidence, lambda: entropies), ends, n_forwards)
 
 
@@ -201,9 +202,9 @@ class _Growing:
         keys, values = stack(states)
         n = states.n_tokens
         shape = (*keys.shape[:2], room_for(n + n_more), keys.shape[3])
-        self._keys, self._values = keys.new_zeros(shape), values.new_zeros(shape)
+        self._keys, self._values = zeros_like(keys, shape), zeros_like(values, shape)
         self._keys[:, :, :n], self._values[:, :, :n] = keys[:, :, :n], values[:, :, :n]
-        self._raws = torch.cat([layer.raw[:, -1:] for layer in states.layers])
+        self._raws = concat([layer.raw[:, -1:] for layer in states.layers])
         self._tokens, self._copy_keys = states.tokens, states.copy_keys
 
     @property
@@ -217,6 +218,6 @@ class _Growing:
         for i, layer in enumerate(new.layers):
             self._keys[i, :, at : at + n] = layer.keys[0, :, :n]
             self._values[i, :, at : at + n] = layer.values[0, :, :n]
-        self._raws = torch.cat([layer.raw[:, n - 1 : n] for layer in new.layers])
-        self._tokens = torch.cat((self._tokens, new.tokens[:, :n]), dim=1)
-        self._copy_keys = torch.cat((self._copy_keys, new.copy_keys[:, :n]), dim=1)
+        self._raws = concat([layer.raw[:, n - 1 : n] for layer in new.layers])
+        self._tokens = concat([self._tokens, new.tokens[:, :n]], axis=1)
+        self._copy_keys = concat([self._copy_keys, new.copy_keys[:, :n]], axis=1)

@@ -1,8 +1,7 @@
 """The denoise loop: predict every masked position, commit what the policy trusts, repeat.
 
 There is one such loop. After every step the canvas can be read; when the budget is spent, the open positions take the
-last prediction. A row whose end is settled (`partial_answer`) is not filled any further. Knows tokens and tensors, no
-text.
+last prediction. A row whose end is settled (`partial_answer`) is not filled any further. Knows tokens, no text.
 """
 
 import copy
@@ -11,15 +10,17 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ...fim.budget import Budget
-from ..network.denoiser import ContextStates
+from ..network.states import ContextStates
+from ..numerics import entropy, logsumexp
 from ..requests import BranchWork, Denoised, Rows, never
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .partial_answer import PartialAnswer
 from .policies import Scores, UnmaskPolicy, one
+
+LEAST = np.float32(1e-20)  # the least probability that has a logarithm here
 
 
 class Prediction(NamedTuple):
@@ -27,9 +28,9 @@ class Prediction(NamedTuple):
     position, all [B, L]; the forwards that it took; and tokens that were wrongly guessed in the last one's place and
     behind it."""
 
-    tokens: Tensor
+    tokens: np.ndarray
     scores: Scores
-    stop_log_probs: Tensor
+    stop_log_probs: np.ndarray
     n_forwards: int
     refused: Sequence[int] = ()
 
@@ -44,8 +45,8 @@ class DenoiseStep:
 
     index: int
     elapsed_ms: float
-    canvas: Tensor
-    committed: Tensor
+    canvas: np.ndarray
+    committed: np.ndarray
     refused: Sequence[int] = ()
 
 
@@ -53,36 +54,37 @@ def ignore(step: DenoiseStep) -> None:
     """An on_step for callers that do not watch."""
 
 
-def predict(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
+def predict(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     log_probs = tokens.allowed((yield Rows(canvas, states)))
-    best = log_probs.max(dim=-1)
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
-    return Prediction(best.indices, Scores(best.values.exp(), lambda: entropy(log_probs)), stops, 1)
+    return Prediction(log_probs.argmax(axis=-1), scores_of(log_probs), stops, 1)
 
 
-def entropy(log_probs: Tensor) -> Tensor:
-    """Entropies [...] in nats of log-probabilities [..., V]."""
-    return torch.special.entr(log_probs.exp()).sum(dim=-1)
+def scores_of(log_probs: np.ndarray) -> Scores:
+    """How sure the likeliest token is, at each place of log-probabilities [B, L, V]."""
+    return Scores(np.exp(log_probs.max(axis=-1)), lambda: entropy(log_probs))
 
 
-def stop_log_probs(log_probs: Tensor, tokens: CanvasTokens) -> Tensor:
+def stop_log_probs(log_probs: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
     """Log-probability [...] of any stop, from those of all tokens [..., V]."""
-    return log_probs[..., tokens.stop_ids].logsumexp(dim=-1)
+    return logsumexp(log_probs[..., tokens.stop_ids])
 
 
-Predict = Callable[[Any, Tensor, CanvasTokens], Generator[Any, Any, Prediction]]
-AfterStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Predict = Callable[[Any, np.ndarray, CanvasTokens], Generator[Any, Any, Prediction]]
+AfterStep = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def leave_unchanged(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def leave_unchanged(
+    canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A canvas whose cells stay where they are, with their log-probabilities and those of a stop."""
     return canvas, log_probs, stops
 
 
 def denoise(
     states: object,
-    canvas: Tensor,
+    canvas: np.ndarray,
     tokens: CanvasTokens,
     policy: UnmaskPolicy,
     budget: Budget,
@@ -99,12 +101,12 @@ def denoise(
     stands before each canvas already, and are not changed; without them every canvas begins an answer.
     """
     start_s = time.monotonic()
-    canvas = canvas.clone()
-    log_probs = torch.zeros(canvas.shape, dtype=torch.float32, device=canvas.device)
-    stops = torch.full_like(log_probs, float("-inf"))
+    canvas = canvas.copy()
+    log_probs = np.zeros(canvas.shape, dtype=np.float32)
+    stops = np.full_like(log_probs, -np.inf)
     rows = rows or [PartialAnswer(tokens.end_rule) for _ in canvas]
     steps = 0
-    while bool((canvas == tokens.mask).any()):
+    while (canvas == tokens.mask).any():
         if is_cancelled():
             return Denoised(canvas, log_probs, stops, steps, "cancelled")
         if budget.expired() or budget.spent(steps):
@@ -116,14 +118,20 @@ def denoise(
         is_last = budget.spent(steps) or would_be_late(budget, step_s)
         masked = canvas == tokens.mask
         committed = masked if is_last else choose(policy, predicted, scores, masked, tokens)
-        stops = torch.where(ends_text(canvas, tokens), stops_now, stops)
+        stops = np.where(ends_text(canvas, tokens), stops_now, stops)
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = settle(canvas, log_probs, stops, tokens, rows)
         canvas, log_probs, stops = changed(canvas, log_probs, stops)
         on_step(DenoiseStep(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
-        if is_last and bool((masked & ~committed).any() | (committed.sum() > 1)):
+        if is_last and ((masked & ~committed).any() or committed.sum() > 1):
             return Denoised(canvas, log_probs, stops, steps, "budget")
     return Denoised(canvas, log_probs, stops, steps, "filled")
+
+
+def first_ends(stops: np.ndarray) -> np.ndarray:
+    """Probabilities [L] that a text ends at each place and not before, from those of a stop there [L]."""
+    goes_on = np.concatenate((np.ones(1, stops.dtype), (1 - stops).cumprod()[:-1]))
+    return stops * goes_on
 
 
 def would_be_late(budget: Budget, step_s: float) -> bool:
@@ -131,70 +139,81 @@ def would_be_late(budget: Budget, step_s: float) -> bool:
     return budget.deadline_s is not None and time.monotonic() + step_s > budget.deadline_s
 
 
-def choose(policy: UnmaskPolicy, predicted: Tensor, scores: Scores, masked: Tensor, tokens: CanvasTokens) -> Tensor:
+def choose(
+    policy: UnmaskPolicy, predicted: np.ndarray, scores: Scores, masked: np.ndarray, tokens: CanvasTokens
+) -> np.ndarray:
     """Positions to commit, bool [B, L]: what the policy picks, and the surest one where it picks nothing.
 
     A predicted end is committed only once everything left of it is, and nothing right of it: before, it only says that
     the text has ended by there, and, being easy, it would settle the length before anything is known of the text.
     """
     ends = masked & (predicted == tokens.end)
-    eligible = masked & (ends.cumsum(dim=-1) - ends.long() == 0) & ~(ends & (masked.cumsum(dim=-1) > 1))
+    eligible = masked & (ends.cumsum(axis=-1) - ends == 0) & ~(ends & (masked.cumsum(axis=-1) > 1))
     chosen = policy(scores, eligible) & eligible
-    owed = ~chosen.any(dim=-1, keepdim=True)
+    owed = ~chosen.any(axis=-1, keepdims=True)
     return chosen | (one(scores, eligible) & owed)
 
 
 def commit(
-    canvas: Tensor, log_probs: Tensor, predicted: Tensor, confidence: Tensor, committed: Tensor, tokens: CanvasTokens
-) -> tuple[Tensor, Tensor]:
+    canvas: np.ndarray,
+    log_probs: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray,
+    committed: np.ndarray,
+    tokens: CanvasTokens,
+) -> tuple[np.ndarray, np.ndarray]:
     """Canvas and log-probabilities after committing; masks right of a committed stop become end."""
     was_masked = canvas == tokens.mask
-    canvas = torch.where(committed, predicted, canvas)
-    log_probs = torch.where(committed, confidence.clamp_min(1e-20).log(), log_probs)
+    canvas = np.where(committed, predicted, canvas)
+    log_probs = np.where(committed, np.log(np.maximum(confidence, LEAST)), log_probs)
     is_stop = tokens.stops[canvas] & committed
-    after = is_stop.cumsum(dim=-1) - is_stop.long() > 0
-    return torch.where(after & was_masked, tokens.end, canvas), log_probs.masked_fill(after & was_masked, 0.0)
+    is_over = (is_stop.cumsum(axis=-1) - is_stop > 0) & was_masked
+    return np.where(is_over, tokens.end, canvas), np.where(is_over, np.float32(0), log_probs)
 
 
-def ends_text(canvas: Tensor, tokens: CanvasTokens) -> Tensor:
+def ends_text(canvas: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
     """Masks with no text right of them, bool [B, L]: left of text nothing can end."""
     is_mask = canvas == tokens.mask
     is_text = ~is_mask & (canvas != tokens.end)
-    return is_mask & (is_text.flip(-1).cumsum(dim=-1).flip(-1) == 0)
+    return is_mask & (np.flip(np.flip(is_text, -1).cumsum(axis=-1), -1) == 0)
 
 
-def first_stops(stop_log_probs: Tensor, canvas: Tensor, tokens: CanvasTokens) -> Tensor:
+def first_stops(stop_log_probs: np.ndarray, canvas: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
     """Log-probability [B, L] of ending at each place, where it has not ended before.
 
     Behind another mask, what a stop is given is the probability of having ended by there.
     """
     is_mask = canvas == tokens.mask
-    ended = stop_log_probs.exp().clamp_max(1 - 1e-6)
-    before = torch.where(is_mask, ended, 0.0).roll(1, dims=-1)
-    before[:, 0] = 0.0
-    return ((ended - before) / (1 - before)).clamp_min(1e-20).log()
+    ended = np.minimum(np.exp(stop_log_probs), np.float32(1 - 1e-6))
+    before = np.roll(np.where(is_mask, ended, np.float32(0)), 1, axis=-1)
+    before[:, 0] = 0
+    return np.log(np.maximum((ended - before) / (1 - before), LEAST))
 
 
 def settle(
-    canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens, rows: Sequence[PartialAnswer]
-) -> Tensor:
+    canvas: np.ndarray,
+    log_probs: np.ndarray,
+    stop_log_probs: np.ndarray,
+    tokens: CanvasTokens,
+    rows: Sequence[PartialAnswer],
+) -> np.ndarray:
     """The canvas [B, L] with the masks of those rows ended whose end is among the tokens that stand."""
-    if not bool(tokens.may_end_before.any()):
+    if not tokens.may_end_before.any():
         return canvas
     is_mask = canvas == tokens.mask
     settled = [
-        bool(masks.any()) and grow(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).end() is not None
+        masks.any() and grow(row, canvas[i], log_probs[i], stop_log_probs[i], tokens).end() is not None
         for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
     ]
-    return torch.where(torch.tensor(settled, device=canvas.device).unsqueeze(-1) & is_mask, tokens.end, canvas)
+    return np.where(np.array(settled)[:, None] & is_mask, tokens.end, canvas)
 
 
 def grow(
-    row: PartialAnswer, canvas: Tensor, log_probs: Tensor, stop_log_probs: Tensor, tokens: CanvasTokens
+    row: PartialAnswer, canvas: np.ndarray, log_probs: np.ndarray, stop_log_probs: np.ndarray, tokens: CanvasTokens
 ) -> PartialAnswer:
     """A copy of row with what stands left of any mask or end in its canvas, and its scores (all [L]), behind it."""
     is_text = (canvas != tokens.mask) & (canvas != tokens.end)
-    n = int(is_text.cumprod(dim=-1).sum())
+    n = int(is_text.cumprod().sum())
     row = copy.deepcopy(row)
     row.add(
         canvas[:n].tolist(),

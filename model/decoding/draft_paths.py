@@ -8,9 +8,9 @@ ids.
 import math
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from ..numerics import logsumexp
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import stop_log_probs
 from .verification import Verified, with_joined
@@ -22,14 +22,14 @@ class DraftPaths:
     def __init__(self, drafts: Sequence[Sequence[int]], tokens: CanvasTokens) -> None:
         self._drafts, self._tokens = [list(draft) for draft in drafts], tokens
         # Of each draft: the distributions [V] at its places, as far as they were seen, and whether it could end there.
-        self._seen: list[list[tuple[Tensor, bool]]] = [[] for _ in drafts]
+        self._seen: list[list[tuple[np.ndarray, bool]]] = [[] for _ in drafts]
 
     def guess(self, so_far: Sequence[int]) -> Sequence[int]:
         """How the first draft that begins with so_far goes on; nothing where none does."""
         n, begun = len(so_far), list(so_far)
         return next((draft[n:] for draft in self._drafts if len(draft) > n and draft[:n] == begun), ())
 
-    def see(self, so_far: Sequence[int], log_probs: Tensor, may_end: bool) -> None:
+    def see(self, so_far: Sequence[int], log_probs: np.ndarray, may_end: bool) -> None:
         """The body tells log-probabilities [V] of what follows so_far, from the left on, some places more than once.
 
         may_end: the text could end there; not where what is healed is not complete.
@@ -44,11 +44,11 @@ class DraftPaths:
         draft, seen = self._drafts[i], self._seen[i]
         if len(seen) <= len(draft):
             return None
-        rows = torch.stack([log_probs for log_probs, _ in seen])  # [N + 1, V]
-        may_end = torch.tensor([may_end for _, may_end in seen])
-        ends = stop_log_probs(rows, self._tokens).masked_fill(~may_end, -math.inf)
-        places = torch.arange(len(draft))
-        alone = Verified(draft, rows[places, torch.tensor(draft, dtype=torch.long)], ends, rows.argmax(dim=-1))
+        rows = np.stack([log_probs for log_probs, _ in seen])  # [N + 1, V]
+        may_end = np.array([may_end for _, may_end in seen])
+        ends = np.where(may_end, stop_log_probs(rows, self._tokens), -np.inf)
+        chosen = rows[np.arange(len(draft)), draft] if draft else np.zeros(0, rows.dtype)
+        alone = Verified(draft, chosen, ends, rows.argmax(axis=-1))
         return with_joined(alone, rows[:-1], self._tokens)
 
     def most(self, i: int) -> float:
@@ -57,6 +57,6 @@ class DraftPaths:
         for at, ((log_probs, _), token) in enumerate(zip(self._seen[i], draft, strict=False)):
             for said, stops in self._tokens.joined.get(token, ()):
                 if said == tuple(draft[at:]):
-                    joined = float(torch.logaddexp(torch.tensor(joined), path + log_probs[stops].logsumexp(dim=-1)))
+                    joined = float(np.logaddexp(joined, path + logsumexp(log_probs[stops])))
             path += float(log_probs[token])
-        return float(torch.logaddexp(torch.tensor(path), torch.tensor(joined)))
+        return float(np.logaddexp(path, joined))

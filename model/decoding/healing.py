@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from ..numerics import log_softmax, logsumexp
 from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.canvas_tokens import CanvasTokens
-from ..tokenizers.code_tokenizer import LONE_SURROGATE, TextTokenizer
+from ..tokenizers.text_tokenizer import LONE_SURROGATE, TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -62,26 +62,28 @@ class Healing:
         """Whether tokens hold more than the healed text."""
         return bool(self.own(b"".join(map(self.tokenizer.bytes_of, tokens))))
 
-    def agreeing(self, rest: bytes) -> Tensor:
+    def agreeing(self, rest: bytes) -> np.ndarray:
         """The ids of tokens that may come where rest is still to come."""
         assert isinstance(self.tokenizer, BodyTokenizer)
-        return torch.tensor(self.tokenizer.agreeing_with(rest))
+        return np.array(self.tokenizer.agreeing_with(rest))
 
-    def narrowed(self, log_probs: Tensor, rest: bytes) -> Tensor:
+    def narrowed(self, log_probs: np.ndarray, rest: bytes) -> np.ndarray:
         """log_probs [V] of what comes where rest is still to come: those of tokens that agree with it, normalised."""
         ids = self.agreeing(rest)
-        return torch.full_like(log_probs, float("-inf")).index_copy(0, ids, log_probs[ids].log_softmax(dim=-1))
+        found = np.full_like(log_probs, -np.inf)
+        found[ids] = log_softmax(log_probs[ids])
+        return found
 
     def spelt(self, rest: bytes) -> list[int]:
         """Tokens that spell rest and no more."""
         assert isinstance(self.tokenizer, BodyTokenizer)
         return self.tokenizer.spelt(rest)
 
-    def stop_log_prob(self, log_probs: Tensor, rest: bytes) -> Tensor:
-        """The log-probability [] that a line ends right behind rest, from those of `narrowed`."""
+    def stop_log_prob(self, log_probs: np.ndarray, rest: bytes) -> float:
+        """The log-probability that a line ends right behind rest, from those of `narrowed`."""
         assert isinstance(self.tokenizer, BodyTokenizer)
         ids = self.tokenizer.beginning_with(rest + b"\n") if rest else []
-        return log_probs[ids].logsumexp(dim=-1) if ids else torch.tensor(float("-inf"))
+        return float(logsumexp(log_probs[ids])) if ids else -np.inf
 
 
 def healing_of(tokenizer: TextTokenizer, prefix: str) -> Healing:

@@ -1,4 +1,4 @@
-"""Unmask policies: which predictions to commit this step. Plain callables over tensors; they know no model.
+"""Unmask policies: which predictions to commit this step. Plain callables over arrays; they know no model.
 
 A policy is asked with what may be committed and how sure the denoiser is; the loop adds the one commitment a step that
 it owes, so a policy may well choose nothing.
@@ -7,23 +7,22 @@ it owes, so a policy may well choose nothing.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 
 class Scores(NamedTuple):
     """How sure the denoiser is at every position: confidence [B, L], the probability of its prediction, and entropy
     [B, L] of all it might be, in nats, computed when it is asked for."""
 
-    confidence: Tensor
-    entropy: Callable[[], Tensor]
+    confidence: np.ndarray
+    entropy: Callable[[], np.ndarray]
 
 
-UnmaskPolicy = Callable[[Scores, Tensor], Tensor]
+UnmaskPolicy = Callable[[Scores, np.ndarray], np.ndarray]
 """(scores, eligible bool [B, L]) → positions to commit, bool [B, L]."""
 
 
-def one(scores: Scores, eligible: Tensor) -> Tensor:
+def one(scores: Scores, eligible: np.ndarray) -> np.ndarray:
     """The surest position alone."""
     return top_k(1)(scores, eligible)
 
@@ -33,10 +32,10 @@ def top_k(k: int) -> UnmaskPolicy:
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
 
-    def policy(scores: Scores, eligible: Tensor) -> Tensor:
-        confidence = scores.confidence.masked_fill(~eligible, -1.0)
-        chosen = confidence.topk(min(k, confidence.shape[-1]), dim=-1).indices
-        return torch.zeros_like(eligible).scatter(-1, chosen, True) & eligible
+    def policy(scores: Scores, eligible: np.ndarray) -> np.ndarray:
+        confidence = np.where(eligible, scores.confidence, -1)
+        surest_first = np.argsort(-confidence, axis=-1, kind="stable")
+        return _at(surest_first[..., :k], eligible) & eligible
 
     return policy
 
@@ -46,7 +45,7 @@ def threshold(confidence_min: float) -> UnmaskPolicy:
     if not 0 < confidence_min <= 1:
         raise ValueError(f"confidence_min must lie in (0, 1], not {confidence_min}")
 
-    def policy(scores: Scores, eligible: Tensor) -> Tensor:
+    def policy(scores: Scores, eligible: np.ndarray) -> np.ndarray:
         return eligible & (scores.confidence >= confidence_min)
 
     return policy
@@ -61,16 +60,25 @@ def entropy_budget(nats: float) -> UnmaskPolicy:
     if not nats >= 0:
         raise ValueError(f"nats must be at least 0, not {nats}")
 
-    def policy(scores: Scores, eligible: Tensor) -> Tensor:
-        entropy = scores.entropy().masked_fill(~eligible, float("inf"))
-        ordered = entropy.sort(dim=-1, stable=True)
-        before = ordered.values.cumsum(dim=-1) - ordered.values
-        before = torch.where(ordered.values.isinf(), float("inf"), before)
-        return torch.zeros_like(eligible).scatter(-1, ordered.indices, before <= nats) & eligible
+    def policy(scores: Scores, eligible: np.ndarray) -> np.ndarray:
+        entropy = np.where(eligible, scores.entropy(), np.inf)
+        order = np.argsort(entropy, axis=-1, kind="stable")
+        ordered = np.take_along_axis(entropy, order, axis=-1)
+        is_open = np.isfinite(ordered)
+        known = np.where(is_open, ordered, 0)
+        is_chosen = is_open & (known.cumsum(axis=-1) - known <= nats)
+        return _at(order, eligible, is_chosen) & eligible
 
     return policy
 
 
-def everything(scores: Scores, eligible: Tensor) -> Tensor:
+def everything(scores: Scores, eligible: np.ndarray) -> np.ndarray:
     """All positions at once."""
     return eligible
+
+
+def _at(indices: np.ndarray, like: np.ndarray, values: np.ndarray | bool = True) -> np.ndarray:
+    """Values at indices along the last axis, False elsewhere; in the shape of like."""
+    found = np.zeros_like(like)
+    np.put_along_axis(found, indices, values, axis=-1)
+    return found

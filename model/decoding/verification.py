@@ -1,23 +1,22 @@
 """Verification: what the causal head thinks of whole candidates, all in one pass.
 
 A candidate is a text for the hole, as tokens. Its log-probability and that of its end rank candidates of any origin
-(denoised, copied, of several lengths); where the head would have gone another way, a draft can be mended. Knows
-tensors; it does not know where candidates come from.
+(denoised, copied, of several lengths); where the head would have gone another way, a draft can be mended. It does not
+know where candidates come from.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+import numpy as np
 
 from ..common_prefix import common_prefix
-from ..network.denoiser import ContextStates, truncate
+from ..network.states import ContextStates, truncate
+from ..numerics import logsumexp
 from ..requests import BranchWork, Tree, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .denoise import Prediction, entropy, predict, stop_log_probs
+from .denoise import Prediction, predict, scores_of, stop_log_probs
 from .healing import Healing
 from .partial_answer import PartialAnswer
 from .policies import Scores
@@ -29,9 +28,9 @@ class Verified:
     tokens [N + 1], and the tokens that the causal head would have put there instead [N + 1]."""
 
     tokens: list[int]
-    log_probs: Tensor
-    end_log_probs: Tensor
-    best: Tensor
+    log_probs: np.ndarray
+    end_log_probs: np.ndarray
+    best: np.ndarray
 
     @property
     def log_prob(self) -> float:
@@ -49,14 +48,14 @@ class Verified:
         """
         if tokens.end_rule != "likeliest":
             return []
-        joint = torch.cat((torch.zeros(1), self.log_probs.cumsum(0))) + self.end_log_probs  # [N + 1]
+        joint = _totals(self.log_probs) + self.end_log_probs  # [N + 1]
         likelier = [i for i, t in enumerate(self.tokens) if i and tokens.may_end_before[t] and joint[i] > joint[-1]]
         return sorted(likelier, key=lambda i: -float(joint[i]))[:n_max]
 
     @classmethod
     def nothing(cls) -> "Verified":
         """The empty candidate as a head that is sure of it sees it."""
-        return cls([], torch.zeros(0), torch.zeros(1), torch.zeros(1, dtype=torch.long))
+        return cls([], np.zeros(0, np.float32), np.zeros(1, np.float32), np.zeros(1, np.int64))
 
 
 def verify(
@@ -80,7 +79,7 @@ def verify(
         log_probs, ends = _healed(log_probs, tree, tokens, healing)
     else:
         ends = stop_log_probs(log_probs, tokens)
-    best = log_probs.argmax(dim=-1)
+    best = log_probs.argmax(axis=-1)
     verified = [
         Verified(list(candidate), log_probs[path[:-1], list(candidate)], ends[path], best[path])
         for candidate, path in zip(candidates, paths, strict=True)
@@ -108,43 +107,48 @@ def written(row: PartialAnswer, kept: Sequence[int], tokens: CanvasTokens) -> Ve
         ends = [*ends, row.log_prob - sum(log_probs)]
     else:
         ends = [*ends, math.log(0.5)]
-    best = torch.tensor([*kept, tokens.end])
-    return Verified(list(kept), torch.tensor(log_probs), torch.tensor(ends).clamp_max(0.0), best)
+    best = np.array([*kept, tokens.end])
+    return Verified(list(kept), np.array(log_probs, np.float32), np.minimum(np.array(ends, np.float32), 0), best)
 
 
-def _healed(log_probs: Tensor, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[Tensor, Tensor]:
+def _healed(log_probs: np.ndarray, tree: Tree, tokens: CanvasTokens, healing: Healing) -> tuple[np.ndarray, np.ndarray]:
     """log_probs [S, V] where what is healed is not complete yet narrowed to what agrees with it; and those of a stop
     [S], of which there is none before that."""
-    log_probs, ends = log_probs.clone(), stop_log_probs(log_probs, tokens)
+    log_probs, ends = log_probs.copy(), stop_log_probs(log_probs, tokens)
     data: list[bytes] = []
     for i, (token, parent) in enumerate(zip(tree.tokens, tree.parents, strict=True)):
         data.append(data[parent] + healing.tokenizer.bytes_of(token) if parent >= 0 else b"")
         rest = healing.rest(data[i])
         if rest and healing.data.startswith(data[i]):
             log_probs[i] = healing.narrowed(log_probs[i], rest)
-            ends[i] = float("-inf")
+            ends[i] = -np.inf
     return log_probs, ends
 
 
-def with_joined(verified: Verified, before: Tensor, tokens: CanvasTokens) -> Verified:
+def with_joined(verified: Verified, before: np.ndarray, tokens: CanvasTokens) -> Verified:
     """The same scores, where the body may say tokens and a line break as one: its probability counts for the text of
     these tokens and for ending behind it, and not for what follows. before [N, V] is what came before each token."""
-    alone = F.pad(verified.log_probs.cumsum(0), (1, 0))  # [N + 1], of the first tokens one by one
-    texts, ends, best = alone.clone(), alone + verified.end_log_probs, verified.best.clone()
+    alone = _totals(verified.log_probs)  # [N + 1], of the first tokens one by one
+    texts, ends, best = alone.copy(), alone + verified.end_log_probs, verified.best.copy()
     for i, token in enumerate(verified.tokens):
         for said, stops in tokens.joined.get(token, ()):
             end = i + len(said)
             if tuple(verified.tokens[i:end]) != said:
                 continue
-            joined = alone[i] + before[i, stops].logsumexp(dim=-1)
-            texts[i + 1 : end + 1] = torch.logaddexp(texts[i + 1 : end + 1], joined)
-            ends[end] = torch.logaddexp(ends[end], joined)
-            if bool((stops == best[i]).any()):
-                best[i:end] = torch.tensor(said)
-    return Verified(verified.tokens, texts.diff(), (ends - texts).clamp_max(0.0), best)
+            joined = alone[i] + logsumexp(before[i, stops])
+            texts[i + 1 : end + 1] = np.logaddexp(texts[i + 1 : end + 1], joined)
+            ends[end] = np.logaddexp(ends[end], joined)
+            if (stops == best[i]).any():
+                best[i:end] = said
+    return Verified(verified.tokens, np.diff(texts), np.minimum(ends - texts, 0), best)
 
 
-def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens) -> BranchWork[Prediction]:
+def _totals(log_probs: np.ndarray) -> np.ndarray:
+    """Log-probabilities [N + 1] of the first tokens together, from those of N."""
+    return np.concatenate((np.zeros(1, log_probs.dtype), log_probs.cumsum()))
+
+
+def predict_verified(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
     """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
 
     Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
@@ -153,18 +157,17 @@ def predict_verified(states: ContextStates, canvas: Tensor, tokens: CanvasTokens
     write (self-speculation: Sun et al. 2025, "TiDAR").
     """
     drafted = (yield from predict(states, canvas, tokens)).tokens
-    filled = torch.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
+    filled = np.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
     before, first = opening(states, tokens)
     tree, (path,) = tree_of(first, [filled[0, :-1].tolist()], before)
-    log_probs = tokens.allowed((yield tree)[path].unsqueeze(0))
-    best = log_probs.max(dim=-1)
-    agrees = (best.indices == filled) | (canvas != tokens.mask)
-    reached = F.pad(agrees.long().cumprod(dim=-1)[:, :-1], (1, 0), value=1).bool()  # and the first disagreement
-    ends = stop_log_probs(log_probs, tokens)
-    scores = Scores(
-        best.values.exp().where(reached, 0.0), lambda: entropy(log_probs).masked_fill(~reached, float("inf"))
-    )
-    return Prediction(best.indices, scores, ends, 2)
+    log_probs = tokens.allowed((yield tree)[path][None])
+    best = log_probs.argmax(axis=-1)
+    agrees = (best == filled) | (canvas != tokens.mask)
+    reached = np.ones_like(agrees)  # and the first disagreement
+    reached[:, 1:] = np.logical_and.accumulate(agrees, axis=-1)[:, :-1]
+    found = scores_of(log_probs)
+    scores = Scores(np.where(reached, found.confidence, 0), lambda: np.where(reached, found.entropy(), np.inf))
+    return Prediction(best, scores, stop_log_probs(log_probs, tokens), 2)
 
 
 def opening(states: ContextStates, tokens: CanvasTokens) -> tuple[ContextStates, int]:

@@ -25,7 +25,7 @@ from ..checkpoint.lora import Lora, read_lora
 from ..storage.folder_files import sha256_of
 from ..storage.safetensors_header import Tensor
 from ..storage.safetensors_writer import SafetensorsWriter
-from ..tokenizers.body_tokenizer import Marks
+from ..tokenizers.marks import Marks
 from .body import Body, read_body
 from .file import GgufFile, read_gguf
 from .tokenizer import read_tokenizer

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tokenizers.body_tokenizer import MAX_SPECIALS, Marks
 from ..tokenizers.code_tokenizer import byte_characters
+from ..tokenizers.marks import MAX_SPECIALS, MIDDLE, PREFIX, SUFFIX, Marks
 from ..tokenizers.published_pieces import GPT2_PIECES, LLAMA3_PIECES, QWEN_PIECES
 from .file import GgufFile
 
@@ -29,9 +29,6 @@ PIECES: Mapping[str, tuple[str, ...]] = {
 }
 WHOLE_PIECES = frozenset({"llama-bpe", "llama3"})  # a piece that is a token is that token, without merging
 
-PREFIX = ("<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<|code_prefix|>")
-SUFFIX = ("<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<|code_suffix|>")
-MIDDLE = ("<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<|code_middle|>")
 FILE = ("<|file_sep|>", "<file_sep>", "<filename>")
 REPOSITORY = ("<|repo_name|>", "<repo_name>", "<reponame>")
 END = ("<|endoftext|>", "<|end_of_text|>")

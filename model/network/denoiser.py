@@ -12,8 +12,6 @@ Knows tensors only: no text, no policy, no cache eviction. Letters: B batch, T c
 H heads, K key heads, E head size, W qkv width, C copy size, V vocabulary.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -21,32 +19,10 @@ from torch import Tensor, nn
 from ..config import DenoiserConfig
 from .copy_head import CopyHead, Matches, NoCopies
 from .matches import context_matches
-from .transformer import PLAIN, BlockPasses, BranchPlace, LayerStates, Norm, TransformerBlock, rotations
+from .states import ContextStates, LayerStates
+from .transformer import PLAIN, BlockPasses, BranchPlace, Norm, TransformerBlock, rotations
 
 INIT_STD = 0.02
-N_ROOM = 64  # stacks of states have room for a multiple of it, so that runtimes see few shapes
-
-
-@dataclass
-class ContextStates:
-    """All that a canvas needs of its context: per-layer states, copy keys [B, T, C] and token ids [B, T].
-
-    last_matches are the match lengths [B, 1, T - 1] of the last position, once some canvas has needed them; followers
-    the distinct tokens that can be copied, with the place of each one among them; stacked the keys and values of all
-    layers in one piece each [L, K, room_for(T), E] (of a batch of 1, zero beyond T), where they are held so.
-    """
-
-    layers: list[LayerStates]
-    copy_keys: Tensor
-    tokens: Tensor
-    last_matches: Tensor | None = None
-    followers: tuple[Tensor, Tensor] | None = None
-    stacked: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def n_tokens(self) -> int:
-        """T, the number of context tokens held."""
-        return self.tokens.shape[1]
 
 
 def rows_of(states: ContextStates) -> list[ContextStates]:
@@ -59,48 +35,6 @@ def rows_of(states: ContextStates) -> list[ContextStates]:
         )
         for i in range(states.tokens.shape[0])
     ]
-
-
-def room_for(n_tokens: int) -> int:
-    """The number of tokens that a stack for n_tokens has room for."""
-    return -(-n_tokens // N_ROOM) * N_ROOM
-
-
-def states_of(stacked: tuple[Tensor, Tensor], raws: Tensor, copy_keys: Tensor, tokens: Tensor) -> ContextStates:
-    """States whose layers are views of keys and values, both [L, K, room_for(T), E], and raws [L, R, W]."""
-    n = tokens.shape[1]
-    keys, values = stacked
-    layers = [LayerStates(keys[i : i + 1, :, :n], values[i : i + 1, :, :n], raws[i : i + 1]) for i in range(len(keys))]
-    return ContextStates(layers, copy_keys, tokens, stacked=stacked)
-
-
-def stack(states: ContextStates) -> tuple[Tensor, Tensor]:
-    """Keys and values of all layers in one piece each, with room behind; kept with the states."""
-    if states.stacked is None:
-        n = states.n_tokens
-        more = (0, 0, 0, room_for(n) - n)
-        states.stacked = (
-            F.pad(torch.cat([layer.keys for layer in states.layers]), more),
-            F.pad(torch.cat([layer.values for layer in states.layers]), more),
-        )
-    return states.stacked
-
-
-def truncate(states: ContextStates, n: int) -> ContextStates:
-    """The first n tokens' states, as views. Raises ValueError where the raw part of token n is not held."""
-    n_dropped = states.n_tokens - n
-    if not n_dropped:
-        return states
-    if n_dropped >= states.layers[0].raw.shape[1]:
-        raise ValueError(f"states of {states.n_tokens} tokens cannot be cut to {n}: their last raw parts are missing")
-    layers = [LayerStates(s.keys[:, :, :n], s.values[:, :, :n], s.raw[:, :-n_dropped]) for s in states.layers]
-    return ContextStates(layers, states.copy_keys[:, :n], states.tokens[:, :n])
-
-
-def newest(states: ContextStates, n: int) -> ContextStates:
-    """The last n tokens' states, as views."""
-    layers = [LayerStates(s.keys[:, :, -n:], s.values[:, :, -n:], s.raw[:, -n:]) for s in states.layers]
-    return ContextStates(layers, states.copy_keys[:, -n:], states.tokens[:, -n:])
 
 
 class Denoiser(nn.Module):

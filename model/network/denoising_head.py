@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .denoiser import INIT_STD
 from .head_config import HeadConfig
-from .transformer import BranchPlace, LayerStates, Norm, TransformerBlock, branch_mask, rotations
+from .states import LayerStates
+from .transformer import BranchPlace, Norm, TransformerBlock, branch_mask, rotations
 
 
 class DenoisingHead(nn.Module):

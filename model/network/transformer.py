@@ -1,8 +1,8 @@
 """The transformer's layers and who may look at whom: one `TransformerBlock` runs over context or over canvases.
 
-RMSNorm, RoPE, grouped-query attention and SwiGLU. Our own models have QK-norm and *token shift* (q, k and v each plus a
-learnt multiple of the previous token's); published bodies may have neither, and biases of q, k and v instead
-(`DenoiserConfig`). Letters as in `denoiser`.
+RMSNorm, RoPE, grouped-query attention and SwiGLU, for our own models and all published ones. Our own have QK-norm and
+*token shift* (q, k and v each plus a learnt multiple of the previous token's); published ones may have neither, and
+biases of q, k and v instead (`DenoiserConfig`). Letters as in `denoiser`.
 """
 
 import math
@@ -14,22 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..config import DenoiserConfig
+from .states import LayerStates
 
 N_TURNS_KEPT, N_TURNS_SLOWED = 32, 1  # YaRN's own bounds, which Qwen's published settings keep
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # q [B, H, N, E], k and v [B, K, S, E] -> [B, H, N, E]
-
-
-@dataclass
-class LayerStates:
-    """One layer's context: keys and values [B, K, T, E] after norm and rotation, raw q/k/v [B, R, W] before shift.
-
-    The raw part is that of the last R tokens: of all, or only of those that something may follow. Without token shift
-    nothing reads it, and W is 0.
-    """
-
-    keys: Tensor
-    values: Tensor
-    raw: Tensor
 
 
 def rotary(positions: Tensor, head_size: int, theta: float, stretch: "Stretch | None" = None) -> tuple[Tensor, Tensor]:
@@ -197,9 +185,18 @@ class TransformerBlock(nn.Module):
         self.ffn = FeedForward(config)
 
     def context(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | Attend | None, past: LayerStates | None
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | Attend | None,
+        past: LayerStates | None,
+        causal: bool = True,
     ) -> tuple[Tensor, LayerStates]:
-        """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together."""
+        """Run new context tokens x [B, N, D] after past; returns x and the states of past and new together.
+
+        causal: without a past, a token sees those before it alone; else mask alone says who sees whom.
+        """
         raw, previous = self.attention.qkv(self.attention_norm(x)), None
         if self.attention.shift is not None:
             first = torch.zeros_like(raw[:, :1]) if past is None else past.raw[:, -1:].to(raw.dtype)
@@ -209,7 +206,7 @@ class TransformerBlock(nn.Module):
         if past is not None:
             k, v = torch.cat((past.keys.to(k.dtype), k), dim=2), torch.cat((past.values.to(v.dtype), v), dim=2)
             raw = torch.cat((past.raw.to(raw.dtype), raw), dim=1)
-        x = x + self.attention.out(self.attention.attend(q, k, v, mask, causal=past is None))
+        x = x + self.attention.out(self.attention.attend(q, k, v, mask, causal=causal and past is None))
         return x + self.ffn(self.ffn_norm(x)), LayerStates(k, v, raw)
 
     def branch(self, x: Tensor, place: BranchPlace, states: LayerStates) -> Tensor:

@@ -6,6 +6,7 @@ else. Knows tokens and states; no model.
 
 from collections import OrderedDict
 
+from ..common_prefix import common_prefix
 from .backbone import Past
 
 MOST_CONTEXTS = 4  # a few documents
@@ -23,7 +24,7 @@ class KeptContexts:
         """States of the longest whole blocks that tokens begin with and some context began with too."""
         best, n_best = None, 0
         for known in self._kept:
-            n = _n_common(known, tokens) // self.block * self.block
+            n = common_prefix(known, tokens) // self.block * self.block
             if n > n_best:
                 best, n_best = known, n
         if best is None:
@@ -45,8 +46,3 @@ class KeptContexts:
 
     def _n_bytes(self) -> int:
         return sum(k.nbytes + v.nbytes for past in self._kept.values() for k, v in past.layers)
-
-
-def _n_common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    n = min(len(one), len(other))
-    return next((i for i in range(n) if one[i] != other[i]), n)

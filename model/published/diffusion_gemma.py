@@ -10,23 +10,26 @@ import copy
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import torch
 from torch import Tensor
 
 from ...fim.budget import Budget
-from ...fim.errors import CheckpointError, EngineError, InputError
+from ...fim.errors import CheckpointError, InputError
 from ...fim.text.line_breaks import with_lf
 from ...fim.text.printable import printable
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ..completion.layout import N_CHARS_PER_TOKEN, SUFFIX_SHARE
 from ..config import MAX_LAYERS
 from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
 from ..ranking.ranker import probability_of
+from ..runners.torch_load import fastest_device
+from ..stepping import RunningJob, SteppingInfiller
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..tokenizers.canvas_tokens import check_predicted
 from ..tokenizers.rules import is_token_id
@@ -34,19 +37,19 @@ from .folder import (
     CONFIG,
     GENERATION,
     INDEX,
-    TOO_LITTLE_MEMORY,
     WEIGHTS,
     check_finite,
     check_vocabulary,
     hash_of,
+    no_end,
+    told_ends,
     weight_files,
 )
-from .layout import MOST_TOKENS, N_CHARS_PER_TOKEN, SUFFIX_SHARE
+from .layout import MOST_TOKENS
 from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
 
-MODEL_TYPE = "diffusion_gemma"
 ADAPTER = "adapter_config.json"
 TURNS = (("<|turn>", "<turn|>"), ("<start_of_turn>", "<end_of_turn>"))  # begin and end, of Gemma 4 and of those before
 FENCE = "```"
@@ -59,13 +62,7 @@ N_SETTLED = 64  # states are kept for a multiple of so many tokens, so that what
 SEED = 0  # of the canvas's random tokens: the same question gets the same answer
 NEEDS = "DiffusionGemma is run by a transformers of its own time: pip install 'quicksilver-lsp[diffusion-gemma]'"
 
-
-def is_diffusion_gemma(folder: Path) -> bool:
-    """Whether config.json in folder says so."""
-    try:
-        return read_json(folder / CONFIG).get("model_type") == MODEL_TYPE
-    except CheckpointError:
-        return False
+GemmaWork = Generator[Never, None, Completion]
 
 
 class _Enough(Exception):
@@ -101,7 +98,7 @@ class _Watch:
         self.n_steps += 1
         scores = scores.masked_fill(self._forbidden, float("-inf"))
         log_probs = scores[0].float().log_softmax(-1)  # [L, V]
-        check_predicted(log_probs)
+        check_predicted(log_probs.amax().cpu().numpy())
         best, tokens = log_probs.max(-1)
         is_stop = self._stops[tokens[: self._n_tokens]].nonzero()
         n = int(is_stop[0]) + 1 if len(is_stop) else self._n_tokens
@@ -121,18 +118,7 @@ def _entropy(log_probs: Tensor) -> float:
     return float(-(log_probs.exp() * log_probs.clamp_min(torch.finfo(log_probs.dtype).min)).sum(-1).mean())
 
 
-class GemmaJob:
-    """One request."""
-
-    def __init__(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> None:
-        self.request, self.is_cancelled = request, is_cancelled
-        self.budget = Budget.of(request.budget_ms, request.max_evaluations)
-        self.started_s = time.monotonic()
-        self.completion: Completion | None = None
-        self.error: Exception | None = None
-
-
-class GemmaInfiller:
+class GemmaInfiller(SteppingInfiller[Never, Never]):
     """DiffusionGemma on one device. For one thread, and one request after the other."""
 
     def __init__(
@@ -143,6 +129,7 @@ class GemmaInfiller:
         ends: Sequence[int],
         sha256: str,
     ) -> None:
+        super().__init__()
         self.name, self.model, self.tokenizer, self.sha256 = name, model, tokenizer, sha256
         text = model.config.get_text_config()
         self.n_canvas: int = model.config.canvas_length
@@ -179,51 +166,53 @@ class GemmaInfiller:
             "torch": str(torch.__version__),
         }
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> GemmaJob:
-        """A job for request; is_cancelled is asked before every step. Raises InputError."""
+    def work_on(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> GemmaWork:
+        """The work on request, not begun; is_cancelled is asked before every step. Raises InputError."""
         if request.policy is not None:
             raise InputError("DiffusionGemma has a sampler of its own: leave the policy out")
-        return GemmaJob(request, is_cancelled)
+        budget = Budget.of(request.budget_ms, request.max_evaluations)
+        return self._all_at_once(request, is_cancelled, budget, time.monotonic())
 
-    def advance(self, jobs: Sequence[GemmaJob], n_waiting: int = 0) -> None:
-        """Bring the first job that has not ended to its end."""
-        for job in jobs:
-            if job.completion is None and job.error is None:
-                self._run(job)
-                return
+    def forward(self, asks: Sequence[Never]) -> list[Never]:
+        """Nothing: `generate` runs the model's forwards itself, so no work asks for any."""
+        return []
 
-    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole, alone. Raises InputError."""
-        job = self.begin(request, is_cancelled)
-        self._run(job)
-        if job.error is not None:
-            raise job.error
-        assert job.completion is not None
-        return job.completion
+    def make_room(self) -> None:
+        """Give up the states of the last prompt."""
+        self._kept = ((), None)
 
-    def _run(self, job: GemmaJob) -> None:
+    def advance(self, jobs: Sequence[RunningJob[Never, Never]], n_waiting: int = 0) -> None:
+        """Bring the first job that has not ended to its end, so that its answer does not wait for others."""
+        super().advance([job for job in jobs if not job.has_ended][:1], n_waiting)
+
+    def _all_at_once(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], budget: Budget, started_s: float
+    ) -> GemmaWork:
         try:
-            job.completion = self._filled(job)
-        except Exception as error:  # one request's failure is no other's
-            self._kept = ((), None)
-            job.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
+            return self._filled(request, is_cancelled, budget, started_s)
+        except Exception:
+            self.make_room()
+            raise
+        yield  # it is a generator, as the work on every request is
 
-    def _filled(self, job: GemmaJob) -> Completion:
-        request, hole = job.request, job.request.hole
+    def _filled(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], budget: Budget, started_s: float
+    ) -> Completion:
+        hole = request.hole
         n_tokens = min(self.n_canvas, request.max_tokens or self.n_canvas)
         prompt = self.prompt(hole)
         watch = _Watch(
-            self._forbidden, self._stops[hole.multiline], job.budget, job.is_cancelled, n_tokens,
+            self._forbidden, self._stops[hole.multiline], budget, is_cancelled, n_tokens,
             in_line=not hole.multiline,
         )  # fmt: skip
         n_cached, reason = 0, "cancelled"
-        if not job.is_cancelled():
+        if not is_cancelled():
             n_cached, states = self._read(prompt)
             reason = "stop" if request.warms else self._generate(prompt, states, watch, request.max_evaluations)
         text, n_text, is_whole = self._text(watch.tokens, prompt, hole)
         if is_whole and reason == "length":
             reason = "stop"
-        engine_ms = 1000 * (time.monotonic() - job.started_s)
+        engine_ms = 1000 * (time.monotonic() - started_s)
         return Completion(
             text=text,
             range=hole.replaced,
@@ -350,7 +339,7 @@ def load_gemma(
     files = weight_files(folder)
     if is_there(folder / WEIGHTS) and is_there(folder / INDEX):
         raise CheckpointError(f"{folder} holds both {WEIGHTS} and {INDEX}: take away the one that is not the model's")
-    place = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = device or fastest_device()
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(hash_of, folder, files)
         model = _model(
@@ -427,12 +416,9 @@ def _check(folder: Path, model: Any, tokenizer: PublishedTokenizer, ends: Sequen
 def _ends(folder: Path) -> list[int]:
     """The ids that end a text. Raises CheckpointError without one."""
     config = read_json(folder / CONFIG)
-    sources = [config, config.get("text_config")]
-    if is_there(folder / GENERATION):
-        sources.append(read_json(folder / GENERATION))
-    given = [source.get("eos_token_id") for source in sources if isinstance(source, dict)]
-    flat = [i for each in given for i in (each if isinstance(each, list) else [each])]
-    ends = list(dict.fromkeys(i for i in flat if is_token_id(i)))
+    generation = read_json(folder / GENERATION) if is_there(folder / GENERATION) else {}
+    told = told_ends(config, config.get("text_config"), generation)
+    ends = list(dict.fromkeys(i for i in told if is_token_id(i)))
     if not ends:
-        raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
+        raise no_end(folder)
     return ends

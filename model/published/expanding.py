@@ -6,23 +6,24 @@ cells that hold `end` are not part of the sequence.
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..tokenizers.canvas_tokens import CanvasTokens
 
-Expanded = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Expanded = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def expander(expand: int, tokens: CanvasTokens) -> Expanded:
     """A function of canvas, log-probabilities and those of a stop (all [B, L]), after a step, to the same with every
     `expand` as two masks, as far as there is room."""
 
-    def change(canvas: Tensor, log_probs: Tensor, stops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if not bool((canvas == expand).any()):
+    def change(
+        canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if not (canvas == expand).any():
             return canvas, log_probs, stops
         n = canvas.shape[1]
-        new = (torch.full_like(canvas, tokens.end), torch.zeros_like(log_probs), torch.full_like(stops, -torch.inf))
+        new = (np.full_like(canvas, tokens.end), np.zeros_like(log_probs), np.full_like(stops, -np.inf))
         for row, cells in enumerate(canvas.tolist()):
             n_text = sum(token != tokens.end for token in cells)
             at = 0

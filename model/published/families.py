@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...fim.errors import CheckpointError
-from ..config import MAX_SIZE
+from ..config import MAX_SIZE, DenoiserConfig
 from ..storage.folder_files import excerpt
 from .names import DIFFULLAMA, HUGGING_FACE, LLADA, TensorNames
-from .shape import BackboneShape
 
+RENOISING = "diffusion_gemma"  # the model type of DiffusionGemma, which is no masked model (`diffusion_gemma`)
 Sight = Literal["everything", "blocks"]
 Config = Mapping[str, Any]
 
@@ -151,7 +151,7 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
         if family.holds(config, specials):
             return family
     kind = excerpt(repr(config.get("model_type") or config.get("architectures") or "nothing"))
-    if model_type(config) == "diffusion_gemma":
+    if model_type(config) == RENOISING:
         raise CheckpointError("DiffusionGemma renoises instead of masking: it is served and evaluated, but not by this")
     raise CheckpointError(
         f"this is no diffusion model that we know (config.json says {kind}, and no special token is its mask): "
@@ -159,8 +159,9 @@ def family_of(config: Config, specials: frozenset[str], name: str | None = None)
     )
 
 
-def shape_of(family: Family, config: Config) -> BackboneShape:
-    """The backbone's shape by config.json. Raises CheckpointError where something is missing or unknown to us."""
+def shape_of(family: Family, config: Config) -> DenoiserConfig:
+    """The backbone's shape by config.json; a canvas may be as long as a context. Raises CheckpointError where something
+    is missing or unknown to us."""
 
     def first(*names: str, default: Any = None) -> Any:  # noqa: ANN401 (JSON)
         return next((config[name] for name in names if config.get(name) is not None), default)
@@ -177,8 +178,9 @@ def shape_of(family: Family, config: Config) -> BackboneShape:
     if activation not in ("silu", "swiglu", "swish"):
         raise CheckpointError(f"config.json wants the activation {excerpt(repr(activation))}; we compute silu alone")
     width, n_heads = first("hidden_size", "d_model"), first("num_attention_heads", "n_heads")
+    n_context = first("max_position_embeddings", "max_sequence_length")
     try:
-        return BackboneShape(
+        return DenoiserConfig(
             vocab_size=first("embedding_size", "vocab_size"),
             n_layers=first("num_hidden_layers", "n_layers"),
             width=width,
@@ -186,11 +188,15 @@ def shape_of(family: Family, config: Config) -> BackboneShape:
             n_kv_heads=first("num_key_value_heads", "n_kv_heads", default=n_heads),
             head_size=first("head_dim", default=width // n_heads if width and n_heads else None),
             ffn_width=first("intermediate_size", "mlp_hidden_size"),
-            n_context=first("max_position_embeddings", "max_sequence_length"),
+            n_context=n_context,
+            n_canvas=n_context,
             rope_theta=rope.get("rope_theta") or first("rope_theta", default=10_000.0),
             norm_eps=first("rms_norm_eps", "layer_norm_eps", default=1e-6),
             qkv_bias=bool(first("attention_bias", "include_qkv_bias", default=family.qkv_bias)),
             qk_norm=family.qk_norm,
+            token_shift=False,
+            copies=False,
+            canvases=False,
             tied=bool(first("tie_word_embeddings", "weight_tying", default=family.tied)),
         )
     except (TypeError, ValueError, OverflowError) as error:

@@ -18,13 +18,14 @@ from safetensors import safe_open
 
 from ...fim.errors import CheckpointError
 from ...fim.text.printable import printable
+from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, read_json, sha256_of
 from ..storage.safetensors_header import Header, read_header
+from ..tokenizers.marks import HoleMarks
 from ..tokenizers.rules import is_token_id
-from .backbone import Backbone
+from .backbone import Backbone, weight_shapes
 from .families import Family, block_of, family_of, shape_of
 from .quantised import WeightFormat, narrow
-from .shape import BackboneShape
 from .tokens import PublishedTokenizer, read_tokenizer, text_of
 
 logger = logging.getLogger(__name__)
@@ -35,19 +36,18 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 READABLE = ("F32", "F16", "BF16")
 MAX_SHARDS = 1_000
 N_HASHED = 2  # files side by side
-TOO_LITTLE_MEMORY = "there is not enough memory for this request: close something, or send less text"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Specials:
     """Ids of tokens that are no text: mask, those that end a text (the first stands for all), what a sequence opens
-    with, what stands for two masks (None: nothing does), and the three that mark prefix, suffix and middle, if any."""
+    with, what stands for two masks (None: nothing does), and the marks of a hole's parts, if any."""
 
     mask: int
     ends: tuple[int, ...]
     opening: int
     expand: int | None
-    fim: tuple[int, int, int] | None
+    marks: HoleMarks | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Published:
     folder: Path
     name: str
     family: Family
-    shape: BackboneShape
+    shape: DenoiserConfig
     block: int
     model: Backbone
     tokenizer: PublishedTokenizer
@@ -137,7 +137,7 @@ def hash_of(folder: Path, files: Iterable[str]) -> str:
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header]) -> BackboneShape:
+def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header]) -> DenoiserConfig:
     """The shape by config.json; whether head and embedding are one is seen in the files where it is not said."""
     if config.get("tie_word_embeddings") is None and config.get("weight_tying") is None:
         heads = [key for key, ours in family.names.whole.items() if ours == "head.weight"]
@@ -147,13 +147,13 @@ def _shape(family: Family, config: Mapping[str, Any], files: Mapping[str, Header
 
 
 def _places(
-    folder: Path, family: Family, shape: BackboneShape, files: Mapping[str, Header]
+    folder: Path, family: Family, shape: DenoiserConfig, files: Mapping[str, Header]
 ) -> Mapping[str, tuple[str, str]]:
     """For each weight of the backbone its file and its name there. Raises CheckpointError where they do not fit.
 
     Nothing but headers has been read by then, and nothing of the model's size has been made.
     """
-    wanted, found = shape.weight_shapes(), {}
+    wanted, found = weight_shapes(shape), {}
     for file, header in files.items():
         for name, tensor in header.items():
             ours = _our_name(folder / file, family, name)
@@ -184,7 +184,7 @@ def _our_name(path: Path, family: Family, name: str) -> str | None:
         ) from None
 
 
-def _n_bytes(shape: BackboneShape, dtype: torch.dtype, weights: WeightFormat | None) -> int:
+def _n_bytes(shape: DenoiserConfig, dtype: torch.dtype, weights: WeightFormat | None) -> int:
     """What the weights take in memory."""
     n_embedding = shape.vocab_size * shape.width
     n_narrow = shape.n_parameters - n_embedding if weights else 0
@@ -193,7 +193,7 @@ def _n_bytes(shape: BackboneShape, dtype: torch.dtype, weights: WeightFormat | N
 
 def _model(
     folder: Path,
-    shape: BackboneShape,
+    shape: DenoiserConfig,
     places: Mapping[str, tuple[str, str]],
     device: torch.device,
     dtype: torch.dtype,
@@ -256,22 +256,28 @@ def find_specials(
             f"no mask token was found in {folder} (looked for mask_token_id and {', '.join(family.masks)}; the model "
             f"has {vocab_size:,} ids): copy its tokenizer files too, or say the family with --family"
         )
-    given_ends: list[object] = []
-    for source in (config, generation):
-        given = source.get("eos_token_id")
-        given_ends += given if isinstance(given, list) else [given]
-    given_ends.append(by_text(text_of(tokenizer_config.get("eos_token"))))
+    given_ends = [*told_ends(config, generation), by_text(text_of(tokenizer_config.get("eos_token")))]
     ends = tuple(dict.fromkeys(end for end in given_ends if is_token_id(end, vocab_size) and end != mask))
     if not ends:
-        raise CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")
+        raise no_end(folder)
     opening = config.get("bos_token_id")
     opening = by_text(text_of(tokenizer_config.get("bos_token"))) if opening is None else opening
     expand = config.get("expand_token_id", by_text(*family.expands))
-    marks = tuple(by_text(f"<|fim_{part}|>") for part in ("prefix", "suffix", "middle"))
     return Specials(
         mask=mask,
         ends=ends,
         opening=opening if is_token_id(opening, vocab_size) else ends[0],
         expand=expand if is_token_id(expand, vocab_size) else None,
-        fim=None if None in marks else (marks[0] or 0, marks[1] or 0, marks[2] or 0),
+        marks=HoleMarks.by_text(by_text),
     )
+
+
+def told_ends(*configs: object) -> list[object]:
+    """Whatever configs say of tokens that end a text."""
+    told = [config.get("eos_token_id") for config in configs if isinstance(config, dict)]
+    return [i for each in told for i in (each if isinstance(each, list) else [each])]
+
+
+def no_end(folder: Path) -> CheckpointError:
+    """The refusal of a folder that says of no token that it ends a text."""
+    return CheckpointError(f"no token that ends a text was found in {folder}: config.json needs an eos_token_id")

@@ -10,11 +10,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from ...fim.budget import Budget, step_ceiling
-from ...fim.errors import CheckpointError, EngineError, InputError
+from ...fim.errors import CheckpointError, InputError
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..decoding.decodings import DECODINGS, DEFAULT_POLICY
 from ..decoding.denoise import denoise, leave_unchanged
@@ -23,10 +23,11 @@ from ..languages import MANY, languages_fact
 from ..out_of_memory import is_out_of_memory
 from ..ranking.ranker import probability_of
 from ..requests import Denoised
+from ..stepping import SteppingInfiller
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .contexts import KeptContexts
 from .expanding import expander
-from .folder import TOO_LITTLE_MEMORY, Published, load
+from .folder import Published, load
 from .layout import around
 from .lengths import best_row, likely_lengths, of_lengths
 from .prediction import CacheKind, Canvases, Sequences, answer, canvas_log_probs, predict, read_blocks
@@ -41,27 +42,27 @@ N_LENGTHS = 3  # canvases side by side, where a model cannot change its canvas's
 PublishedWork = Generator[Sequences, Any, Completion]
 
 
-class PublishedInfiller:
+class PublishedInfiller(SteppingInfiller[Sequences, Any]):
     """One checkpoint on one device. For one thread."""
 
     def __init__(self, published: Published, cache: CacheKind = "exact") -> None:
+        super().__init__()
         self.published = published
         self.cache: CacheKind = cache
-        self.n_requests = 1
         in_blocks = published.family.sight == "blocks" and cache == "exact"
         self.contexts = KeptContexts(published.block) if in_blocks else None
         specials, tokenizer = published.specials, published.tokenizer
-        ids = torch.arange(published.shape.vocab_size)
-        is_end = torch.isin(ids, torch.tensor(specials.ends))
-        is_text = tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids))
+        ids = np.arange(published.shape.vocab_size)
+        is_end = np.isin(ids, specials.ends)
+        is_text = np.asarray(tokenizer.text_ids({*tokenizer.added.values(), specials.mask}, len(ids)))
         forbidden = ~is_text & ~is_end
         if specials.expand is not None:
             forbidden[specials.expand] = False
-        is_break = torch.isin(ids, torch.tensor(tokenizer.line_breaks(), dtype=torch.long)) & is_text
+        is_break = np.isin(ids, tokenizer.line_breaks()) & is_text
         self._tokens = {
             multiline: CanvasTokens(
                 mask=specials.mask, end=specials.ends[0], forbidden=forbidden,
-                stops=is_end if multiline else is_end | is_break, may_end_before=torch.zeros_like(forbidden),
+                stops=is_end if multiline else is_end | is_break, may_end_before=np.zeros_like(forbidden),
             )
             for multiline in (False, True)
         }  # fmt: skip
@@ -92,68 +93,32 @@ class PublishedInfiller:
         """The denoise loop's view of the vocabulary for a hole."""
         return self._tokens[hole.multiline]
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> "PublishedJob":
-        """A job for request; is_cancelled is asked before every step. Raises InputError."""
+    def work_on(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> PublishedWork:
+        """The work on request, not begun; is_cancelled is asked before every step. Raises InputError."""
         if request.policy == "verified":
             raise InputError("published models have no causal head to verify with: choose another policy")
-        return PublishedJob(self, request, is_cancelled)
+        return PublishedJob(self, request, is_cancelled).answer()
 
-    def advance(self, jobs: Sequence["PublishedJob"], n_waiting: int = 0) -> None:
-        """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot."""
-        self.n_requests = n_waiting + sum(not job.request.warms for job in jobs)
-        is_open = [job for job in jobs if job.completion is None and job.error is None]
-        asking = [(job, job.ask) for job in is_open if job.ask is not None]
-        for job in is_open:
-            if job.ask is None:
-                job.go_on(None)
-        if not asking:
-            return
-        try:
-            replies = answer(self.published.model, [ask for _, ask in asking])
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if self.contexts is not None:
-                self.contexts.clear()
-            for job, _ in asking:
-                job.error = EngineError(TOO_LITTLE_MEMORY)
-            return
-        for (job, _), reply in zip(asking, replies, strict=True):
-            job.go_on(reply)
+    def forward(self, asks: Sequence[Sequences]) -> list[Any]:
+        """The replies to asks."""
+        return answer(self.published.model, asks)
 
-    def complete(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> Completion:
-        """Fill request.hole, alone. Raises InputError."""
-        job = self.begin(request, is_cancelled)
-        while job.completion is None:
-            self.advance([job])
-            if job.error is not None:
-                raise job.error
-        return job.completion
+    def make_room(self) -> None:
+        """Give up the states that are kept of contexts."""
+        if self.contexts is not None:
+            self.contexts.clear()
 
 
 class PublishedJob:
-    """One request on its way."""
+    """The work on one request."""
 
     def __init__(
         self, infiller: PublishedInfiller, request: CompletionRequest, is_cancelled: Callable[[], bool]
     ) -> None:
         self.infiller, self.request, self.is_cancelled = infiller, request, is_cancelled
-        self.ask: Sequences | None = None  # None before it has begun
-        self.completion: Completion | None = None
-        self.error: Exception | None = None
         self.tokens = infiller.tokens_for(request.hole)
         self._started_s = time.monotonic()
         self._budget = Budget.of(request.budget_ms, request.max_evaluations)
-        self._work = self._fill()
-
-    def go_on(self, reply: object) -> None:
-        """Send it the reply to its ask (None to begin)."""
-        try:
-            self.ask = self._work.send(reply)
-        except StopIteration as end:
-            self.completion = end.value
-        except Exception as error:  # one request's failure is no other's
-            self.error = EngineError(TOO_LITTLE_MEMORY) if is_out_of_memory(error) else error
 
     @property
     def n_open(self) -> int:
@@ -161,7 +126,8 @@ class PublishedJob:
         n = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
         return min(n, N_TOKENS_MAX)
 
-    def _fill(self) -> PublishedWork:
+    def answer(self) -> PublishedWork:
+        """The work, not begun, as a generator."""
         published, request = self.infiller.published, self.request
         surroundings = around(request.hole, published, self.n_open)
         n_context = len(surroundings.left) + len(surroundings.right)
@@ -185,7 +151,7 @@ class PublishedJob:
         is_text = (row != self.tokens.end) & (row != self.tokens.mask)
         return row[is_text].tolist(), float(log_probs[is_text].sum()), self._reason(result)
 
-    def _canvas(self, canvases: Canvases) -> Generator[Sequences, Any, Tensor]:
+    def _canvas(self, canvases: Canvases) -> Generator[Sequences, Any, np.ndarray]:
         """The canvas [B, L] to begin with: of one length that was asked for, of what the model can expand, or of the
         likeliest lengths."""
         n, tokens = self.n_open, self.tokens
@@ -220,7 +186,7 @@ class PublishedJob:
                 break
         return done, log_prob, reason
 
-    def _denoised(self, canvases: Canvases, canvas: Tensor) -> Generator[Sequences, Any, Denoised]:
+    def _denoised(self, canvases: Canvases, canvas: np.ndarray) -> Generator[Sequences, Any, Denoised]:
         left = self.request.max_evaluations - canvases.n_forwards
         budget = Budget(
             deadline_s=self._budget.deadline_s,
@@ -241,7 +207,7 @@ class PublishedJob:
     def _reason(self, result: Denoised) -> FinishReason:
         if result.ended != "filled":
             return result.ended
-        return "stop" if bool(self.tokens.stops[result.canvas].any()) else "length"
+        return "stop" if self.tokens.stops[result.canvas].any() else "length"
 
     def _completion(
         self, tokens: Sequence[int], log_prob: float, reason: FinishReason, canvases: Canvases, n_context: int

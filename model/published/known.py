@@ -6,28 +6,29 @@ Numbers for a guide (`quicksilver serve --list-models`, docs/published.md); load
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..config import DenoiserConfig
 from .families import FAMILIES
-from .shape import BackboneShape
 
-QWEN2_7B = BackboneShape(
+QWEN2_7B = DenoiserConfig(
     vocab_size=152_064, n_layers=28, width=3584, n_heads=28, n_kv_heads=4, head_size=128, ffn_width=18_944,
-    n_context=2048, rope_theta=1e6, qkv_bias=True,
+    n_context=2048, n_canvas=2048, rope_theta=1e6, qkv_bias=True, qk_norm=False, token_shift=False, copies=False,
+    canvases=False, tied=False,
 )  # fmt: skip
 QWEN2_CODER_05B = replace(
     QWEN2_7B, vocab_size=151_936, n_layers=24, width=896, n_heads=14, n_kv_heads=2, head_size=64, ffn_width=4864,
     tied=True,
 )  # fmt: skip
 QWEN2_15B = replace(QWEN2_CODER_05B, n_layers=28, width=1536, n_heads=12, head_size=128, ffn_width=8960)
-QWEN3_06B = BackboneShape(
-    vocab_size=151_936, n_layers=28, width=1024, n_heads=16, n_kv_heads=8, head_size=128, ffn_width=3072,
-    n_context=2048, rope_theta=1e6, qk_norm=True, tied=True,
+QWEN3_06B = replace(
+    QWEN2_7B, vocab_size=151_936, width=1024, n_heads=16, n_kv_heads=8, ffn_width=3072, qkv_bias=False, qk_norm=True,
+    tied=True,
 )  # fmt: skip
 QWEN3_17B = replace(QWEN3_06B, width=2048, ffn_width=6144)
 QWEN3_4B = replace(QWEN3_06B, n_layers=36, width=2560, n_heads=32, ffn_width=9728)
 QWEN3_8B = replace(QWEN3_4B, width=4096, ffn_width=12_288, tied=False)
-LLADA_8B = BackboneShape(
-    vocab_size=126_464, n_layers=32, width=4096, n_heads=32, n_kv_heads=32, head_size=128, ffn_width=12_288,
-    n_context=4096, rope_theta=5e5, norm_eps=1e-5,
+LLADA_8B = replace(
+    QWEN2_7B, vocab_size=126_464, n_layers=32, width=4096, n_heads=32, n_kv_heads=32, ffn_width=12_288, n_context=4096,
+    n_canvas=4096, rope_theta=5e5, norm_eps=1e-5, qkv_bias=False,
 )  # fmt: skip
 SEED_8B = replace(LLADA_8B, vocab_size=155_136, n_kv_heads=8, ffn_width=14_336, n_context=8192)
 LLAMA2_7B = replace(LLADA_8B, vocab_size=32_000, ffn_width=11_008, rope_theta=1e4, n_context=2048)
@@ -40,7 +41,7 @@ class Known:
 
     hub_id: str
     family: str
-    shape: BackboneShape
+    shape: DenoiserConfig
     fills: str
     licence: str = ""
 
@@ -76,7 +77,7 @@ GPU_GB = (4, 6, 8, 12, 16, 24, 32, 48, 80)  # sizes that people have
 REST_GB = 1.5  # the runtime, activations of 2,048 tokens and logits
 
 
-def memory_gb(shape: BackboneShape, bytes_a_number: int) -> float:
+def memory_gb(shape: DenoiserConfig, bytes_a_number: int) -> float:
     """Weights in so many bytes a number of every matrix (the embedding stays in two), the rest in two, in GB."""
     whole = 2 * shape.n_parameters
     narrow = sum(

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 _LLAMA_BLOCK = {
     "input_layernorm.weight": "attention_norm.weight",
     "post_attention_layernorm.weight": "ffn_norm.weight",
-    **{f"self_attn.{x}_proj.{kind}": f"{x}.{kind}" for x in "qkv" for kind in ("weight", "bias")},
-    "self_attn.o_proj.weight": "out.weight",
-    **{f"self_attn.{x}_norm.weight": f"{x}_norm.weight" for x in "qk"},
-    **{f"mlp.{x}_proj.weight": f"{x}.weight" for x in ("gate", "up", "down")},
+    **{f"self_attn.{x}_proj.{kind}": f"attention.qkv.{x}.{kind}" for x in "qkv" for kind in ("weight", "bias")},
+    "self_attn.o_proj.weight": "attention.out.weight",
+    **{f"self_attn.{x}_norm.weight": f"attention.{x}_norm.weight" for x in "qk"},
+    **{f"mlp.{x}_proj.weight": f"ffn.gate_up.{x}.weight" for x in ("gate", "up")},
+    "mlp.down_proj.weight": "ffn.down.weight",
 }
 _OLMO_BLOCK = {
     "attn_norm.weight": "attention_norm.weight",
     "ff_norm.weight": "ffn_norm.weight",
-    **{f"{x}_proj.weight": f"{x}.weight" for x in "qkv"},
-    "attn_out.weight": "out.weight",
-    "ff_proj.weight": "gate.weight",
-    "up_proj.weight": "up.weight",
-    "ff_out.weight": "down.weight",
+    **{f"{x}_proj.weight": f"attention.qkv.{x}.weight" for x in "qkv"},
+    "attn_out.weight": "attention.out.weight",
+    "ff_proj.weight": "ffn.gate_up.gate.weight",
+    "up_proj.weight": "ffn.gate_up.up.weight",
+    "ff_out.weight": "ffn.down.weight",
 }
 
 

@@ -11,13 +11,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ...fim.models.formats import CacheKind
-from ..decoding.denoise import Prediction, entropy, first_stops, stop_log_probs
-from ..decoding.policies import Scores
+from ..decoding.denoise import Prediction, first_stops, scores_of, stop_log_probs
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .backbone import Backbone, Past
 from .contexts import KeptContexts
@@ -70,22 +70,22 @@ class Canvases:
 Asking = Generator[Sequences, Any, Any]
 
 
-def predict(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
+def predict(canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
     """The likeliest token at every place of canvas [B, L], in one forward (two where the cache is filled)."""
     n_before = canvases.n_forwards
     log_probs = tokens.allowed((yield from canvas_log_probs(canvases, canvas, tokens)))
     expand = canvases.published.specials.expand
     if expand is not None:
-        is_full = (canvas[:, -1] != tokens.end).view(-1, 1, 1)
-        column = torch.arange(log_probs.shape[-1]) == expand
-        log_probs = log_probs.masked_fill(is_full & column, float("-inf"))
-    best = log_probs.max(dim=-1)
+        is_full = canvas[:, -1] != tokens.end
+        log_probs[is_full, :, expand] = -np.inf
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
     n_forwards = canvases.n_forwards - n_before
-    return Prediction(best.indices, Scores(best.values.exp(), lambda: entropy(log_probs)), stops, n_forwards)
+    return Prediction(log_probs.argmax(axis=-1), scores_of(log_probs), stops, n_forwards)
 
 
-def canvas_log_probs(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -> Generator[Sequences, Any, Tensor]:
+def canvas_log_probs(
+    canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens
+) -> Generator[Sequences, Any, np.ndarray]:
     """Log-probabilities [B, L, V] of what stands at each cell; those of cells that hold `end` say nothing."""
     rows = [tuple(token for token in row if token != tokens.end) for row in canvas.tolist()]
     if canvases.cache == "none" or canvases.block is None:
@@ -94,14 +94,14 @@ def canvas_log_probs(canvases: Canvases, canvas: Tensor, tokens: CanvasTokens) -
         hidden = yield from _after_blocks(canvases, rows)
     canvases.n_forwards += 1
     live = log_softmax(canvases.published.model, hidden)  # [n, V]
-    result = torch.zeros((*canvas.shape, live.shape[-1]), dtype=live.dtype)
+    result = np.zeros((*canvas.shape, live.shape[-1]), np.float32)
     result[canvas != tokens.end] = live
     return result
 
 
-def log_softmax(model: Backbone, hidden: Tensor) -> Tensor:
+def log_softmax(model: Backbone, hidden: Tensor) -> np.ndarray:
     """Log-probabilities [n, V] in float32, on the CPU, of hidden states [n, D]."""
-    return F.log_softmax(model.logits(hidden).float(), dim=-1).cpu()
+    return F.log_softmax(model.logits(hidden).float(), dim=-1).cpu().numpy()
 
 
 def _places(canvases: Canvases, start: int, n: int) -> tuple[int, ...]:

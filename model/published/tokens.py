@@ -4,7 +4,6 @@ From tokenizer.json, or vocab.json and merges.txt (Dream has no more). What a us
 also where it spells a special token.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +16,17 @@ from torch import Tensor
 
 from ...fim.errors import CheckpointError
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, is_there, read_file, read_json
-from ..tokenizers.code_tokenizer import LONE_SURROGATE, panics_as_errors
 from ..tokenizers.published_pieces import QWEN_PIECES
-from ..tokenizers.rules import harmless, token_id
+from ..tokenizers.rules import harmless_tokenizer, token_id
+from ..tokenizers.text_tokenizer import PlainEncoder, panics_as_errors
 
 FILE, CONFIG, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # as they are, in GPT-2's alphabet of bytes, and as SentencePiece's byte
-PROBE = "def f(x):\n\treturn 'é' + x  # 1,234\n" + " " * 80
 
 
 @dataclass(frozen=True)
-class PublishedTokenizer:
+class PublishedTokenizer(PlainEncoder):
     """plain encodes text; added are texts that are tokens by themselves, and their ids: no text encodes to those."""
 
     plain: Tokenizer
@@ -49,11 +47,6 @@ class PublishedTokenizer:
         is_text = torch.zeros(n_ids, dtype=torch.bool)
         is_text[[i for i in self.vocabulary.values() if i < n_ids and i not in but]] = True
         return is_text
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of text, never an added token's. Lone surrogates become U+FFFD."""
-        with panics_as_errors():
-            return self.plain.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
 
     def decode(self, tokens: Sequence[int], after: Sequence[int] = ()) -> str:
         """The text of tokens that stand after others: some tokenizers drop a blank where a text begins."""
@@ -91,8 +84,7 @@ def read_tokenizer(folder: Path) -> tuple[PublishedTokenizer, dict[str, Any]]:
                 added |= {text: token_id(i) for text, i in _read(folder / ADDED).items()}
             for i, each in config.get("added_tokens_decoder", {}).items():
                 added.setdefault(str(each["content"]), token_id(int(i)))
-            plain = Tokenizer.from_str(json.dumps(harmless(whole)))
-            plain.decode(plain.encode(PROBE, add_special_tokens=False).ids)
+            plain = harmless_tokenizer(whole)
     except CheckpointError:
         raise
     except Exception as error:  # the library raises bare Exception for every kind of damage

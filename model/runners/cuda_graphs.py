@@ -11,18 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ...fim.budget import Budget
 from ...fim.errors import EngineError
 from ..decoding.denoise import denoise
 from ..decoding.policies import threshold
-from ..network.denoiser import ContextStates, Denoiser
+from ..network.denoiser import Denoiser
+from ..network.states import ContextStates
 from ..out_of_memory import is_out_of_memory
 from ..requests import Context, Denoised, Ended, Fill, ForwardReply, ForwardRequest, Rows
 from ..tokenizers.canvas_tokens import CanvasTokens, check_predicted
-from .batching import ModelRunner, drive
-from .graph_loop import Buffers, CanvasLoop, Filled
+from .batching import ModelRunner
+from .drive import drive
+from .graph_loop import Buffers, CanvasLoop, DeviceTokens, Filled, on_device
 
 logger = logging.getLogger(__name__)
 
@@ -68,16 +71,16 @@ class _Line:
 
     ask: Fill
     number: int
-    canvas: torch.Tensor | None = None
-    log_probs: torch.Tensor | None = None
-    stop_log_probs: torch.Tensor | None = None
+    canvas: np.ndarray | None = None
+    log_probs: np.ndarray | None = None
+    stop_log_probs: np.ndarray | None = None
     steps: int = 0
     n_open: int = 0
     ended: Ended = "filled"
 
 
 class GpuRunner(ModelRunner):
-    """A `batching.Runner` that also answers `Fill`. capture turns steps into one launch."""
+    """A `drive.Runner` that also answers `Fill`. capture turns steps into one launch."""
 
     def __init__(self, model: Denoiser, capture: Capture | None = None) -> None:
         super().__init__(model)
@@ -86,7 +89,7 @@ class GpuRunner(ModelRunner):
         self._loops: dict[Shape, CanvasLoop] = {}
         self._launches: dict[tuple[Shape, int, bool], Callable[[], None]] = {}
         self._failed: set[Shape] = set()
-        self._tokens: dict[int, tuple[CanvasTokens, CanvasTokens]] = {}
+        self._tokens: dict[int, tuple[CanvasTokens, DeviceTokens]] = {}
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
@@ -104,19 +107,19 @@ class GpuRunner(ModelRunner):
         PyTorch does."""
         n_rooms = -(-self.model.config.n_canvas // CANVAS_UNIT)
         n_context = min(40, self.model.config.n_context)
-        (states,) = super().__call__([Context(torch.arange(n_context).unsqueeze(0) % 32, None)])
+        (states,) = super().__call__([Context(np.arange(n_context)[None] % 32, None)])
         assert isinstance(states, ContextStates)
         for n_rows in (1, 2, 4, 8):
             for room in dict.fromkeys((CANVAS_UNIT, n_rooms * CANVAS_UNIT)):
-                canvas = torch.full((n_rows, room), tokens.mask)
+                canvas = np.full((n_rows, room), tokens.mask)
                 loop = self._loop_of(Shape(n_rows, room, id(tokens), 0.5), tokens)
                 self._load(loop, [_Line(Fill(canvas, states, tokens, 0.5, 1), row) for row in range(n_rows)])
-                predicted, confidence, _ = (tensor.cpu() for tensor in loop.predict())
+                predicted, confidence, _ = (tensor.cpu().numpy() for tensor in loop.predict())
                 (wanted,) = super().__call__([Rows(canvas, states)])
-                assert isinstance(wanted, torch.Tensor)
-                wanted = wanted.gather(-1, predicted.unsqueeze(-1)).squeeze(-1).exp()
+                assert isinstance(wanted, np.ndarray)
+                wanted = np.exp(np.take_along_axis(wanted, predicted[..., None], axis=-1)[..., 0])
                 loop.run(1, is_end=False)
-                difference = float((confidence - wanted).abs().max())
+                difference = float(np.abs(confidence - wanted).max())
                 if not difference <= MOST_DIFFERENCE:
                     raise RuntimeError(f"kernels and PyTorch differ by {difference:.3f} with {n_rows} canvases")
 
@@ -140,8 +143,8 @@ class GpuRunner(ModelRunner):
             for i, ask in enumerate(asks)
         ]
 
-    def _step_by_step(self, ask: Fill, canvas: torch.Tensor, n_steps: int | None = None) -> Denoised:
-        tokens = replace(ask.tokens, may_end_before=torch.zeros_like(ask.tokens.may_end_before))  # no early ends
+    def _step_by_step(self, ask: Fill, canvas: np.ndarray, n_steps: int | None = None) -> Denoised:
+        tokens = replace(ask.tokens, may_end_before=np.zeros_like(ask.tokens.may_end_before))  # no early ends
         budget = Budget(deadline_s=ask.deadline_s, max_evaluations=n_steps or ask.n_steps)
         work = denoise(ask.states, canvas, tokens, threshold(ask.threshold), budget, ask.is_cancelled)
         return drive(super().__call__, work)
@@ -170,9 +173,9 @@ class GpuRunner(ModelRunner):
         rows = dict(enumerate(lines))  # still on their way
         for launch, is_end in launches:
             launch()
-            now = Filled(*(tensor.to("cpu", copy=True) for tensor in loop.result()))  # waits for the device
+            now = Filled(*(tensor.to("cpu", copy=True).numpy() for tensor in loop.result()))  # waits for the device
             for row, line in list(rows.items()):
-                is_open = bool((now.canvas[row] == line.ask.tokens.mask).any())
+                is_open = (now.canvas[row] == line.ask.tokens.mask).any()
                 if is_end or not is_open:
                     # Where a single mask was left for the last step, it was owed rather than forced.
                     _take(line, now, row, "budget" if is_end and int(now.n_open[row]) > 1 else "filled")
@@ -190,11 +193,11 @@ class GpuRunner(ModelRunner):
     def _force(self, line: _Line) -> None:
         """Fill what is open in one more step, as time is up."""
         assert line.canvas is not None and line.log_probs is not None and line.stop_log_probs is not None
-        canvas = line.canvas.unsqueeze(0)
+        canvas = line.canvas[None]
         forced = self._step_by_step(replace(line.ask, deadline_s=None), canvas, n_steps=1)
         was_open = canvas[0] == line.ask.tokens.mask
-        line.log_probs = torch.where(was_open, forced.log_probs[0], line.log_probs)
-        line.stop_log_probs = torch.where(was_open, forced.stop_log_probs[0], line.stop_log_probs)
+        line.log_probs = np.where(was_open, forced.log_probs[0], line.log_probs)
+        line.stop_log_probs = np.where(was_open, forced.stop_log_probs[0], line.stop_log_probs)
         line.canvas, line.steps = forced.canvas[0], line.steps + forced.steps
 
     def _loop_of(self, shape: Shape, tokens: CanvasTokens) -> CanvasLoop:
@@ -219,12 +222,10 @@ class GpuRunner(ModelRunner):
             self._launches[wanted] = self._capture(lambda: loop.run(n_steps, is_end=is_end))
         return self._launches[wanted]
 
-    def _on_device(self, tokens: CanvasTokens) -> CanvasTokens:
+    def _on_device(self, tokens: CanvasTokens) -> DeviceTokens:
         """tokens on the model's device; those given are kept too, so that no others take their place in memory."""
         if id(tokens) not in self._tokens:
-            device = self.model.embedding.weight.device
-            fields = {name: getattr(tokens, name).to(device) for name in ("forbidden", "stops", "may_end_before")}
-            self._tokens[id(tokens)] = tokens, replace(tokens, **fields)
+            self._tokens[id(tokens)] = tokens, on_device(tokens, self.model.embedding.weight.device)
         return self._tokens[id(tokens)][1]
 
 
@@ -253,5 +254,5 @@ def _together(lines: Sequence[_Line]) -> Denoised:
     if ended == "filled" and sum(line.n_open for line in lines if line.steps == lines[0].ask.n_steps) > 1:
         ended = "budget"
     steps = max(line.steps for line in lines)
-    check_predicted(torch.stack(log_probs))
-    return Denoised(torch.stack(canvases), torch.stack(log_probs), torch.stack(stops), steps, ended)
+    check_predicted(np.stack(log_probs))
+    return Denoised(np.stack(canvases), np.stack(log_probs), np.stack(stops), steps, ended)

@@ -10,6 +10,7 @@ Letters: B rows, L canvas, T context room, N pages of a row, S tokens of a page;
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -19,25 +20,41 @@ from ...kernels.commit import commit as commit_sure
 from ...kernels.mixture_head import mixture_head
 from ...kernels.norm_rope import norm_rope
 from ..cache.pages import N_PAGE
-from ..decoding.denoise import commit, ends_text, first_stops
 from ..network.copy_head import Matches
-from ..network.denoiser import ContextStates, Denoiser, stack
+from ..network.denoiser import Denoiser
 from ..network.matches import canvas_matches, classes, context_matches
+from ..network.states import Array, ContextStates, stack
 from ..network.transformer import Norm, TransformerBlock, rotations
 from ..tokenizers.canvas_tokens import CanvasTokens
 
 NO_TOKEN = -1
 
 
+class DeviceTokens(NamedTuple):
+    """What a loop needs of `CanvasTokens`, on the model's device: ids, bool [V], and the ids of stops."""
+
+    mask: int
+    end: int
+    forbidden: Tensor
+    stops: Tensor
+    stop_ids: Tensor
+
+
+def on_device(tokens: CanvasTokens, device: torch.device) -> DeviceTokens:
+    """tokens on a device."""
+    arrays = (torch.tensor(array, device=device) for array in (tokens.forbidden, tokens.stops, tokens.stop_ids))
+    return DeviceTokens(tokens.mask, tokens.end, *arrays)
+
+
 class Filled(NamedTuple):
     """What came of the rows of a loop: canvases, log-probabilities and those of a stop, all [B, L]; the number of masks
     before the last step, [B]; and the steps that found a mask, [B]."""
 
-    canvas: Tensor
-    log_probs: Tensor
-    stop_log_probs: Tensor
-    n_open: Tensor
-    steps: Tensor
+    canvas: Array
+    log_probs: Array
+    stop_log_probs: Array
+    n_open: Array
+    steps: Array
 
 
 class Buffers:
@@ -78,10 +95,10 @@ class Buffers:
 
 
 class CanvasLoop:
-    """Steps over canvases [B, L] in the first B rows of buffers. tokens lie on the model's device."""
+    """Steps over canvases [B, L] in the first B rows of buffers."""
 
     def __init__(
-        self, model: Denoiser, buffers: Buffers, tokens: CanvasTokens, threshold: float, n_rows: int, n_canvas: int
+        self, model: Denoiser, buffers: Buffers, tokens: DeviceTokens, threshold: float, n_rows: int, n_canvas: int
     ) -> None:
         self.model, self.buffers, self.tokens, self.threshold = model, buffers, tokens, threshold
         self.n_rows, device = n_rows, model.embedding.weight.device
@@ -95,10 +112,10 @@ class CanvasLoop:
         self._is_causal = torch.zeros(n_rows, n_canvas, dtype=torch.bool, device=device)
         self._stop_table = model.embedding.weight[tokens.stop_ids]
 
-    def load(self, row: int, canvas: Tensor) -> None:
+    def load(self, row: int, canvas: np.ndarray) -> None:
         """Put a canvas of at most L tokens into a row; what is behind it counts as ended."""
         n = len(canvas)
-        self.canvas[row, :n] = canvas
+        self.canvas[row, :n] = torch.tensor(canvas, device=self.canvas.device)
         self.canvas[row, n:] = self.tokens.end
         self.canvas_lengths[row] = n
 
@@ -124,7 +141,7 @@ class CanvasLoop:
         stops_now = first_stops(stop_log_probs, canvas, tokens)
         self.stop_log_probs.copy_(torch.where(ends_text(canvas, tokens), stops_now, self.stop_log_probs))
         if fills_all:
-            filled, log_probs = commit(canvas, self.log_probs, predicted, confidence, masked, tokens)
+            filled, log_probs = fill_all(canvas, self.log_probs, predicted, confidence, tokens)
         else:
             filled, log_probs, _, _ = commit_sure(
                 canvas, self.log_probs, predicted, confidence, tokens.stops,
@@ -190,3 +207,30 @@ class CanvasLoop:
     def result(self) -> Filled:
         """What the rows hold now."""
         return Filled(self.canvas, self.log_probs, self.stop_log_probs, self.n_open, self.steps)
+
+
+def fill_all(
+    canvas: Tensor, log_probs: Tensor, predicted: Tensor, confidence: Tensor, tokens: DeviceTokens
+) -> tuple[Tensor, Tensor]:
+    """`denoise.commit` of every mask."""
+    masked = canvas == tokens.mask
+    filled = torch.where(masked, predicted, canvas)
+    is_stop = (tokens.stops[filled] & masked).long()
+    is_over = (is_stop.cumsum(dim=-1) - is_stop > 0) & masked
+    log_probs = torch.where(masked, confidence.clamp_min(1e-20).log(), log_probs)
+    return torch.where(is_over, tokens.end, filled), log_probs.masked_fill(is_over, 0.0)
+
+
+def ends_text(canvas: Tensor, tokens: DeviceTokens) -> Tensor:
+    """`denoise.ends_text`."""
+    is_mask = canvas == tokens.mask
+    is_text = ~is_mask & (canvas != tokens.end)
+    return is_mask & (is_text.flip(-1).cumsum(dim=-1).flip(-1) == 0)
+
+
+def first_stops(stop_log_probs: Tensor, canvas: Tensor, tokens: DeviceTokens) -> Tensor:
+    """`denoise.first_stops`."""
+    ended = stop_log_probs.exp().clamp_max(1 - 1e-6)
+    before = torch.where(canvas == tokens.mask, ended, 0.0).roll(1, dims=-1)
+    before[:, 0] = 0.0
+    return ((ended - before) / (1 - before)).clamp_min(1e-20).log()

@@ -4,10 +4,8 @@ Byte-level BPE as Qwen, Llama 3, GPT-2 and SmolLM have it. What a user's file sp
 spells a special token. Text is not normalised: what comes back is what went in. Knows no model.
 """
 
-import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,81 +15,21 @@ from tokenizers import Tokenizer
 from ...fim.errors import CheckpointError
 from ..special_tokens import Special
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
-from .code_tokenizer import LONE_SURROGATE, byte_characters, panics_as_errors
+from .code_tokenizer import byte_characters
+from .marks import Marks
 from .piece_boundaries import PieceBoundaries
-from .rules import harmless, is_token_id
+from .rules import harmless_tokenizer
+from .text_tokenizer import TextTokenizer, panics_as_errors
 
-MAX_SPECIALS = 10_000
 _PROBE = "x):\n    y's  é\t😀\r\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Marks:
-    """Ids of the special tokens that a model was taught infilling with.
-
-    end is what a text ends with in our own training, ends are others that end one; file stands before a file's path,
-    repository before a repository's name, where the model has such marks. specials are all ids that are no text.
-    suffix_first: the model was taught to read the suffix before the prefix, so that a cached context survives typing.
-    """
-
-    prefix: int
-    suffix: int
-    middle: int
-    end: int
-    ends: tuple[int, ...]
-    specials: tuple[int, ...]
-    file: int | None = None
-    repository: int | None = None
-    suffix_first: bool = False
-
-    @classmethod
-    def of(cls, value: object, vocab_size: int) -> "Marks":
-        """Marks from what config.json says. Raises ValueError or TypeError."""
-        if not isinstance(value, Mapping):
-            raise TypeError("marks are no object")
-
-        def ids(name: str) -> tuple[int, ...]:
-            found = value.get(name, [])
-            if not isinstance(found, list) or len(found) > MAX_SPECIALS:
-                raise ValueError(f"{name} of marks is no list, or too long")
-            return tuple(_id(each, vocab_size) for each in found)
-
-        one = {name: _id(value.get(name), vocab_size) for name in ("prefix", "suffix", "middle", "end")}
-        file, repository = (
-            None if value.get(name) is None else _id(value[name], vocab_size) for name in ("file", "repository")
-        )
-        suffix_first, ends = value.get("suffix_first", False), ids("ends")
-        if not isinstance(suffix_first, bool):
-            raise TypeError("suffix_first of marks must be true or false")
-        both = [mark for mark in (file, repository) if mark is not None]
-        infilling = {one["prefix"], one["suffix"], one["middle"]}
-        if len(infilling) < 3 or infilling & {one["end"], *ends, *both}:
-            raise ValueError("two marks have the same id")
-        return cls(
-            prefix=one["prefix"],
-            suffix=one["suffix"],
-            middle=one["middle"],
-            end=one["end"],
-            ends=ends,
-            specials=tuple(sorted({*ids("specials"), *one.values(), *ends, *both})),
-            file=file,
-            repository=repository,
-            suffix_first=suffix_first,
-        )
-
-
-def _id(value: object, vocab_size: int) -> int:
-    if not is_token_id(value, vocab_size):
-        raise ValueError(f"{excerpt(repr(value))} is no id of a vocabulary of {vocab_size:,}")
-    return value
-
-
-class BodyTokenizer:
-    """Text to token ids and back; see `code_tokenizer.TextTokenizer`."""
+class BodyTokenizer(TextTokenizer):
+    """Text to token ids and back."""
 
     def __init__(self, plain: Tokenizer, marks: Marks, vocab_size: int) -> None:
         """Raises ValueError for a vocabulary that does not fit, KeyError for one that is not made of bytes."""
-        self._plain, self.marks, self.vocab_size = plain, marks, vocab_size
+        self.plain, self.marks, self.vocab_size = plain, marks, vocab_size
         self._boundaries = PieceBoundaries(plain)
         characters = {ord(character): byte for byte, character in byte_characters().items()}
         specials = set(marks.specials)
@@ -122,24 +60,11 @@ class BodyTokenizer:
             Special.SUFFIX: self.marks.suffix,
         }[token]
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
-        return self._plain.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """What `encode` gives for each of texts, on all cores."""
-        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
-        return [encoding.ids for encoding in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
-
     def bytes_of(self, token: int) -> bytes:
         """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
         if not 0 <= token < self.vocab_size:
             raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
         return self._bytes[token]
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
-        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
 
     def last_boundary(self, text: str) -> int:
         """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
@@ -203,10 +128,9 @@ class BodyTokenizer:
 def plain_tokenizer(found: Mapping[str, Any]) -> Tokenizer:
     """What a tokenizer.json says of cutting and merging, without its normaliser and special tokens.
 
-    Raises what the library raises, or ValueError, TypeError, KeyError, AttributeError.
+    Raises as `rules.harmless_tokenizer`, or ValueError.
     """
-    plain = Tokenizer.from_str(json.dumps(harmless({**found, "normalizer": None})))
+    plain = harmless_tokenizer({**found, "normalizer": None})
     if plain.pre_tokenizer is None:
         raise ValueError("it does not say how text is cut")
-    plain.encode(_PROBE, add_special_tokens=False)
     return plain

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ...fim.errors import EngineError
 from ..special_tokens import Special
@@ -38,38 +37,40 @@ class CanvasTokens:
 
     mask: int
     end: int
-    forbidden: Tensor
-    stops: Tensor
-    may_end_before: Tensor
+    forbidden: np.ndarray
+    stops: np.ndarray
+    may_end_before: np.ndarray
     end_rule: EndRule = "likeliest"
     middle: int | None = None
     before_break: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    joined: Mapping[int, Sequence[tuple[tuple[int, ...], Tensor]]] = field(default_factory=dict)
+    joined: Mapping[int, Sequence[tuple[tuple[int, ...], np.ndarray]]] = field(default_factory=dict)
     other_ends: tuple[int, ...] = ()
 
     @cached_property
-    def stop_ids(self) -> Tensor:
+    def stop_ids(self) -> np.ndarray:
         """The ids of tokens before which the text ends, [n]."""
-        before = self.stops.clone()
+        before = self.stops.copy()
         before[list(self.before_break)] = False
-        return before.nonzero().squeeze(-1)
+        return before.nonzero()[0]
 
     @cached_property
-    def _forbidden_ids(self) -> Tensor:
-        return self.forbidden.nonzero().squeeze(-1)
+    def _forbidden_ids(self) -> np.ndarray:
+        return self.forbidden.nonzero()[0]
 
-    def allowed(self, log_probs: Tensor) -> Tensor:
-        """log_probs [..., V] with those of forbidden tokens at -inf; only their columns are touched.
+    def allowed(self, log_probs: np.ndarray) -> np.ndarray:
+        """A copy of log_probs [..., V] with those of forbidden tokens at -inf.
 
         Whatever a model predicts goes through here. Raises EngineError where it is NaN: one would be the surest token.
         """
         check_predicted(log_probs)
-        return log_probs.index_fill(-1, self._forbidden_ids, float("-inf"))
+        log_probs = log_probs.copy()
+        log_probs[..., self._forbidden_ids] = -np.inf
+        return log_probs
 
 
-def check_predicted(log_probs: Tensor) -> None:
+def check_predicted(log_probs: np.ndarray) -> None:
     """Raises EngineError for log-probabilities of a model whose numbers are broken."""
-    if log_probs.numel() and not bool(log_probs.amax() < float("inf")):  # NaN is less than nothing
+    if log_probs.size and not log_probs.max() < np.inf:  # NaN is less than nothing
         raise EngineError(BROKEN_NUMBERS)
 
 
@@ -78,23 +79,23 @@ class VocabularyFacts:
     """What is the same for every view of a vocabulary, all bool [V]: which tokens are text, hold a line break, begin
     with one behind blanks, and begin inside a character; and, of a body, what stands before a break in a token."""
 
-    is_text: Tensor
-    has_break: Tensor
-    begins_with_break: Tensor
-    is_inside_character: Tensor
+    is_text: np.ndarray
+    has_break: np.ndarray
+    begins_with_break: np.ndarray
+    is_inside_character: np.ndarray
     before_break: Mapping[int, tuple[int, ...]]
 
 
 def vocabulary_facts(tokenizer: TextTokenizer) -> VocabularyFacts:
     """Facts about all tokens; 150,000 of them take a third of a second."""
     texts = [tokenizer.bytes_of(i) for i in range(tokenizer.vocab_size)]
-    is_text = torch.zeros(tokenizer.vocab_size, dtype=torch.bool)
+    is_text = np.zeros(tokenizer.vocab_size, dtype=np.bool_)
     is_text[list(tokenizer.text_ids)] = True
     return VocabularyFacts(
         is_text=is_text,
-        has_break=torch.tensor([b"\n" in text for text in texts]),
-        begins_with_break=torch.tensor([_begins_with_break(text) for text in texts]),
-        is_inside_character=torch.tensor([_is_inside_character(text) for text in texts]),
+        has_break=np.array([b"\n" in text for text in texts]),
+        begins_with_break=np.array([_begins_with_break(text) for text in texts]),
+        is_inside_character=np.array([_is_inside_character(text) for text in texts]),
         before_break=_before_break(tokenizer, texts) if isinstance(tokenizer, BodyTokenizer) else {},
     )
 
@@ -113,12 +114,12 @@ def canvas_tokens(
     of the tokenizer, where they are known.
     """
     facts = facts or vocabulary_facts(tokenizer)
-    vocab = torch.arange(tokenizer.vocab_size)
+    vocab = np.arange(tokenizer.vocab_size)
     end = tokenizer.special(Special.EOM)
     other_ends = tokenizer.marks.ends if isinstance(tokenizer, BodyTokenizer) else ()
     middle = tokenizer.special(Special.MIDDLE) if marks_middle else None
-    ends = (vocab == end) | torch.isin(vocab, torch.tensor(other_ends, dtype=torch.long))
-    may_end_before = torch.zeros_like(ends) if at_line_end else ~facts.is_inside_character
+    ends = (vocab == end) | np.isin(vocab, other_ends)
+    may_end_before = np.zeros_like(ends) if at_line_end else ~facts.is_inside_character
     if multiline and at_line_end:
         may_end_before = facts.begins_with_break
     before_break = {} if multiline else facts.before_break
@@ -155,14 +156,14 @@ def _tokens_of(tokenizer: BodyTokenizer, data: bytes) -> tuple[int, ...]:
         return tuple(tokenizer.spelt(data))
 
 
-def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], Tensor]]]:
+def _joined(before_break: Mapping[int, tuple[int, ...]]) -> dict[int, list[tuple[tuple[int, ...], np.ndarray]]]:
     """By their first token: tokens, and the stops that are these and a line break."""
     stops_of: dict[tuple[int, ...], list[int]] = {}
     for stop, before in before_break.items():
         stops_of.setdefault(before, []).append(stop)
-    found: dict[int, list[tuple[tuple[int, ...], Tensor]]] = {}
+    found: dict[int, list[tuple[tuple[int, ...], np.ndarray]]] = {}
     for before, stops in stops_of.items():
-        found.setdefault(before[0], []).append((before, torch.tensor(stops)))
+        found.setdefault(before[0], []).append((before, np.array(stops)))
     return found
 
 

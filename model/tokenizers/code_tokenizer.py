@@ -5,11 +5,8 @@ plain bytes. Knows no model.
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -17,6 +14,7 @@ from ...fim.errors import CheckpointError
 from ...fim.files.atomic_write import write_whole
 from ..special_tokens import N_SPECIAL, Special
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, excerpt, read_json
+from .text_tokenizer import TextTokenizer, panics_as_errors, without_surrogates
 
 # A line break with the indentation after it is one piece; words take one blank on their left; digits go in threes.
 PIECES = (
@@ -28,54 +26,14 @@ PIECES = (
     r"|\s+"
 )
 ABSENT = ("normalizer", "post_processor", "decoder", "added_tokens", "truncation", "padding")  # in a file of ours
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class TextTokenizer(Protocol):
-    """What a model's vocabulary offers, ours (`CodeTokenizer`) or a published one (`body_tokenizer.BodyTokenizer`)."""
-
-    vocab_size: int
-
-    @property
-    def text_ids(self) -> Sequence[int]:
-        """The ids that are text; all others are special or unused."""
-        ...
-
-    def special(self, token: Special) -> int:
-        """The id of a special token. Raises KeyError where the vocabulary has none of that kind."""
-        ...
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
-        ...
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """What `encode` gives for each of texts, on all cores."""
-        ...
-
-    def bytes_of(self, token: int) -> bytes:
-        """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
-        ...
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
-        ...
-
-    def last_boundary(self, text: str) -> int:
-        """The last offset near a line break at which a new piece surely begins; 0 where none is known."""
-        ...
-
-    def open_piece(self, text: str) -> str:
-        """The end of text that is dropped from the context, and that the answer's tokens begin with; may be empty."""
-        ...
-
-
-class CodeTokenizer:
+class CodeTokenizer(TextTokenizer):
     """Text to token ids and back. Ids 0 … n_text - 1 are text, the N_SPECIAL ids after them are special."""
 
     def __init__(self, bpe: Tokenizer) -> None:
         """Raises ValueError for a vocabulary with gaps, KeyError for one that is not made of bytes."""
-        self._bpe = bpe
+        self.plain = bpe
         self.n_text = bpe.get_vocab_size(with_added_tokens=False)
         self.vocab_size = self.n_text + N_SPECIAL
         bytes_of = {character: bytes([byte]) for byte, character in byte_characters().items()}
@@ -97,24 +55,11 @@ class CodeTokenizer:
         """The id of a language's token; languages without one share LANGUAGE_OTHER."""
         return self.special(Special.LANGUAGE_PYTHON if language == "python" else Special.LANGUAGE_OTHER)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of text; never special ones. Lone surrogates, which no file holds, become U+FFFD."""
-        return self._bpe.encode(LONE_SURROGATE.sub("\ufffd", text), add_special_tokens=False).ids
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """What `encode` gives for each of texts, on all cores."""
-        clean = [LONE_SURROGATE.sub("\ufffd", text) for text in texts]
-        return [encoding.ids for encoding in self._bpe.encode_batch_fast(clean, add_special_tokens=False)]
-
     def bytes_of(self, token: int) -> bytes:
         """The bytes a text token stands for; empty for special tokens. Raises IndexError beyond the vocabulary."""
         if token >= self.vocab_size or token < 0:
             raise IndexError(f"token {token} is not in the vocabulary of {self.vocab_size}")
         return self._bytes[token] if token < self.n_text else b""
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of token ids; special tokens vanish, broken UTF-8 becomes U+FFFD."""
-        return b"".join(self.bytes_of(token) for token in tokens).decode("utf-8", errors="replace")
 
     def last_boundary(self, text: str) -> int:
         """The offset of the last line break at which a new piece surely begins; 0 without one.
@@ -134,7 +79,7 @@ class CodeTokenizer:
 
     def save(self, path: Path) -> None:
         """Write the BPE merges and vocabulary as JSON. Raises OSError; then what stood at path is still there."""
-        write_whole(path, self._bpe.to_str(pretty=False))
+        write_whole(path, self.plain.to_str(pretty=False))
 
     @classmethod
     def load(cls, path: Path) -> "CodeTokenizer":
@@ -172,7 +117,7 @@ class CodeTokenizer:
             special_tokens=[],
             show_progress=show_progress,
         )
-        bpe.train_from_iterator(_without_surrogates(texts), trainer)
+        bpe.train_from_iterator(without_surrogates(texts), trainer)
         return cls(bpe)
 
 
@@ -186,21 +131,6 @@ def _untrained() -> Tokenizer:
         ]
     )
     return bpe
-
-
-@contextmanager
-def panics_as_errors() -> Iterator[None]:
-    """Raises RuntimeError where a library in Rust panics: its own exception passes every `except Exception`."""
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise RuntimeError(f"the library gave up: {error}") from error
-
-
-def _without_surrogates(texts: Iterable[str]) -> Iterator[str]:
-    return (LONE_SURROGATE.sub("\ufffd", text) for text in texts)
 
 
 def byte_characters() -> dict[int, str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from tokenizers import Tokenizer
 
 from ..common_prefix import common_prefix
-from .code_tokenizer import LONE_SURROGATE
+from .text_tokenizer import LONE_SURROGATE
 
 MAX_HEALED = 48  # bytes of an end that is healed; a longer one is healed in part
 N_CHARS_TRIED = 1_000  # at the end of a line that may be as long as a file

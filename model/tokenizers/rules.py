@@ -4,8 +4,11 @@ A tokenizer may pad every text to a gigabyte, blow it up by replacing, cut it by
 steps that the library panics at. What code models need is on a list here; anything else is refused.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
+
+from tokenizers import Tokenizer
 
 from ..config import MAX_SIZE
 from ..storage.folder_files import excerpt
@@ -13,6 +16,7 @@ from .split_patterns import check_pattern
 
 TokenizerStep = Mapping[str, Any]
 
+PROBE = "def f(x):\n\treturn 'é' + x  # 1,234\n" + " " * 80
 MAX_STEPS = 16  # of one kind, in a sequence
 MAX_TOKEN = 1_024  # characters of a token: the longest in use are 128 blanks
 MAX_ADDED = 4  # characters that a step may put before a text
@@ -29,6 +33,16 @@ def token_id(value: object) -> int:
     if not is_token_id(value):
         raise ValueError(f"{excerpt(repr(value))} is no token's id")
     return value
+
+
+def harmless_tokenizer(whole: TokenizerStep) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, as far as `harmless` takes it over; it has been tried.
+
+    Raises what the library raises, which may be a panic, or what `harmless` raises.
+    """
+    plain = Tokenizer.from_str(json.dumps(harmless(whole)))
+    plain.decode(plain.encode(PROBE, add_special_tokens=False).ids)
+    return plain
 
 
 def harmless(whole: TokenizerStep) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What the engine answers over HTTP: routes, who may ask, and one file for each dialect."""
+"""The engine's HTTP API: routes, authentication, and one file for each dialect."""

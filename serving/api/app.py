@@ -1,7 +1,7 @@
-"""The engine's HTTP API as an ASGI application: which address answers what, and which error is which status.
+"""The engine's HTTP API as an ASGI application: which route answers what, and which error becomes which status.
 
-Owns routing, reading bodies, watching for clients that go away, and the translation of the error tree. It does not know
-sockets, processes or models; shapes are wire.py's and openai.py's.
+Owns routing, reading bodies, noticing clients that disconnect, and the translation of the error tree. The layout of
+bodies belongs to wire.py and openai.py.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class _UnknownModelError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineApi:
-    """The endpoints over one worker; stop is called when somebody asks the engine to end."""
+    """The endpoints over one worker; stop is called when the engine is asked to end."""
 
     worker: Worker
     version: str
@@ -231,7 +231,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
+    return Response(status_code=499)  # the client has gone
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -1,8 +1,7 @@
-"""Who may talk to the engine over TCP: loopback names only, and only those who know the token.
+"""Who may talk to the engine over TCP: loopback host names only, and only clients that know the token.
 
-A UNIX socket is guarded by its file permissions, so requests that came through one pass. Our own client proves that it
-knows the token without sending it (`proof`); other clients send it as a Bearer token. Without a token nothing passes.
-It does not know what is asked.
+A UNIX socket is guarded by its file permissions, so requests through one pass. Our own client proves that it knows the
+token without sending it (`proof`); other clients send it as a Bearer token. Without a token nothing passes.
 """
 
 import json
@@ -29,7 +28,7 @@ class ConnectionProof:
 
 
 class Guard:
-    """ASGI middleware: refuses what did not come through a UNIX socket and has no right to be here."""
+    """ASGI middleware: refuses requests over TCP that have not proved to know the token."""
 
     def __init__(self, app: ASGIApp, *, token: str | None) -> None:
         self._app = app
@@ -42,7 +41,7 @@ class Guard:
 
     def _response(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        # A web page can make a browser reach 127.0.0.1 under a name of its own (DNS rebinding): check the name first.
+        # A web page can make a browser reach 127.0.0.1 under its own name (DNS rebinding): check the name first.
         if _host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
             return _refuse(403, "the Host header must name this machine (127.0.0.1 or localhost)", "forbidden")
         if self._token and scope["path"] == PROOF_TARGET:

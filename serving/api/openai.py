@@ -1,10 +1,8 @@
-"""The OpenAI shape of `POST /v1/completions`: reading its request, writing its answer, its chunks and its errors.
-
-Owns the mapping between that shape and our nouns. It does not know HTTP, queues or models.
+"""The OpenAI shape of `POST /v1/completions`: its request, its answer, its chunks and its errors.
 
 `prompt` and `suffix` become a Hole at the end of prompt. `language` is our optional field (default "python"); the hole
 is always multi-line. `temperature` and the other sampling fields are accepted and change nothing: decoding is
-deterministic. `max_tokens` left out leaves the length to the engine. There is no deadline unless our optional field
+deterministic. Without `max_tokens` the engine chooses the length. There is no deadline unless our optional field
 `budget_ms` sets one. `prompt_tokens` counts the context (prompt, suffix and separators).
 """
 
@@ -25,7 +23,7 @@ _MAX_STOPS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionCall:
-    """A parsed `POST /v1/completions`: what to fill, and how the answer is to look."""
+    """A parsed `POST /v1/completions`: what to fill, and the form of the answer."""
 
     request: CompletionRequest
     model: str | None
@@ -117,7 +115,7 @@ def completion_body(call: CompletionCall, completion: Completion, identity: str,
 def stream_chunks(call: CompletionCall, completion: Completion, identity: str, created_s: int) -> list[bytes]:
     """The answer as server-sent events: the text, the end, the usage if asked for, and [DONE].
 
-    A canvas is filled everywhere at once, so no left part is final before the whole is: the text is one chunk.
+    A canvas is filled everywhere at once, so no beginning is final before the whole is: the text is one chunk.
     """
     text, finish_reason = _finish(call, completion)
     envelope = _envelope(completion, identity, created_s)

@@ -196,7 +196,7 @@ class EngineClient:
             if self._process is not None:
                 self._process.poll()
             started = spawn(self._home, self._launch)
-            self._process = started.process  # kept, so that Python reaps it some time after it has ended
+            self._process = started.process  # kept, so that Python reaps it after it has ended
             while started.process.poll() is None and await self._probe() is None:
                 self._check_deadline(deadline_s)
                 await asyncio.sleep(_POLL_S)

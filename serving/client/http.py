@@ -1,8 +1,7 @@
-"""One HTTP/1.1 request over one fresh connection to an engine, and its answer.
+"""One HTTP/1.1 request to an engine over a fresh connection, and its answer.
 
-A connection per request keeps the meaning of closing it plain: the request is cancelled. Nothing is sent before the
-engine is proven to be this user's: by the system on a UNIX socket, by a proof over TCP. It does not know what the
-bodies say, nor how an engine is started.
+With a connection per request, closing it means one thing: the request is cancelled. Nothing is sent before the engine
+is proven to be this user's: by the system on a UNIX socket, by a proof over TCP.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ _RESET = struct.pack("ii", 1, 0)  # linger for no time
 
 
 class EngineNotRunning(EngineUnavailable):
-    """Nobody listens (or the engine is stopping): nothing was run, so asking again is safe."""
+    """No engine listens, or it is stopping: nothing was run, so asking again is safe."""
 
 
 class EngineSilent(EngineUnavailable):
@@ -67,8 +66,8 @@ async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b
     except TimeoutError as error:
         raise EngineSilent(f"the engine did not answer within {timeout_s:g} s") from error
     except (ConnectionResetError, BrokenPipeError) as error:
-        # The kernel resets (rather than ends) a connection whose last bytes nobody has read: the request never reached
-        # the application. It is what a client meets that connects while a killed engine is being torn down.
+        # The kernel resets (rather than ends) a connection whose last bytes were never read: the request did not reach
+        # the application. This happens to a client that connects while a killed engine is being torn down.
         raise EngineNotRunning("the engine went away before it read the request") from error
     except (OSError, h11.ProtocolError) as error:
         raise EngineUnavailable("the engine died while answering") from error

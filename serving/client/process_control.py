@@ -1,4 +1,4 @@
-"""Ending an engine by its process number, also where its socket is gone. Knows its info file, no HTTP."""
+"""Ends an engine by its process number, even if its socket is gone."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ async def end_process(info_file: Path, *, patience_s: float = _PATIENCE_S) -> En
     """End the engine that info_file names and wait until it is gone; None if none runs.
 
     It is told to end, and killed if it still runs after patience_s. Number and creation time must both agree, so that
-    nobody else's process is met. Raises EngineUnavailable if it cannot be ended.
+    no other process is ended. Raises EngineUnavailable if it cannot be ended.
     """
     info = running_info(info_file)
     if info is None:

@@ -1,6 +1,6 @@
-"""Starting an engine process, and what is said of one that ends before it answers.
+"""Starts an engine process, and reports why one ended before it answered.
 
-Owns the start lock, the command and the process's last words. It does not know HTTP.
+Owns the start lock, the command, and reading the last line of the log.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ...fim.errors import CheckpointError, EngineUnavailable
 from ..paths import EngineHome, last_log_line, package_version
 
 _POLL_S = 0.03
-_REFUSED = 2  # exit code of an engine that a person has to help: with our own command line, that is its checkpoint
+_REFUSED = 2  # exit code of an engine that needs a person: with our own command line, because of its checkpoint
 
 
 def default_launch(home: EngineHome, *, threads: int | None = None) -> list[str]:
@@ -89,7 +89,7 @@ def spawn(home: EngineHome, launch: Sequence[str]) -> Started:
 
 
 def raise_if_ended(home: EngineHome, started: Started) -> None:
-    """Raise what the process said last, or what ended it, when it has ended."""
+    """If the process has ended, raise its last line, or what ended it."""
     code = started.process.poll()
     if code is None:
         return

@@ -1,1 +1,1 @@
-"""The engine's work: its queue, the one thread that runs the model, its numbers."""
+"""The engine's work: its queue, the one thread that runs the model, its metrics."""

@@ -1,4 +1,4 @@
-"""The engine's numbers in Prometheus's text format: waiting, batches, steps, cache, latency. Never any source text.
+"""The engine's metrics in Prometheus's text format: waiting, batches, steps, cache, latency. Never any source text.
 
 Owns names and buckets. Each engine has its own registry; nothing is global.
 """

@@ -1,8 +1,7 @@
-"""Jobs that wait for their turn: a bounded room, and who is next.
+"""A bounded queue of jobs, and which job is next.
 
-Owns the order. Answers go before warm-ups, and what can still be in time before what cannot. Documents take turns: a
-job of the document with the fewest running jobs goes first, then the one with the earliest deadline, then the one that
-came first. Knows no threads and no models.
+Answers go before warm-ups, and jobs that can still be in time before those that cannot. Documents take turns: a job of
+the document with the fewest running jobs goes first, then the one with the earliest deadline, then the oldest.
 """
 
 import threading
@@ -38,7 +37,7 @@ class Job:
 
     @property
     def goes_on(self) -> bool:
-        """Whether somebody waits for it: a warm-up, or a job that was cancelled, ends or gives way at the next step."""
+        """Whether a client waits for it: not for a warm-up or a cancelled job, which may end at the next step."""
         return not (self.request.warms or self.cancelled.is_set())
 
     @property
@@ -76,35 +75,35 @@ class WaitingRoom:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody else may come in."""
+        """Whether no further job is accepted."""
         return len(self._jobs) >= self.n_max
 
     def add(self, job: Job) -> None:
-        """Let job in; the caller asked whether there is room."""
+        """Add job; the caller has checked that there is room."""
         self._jobs.append(job)
 
     def leave(self, job: Job) -> None:
-        """Forget job, if it is here."""
+        """Remove job, if it waits."""
         if job in self._jobs:
             self._jobs.remove(job)
 
     def count_budgets_from(self, now_s: float) -> None:
-        """Let everybody's budget begin now: the model was not there before."""
+        """Let all budgets begin now: the model was not loaded before."""
         for job in self._jobs:
             job.budget_from_s = now_s
 
     def n_before(self, deadline_s: float) -> int:
-        """How many wait whose deadline is not later."""
+        """How many jobs wait whose deadline is not later."""
         return sum(not job.request.warms and job.deadline_s <= deadline_s for job in self._jobs)
 
     def take_expired(self, now_s: float) -> list[Job]:
-        """Those whose budget is spent; they are not here any more."""
+        """Remove and return the jobs whose budget is spent."""
         expired = [job for job in self._jobs if job.deadline_s <= now_s]
         self._jobs = [job for job in self._jobs if job.deadline_s > now_s]
         return expired
 
     def next(self, running: Iterable[Job], in_time_s: float) -> Job:
-        """The job whose turn it is beside those that run; one with a deadline before in_time_s will be late."""
+        """The job whose turn it is, given those that run; one with a deadline before in_time_s will be late."""
         n_running: dict[str, int] = {}
         for job in running:
             if job.request.warms:
@@ -119,13 +118,13 @@ class WaitingRoom:
         )  # fmt: skip
 
     def empty(self) -> list[Job]:
-        """Everybody; nobody is here any more."""
+        """Remove and return all jobs."""
         jobs, self._jobs = self._jobs, []
         return jobs
 
 
 class Pace:
-    """How long the model works for one answer, by the last ones: what is taken in is what can be met."""
+    """How long the model works for one answer, by the last ones: jobs are accepted only if they can be in time."""
 
     def __init__(self) -> None:
         self.job_s = 0.0
@@ -136,11 +135,11 @@ class Pace:
             self.job_s = job.work_s if self.job_s == 0.0 else (1 - _WEIGHT) * self.job_s + _WEIGHT * job.work_s
 
     def has_room(self, running: Sequence[Job], job: Job, now_s: float) -> bool:
-        """Whether job may join those that run: not where that makes one of them late, or comes too late for itself."""
+        """Whether job may join those that run: not if that makes one of them late, or if it would be late itself."""
         going_on = [each for each in running if each.goes_on]
         end_s = now_s + self.job_s * (len(going_on) + 1)
         return not going_on or all(end_s <= each.deadline_s for each in (*going_on, job))
 
     def wait_s(self, running: Iterable[Job], n_waiting: int) -> float:
-        """How long the next job will probably wait behind so many; those that run are half done."""
+        """How long the next job will probably wait behind that many; running ones count as half done."""
         return self.job_s * (sum(each.goes_on for each in running) / 2 + n_waiting)

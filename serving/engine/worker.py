@@ -1,8 +1,7 @@
 """The asynchronous front of a blocking Infiller: one worker thread, its slots, and a short, bounded queue before them.
 
-Owns loading the model in that thread, slots, cancellation and what an error in one request means. Jobs in slots go on
-together, one forward at a time; a job joins and leaves between two forwards. It does not know HTTP, nor which of two
-requests is the newer one.
+Owns loading the model in that thread, slots, cancellation, and the effect of an error in one request. Jobs in slots
+advance together, one forward at a time; a job joins and leaves between two forwards.
 """
 
 import asyncio
@@ -63,7 +62,7 @@ class Worker:
         self._thread.start()
 
     def has_died(self) -> bool:
-        """Whether the thread ended, though nobody stopped it and no state says why."""
+        """Whether the thread ended without being stopped, and no state says why."""
         with self._changed:
             is_open = self._state.status in ("loading", "ready")
             return is_open and self._thread.ident is not None and not self._thread.is_alive()
@@ -133,7 +132,7 @@ class Worker:
             self._waiting.leave(job)
 
     def _give_up(self, state: WorkerState) -> None:
-        """Enter a final state and turn down all who wait. The caller holds the lock."""
+        """Enter a final state and turn down all waiting jobs. The caller holds the lock."""
         self._state = state
         for job in self._waiting.empty():
             if job.answer.set_running_or_notify_cancel():
@@ -151,7 +150,7 @@ class Worker:
             self._note_death(error)
 
     def _note_death(self, error: BaseException) -> None:
-        """The thread ends: turn everybody down, so that they ask another engine, and let the process end."""
+        """The thread ends: turn all jobs down, so that their clients ask another engine, and let the process end."""
         kind = type(error).__name__
         logger.error("the worker failed (%s)\n%s%s", kind, "".join(traceback.format_tb(error.__traceback__)), kind)
         state = WorkerState(status="failed", reason=f"the engine failed ({kind}): its log says where")
@@ -167,7 +166,7 @@ class Worker:
             infiller = self._load()
             facts = dict(infiller.describe())
             model = infiller.name
-        except BaseException as error:  # whatever goes wrong while loading is the answer that people need
+        except BaseException as error:  # any error while loading is what people need to see
             self._note_failed_load(error)
             return None
         with self._changed:
@@ -224,7 +223,7 @@ class Worker:
             self._fail(job, error)
 
     def _advance(self, infiller: Infiller[Any], jobs: Sequence[Job]) -> None:
-        """One forward for all; where that fails, one for each, so that only those fail which cannot do it alone."""
+        """One forward for all; if that fails, one for each, so that only the failing jobs fail."""
         start_s = time.monotonic()
         with self._changed:
             n_waiting = len(self._waiting)
@@ -248,9 +247,9 @@ class Worker:
         if job.work.error is not None:
             self._fail(job, job.work.error)
             return
-        was_cancelled = job.cancelled.is_set()  # before the answer is out: whoever got it sets the flag too
+        was_cancelled = job.cancelled.is_set()  # before the answer is out: its receiver sets the flag too
         queue_ms = (job.started_s - job.received_s) * 1000.0
-        if self._state.status == "stopping":  # it cut the work short: not the answer that was asked for
+        if self._state.status == "stopping":  # it was cut short: not the answer that was asked for
             self._fail(job, refusal(self._state))
             return
         completion = job.work.completion

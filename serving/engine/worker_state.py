@@ -1,4 +1,4 @@
-"""Where the worker stands, and what a request is told when it takes none. It does not know threads or queues."""
+"""The worker's state, and the error for a request that it does not take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""The engine process: its sockets and locks, loading a model, its life and its end."""
+"""The engine process: its sockets and locks, loading the model, running, and shutting down."""

@@ -1,7 +1,6 @@
-"""One connection to the engine, kept within bounds: how many there may be, how long each part of a request may take.
+"""Limits on connections to the engine: how many, and how long each part of a request may take.
 
-Owns those limits, what a half-closed connection means, and that a shortage of descriptors is reported once. It does not
-know what is asked.
+Owns these limits, what a half-closed connection means, and that a shortage of file descriptors is reported once.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""The life of an engine process: from open sockets to the last request, and every way it ends.
+"""Runs an engine process: from open sockets to the last request, and every way it ends.
 
-Owns uvicorn's settings, signals and the idle stop. It does not know how the sockets came to be, nor what the worker's
-model is.
+Owns uvicorn's settings, signals and the idle stop.
 """
 
 import asyncio
@@ -46,7 +45,7 @@ def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int
     """Serve until a signal, a request, idle_s without work (None: never), a lost socket or a worker that failed.
 
     Returns the exit code. The address is withdrawn before the listeners close, so that no client is cut off, and none
-    is met by whoever takes the port next.
+    reaches the next process on that port.
     """
     ending = EngineEnd()
     api = EngineApi(worker=worker, version=address.home.version, stop=lambda: ending.request("asked to stop"))
@@ -120,7 +119,7 @@ async def _watch(
                 await asyncio.sleep(_WATCH_S)
             ending.request(f"no request for {idle_s:g} s")
     address.withdraw()
-    worker.stop()  # whoever waits gets an answer, so that the connections end by themselves
+    worker.stop()  # waiting requests get an answer, so that their connections end by themselves
     server.should_exit = True
 
 

@@ -1,7 +1,6 @@
-"""The sockets, the lock and the token of one engine: taking them without a race, giving back only what is its own.
+"""The sockets, the lock and the token of one engine: taken without a race, and removed only if they are its own.
 
-Owns "one engine per home": who holds the serve lock may remove a socket file that a killed engine left behind. It does
-not know HTTP or models.
+Owns "one engine per home": the holder of the serve lock may remove a socket file that a killed engine left behind.
 """
 
 import errno

@@ -1,68 +1,39 @@
 """Loading what the engine serves: a model that is named, or the best installed one that is fast enough here.
 
-Owns the order of things, so that OpenVINO compiles while PyTorch is being imported. Both are imported here, and only
-inside functions: this runs in the worker's thread, and the socket answers long before.
+`model.load` opens folders; here one is chosen, timed, and its contexts are sized. Runtimes are imported inside
+functions only: this runs in the worker's thread, and the socket answers long before.
 """
 
-import gc
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...fim.engine import Infiller
-from ...fim.errors import InputError
-from ...fim.models.formats import CacheKind, WeightFormat
 from ...fim.models.speeds import ModelSpeed, known_speeds, note_speed, speed_key
+from ...model.load import LoadPlan, kind_of, load_folder, load_ours
 from ..paths import package_version
+
+if TYPE_CHECKING:
+    from ...model.completion.infiller import DenoisingInfiller
 
 logger = logging.getLogger(__name__)
 
-DeviceName = Literal["cpu", "cuda"]
-RuntimeName = Literal["torch", "openvino"]
-DtypeName = Literal["float32", "bfloat16"]
-OwnInfiller = Any  # model.infiller.DenoisingInfiller, whose module imports PyTorch
-YARN_SCALE = 4.0  # what Qwen's own settings for long contexts say
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadPlan:
-    """How a model is to be loaded; None is the loader's choice. family, weights and context_cache are for published
-    diffusion checkpoints."""
-
-    device: DeviceName | None = None
-    runtime: RuntimeName | None = None
-    dtype: DtypeName | None = None
-    cache_mb: int | None = None
-    context_tokens: int | None = None
-    yarn: bool = False
-    family: str | None = None
-    weights: WeightFormat | None = None
-    context_cache: CacheKind | None = None
-
-    @property
-    def is_for_published(self) -> bool:
-        """Whether something is asked that only published diffusion checkpoints have."""
-        return bool(self.family or self.weights or self.context_cache)
-
 
 def load_model(model: Path | None, n_threads: int | None, *, plan: LoadPlan) -> Infiller[Any]:
-    """The model that is named, or the best installed one that is fast enough here. Imports PyTorch.
+    """The model that is named, or the best installed one that is fast enough here.
 
     Raises CheckpointError, or InputError for options that do not suit the model and for a runtime that is not there.
     """
-    from ...model.checkpoint.checkpoint_files import is_ours
     from ...model.gguf.cache import checkpoint_folder
 
     if model is None:
         return _best(n_threads, plan)
     folder = checkpoint_folder(model)
-    if not is_ours(folder):
-        return _published(folder, n_threads, plan)
-    infiller = _ours(folder, n_threads, plan)
+    if kind_of(folder) != "ours":
+        return load_folder(folder, n_threads, plan)
+    infiller = load_ours(folder, n_threads, plan)
     infiller.choice = f"{infiller.name}: named with --model"
     if not infiller.config.canvases and plan.context_tokens is None:
         _timed(folder, infiller, n_threads, plan)
@@ -74,7 +45,7 @@ def _best(n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
 
     chosen = choose(
         installed_tiers(),
-        lambda folder: _ours(folder, n_threads, _suited(folder, plan)),
+        lambda folder: load_ours(folder, n_threads, _suited(folder, plan)),
         lambda folder: _known(folder, n_threads, plan),
         lambda folder, infiller: _timed(folder, infiller, n_threads, plan),
     )
@@ -111,12 +82,12 @@ def _known(folder: Path, n_threads: int | None, plan: LoadPlan) -> ModelSpeed | 
     return None if speed is None or speed.is_due(time.time()) else speed
 
 
-def _timed(folder: Path, infiller: OwnInfiller, n_threads: int | None, plan: LoadPlan) -> ModelSpeed:
+def _timed(folder: Path, infiller: "DenoisingInfiller", n_threads: int | None, plan: LoadPlan) -> ModelSpeed:
     """What was measured of a loaded model, measured now where it has to be; a body's contexts are sized by it."""
     from ...model.choice.speed import measure_speed, window
 
     speed = _known(folder, n_threads, plan)
-    if speed is None or speed.device != infiller.device.type:
+    if speed is None or not infiller.loaded.device.startswith(speed.device):
         start_s = time.monotonic()
         speed = note_speed(_speed_key(folder, n_threads, plan), measure_speed(infiller))
         took_s = time.monotonic() - start_s
@@ -124,74 +95,3 @@ def _timed(folder: Path, infiller: OwnInfiller, n_threads: int | None, plan: Loa
     if not infiller.config.canvases and plan.context_tokens is None:
         infiller.read_at_most(window(infiller.config, speed))
     return speed
-
-
-def _ours(folder: Path, n_threads: int | None, plan: LoadPlan) -> OwnInfiller:
-    """A checkpoint folder of ours: a denoiser, or a published body."""
-    if plan.is_for_published:
-        raise InputError("--family, --weights and --context-cache are for published models: leave them out")
-    from ...model.runners.preload import HeadStartWork, has_openvino
-
-    with _no_collections():
-        head_start = None
-        if plan.device != "cuda" and plan.runtime != "torch" and has_openvino():
-            head_start = HeadStartWork(folder, plan.dtype, n_threads)
-        import torch
-
-        from ...model.completion.infiller import load_infiller
-
-        infiller = load_infiller(
-            folder,
-            n_threads=n_threads,
-            device=None if plan.device is None else torch.device(plan.device),
-            runtime=plan.runtime,
-            dtype=None if plan.dtype is None else getattr(torch, plan.dtype),
-            cache_bytes=None if plan.cache_mb is None else plan.cache_mb * 2**20,
-            head_start=head_start,
-            rope_scale=YARN_SCALE if plan.yarn else 1.0,
-        )
-        if plan.context_tokens is not None:
-            infiller.read_at_most(plan.context_tokens)
-        return infiller
-
-
-def _published(folder: Path, n_threads: int | None, plan: LoadPlan) -> Infiller[Any]:
-    if plan.runtime == "openvino":
-        raise InputError("published models run with PyTorch: leave --runtime out")
-    if plan.yarn or plan.context_tokens is not None:
-        raise InputError("published diffusion models read what they were taught: leave --context-tokens and --yarn out")
-    with _no_collections():
-        import torch
-
-        from ...model.published.diffusion_gemma import is_diffusion_gemma, load_gemma
-        from ...model.published.infiller import load_published
-
-        device = None if plan.device is None else torch.device(plan.device)
-        dtype = None if plan.dtype is None else getattr(torch, plan.dtype)
-        if is_diffusion_gemma(folder):
-            if plan.is_for_published:
-                raise InputError("DiffusionGemma runs as it is: leave --family, --weights and --context-cache out")
-            return load_gemma(folder, n_threads=n_threads, device=device, dtype=dtype)
-        return load_published(
-            folder,
-            n_threads=n_threads,
-            device=device,
-            dtype=dtype,
-            weights=plan.weights,
-            family=plan.family,
-            cache=plan.context_cache or "exact",
-        )
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """No garbage collection within, and none of what was made there afterwards: it stays as long as the engine does.
-
-    Importing PyTorch takes .83 s instead of .94, and later collections need not look at what it made.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -21,7 +21,7 @@ SHAPE = tiny_config(1200)
 
 class Counting(ModelRunner):
     def __call__(self, asks):
-        counted.append(sum(ask.tokens.numel() for ask in asks if isinstance(ask, Rows | Context)))
+        counted.append(sum(ask.tokens.size for ask in asks if isinstance(ask, Rows | Context)))
         return super().__call__(asks)
 
 
@@ -125,7 +125,7 @@ def test_answers_that_differ_are_found():
         (["peers", "--tokens", "0"], "--tokens must be numbers"),
         (["peers", "--context", "5"], "--context must be from 16"),
         (["scaling", "--contexts", "many"], "--contexts must be numbers"),
-        (["soak", "--requests", "0"], "--requests and --editors"),
+        (["soak", "--requests", "0"], "--requests must be at least 1"),
         (["latency", "--steps", "0"], "--steps must be"),
         (["latency", "--shape", "base", "--model", "/"], "name one of them"),
         (["latency", "--model", "/nowhere/at/all"], "there is no checkpoint folder"),

@@ -180,11 +180,11 @@ def test_the_causal_decoder_is_greedy_over_the_plain_language_model(infiller, ki
         answer = decoding.causal(infiller)(task)
         tokens = infiller.tokens_for(decoding.request_of(task).hole)
         context = infiller.layout.context(decoding.request_of(task), infiller.n_context_max)
-        expected: list[int] = []
+        expected, model = list[int](), infiller.checkpoint.model
         for _ in range(answer.steps):
             with torch.inference_mode():
-                hidden, states = infiller.model.context(torch.tensor([[*context, *expected]]))
-                scores = infiller.model.log_probs(hidden[:, -1:], states)[0, 0].masked_fill(tokens.forbidden, -1e9)
+                hidden, states = model.context(torch.tensor([[*context, *expected]]))
+                scores = tokens.allowed(model.log_probs(hidden[:, -1:], states)[0, 0].numpy())
             expected.append(int(scores.argmax()))
         written = infiller.tokenizer.decode([token for token in expected if token != tokens.end])
         assert written.startswith(answer.text)
@@ -204,7 +204,7 @@ def test_no_cap_means_none_that_an_answer_could_reach(infiller):
         (("--holes", "0"), "--holes must be at least 1"),
         (("--kinds", "block,paragraph"), "there is no kind of holes 'paragraph'"),
         (("--decoders", "oracle*"), r"there is no decoder 'oracle\*'"),
-        (("--workers", "0"), "--workers and --threads"),
+        (("--workers", "0"), "--workers must be from 1 to 256"),
         (("--holes", "5000", "--kinds", "block"), "lower --holes"),
         (("--json", "/nowhere/x.json"), "there is no folder"),
         (("--split", "train"), "invalid choice"),

@@ -177,7 +177,7 @@ def test_an_interrupted_evaluation_goes_on(sets, model, tmp_path, monkeypatch):
     ("options", "message"),
     [
         (("--tasks", "0"), "--tasks must be at least 1"),
-        (("--workers", "0"), "--workers and --threads"),
+        (("--workers", "0"), "--workers must be from 1 to 256"),
         (("--seconds", "0"), "--seconds and --memory-mb"),
         (("--decoders", "best"), "there is no decoder 'best'"),
         (("--format", "json"), "invalid choice"),

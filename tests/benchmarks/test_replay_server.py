@@ -108,7 +108,7 @@ def test_real_time(package, tmp_path):
         (["--fixed-ms", "-1"], "--fixed-ms"),
         (["--answers", "a", "--memory", "b"], "--memory"),
         (["--rules", "cuts"], "--rules"),
-        (["--ablate", "--rules", "cut"], "there is no rule 'cut'"),
+        (["--ablate", "--rules", "cut"], "not 'cut'"),
         (["--context-tokens", "0"], "--context-tokens"),
         (["--invoked", "--mode", "wall"], "--invoked"),
     ],

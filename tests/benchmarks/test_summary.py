@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from quicksilver.benchmarks.summary import newest, page, run_summary
+from quicksilver.benchmarks.summary import SummaryPlan, newest, page, run_summary
 from quicksilver.fim.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def test_of_each_subject_the_newest_counts(tmp_path):
 
 def test_what_is_no_result_is_named(tmp_path):
     with pytest.raises(InputError, match="there is no folder"):
-        run_summary(tmp_path / "none", tmp_path / "page.md")
+        run_summary(SummaryPlan(results=tmp_path / "none", page=tmp_path / "page.md"))
     (tmp_path / "notes.json").write_text("{}")
     with pytest.raises(InputError, match="does not begin with a date"):
         page(tmp_path)

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from quicksilver.benchmarks.replay import scores
-from quicksilver.benchmarks.replay.arguments import add_replay_arguments
+from quicksilver.benchmarks.replay.arguments import ReplayOptions
 from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay.blocks import TypedBlock, find_blocks, find_programs
 from quicksilver.benchmarks.replay.languages import (
@@ -20,7 +20,7 @@ from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClo
 from quicksilver.benchmarks.replay.step import copy_sources
 from quicksilver.benchmarks.replay.typist import Typist
 from quicksilver.fim.errors import InputError
-from quicksilver.fim.terminal.arguments import Parser
+from quicksilver.fim.terminal.options import read_command_line
 from quicksilver.lsp_server.protocol.headless import HeadlessClient
 
 SOURCES = {
@@ -129,12 +129,13 @@ def test_the_languages_are_named_or_told_by_the_files(tmp_path):
 
 
 def test_a_language_that_cannot_be_typed_is_refused():
-    parser = Parser(prog="replay")
-    add_replay_arguments(parser)
-    assert parser.parse_args(["a", "--language", "go"]).language == ("go",)
-    assert parser.parse_args(["a", "--language", "go,rust,go"]).language == ("go", "rust")
+    def options(*argv):
+        return read_command_line(ReplayOptions, argv, prog="replay", description="")
+
+    assert options("a", "--language", "go").language == ("go",)
+    assert options("a", "--language", "go,rust,go").language == ("go", "rust")
     with pytest.raises(InputError, match="--language"):
-        parser.parse_args(["a", "--language", "cobol"])
+        options("a", "--language", "cobol")
 
 
 class Editor:

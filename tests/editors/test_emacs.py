@@ -34,7 +34,7 @@ def picture(screen, name):
     screen.save_picture(f"emacs-{name}")
 
 
-def test_typing_shows_grey_text_which_can_be_typed_through(project):
+def test_typing_shows_ghost_text_which_can_be_typed_through(project):
     with project.emacs("import os\n\nvalue =\n", "--text", "compute(1, 2)", at=(3, 7)) as screen:
         screen.send(" ")
         screen.wait_for_ghost("compute(1, 2)")

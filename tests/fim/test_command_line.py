@@ -1,18 +1,28 @@
 """What all command lines share: one-line errors with guesses, and models by name."""
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
 import pytest
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.models.embedded import CHECKPOINTS, EMBEDDED, find_model
-from quicksilver.fim.terminal.arguments import Parser, add_model
+from quicksilver.fim.terminal.arguments import Parser
+from quicksilver.fim.terminal.options import Option, add_options, model_option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOptions:
+    json: Annotated[bool, Option("print JSON")] = False
+    policy: Annotated[str | None, Option("what to commit", choices=("threshold", "entropy"))] = None
+    model: Annotated[Path | None, model_option()] = None
 
 
 def parser():
     top = Parser(prog="tool")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     complete = commands.add_parser("complete")
-    complete.add_argument("--json", action="store_true")
-    complete.add_argument("--policy", choices=("threshold", "entropy"))
-    add_model(complete)
+    add_options(complete, AskedOptions)
     commands.add_parser("doctor")
     return top
 

@@ -8,6 +8,7 @@ import pytest
 from quicksilver.fim.types import Completion, CompletionRequest
 from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from quicksilver.serving.wire import EngineHealth, decode_completion, decode_request, encode_completion, encode_request
 from tiny_body import Wanting, save_body, tiny_body
@@ -43,7 +44,7 @@ class BodyEngine:
 
 @pytest.fixture(scope="module")
 def infiller(tmp_path_factory: pytest.TempPathFactory) -> DenoisingInfiller:
-    return DenoisingInfiller(load(save_body(tmp_path_factory.mktemp("body"), tiny_body())))
+    return infiller_of(load(save_body(tmp_path_factory.mktemp("body"), tiny_body())))
 
 
 @contextmanager

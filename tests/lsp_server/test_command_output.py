@@ -3,10 +3,11 @@
 import json
 import logging
 import sys
+from dataclasses import replace
 
 import pytest
 from quicksilver.cli import complete, doctor
-from quicksilver.cli.main import main
+from quicksilver.cli.main import COMMANDS, main
 from quicksilver.cli.serve import main as serve
 from quicksilver.fim.terminal.console import open_console
 from quicksilver.fim.terminal.logs import log_to_stderr
@@ -110,7 +111,18 @@ def test_the_server_log_escapes_what_an_editor_says(capsys):
 def test_closed_standard_streams_are_no_traceback(monkeypatch, capfd, name, command):
     monkeypatch.setattr(sys, name, None)  # as Python starts where the shell has closed it
     arguments = [command] if command != "complete" else [command, "no.py:1:1"]
-    monkeypatch.setattr("quicksilver.cli.main._lsp", lambda options: sys.stdin.fileno() and 0)
+    lsp = replace(COMMANDS["lsp"], run=lambda options: sys.stdin.fileno() and 0)
+    monkeypatch.setitem(COMMANDS, "lsp", lsp)
     code = main(arguments)
     getattr(sys, name).close()
     assert (code, capfd.readouterr().err) == (2 if command == "complete" else 0, "")
+
+
+def test_doctor_says_what_a_gpu_needs(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda name: None if name == "torch" else "1.0")
+    monkeypatch.setattr(doctor, "has_gpu_driver", lambda: True)
+    facts = {finding.name: finding.fact for finding in doctor.check_installation("0.1.0")}
+    assert facts["runtimes"] == "openvino 1.0, torch not installed (to use the GPU: pip install 'quicksilver-lsp[gpu]')"
+    monkeypatch.setattr(doctor, "has_gpu_driver", lambda: False)
+    facts = {finding.name: finding.fact for finding in doctor.check_installation("0.1.0")}
+    assert "for GPUs" in facts["runtimes"]

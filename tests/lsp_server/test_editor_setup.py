@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from quicksilver.cli.editor_setup import overview, plugin_folder, setup
-from quicksilver.cli.main import EDITORS, main
+from quicksilver.cli.editor_setup import EDITORS, overview, plugin_folder, setup
+from quicksilver.cli.main import main
 from quicksilver.fim.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_the_lines_quote_paths_as_each_language_does(installed):
 
 
 def test_what_is_not_installed_is_said(installed):
-    assert "vscode  an extension of its own" in overview(installed)
+    assert "vscode  an extension, quicksilver-" in overview(installed)
     assert f"docs    {installed / 'docs'}" in overview(installed)
     assert "quicksilver.path to /bin/qs" in setup(installed, "vscode", "/bin/qs")
     with pytest.raises(InputError, match="no plugin for vscode"):

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from quicksilver.fim.text.document import Document
-from quicksilver.lsp_server.answers import Answer, Question
+from quicksilver.lsp_server.answering.answers import Answer
+from quicksilver.lsp_server.answering.question import Question
 from quicksilver.lsp_server.languages import KnownLanguages, LanguageNotes, about_language
 
 KNOWN = KnownLanguages(("python",))

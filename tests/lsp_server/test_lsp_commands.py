@@ -214,7 +214,7 @@ def test_doctor_finds_all_well(environ, engine, monkeypatch):
     result = quicksilver({**environ, "COLUMNS": "500"}, "doctor")
     assert result.returncode == 0, result.stderr
     for fact in (
-        "python", "torch", "device", "0123abcd", f"process {engine.pid}", "2 steps", "the engine holds",
+        "python", "runtimes", "device", "0123abcd", f"process {engine.pid}", "2 steps", "the engine holds",
         "scripted: as scripted", "coder: 640 ms a warm key, 500 tokens read a second on the cpu, 951 MB of memory;",
     ):  # fmt: skip
         assert fact in result.stdout

@@ -10,17 +10,12 @@ from quicksilver.cli.trace_view import draw_frame, draw_trace, svg, visible
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
-from quicksilver.lsp_server.answers import Answer, Answers, Question
-from quicksilver.lsp_server.completion import (
-    MAX_PREFIX_CHARS,
-    MAX_SUFFIX_CHARS,
-    PREFIX_JUMP_CHARS,
-    Surroundings,
-    clip,
-    complete_inline,
-)
+from quicksilver.lsp_server.answering.answers import Answer, Answers
+from quicksilver.lsp_server.answering.completion import complete_inline
+from quicksilver.lsp_server.answering.engine_request import MAX_PREFIX_CHARS, MAX_SUFFIX_CHARS, PREFIX_JUMP_CHARS, clip
+from quicksilver.lsp_server.answering.ghost_text import last_shown
+from quicksilver.lsp_server.answering.question import Question, Surroundings
 from quicksilver.lsp_server.engine_backoff import EngineCare
-from quicksilver.lsp_server.ghost_text import last_shown
 from quicksilver.lsp_server.protocol.endpoint import StrictServer
 from quicksilver.lsp_server.sessions import Session, Sessions
 from quicksilver.lsp_server.settings import Settings, camel_case, read_settings, snake_case
@@ -81,6 +76,26 @@ def test_good_settings_are_taken():
     settings, complaints = read_settings(options)
     assert complaints == []
     assert (settings.budget_ms, settings.languages, settings.policy) == (50.0, ("python", "toml"), "one")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"budgetMs": 0}, "settings.budgetMs must be a number, at least 1; 300.0 is used"),
+        ({"budget_ms": float("nan")}, "settings.budget_ms must be a number, at least 1; 300.0 is used"),
+        ({"settle_ms": True}, "settings.settle_ms must be a number, not true or false; 100.0 is used"),
+        ({"max_steps": 2.0}, "settings.max_steps must be a whole number, not a number; 64 is used"),
+        ({"policy": ["one"]}, "settings.policy must be one of one, top-k, threshold, entropy, all, verified, or null"),
+        ({"exclude": ["a", 3]}, "settings.exclude[1] must be a string, not a whole number; () is used"),
+        ({"exclude": ["a"] * 201}, "settings.exclude must be a list of at most 200; () is used"),
+        ({"languages": "python"}, "settings.languages must be a list or null, not a string; None is used"),
+        ({"without": ["manners"]}, "settings.without must be a list of names among language, "),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_its_path(options, complaint):
+    settings, complaints = read_settings(options)
+    assert settings == Settings()
+    assert len(complaints) == 1 and complaints[0].startswith(complaint) and "\n" not in complaints[0]
 
 
 async def test_a_newer_question_stops_the_older():
@@ -216,7 +231,7 @@ async def test_a_person_is_told_once_per_series_of_failures():
 async def test_an_engine_error_is_an_empty_answer_with_its_reason(error, cause):
     engine = FailingEngine()
     engine.error = error
-    answer = await complete_inline(ask(), Settings(), engine, "utf-16")
+    answer = await complete_inline(ask(), engine)
     assert (answer.items(), answer.cause, answer.reason) == ([], cause, str(error))
 
 
@@ -224,7 +239,7 @@ async def test_an_answer_carries_its_range_in_the_negotiated_units():
     text = "é😀 = \n"
     ranges = {}
     for encoding in ("utf-8", "utf-16", "utf-32"):
-        answer = await complete_inline(ask(text, 5), Settings(), FailingEngine(), encoding)
+        answer = await complete_inline(replace(ask(text, 5), encoding=encoding), FailingEngine())
         ranges[encoding] = answer.items()[0]["range"]["start"]["character"]
     assert ranges == {"utf-8": 9, "utf-16": 6, "utf-32": 5}
 
@@ -235,8 +250,8 @@ async def test_an_answer_carries_its_range_in_the_negotiated_units():
 async def test_unsure_answers_are_shown_only_when_asked_by_hand(invoked, needed, shown):
     engine = FailingEngine()
     engine.confidence, engine.text = 0.5, "value"
-    question = replace(ask(), invoked=invoked)
-    answer = await complete_inline(question, Settings(min_confidence=needed), engine, "utf-16")
+    question = replace(ask(), invoked=invoked, settings=Settings(min_confidence=needed))
+    answer = await complete_inline(question, engine)
     assert bool(answer.items()) is shown
     assert answer.cause == ("answered" if shown else "unsure")
     assert shown or "0.50" in str(answer.reason)
@@ -292,25 +307,26 @@ def test_nothing_that_a_terminal_acts_on_is_shown():
 
 
 async def test_typing_what_is_shown_asks_no_engine():
-    engine, encoding = FailingEngine(), "utf-16"
+    engine = FailingEngine()
     engine.text = "foo()"
     first = ask("x = \n", 4)
-    answer = await complete_inline(replace(first, invoked=False), Settings(min_confidence=0), engine, encoding)
+    answer = await complete_inline(replace(first, invoked=False, settings=Settings(min_confidence=0)), engine)
     assert answer.text == "foo()"
     before = last_shown(first, answer, None)
     engine.error = EngineUnavailable("nobody may be asked")
-    typed = replace(ask("x = " + answer.text[0] + "\n", 5), id="2", invoked=False)
-    left = await complete_inline(typed, Settings(), engine, encoding, Surroundings(last=before))
+    around = Surroundings(last=before)
+    typed = replace(ask("x = " + answer.text[0] + "\n", 5), id="2", invoked=False, around=around)
+    left = await complete_inline(typed, engine)
     assert (left.text, left.cause, left.is_reused, left.id) == (answer.text[1:], "answered", True, "2")
     assert left.explain()["reused"] is True
     assert left.items()[0]["range"] == {"start": {"line": 0, "character": 5}, "end": {"line": 0, "character": 5}}
     assert last_shown(typed, left, before) is before
-    for other, settings in (
-        (replace(typed, invoked=True), Settings()),  # who asks by hand wants another answer
-        (typed, Settings(reuse=False)),
-        (replace(ask("x = ?\n", 5), invoked=False), Settings()),
+    for other in (
+        replace(typed, invoked=True),  # a person who invokes a completion wants another answer
+        replace(typed, settings=Settings(reuse=False)),
+        replace(ask("x = ?\n", 5), invoked=False, around=around),
     ):
-        again = await complete_inline(other, settings, engine, encoding, Surroundings(last=before))
+        again = await complete_inline(other, engine)
         assert again.cause == "engine"
     assert last_shown(first, replace(answer, text=""), before) is None
 

@@ -8,8 +8,8 @@ from quicksilver.fim.text.document import Document
 from quicksilver.fim.trimming import checks
 from quicksilver.fim.types import Alternative, Completion, FinishReason
 from quicksilver.lsp_server import sessions
-from quicksilver.lsp_server.answers import Question
-from quicksilver.lsp_server.completion import MAX_REMEMBERED_CHARS, Surroundings, complete_inline
+from quicksilver.lsp_server.answering.completion import MAX_REMEMBERED_CHARS, complete_inline
+from quicksilver.lsp_server.answering.question import Question, Surroundings
 from quicksilver.lsp_server.sessions import Session
 from quicksilver.lsp_server.settings import Settings
 from quicksilver.lsp_server.workspace.idle_thread import N_FAILURES_MAX, BackgroundThread
@@ -18,12 +18,6 @@ from quicksilver.lsp_server.workspace.idle_thread import N_FAILURES_MAX, Backgro
 def ask(text="value = \n", offset=8):
     document = Document(uri="file:///a.py", version=1, language="python", text=text)
     return Question(id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0)
-
-
-def opened(question: Question) -> Document:
-    """The document that a question is about."""
-    assert question.document is not None
-    return question.document
 
 
 class Engine:
@@ -45,24 +39,24 @@ class Engine:
     [("seen", "stop", 1), ("seen", "budget", 1), ("", "stop", 1), ("", "budget", 2), ("", "cancelled", 2)],
 )
 async def test_an_engine_that_had_no_time_is_asked_again(text, finish_reason, n_asked):
-    engine, around = Engine(text, finish_reason), Surroundings()
+    engine, question = Engine(text, finish_reason), ask()
     for _ in range(2):
-        await complete_inline(ask(), Settings(), engine, "utf-16", around)
+        await complete_inline(question, engine)
     assert engine.n_asked == n_asked
 
 
 async def test_answers_about_long_documents_are_not_kept():
-    engine, around = Engine(), Surroundings()
+    engine = Engine()
     long = ask("value = \n" + "# more\n" * (MAX_REMEMBERED_CHARS // 7))
     for _ in range(2):
-        await complete_inline(long, Settings(), engine, "utf-16", around)
+        await complete_inline(long, engine)
     assert engine.n_asked == 2
 
 
 async def test_other_snippets_make_another_question():
     engine, around = Engine(), Surroundings()
     for snippets in (("a",), ("b",), ("a",)):
-        await complete_inline(ask(), Settings(), engine, "utf-16", replace(around, snippets=snippets))
+        await complete_inline(replace(ask(), around=replace(around, snippets=snippets)), engine)
     assert engine.n_asked == 2
 
 
@@ -81,10 +75,9 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
     engine = Engine("a" * 20)
     others = [Alternative(text="a" * n, confidence=0.9, source="file", n_tokens=1) for n in range(8, 20)]
     engine.completion = replace(engine.completion, alternatives=tuple(others))
-    question = ask()
-    session = Session(opened(question))
-    around = Surroundings(syntax=session.syntax(8))
-    answer = await complete_inline(question, Settings(min_confidence=0.1), engine, "utf-16", around)
+    question = replace(ask(), settings=Settings(min_confidence=0.1))
+    syntax = Session(question.document).syntax(8)
+    answer = await complete_inline(replace(question, around=Surroundings(syntax=syntax)), engine)
     assert 0 < n_read[0] <= 4
     assert answer.text  # nothing more is held against it
 
@@ -92,11 +85,11 @@ async def test_trees_are_read_no_longer_than_a_question_can_wait(monkeypatch):
 def test_a_text_that_cannot_be_parsed_is_not_tried_at_every_key(monkeypatch):
     tried = []
     monkeypatch.setattr(sessions, "parse", lambda text, *_, **__: tried.append(text))
-    session = Session(opened(ask()))
+    session = Session(ask().document)
     for n in range(5):
         assert session.syntax(0) is None
         assert session.syntax(0) is None
-        session.change(opened(ask("value = \n" + "a" * n)), 1, 0)
+        session.change(ask("value = \n" + "a" * n).document, 1, 0)
     assert len(tried) == 1
     monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
     monkeypatch.setattr(sessions, "REFUSED_TIMES", 0)
@@ -111,7 +104,7 @@ def test_what_took_long_to_refuse_is_tried_again_much_later(monkeypatch):
     monkeypatch.setattr(sessions, "parse", lambda text, *_, **__: (time.sleep(0.01), tried.append(text))[1])
     monkeypatch.setattr(sessions, "REFUSED_S", 0.0)
     monkeypatch.setattr(sessions, "REFUSED_TIMES", 10_000)
-    session = Session(opened(ask()))
+    session = Session(ask().document)
     for _ in range(3):
         assert session.syntax(0) is None
     assert len(tried) == 1

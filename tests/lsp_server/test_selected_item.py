@@ -6,11 +6,10 @@ import pytest
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest
-from quicksilver.lsp_server.answers import Answer, Question, SelectedItem
-from quicksilver.lsp_server.completion import Surroundings
+from quicksilver.lsp_server.answering.answers import Answer
+from quicksilver.lsp_server.answering.question import Question, SelectedItem
+from quicksilver.lsp_server.answering.selected_item import complete
 from quicksilver.lsp_server.protocol.params import read_inline_completion
-from quicksilver.lsp_server.selected_item import extend_item
-from quicksilver.lsp_server.settings import Settings
 
 TEXT = "print('😀', os.pa)\n"
 OFFSET = TEXT.index(")")
@@ -36,7 +35,7 @@ def answer_of(engine: OneAnswer, item: SelectedItem, text: str = TEXT, offset: i
     ask = Question(
         id="1", uri=document.uri, document=document, offset=offset, invoked=False, received_s=0.0, selected=item
     )
-    return asyncio.run(extend_item(ask, Settings(), engine, "utf-16", Surroundings()))
+    return asyncio.run(complete(ask, engine))
 
 
 def test_an_answer_begins_with_the_selected_item_and_takes_its_range() -> None:

@@ -7,10 +7,10 @@ import pytest
 from quicksilver.fim.reuse import Shown
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.text.positions import Position
-from quicksilver.lsp_server.answers import Answer, Question
-from quicksilver.lsp_server.ghost_text import LastShown
+from quicksilver.lsp_server.answering.answers import Answer, LastShown
+from quicksilver.lsp_server.answering.question import Question
+from quicksilver.lsp_server.answering.settling import Held, SettleClock, hold, settle
 from quicksilver.lsp_server.protocol.headless import INLINE_COMPLETION, completion_params
-from quicksilver.lsp_server.settling import Held, SettleClock, hold, settle
 
 TEXT = "value = "
 

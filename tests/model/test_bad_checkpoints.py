@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 from bad_files import KINDS, refusal, replaced
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.model.checkpoint.checkpoint_files import is_ours
-from quicksilver.model.runners.preload import HeadStartWork
+from quicksilver.model.load import kind_of
 from safetensors.numpy import load_file, save_file
 from tiny import tiny_denoiser, tiny_tokenizer
 
@@ -51,7 +49,7 @@ def sign(folder: Path) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_no_file_is_refused(folder: Path, file: str, kind: str):
     replaced(folder / file, kind)
-    assert str(folder) in refusal(lambda: is_ours(folder) and checkpoint.load(folder))
+    assert str(folder) in refusal(lambda: kind_of(folder) == "ours" and checkpoint.load(folder))
 
 
 def denoiser(**changes: object) -> Callable[[dict[str, Any]], object]:
@@ -211,10 +209,3 @@ def test_a_checkpoint_may_be_linked_to(folder: Path, tmp_path: Path):
         (folder / file).symlink_to(f"../files/{file}")
     (tmp_path / "link").symlink_to(folder)
     assert checkpoint.load(tmp_path / "link").name == "tiny"
-
-
-def test_a_head_start_says_what_is_wrong_and_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture):
-    caplog.set_level(logging.DEBUG)
-    configure(folder, denoiser(n_layers=True))
-    assert "n_layers" in refusal(HeadStartWork(folder, None, 1).result)
-    assert "head start" not in caplog.text

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import CompletionRequest, Hole, Offer
 from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER
-from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.runners.select import Runtime
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def infiller(request: pytest.FixtureRequest, folder: Path) -> DenoisingInfiller:
-    return load_infiller(folder, runtime=request.param, n_threads=1, dtype=torch.float32)
+    return load_infiller(folder, runtime=request.param, n_threads=1, dtype="float32")
 
 
 def asked(prefix: str, *, multiline: bool = False, offers: tuple[str, ...] = (), **more) -> CompletionRequest:
@@ -69,7 +69,7 @@ def test_both_runtimes_write_what_the_body_wants(infiller: DenoisingInfiller):
 
 def test_the_same_text_on_both_runtimes_where_the_body_is_sure(folder: Path):
     """Random weights are seldom sure; these answers were, so rounding changes none of them."""
-    made = [load_infiller(folder, runtime=runtime, n_threads=1, dtype=torch.float32) for runtime in RUNTIMES]
+    made = [load_infiller(folder, runtime=runtime, n_threads=1, dtype="float32") for runtime in RUNTIMES]
     texts = [
         [
             each.complete(asked(prefix, drafts=0, max_tokens=1), lambda: False).text
@@ -82,7 +82,7 @@ def test_the_same_text_on_both_runtimes_where_the_body_is_sure(folder: Path):
 
 def test_what_it_says_of_itself(infiller: DenoisingInfiller):
     facts = infiller.describe()
-    assert (infiller.name, facts["runtime"]) == ("tiny-body", infiller.runtime)
+    assert (infiller.name, facts["runtime"]) == ("tiny-body", infiller.loaded.runtime)
     assert facts["parameters"] == sum(p.numel() for p in tiny_body().parameters())
     assert int(facts["context_tokens"]) < body_config().n_context
     infiller.rehearse()
@@ -92,7 +92,7 @@ def test_what_it_says_of_itself(infiller: DenoisingInfiller):
 def test_weights_are_those_that_the_config_names(kind: str, tmp_path: Path):
     model = tiny_body(kind)
     assert {name: tuple(w.shape) for name, w in model.state_dict().items()} == model.config.weight_shapes()
-    loaded = load_infiller(save_body(tmp_path, model), runtime="torch", device=torch.device("cpu")).checkpoint
+    loaded = load_infiller(save_body(tmp_path, model), runtime="torch", device="cpu").checkpoint
     assert loaded.config == model.config
     for name, weight in Denoiser(loaded.config).state_dict().items():
         assert loaded.model.state_dict()[name].shape == weight.shape

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import CheckpointError
-from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, plain_tokenizer
 from quicksilver.model.tokenizers.canvas_tokens import canvas_tokens
-from quicksilver.model.tokenizers.code_tokenizer import LONE_SURROGATE, byte_characters
+from quicksilver.model.tokenizers.code_tokenizer import byte_characters
+from quicksilver.model.tokenizers.marks import HoleMarks, Marks
 from quicksilver.model.tokenizers.piece_boundaries import MAX_HEALED, PieceBoundaries
+from quicksilver.model.tokenizers.text_tokenizer import LONE_SURROGATE
 from tiny_body import N_TEXT, PATTERNS, SPECIALS, marks_of, tiny_body_tokenizer, tokenizer_file
 
 PIECES = st.sampled_from(
@@ -218,3 +220,15 @@ def test_a_part_of_a_character_before_a_line_break():
     tokenizer = BodyTokenizer(plain_tokenizer(found), marks_of(found), N_TEXT + 10)
     said = canvas_tokens(tokenizer, multiline=False).before_break[N_TEXT + 8]
     assert b"".join(map(tokenizer.bytes_of, said)) == b"\x80\x94"
+
+
+def test_marks_of_a_hole_are_all_there_or_none():
+    ids = {"<fim-prefix>": 5, "<fim-suffix>": 6}
+
+    def find(*texts: str) -> int | None:
+        return next((ids[text] for text in texts if text in ids), None)
+
+    assert HoleMarks.by_text(find) is None
+    ids["<fim_middle>"] = 7
+    marks = HoleMarks.by_text(find)
+    assert marks is not None and marks.around([1, 2], [3]) == [5, 1, 2, 6, 3, 7]

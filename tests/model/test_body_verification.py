@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from quicksilver.model.decoding.healing import Healing
 from quicksilver.model.decoding.verification import Verified, opening, verify
-from quicksilver.model.network.denoiser import ContextStates
+from quicksilver.model.network.states import ContextStates
+from quicksilver.model.numerics import log_softmax
 from quicksilver.model.requests import ForwardReply, ForwardRequest, Tree, tree_of
-from quicksilver.model.runners.batching import ModelRunner, drive, run_branches
+from quicksilver.model.runners.batching import ModelRunner, run_branches
+from quicksilver.model.runners.drive import drive
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens, canvas_tokens
 from tiny_body import tiny_body, tiny_body_tokenizer
 
@@ -36,28 +39,28 @@ def scores(candidates: list[list[int]], healed: str, tokens: CanvasTokens) -> li
 
 
 @torch.inference_mode()
-def after(tokens: list[int]) -> torch.Tensor:
+def after(tokens: list[int]) -> np.ndarray:
     """The model's own log-probabilities of what follows tokens behind the context."""
     before, first = opening(context(), LINE)
     tree, (path,) = tree_of(first, [tokens], before)
-    return LINE.allowed(run_branches(BODY, [tree])[0])[path[-1]]
+    return LINE.allowed(run_branches(BODY, [tree])[0].numpy())[path[-1]]
 
 
 class Ending:
     """A runner that likes to end texts, and to say line breaks with what stands before them; at random otherwise."""
 
     def __init__(self) -> None:
-        self.liked = (LINE.stops | torch.isin(torch.arange(len(LINE.stops)), torch.tensor(list(LINE.joined)))).float()
+        self.liked = LINE.stops | np.isin(np.arange(len(LINE.stops)), list(LINE.joined))
 
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         return [self.log_probs(ask) for ask in asks if isinstance(ask, Tree)]
 
-    def log_probs(self, ask: Tree) -> torch.Tensor:
+    def log_probs(self, ask: Tree) -> np.ndarray:
         paths: list[tuple[int, ...]] = []
         for token, parent in zip(ask.tokens, ask.parents, strict=True):
             paths.append((*(paths[parent] if parent >= 0 else ()), token))
-        noise = [torch.randn(len(self.liked), generator=torch.Generator().manual_seed(abs(hash(p)))) for p in paths]
-        return (torch.stack(noise) + 4 * self.liked).log_softmax(dim=-1)
+        noise = [np.random.default_rng(abs(hash(path))).standard_normal(len(self.liked)) for path in paths]
+        return log_softmax(np.stack(noise) + 4 * self.liked)
 
 
 @pytest.mark.parametrize("healed", ["", " ", "(", "\n", "    ", "é", "ret", ")", "):", " x"])
@@ -82,8 +85,8 @@ def test_a_colon_has_the_mass_of_a_colon_with_a_line_break():
     x = TOKENIZER.encode(" x")
     assert joined
     (found,) = scores([[*x, colon]], "", LINE)
-    behind_x, behind_colon = after(x).exp(), after([*x, colon])
-    end = float(behind_colon[LINE.stop_ids].logsumexp(dim=-1).exp())
+    behind_x, behind_colon = np.exp(after(x)), np.exp(after([*x, colon]))
+    end = float(behind_colon[LINE.stop_ids].sum())
     expected = float(behind_x[colon]) * end + float(behind_x[joined].sum())
     whole = math.exp(float(found.log_prob) - float(found.log_probs[: len(x)].sum()))
     assert whole == pytest.approx(expected, rel=1e-3)
@@ -104,12 +107,10 @@ def test_text_of_several_tokens_joined_with_a_line_break():
     said = LINE.before_break[whole]
     assert len(said) == 2
     (found,) = scores([list(said)], "", LINE)
-    first, second = after([]), after([said[0]])
-    end = after(list(said))[LINE.stop_ids].logsumexp(dim=-1)
+    first, second = np.exp(after([])), np.exp(after([said[0]]))
+    end = np.exp(after(list(said)))[LINE.stop_ids].sum()
     colons = [i for i in TOKENIZER.text_ids if TOKENIZER.bytes_of(i).startswith(b":\n")]
-    expected = first[whole].exp() + first[said[0]].exp() * (
-        second[said[1]].exp() * end.exp() + second[colons].exp().sum()
-    )
+    expected = first[whole] + first[said[0]] * (second[said[1]] * end + second[colons].sum())
     assert math.exp(found.log_prob) == pytest.approx(float(expected), rel=1e-3)
 
 
@@ -117,7 +118,7 @@ def test_what_is_healed_is_given():
     """Its own tokens cost only what other ways to spell it have."""
     (found,) = scores([TOKENIZER.encode("): x")], "):", LINES)
     agreeing = TOKENIZER.agreeing_with(b"):")
-    first = after([])[agreeing].log_softmax(dim=-1)
+    first = log_softmax(after([])[agreeing])
     assert float(found.log_probs[0]) == pytest.approx(float(first[agreeing.index(found.tokens[0])]), abs=1e-4)
     assert float(found.end_log_probs[0]) == -math.inf
     plain = replace(LINES, joined={})

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
-from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.recent import Recent
-from quicksilver.model.network.denoiser import truncate
+from quicksilver.model.load_infiller import load_infiller
+from quicksilver.model.network.states import truncate
 from quicksilver.model.requests import Extend, Extended, never
-from quicksilver.model.runners.batching import drive
+from quicksilver.model.runners.drive import drive
 
 FOLDER = os.environ.get("QUICKSILVER_CODER_FOLDER")  # as `quicksilver fetch coder` leaves it
 MODEL = Path(__file__).resolve().parents[2] / "model"

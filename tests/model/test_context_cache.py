@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from quicksilver.model.cache.context_cache import ContextCache
 from quicksilver.model.cache.pages import N_PAGE
 from quicksilver.model.requests import Context
-from quicksilver.model.runners.batching import ModelRunner, drive, drive_all
+from quicksilver.model.runners.batching import ModelRunner
+from quicksilver.model.runners.drive import drive, drive_all
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -22,9 +23,11 @@ from quicksilver.model.decoding.partial_answer import PartialAnswer
 from quicksilver.model.decoding.recent import Recent
 from quicksilver.model.decoding.verification import verify
 from quicksilver.model.decoding.verification import written as written_scores
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.requests import ForwardRequest
-from quicksilver.model.runners.batching import ModelRunner, drive
+from quicksilver.model.runners.batching import ModelRunner
+from quicksilver.model.runners.drive import drive
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from tiny_body import Wanting, save_body, tiny_body
 
@@ -66,7 +69,7 @@ def body_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Denois
     def of(suffix_first: bool) -> DenoisingInfiller:
         if suffix_first not in made:
             folder: Path = tmp_path_factory.mktemp("body")
-            made[suffix_first] = DenoisingInfiller(load(save_body(folder, tiny_body(), suffix_first=suffix_first)))
+            made[suffix_first] = infiller_of(load(save_body(folder, tiny_body(), suffix_first=suffix_first)))
         return made[suffix_first]
 
     return of
@@ -214,7 +217,7 @@ def bodies(infiller: DenoisingInfiller) -> list[DenoisingInfiller]:
         other = copy.copy(infiller)
         other.run, other.cache = ModelRunner(body), ContextCache(n_chunk=16)
         other._tokens = {
-            at: replace(tokens, may_end_before=torch.zeros_like(tokens.may_end_before))
+            at: replace(tokens, may_end_before=np.zeros_like(tokens.may_end_before))
             for at, tokens in infiller._tokens.items()
         }
         made.append(other)
@@ -230,7 +233,7 @@ def greedy(body: Denoiser, infiller: DenoisingInfiller, request: CompletionReque
         if len(data) >= len(healing.data) and n_most == 0:
             return healing.own(data).decode("utf-8", "replace"), "length"
         hidden, _ = body.context(torch.tensor([[*context, *written]]))
-        log_probs = tokens.allowed(F.log_softmax(body.vocabulary_logits(hidden[0, -1]), dim=-1))
+        log_probs = tokens.allowed(F.log_softmax(body.vocabulary_logits(hidden[0, -1]), dim=-1).numpy())
         rest = healing.rest(data)
         token = int(log_probs.argmax())
         if rest:
@@ -293,7 +296,7 @@ def test_what_the_body_wrote_has_the_scores_that_verifying_gives(infiller: Denoi
     assert (found.tokens, len(found.log_probs), len(found.end_log_probs), len(found.best)) == (kept, n, n + 1, n + 1)
     if not filling.text_of(row).strip():  # what is healed and a line break as one token is for rows alone
         return
-    assert torch.allclose(found.log_probs.exp(), verified.log_probs.exp(), atol=0.02)
+    assert np.allclose(np.exp(found.log_probs), np.exp(verified.log_probs), atol=0.02)
     if row.finish_reason == "stop":
         assert found.log_prob == pytest.approx(verified.log_prob, abs=0.1)
 

@@ -3,15 +3,15 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
 from quicksilver.model.decoding.denoise import denoise, grow
 from quicksilver.model.decoding.partial_answer import PartialAnswer
 from quicksilver.model.decoding.policies import entropy_budget, everything, one, threshold, top_k
-from quicksilver.model.runners.batching import drive
+from quicksilver.model.runners.drive import drive
 from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens
 
 TOKENS = oracle_tokens()
@@ -30,7 +30,7 @@ class Ending(Oracle):
         self.ends = ends
 
     def log_probs(self, ask):
-        log_probs = super().log_probs(ask).clone()
+        log_probs = super().log_probs(ask).copy()
         for row, canvas in zip(log_probs, ask.tokens.tolist(), strict=True):
             goes_on = 1.0
             for i, end in enumerate(self.ends[: len(canvas)]):
@@ -42,7 +42,7 @@ class Ending(Oracle):
 
 def run(answer, sure, canvas=None, policy=one, budget=None, **more):
     model = Oracle(answer, sure, VOCAB)
-    canvas = torch.full((1, len(answer)), MASK) if canvas is None else canvas
+    canvas = np.full((1, len(answer)), MASK) if canvas is None else canvas
     return model, drive(model, denoise(no_context(), canvas, TOKENS, policy, budget or Budget(), **more))
 
 
@@ -51,7 +51,7 @@ def run(answer, sure, canvas=None, policy=one, budget=None, **more):
 def test_given_tokens_never_change_and_masks_take_the_answer(cells, policy, data):
     answer, sure = [a for a, _ in cells], [s for _, s in cells]
     given_at = data.draw(st.lists(st.booleans(), min_size=len(answer), max_size=len(answer)))
-    canvas = torch.tensor([[85 if g else MASK for g in given_at]])
+    canvas = np.array([[85 if g else MASK for g in given_at]])
     _, result = run(answer, sure, canvas, policy)
     assert result.canvas.tolist() == [[85 if g else a for g, a in zip(given_at, answer, strict=True)]]
     assert result.ended == "filled"
@@ -106,7 +106,7 @@ def test_everything_right_of_an_end_becomes_end():
 
 def test_log_probability_of_the_text():
     _, result = run([1, 2, END], [0.5, 0.25, 0.8])
-    assert float(result.log_probs.sum().exp()) == pytest.approx(0.5 * 0.25 * 0.8, rel=1e-5)
+    assert float(np.exp(result.log_probs.sum())) == pytest.approx(0.5 * 0.25 * 0.8, rel=1e-5)
 
 
 def test_forbidden_tokens_are_never_predicted():
@@ -140,7 +140,7 @@ def test_a_deadline_is_kept_to_within_a_step():
 
     start = time.monotonic()
     model = Slow([1] * 40, [0.5] * 40, VOCAB)
-    canvas = torch.full((1, 40), MASK)
+    canvas = np.full((1, 40), MASK)
     result = drive(model, denoise(no_context(), canvas, TOKENS, one, Budget.of(200)))
     assert result.ended == "budget"
     assert MASK not in result.canvas[0].tolist()
@@ -156,21 +156,21 @@ def test_cancelled_before_the_next_step():
 
 def test_rows_are_independent():
     model = Oracle([1, 2, END, END], [0.9, 0.2, 0.8, 0.9], VOCAB)
-    canvas = torch.tensor([[MASK] * 4, [MASK, 55, MASK, MASK]])
+    canvas = np.array([[MASK] * 4, [MASK, 55, MASK, MASK]])
     both = drive(model, denoise(no_context(), canvas, TOKENS, one, Budget()))
     for row in range(2):
         alone = drive(model, denoise(no_context(), canvas[row : row + 1], TOKENS, one, Budget()))
         assert alone.canvas.tolist() == both.canvas[row : row + 1].tolist()
 
 
-ANYWHERE = replace(TOKENS, may_end_before=torch.ones(VOCAB, dtype=torch.bool))
+ANYWHERE = replace(TOKENS, may_end_before=np.ones(VOCAB, dtype=np.bool_))
 
 
 @pytest.mark.parametrize("policy", [one, threshold(0.6)])
 def test_a_text_stops_where_no_going_on_could_be_likelier(policy):
     """Ending after two has .9 · .85 · .3 = .23; after the fourth token .02 is left for all that could follow."""
     model = Ending([1, 2, 3, 4, 5, 6], [0.9, 0.85, 0.32, 0.1, 0.09, 0.08], [0.01, 0.01, 0.3, 0.05, 0.05, 0.05])
-    canvas = torch.full((1, 6), MASK)
+    canvas = np.full((1, 6), MASK)
     result = drive(model, denoise(no_context(), canvas, ANYWHERE, policy, Budget()))
     assert result.ended == "filled"
     row = grow(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], ANYWHERE)
@@ -187,15 +187,15 @@ def test_what_stands_before_a_canvas_counts_too():
     before = PartialAnswer()
     before.add([7, 8], [math.log(0.9), math.log(0.1)], [math.log(0.1), math.log(0.5)], [True, True])
     model = Ending([1, 2, 3, 4], [0.9] * 4, [0.01] * 4)
-    result = drive(model, denoise(no_context(), torch.full((1, 4), MASK), ANYWHERE, one, Budget(), rows=[before]))
+    result = drive(model, denoise(no_context(), np.full((1, 4), MASK), ANYWHERE, one, Budget(), rows=[before]))
     assert result.steps == 1
     assert len(before.tokens) == 2
 
 
 def test_ends_are_only_looked_for_where_tokens_give_way():
-    tokens = replace(TOKENS, may_end_before=torch.arange(VOCAB) == 4)
+    tokens = replace(TOKENS, may_end_before=np.arange(VOCAB) == 4)
     model = Ending([1, 2, 3, 4, 5], [0.5] * 5, [0.4] * 5)
-    result = drive(model, denoise(no_context(), torch.full((1, 5), MASK), tokens, everything, Budget()))
+    result = drive(model, denoise(no_context(), np.full((1, 5), MASK), tokens, everything, Budget()))
     row = grow(PartialAnswer(), result.canvas[0], result.log_probs[0], result.stop_log_probs[0], tokens)
     row.cut()
     assert row.tokens == [1, 2, 3]
@@ -204,5 +204,5 @@ def test_ends_are_only_looked_for_where_tokens_give_way():
 def test_an_end_is_not_read_off_where_text_stands_right_of_it():
     """The surest place comes first; after that the places left of it know that they are no end."""
     model = Ending([1, 2, 3], [0.5, 0.9, 0.5], [0.4, 0.05, 0.4])
-    result = drive(model, denoise(no_context(), torch.full((1, 3), MASK), TOKENS, one, Budget()))
-    assert result.stop_log_probs[0].exp().tolist() == pytest.approx([0.4, 0.05, 0.4], rel=1e-4)
+    result = drive(model, denoise(no_context(), np.full((1, 3), MASK), TOKENS, one, Budget()))
+    assert np.exp(result.stop_log_probs[0]).tolist() == pytest.approx([0.4, 0.05, 0.4], rel=1e-4)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,15 +14,16 @@ from quicksilver.model.completion.job import UNLIKELY
 from quicksilver.model.decoding.draft_paths import DraftPaths
 from quicksilver.model.decoding.recent import Recent
 from quicksilver.model.decoding.verification import verify
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.ranking.candidates import drafts_for
-from quicksilver.model.runners.batching import drive
+from quicksilver.model.runners.drive import drive
 from quicksilver.model.tokenizers.canvas_tokens import canvas_tokens
 from test_continuation import TEXT, asked, written
 from tiny_body import save_body, tiny_body, tiny_body_tokenizer
 
 
-def log_probs_of(probabilities: dict[int, float]) -> torch.Tensor:
-    found = torch.full((tiny_body_tokenizer().vocab_size,), -math.inf)
+def log_probs_of(probabilities: dict[int, float]) -> np.ndarray:
+    found = np.full((tiny_body_tokenizer().vocab_size,), -math.inf)
     for token, probability in probabilities.items():
         found[token] = math.log(probability)
     return found
@@ -60,7 +62,7 @@ def fresh_cache(infiller: DenoisingInfiller) -> None:
 
 @pytest.fixture(scope="module")
 def infiller(tmp_path_factory) -> DenoisingInfiller:
-    return DenoisingInfiller(load(save_body(tmp_path_factory.mktemp("body"), tiny_body(std=0.3))))
+    return infiller_of(load(save_body(tmp_path_factory.mktemp("body"), tiny_body(std=0.3))))
 
 
 @settings(max_examples=40, deadline=None)
@@ -87,8 +89,8 @@ def test_no_draft_is_likelier_than_its_bound_and_none_that_may_be_likely_is_miss
         assert draft.text in known or math.exp(most) < UNLIKELY + 1e-3
         own = paths.scores(i)
         if own is not None:
-            assert torch.allclose(own.log_probs.exp(), scores.log_probs.exp(), atol=1e-3)
-            assert torch.allclose(own.end_log_probs.exp(), scores.end_log_probs.exp(), atol=1e-3)
+            assert np.allclose(np.exp(own.log_probs), np.exp(scores.log_probs), atol=1e-3)
+            assert np.allclose(np.exp(own.end_log_probs), np.exp(scores.end_log_probs), atol=1e-3)
             assert own.best.tolist() == scores.best.tolist()
 
 
@@ -112,7 +114,7 @@ def test_no_candidate_claims_more_than_verifying_its_text_gives(
                 continue
             assert filling.healing.text_of(tokens) == each.candidate.text
             (truth,) = drive(infiller.run, verify(states, [tokens], filling.tokens, filling.healing))
-            assert each.verified.log_probs.sum().exp() <= truth.log_probs.sum().exp() + 0.01
+            assert np.exp(each.verified.log_probs.sum()) <= np.exp(truth.log_probs.sum()) + 0.01
             if each.candidate.draft is not None or row.finish_reason == "stop":
                 assert math.exp(each.verified.log_prob) <= math.exp(truth.log_prob) + 0.01
 

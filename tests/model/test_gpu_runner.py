@@ -5,17 +5,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import EngineError
 from quicksilver.model.decoding.denoise import denoise
 from quicksilver.model.decoding.policies import threshold
-from quicksilver.model.network.denoiser import ContextStates, Denoiser
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.network.states import ContextStates
 from quicksilver.model.requests import Context, Denoised, Fill, Rows
-from quicksilver.model.runners.batching import ModelRunner, drive
+from quicksilver.model.runners.batching import ModelRunner
 from quicksilver.model.runners.cuda_graphs import MOST_ROWS, STEPS_AT_A_TIME, GpuRunner, parts
-from quicksilver.model.runners.graph_loop import Buffers, CanvasLoop
+from quicksilver.model.runners.drive import drive
+from quicksilver.model.runners.graph_loop import Buffers, CanvasLoop, on_device
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import assert_near, tiny_config, tiny_denoiser
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,7 +27,7 @@ from torch.utils._pytree import tree_leaves
 V = 330
 MODEL = tiny_denoiser(V, copies_matches=True, marks_middle=True)
 MASK, END = MODEL.config.vocab_size - 1, 5
-NOTHING = torch.zeros(V, dtype=torch.bool)
+NOTHING = np.zeros(V, np.bool_)
 
 
 def mask_of(model: Denoiser) -> int:
@@ -34,15 +37,15 @@ def mask_of(model: Denoiser) -> int:
 
 
 def rules(model: Denoiser = MODEL, n_stops: int = 9) -> CanvasTokens:
-    forbidden = torch.arange(V) >= V - 8
-    stops = (torch.arange(V) == END) | (torch.arange(V) % (V // n_stops) == 7)
+    forbidden = np.arange(V) >= V - 8
+    stops = (np.arange(V) == END) | (np.arange(V) % (V // n_stops) == 7)
     return CanvasTokens(
         mask=mask_of(model), end=END, forbidden=forbidden, stops=stops & ~forbidden, may_end_before=NOTHING
     )
 
 
-def ids(seed: int, *shape: int, n: int = 12) -> torch.Tensor:
-    return torch.randint(10, 10 + n, shape, generator=torch.Generator().manual_seed(seed))
+def ids(seed: int, *shape: int, n: int = 12) -> np.ndarray:
+    return np.random.default_rng(seed).integers(10, 10 + n, shape)
 
 
 def context(n: int, seed: int = 0, model: Denoiser = MODEL) -> ContextStates:
@@ -66,19 +69,19 @@ def expected(ask: Fill, model: Denoiser = MODEL) -> Denoised:
 
 def check(got: object, wanted: Denoised) -> None:
     assert isinstance(got, Denoised)
-    assert torch.equal(got.canvas, wanted.canvas)
+    assert np.array_equal(got.canvas, wanted.canvas)
     assert_near(got.log_probs, wanted.log_probs)
     ends = wanted.stop_log_probs > -1e30
-    assert torch.equal(got.stop_log_probs > -1e30, ends)
-    assert_near(got.stop_log_probs[ends].exp(), wanted.stop_log_probs[ends].exp())  # differences of near numbers
+    assert np.array_equal(got.stop_log_probs > -1e30, ends)
+    assert_near(np.exp(got.stop_log_probs[ends]), np.exp(wanted.stop_log_probs[ends]))  # differences of near numbers
     assert (got.steps, got.ended) == (wanted.steps, wanted.ended)
 
 
-def canvas_of(model: Denoiser, n_rows: int, n: int, seed: int | None = None) -> torch.Tensor:
-    canvas = torch.full((n_rows, n), mask_of(model))
+def canvas_of(model: Denoiser, n_rows: int, n: int, seed: int | None = None) -> np.ndarray:
+    canvas = np.full((n_rows, n), mask_of(model))
     if seed is not None:  # a draft in which some tokens are open
-        given = torch.rand(n_rows, n, generator=torch.Generator().manual_seed(seed)) < 0.4
-        canvas = torch.where(given, ids(seed, n_rows, n), canvas)
+        given = np.random.default_rng(seed).random((n_rows, n)) < 0.4
+        canvas = np.where(given, ids(seed, n_rows, n), canvas)
     return canvas
 
 
@@ -116,7 +119,7 @@ def test_several_jobs_fill_their_canvases_side_by_side():
     for ask, reply in zip(asks, [got[0], *got[2:]], strict=True):
         check(reply, expected(ask))
     (alone,) = ModelRunner(MODEL)([rows])
-    assert isinstance(got[1], torch.Tensor) and isinstance(alone, torch.Tensor)
+    assert isinstance(got[1], np.ndarray) and isinstance(alone, np.ndarray)
     assert_near(got[1], alone)
 
 
@@ -132,7 +135,7 @@ def test_a_loop_used_again_keeps_nothing():
 
 def test_more_rows_than_a_loop_has_and_contexts_of_one_token():
     """Also where ends could settle early: a whole loop has none, and neither has what takes its place."""
-    tokens = replace(rules(), may_end_before=torch.arange(V) % 3 == 0)
+    tokens = replace(rules(), may_end_before=np.arange(V) % 3 == 0)
     run = GpuRunner(MODEL, rehearsed)
     many = Fill(canvas_of(MODEL, 2 * MOST_ROWS + 1, 6, 2), context(20), tokens, 0.1, 3)
     one_token = Fill(canvas_of(MODEL, 1, 6), context(1), tokens, 0.1, 3)
@@ -202,7 +205,7 @@ def test_a_deadline_is_one_requests_alone():
     assert (first.ended, first.steps) == ("budget", STEPS_AT_A_TIME + 1)
     check(second, expected(calm))
     part = expected(replace(late, n_steps=STEPS_AT_A_TIME + 1))
-    assert torch.equal(first.canvas, part.canvas)
+    assert np.array_equal(first.canvas, part.canvas)
     assert_near(first.log_probs, part.log_probs)
 
 
@@ -233,10 +236,7 @@ class OneDevice(TorchDispatchMode):
 def test_a_step_never_waits_for_the_device(matches: bool):
     """On a device without values whatever asks for one raises, and nothing comes from the host or goes there."""
     config = replace(tiny_config(V), copies_matches=matches)
-    model, rules_of_host = Denoiser(config).to("meta"), rules(Denoiser(config))
-    fields = {name: getattr(rules_of_host, name).to("meta") for name in ("forbidden", "stops", "may_end_before")}
-    tokens = replace(rules_of_host, **fields)
-    tokens.__dict__["stop_ids"] = torch.zeros(3, dtype=torch.long, device="meta")  # found once, on the host
+    model, tokens = Denoiser(config).to("meta"), on_device(rules(Denoiser(config)), torch.device("meta"))
     loop = CanvasLoop(model, Buffers(model, 2, 64), tokens, 0.5, 2, 16)
     loop.run(1, is_end=True)  # as before a capture
     loop.begin()

@@ -16,10 +16,11 @@ from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix, as_float, 
 from quicksilver.model.checkpoint.head_file import HEAD, WORDS, StoredHead, read_head, write_head
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoising_head import DenoisingHead
 from quicksilver.model.network.head_config import HeadConfig
-from quicksilver.model.runners.drafting import ModelDrafter
-from quicksilver.model.runners.openvino_head import OpenVinoHead
+from quicksilver.model.openvino.head import OpenVinoHead
+from quicksilver.model.runners.model_drafter import ModelDrafter
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from safetensors.numpy import load_file, save_file
 from tiny_body import Wanting, save_body, tiny_body
@@ -115,7 +116,7 @@ def test_a_head_that_is_of_no_use_is_said_once_and_the_body_serves_alone(folder,
     assert checkpoint.head is None
     assert [message in record.getMessage() for record in caplog.records] == [True]
     assert "\n" not in caplog.records[0].getMessage()
-    assert DenoisingInfiller(checkpoint).complete(asked("x = "), lambda: False).finish_reason
+    assert infiller_of(checkpoint).complete(asked("x = "), lambda: False).finish_reason
 
 
 def test_a_head_that_is_cut_off_leaves_the_body_alone(folder, caplog):
@@ -152,7 +153,7 @@ def test_openvino_drafts_what_the_module_drafts(n_context: int, known: tuple[int
     plain = ModelDrafter(head, torch.from_numpy(as_float(embedding)))
     assert compiled.n_most == plain.n_most == 5
     features = torch.randn(n_context, 48, generator=torch.Generator().manual_seed(n_context))
-    found, wanted = compiled(known, hints, features), plain(known, hints, features)
+    found, wanted = compiled(known, hints, features.numpy()), plain(known, hints, features)
     assert len(found.tokens) == len(found.probabilities) == 6 - len(known)
     assert found.probabilities == pytest.approx(wanted.probabilities, abs=0.05)
     for a, b, sure in zip(found.tokens, wanted.tokens, wanted.probabilities, strict=True):
@@ -177,11 +178,11 @@ REQUESTS = [
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_the_text_is_the_bodys_own_whatever_a_head_guesses(folder, runtime):
-    alone = DenoisingInfiller(load(folder), runtime=runtime)
+    alone = infiller_of(load(folder), runtime=runtime)
     wanted = [(each.text, each.finish_reason) for each in completions(alone, REQUESTS)]
     for seed in (0, 1):
         put_head(folder, seed)
-        with_head = DenoisingInfiller(load(folder), runtime=runtime)
+        with_head = infiller_of(load(folder), runtime=runtime)
         assert with_head.checkpoint.head is not None
         assert [(each.text, each.finish_reason) for each in completions(with_head, REQUESTS)] == wanted
 
@@ -190,7 +191,7 @@ def test_the_text_is_the_bodys_own_whatever_a_head_guesses(folder, runtime):
 def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guessed: str, n_forwards: int):
     """A line of 14 tokens, its line break among them. A guess behind a wrong one counts for nothing."""
     put_head(folder)
-    infiller = DenoisingInfiller(load(folder))
+    infiller = infiller_of(load(folder))
     tokenizer, prefix, wanted = infiller.tokenizer, "x =", " add(a, b) + i * 10"
     assert isinstance(tokenizer, BodyTokenizer)
     knowing = Wanting(infiller.run, tokenizer, f"{prefix}{wanted}\ny".encode(), tokenizer.marks.end)
@@ -207,7 +208,7 @@ def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guess
 
 def test_a_trace_shows_what_the_body_refused(folder):
     put_head(folder)
-    infiller = DenoisingInfiller(load(folder))
+    infiller = infiller_of(load(folder))
     tokenizer = infiller.tokenizer
     assert isinstance(tokenizer, BodyTokenizer)
     knowing = Wanting(infiller.run, tokenizer, b"x = add(a, b) + i\ny", tokenizer.marks.end)
@@ -229,7 +230,7 @@ def test_a_trace_shows_what_the_body_refused(folder):
 
 def test_a_guess_from_the_file_goes_before_that_of_the_head(folder):
     put_head(folder)
-    infiller = DenoisingInfiller(load(folder))
+    infiller = infiller_of(load(folder))
     tokenizer = infiller.tokenizer
     assert isinstance(tokenizer, BodyTokenizer)
     knowing = Wanting(infiller.run, tokenizer, b"x = add(a, b) + i\ny", tokenizer.marks.end)

@@ -7,9 +7,10 @@ import torch
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.completion.indentation import NONE, indentation, indentations, with_prefix
-from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.requests import never
-from quicksilver.model.runners.batching import drive
+from quicksilver.model.runners.drive import drive
 from tiny import tiny_denoiser, tiny_tokenizer
 
 BLOCK = "def f(a):\n    if a:\n        return a\n"
@@ -20,7 +21,7 @@ def infiller(tmp_path_factory) -> DenoisingInfiller:
     tokenizer = tiny_tokenizer()
     folder = tmp_path_factory.mktemp("models") / "c"
     checkpoint.save(folder, "tiny", tiny_denoiser(tokenizer.vocab_size), tokenizer)
-    return load_infiller(folder, runtime="torch", dtype=torch.float32)
+    return load_infiller(folder, runtime="torch", dtype="float32")
 
 
 def request(prefix: str, suffix: str = "\n", **more) -> CompletionRequest:
@@ -66,7 +67,7 @@ def test_the_likeliest_is_chosen(infiller):
     found = chosen(infiller, asked)
     scores = []
     with torch.inference_mode():
-        model, tokens = infiller.model, infiller.tokens_for(asked.hole)
+        model, tokens = infiller.checkpoint.model, infiller.tokens_for(asked.hole)
         context = infiller.context_of(with_prefix(asked, BLOCK.rstrip("\n")))
         tried = indentations(BLOCK, "\n")
         for text in tried:

@@ -5,8 +5,8 @@ import json
 import pytest
 from quicksilver.fim.text.language_ids import CODE_SUFFIXES, TEXT_SUFFIXES, language_id
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.model.completion.infiller import load_infiller
 from quicksilver.model.languages import MANY, languages_of
+from quicksilver.model.load_infiller import load_infiller
 from tiny import tiny_denoiser, tiny_tokenizer
 
 

@@ -12,6 +12,7 @@ from quicksilver.model.checkpoint.checkpoint_files import TOKENIZER, read
 from quicksilver.model.completion.infiller import DenoisingInfiller
 from quicksilver.model.decoding.ngrams import NGRAMS, write_ngrams
 from quicksilver.model.decoding.recent import Recent
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer
 from quicksilver.training.adapt.ngram_counts import count
 from tiny_body import Wanting, save_body, tiny_body
@@ -37,7 +38,7 @@ def asked(prefix: str, **more: object) -> CompletionRequest:
 
 
 def wanting(folder: Path, prefix: str = "x =") -> tuple[DenoisingInfiller, Wanting]:
-    infiller = DenoisingInfiller(load(folder))
+    infiller = infiller_of(load(folder))
     assert isinstance(infiller.tokenizer, BodyTokenizer)
     run = Wanting(infiller.run, infiller.tokenizer, f"{prefix}{WANTED}\ny".encode(), infiller.tokenizer.marks.end)
     infiller.run = run
@@ -65,7 +66,7 @@ def test_a_draft_goes_before_what_was_counted(folder):
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_the_text_is_the_bodys_own_whatever_was_counted(folder, runtime):
-    alone = DenoisingInfiller(load(folder), runtime=runtime)
+    alone = infiller_of(load(folder), runtime=runtime)
     requests = [
         asked(prefix, lines=lines, max_tokens=n)
         for prefix in ("x = ", "def add(a, b):\n    ret", "for i in", "", "y = 'é")
@@ -75,7 +76,7 @@ def test_the_text_is_the_bodys_own_whatever_was_counted(folder, runtime):
     wanted = [alone.complete(request, lambda: False) for request in requests]
     for text in ("x = 1\ny = 2\n", "".join(each.text for each in wanted)):
         put_ngrams(folder, text)
-        counted = DenoisingInfiller(load(folder), runtime=runtime)
+        counted = infiller_of(load(folder), runtime=runtime)
         assert counted.checkpoint.ngrams is not None
         for request, expected in zip(requests, wanted, strict=True):
             counted.recent = Recent()

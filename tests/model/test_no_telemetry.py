@@ -16,8 +16,8 @@ def note(event, arguments):
 
 sys.addaudithook(note)
 if sys.argv[1] == "ours":
-    import quicksilver.model.runners.openvino_graph
-    from quicksilver.model.completion.infiller import load_infiller
+    import quicksilver.model.openvino.graph
+    from quicksilver.model.load_infiller import load_infiller
     load_infiller(None)
 else:
     import openvino

@@ -2,28 +2,31 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import InputError
 from quicksilver.model.cache.context_cache import ContextCache
-from quicksilver.model.cache.pages import join_states
 from quicksilver.model.checkpoint.checkpoint import quantise_checkpoint, weights_of
 from quicksilver.model.checkpoint.checkpoint_files import Int8Matrix
 from quicksilver.model.decoding.denoise import denoise
 from quicksilver.model.decoding.policies import threshold
-from quicksilver.model.network.denoiser import ContextStates, Denoiser, truncate
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.network.states import Array, ContextStates, LayerStates, join_states, truncate
+from quicksilver.model.openvino.load import load_openvino
 from quicksilver.model.requests import Context, Rows, Tree, tree_of
 from quicksilver.model.runners import select as runtimes
-from quicksilver.model.runners.batching import ModelRunner, Runner, drive
-from quicksilver.model.runners.select import runner_of
+from quicksilver.model.runners.batching import ModelRunner
+from quicksilver.model.runners.drive import Runner, drive
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from tiny import tiny_denoiser
 
 V = 330
-NOTHING = torch.zeros(V, dtype=torch.bool)
-TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=torch.arange(V) == 301, may_end_before=NOTHING)
+NOTHING = np.zeros(V, np.bool_)
+TOKENS = CanvasTokens(mask=300, end=301, forbidden=NOTHING, stops=np.arange(V) == 301, may_end_before=NOTHING)
 
 
 def as_kept(model: Denoiser) -> Denoiser:
@@ -36,11 +39,11 @@ def as_kept(model: Denoiser) -> Denoiser:
 
 MODEL = as_kept(tiny_denoiser(V))
 TORCH = ModelRunner(MODEL)
-OPENVINO = runner_of(MODEL, torch.float32, "openvino", 1)
+OPENVINO = load_openvino(MODEL.config, weights_of(MODEL), "float32", 1).run
 
 
-def ids(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randint(0, 300, shape, generator=torch.Generator().manual_seed(seed))
+def ids(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 300, shape)
 
 
 def states(run: Runner, *lengths: int) -> ContextStates:
@@ -54,22 +57,23 @@ def states(run: Runner, *lengths: int) -> ContextStates:
     return past
 
 
-def assert_like(got: torch.Tensor, expected: torch.Tensor, share: float = 0.01) -> None:
+def assert_like(got: Array, expected: Array, share: float = 0.01) -> None:
     """Near in the mean; the errors seen are up to .002."""
+    got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
-    error = (got - expected).norm() / expected.norm()
+    error = np.linalg.norm(got - expected) / np.linalg.norm(expected)
     assert error < share, float(error)
 
 
-def centred(log_probs: torch.Tensor) -> torch.Tensor:
+def centred(log_probs: np.ndarray) -> np.ndarray:
     """Without the mean of each position, which is the same for every model that is not sure of anything."""
-    return log_probs - log_probs.mean(dim=-1, keepdim=True)
+    return log_probs - log_probs.mean(axis=-1, keepdims=True)
 
 
 @pytest.mark.parametrize("lengths", [(1,), (2,), (40,), (7, 1), (30, 1, 1), (16, 24)])
 def test_contexts(lengths: tuple[int, ...]):
     got, expected = states(OPENVINO, *lengths), states(TORCH, *lengths)
-    assert torch.equal(got.tokens, expected.tokens)
+    assert np.array_equal(got.tokens, expected.tokens)
     assert_like(got.copy_keys, expected.copy_keys)
     for ours, theirs in zip(got.layers, expected.layers, strict=True):
         assert_like(ours.keys, theirs.keys)
@@ -82,22 +86,29 @@ def test_contexts(lengths: tuple[int, ...]):
 def test_canvases(shape: tuple[int, int], n_context: int):
     tokens = ids(9, *shape)
     tokens[:, ::2] = TOKENS.mask
-    check_like_torch(Rows(tokens, states(TORCH, n_context)))
+    check_like_torch(lambda past: Rows(tokens, past), n_context)
 
 
 @pytest.mark.parametrize("rows", [[[]], [[20, 21, 22]], [[20, 21, 22], [20, 21, 30, 31], [40], [20]]])
 @pytest.mark.parametrize("n_context", [1, 2, 33])
 def test_trees(rows: list[list[int]], n_context: int):
-    check_like_torch(tree_of(50, rows, states(TORCH, n_context))[0])
+    check_like_torch(lambda past: tree_of(50, rows, past)[0], n_context)
 
 
-def check_like_torch(ask: Rows | Tree):
-    (expected,) = TORCH([ask])
-    (got,) = OPENVINO([ask])
-    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+def as_arrays(states: ContextStates) -> ContextStates:
+    """PyTorch's states as NumPy arrays."""
+    layers = [LayerStates(*(np.asarray(array) for array in (s.keys, s.values, s.raw))) for s in states.layers]
+    return ContextStates(layers, np.asarray(states.copy_keys), np.asarray(states.tokens))
+
+
+def check_like_torch(ask: Callable[[ContextStates], Rows | Tree], n_context: int):
+    past = states(TORCH, n_context)
+    (expected,) = TORCH([ask(past)])
+    (got,) = OPENVINO([ask(as_arrays(past))])
+    assert isinstance(got, np.ndarray) and isinstance(expected, np.ndarray)
     assert_like(centred(got), centred(expected), share=0.0025)  # positions off by one: .003 to .009
-    assert (got.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.8
-    assert torch.allclose(got.exp().sum(-1), torch.ones(got.shape[:-1]), atol=1e-3)
+    assert (got.argmax(-1) == expected.argmax(-1)).mean() >= 0.8
+    assert np.allclose(np.exp(got).sum(-1), 1, atol=1e-3)
 
 
 def test_asks_do_not_disturb_each_other():
@@ -105,12 +116,12 @@ def test_asks_do_not_disturb_each_other():
     past = states(OPENVINO, 20)
     first, other = Rows(ids(3, 1, 8), past), Rows(ids(4, 2, 8), past)
     (alone,) = OPENVINO([first])
-    assert isinstance(alone, torch.Tensor)
-    alone = alone.clone()
+    assert isinstance(alone, np.ndarray)
+    alone = alone.copy()
     together = OPENVINO([first, other, Context(ids(5, 1, 3), past)])
     for got in (together[0], OPENVINO([first])[0]):
-        assert isinstance(got, torch.Tensor)
-        assert torch.equal(got, alone)
+        assert isinstance(got, np.ndarray)
+        assert np.array_equal(got, alone)
 
 
 def test_a_context_cut_short_is_the_shorter_context():
@@ -119,7 +130,7 @@ def test_a_context_cut_short_is_the_shorter_context():
     (fresh,) = OPENVINO([Context(whole.tokens[:, :19], None)])
     assert isinstance(fresh, ContextStates)
     (got,), (expected,) = OPENVINO([rows]), OPENVINO([Rows(rows.tokens, fresh)])
-    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert isinstance(got, np.ndarray) and isinstance(expected, np.ndarray)
     assert_like(got, expected, share=0.01)
 
 
@@ -129,19 +140,20 @@ def test_the_loop_and_the_cache_run_on_it():
     past, n_cached = drive(OPENVINO, cache.states(context))
     assert (past.n_tokens, n_cached) == (30, 0)
     assert drive(OPENVINO, cache.states(context[:-1]))[1] == 29
-    canvas = torch.full((1, 8), TOKENS.mask)
+    canvas = np.full((1, 8), TOKENS.mask)
     result = drive(OPENVINO, denoise(past, canvas, TOKENS, threshold(0.9), Budget()))
     assert result.ended == "filled"
     assert not (result.canvas == TOKENS.mask).any()
 
 
 def test_bfloat16_states():
-    run = runner_of(tiny_denoiser(V), torch.bfloat16, "openvino", 1)
+    model = tiny_denoiser(V)
+    run = load_openvino(model.config, weights_of(model), "bfloat16", 1).run
     past = states(run, 16, 3)
-    assert past.layers[0].keys.dtype == torch.bfloat16
+    assert past.layers[0].keys.dtype == np.uint16
     (got,) = run([Rows(ids(9, 1, 8), past)])
     (expected,) = TORCH([Rows(ids(9, 1, 8), states(TORCH, 16, 3))])
-    assert isinstance(got, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert isinstance(got, np.ndarray) and isinstance(expected, np.ndarray)
     assert_like(got, expected, share=0.1)
 
 
@@ -152,7 +164,7 @@ import sys
 seen = []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket.") else None)
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.completion.infiller import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 infiller = load_infiller(n_threads=1, runtime="openvino")
 hole = Hole(prefix="import ", suffix="", language="python", replaced=(7, 7), multiline=False)
 completion = infiller.complete(CompletionRequest(hole=hole, path="a.py", max_evaluations=2), lambda: False)
@@ -166,10 +178,10 @@ print(repr(completion.finish_reason), seen)
 
 def test_without_openvino(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_runner", raising=False)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_graph", raising=False)
-    monkeypatch.delitem(sys.modules, "quicksilver.model.runners.openvino_compile", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino.runner", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino.graph", raising=False)
+    monkeypatch.delitem(sys.modules, "quicksilver.model.openvino.compile", raising=False)
     with pytest.raises(InputError, match="pip install openvino"):
-        runner_of(MODEL, torch.float32, "openvino", 1)
+        load_openvino(MODEL.config, weights_of(MODEL), "float32", 1)
     monkeypatch.setattr(runtimes, "has_openvino", lambda: False)
     assert runtimes.fastest_runtime() == "torch"

@@ -2,6 +2,7 @@
 
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from quicksilver.model.cache import pages as pages_module
 from quicksilver.model.cache.pages import N_PAGE, PageStore
 from quicksilver.model.common_prefix import common_prefix
-from quicksilver.model.network.denoiser import ContextStates
+from quicksilver.model.network.states import ContextStates, LayerStates, newest, truncate
 from tiny import assert_near, tiny_denoiser
 
 MODEL = tiny_denoiser()
@@ -141,8 +142,6 @@ def test_common_prefix(a, b):
 
 
 def test_states_that_hold_too_little_cannot_be_cut():
-    from quicksilver.model.network.denoiser import truncate
-
     pages = PageStore(10 * BYTES)
     store(pages, list(range(10)))
     states = pages.read(pages.find(list(range(10))))
@@ -175,3 +174,23 @@ def test_clearing_gives_the_memory_back():
     held = weakref.ref(pages._memory.keys)
     pages.clear()
     assert held() is None
+
+
+def test_pages_of_arrays_without_pytorch():
+    """As OpenVINO has them: bfloat16 in unsigned integers."""
+    rng = np.random.default_rng(0)
+    layers = [
+        LayerStates(*(rng.integers(0, 2**16, shape, np.uint16) for shape in ((1, 2, 40, 4), (1, 2, 40, 4), (1, 40, 8))))
+        for _ in range(3)
+    ]
+    states = ContextStates(layers, rng.random((1, 40, 5), np.float32), np.arange(40)[None])
+    pages = PageStore(10**6)
+    pages.write(list(range(40)), 0, states)
+    pages.write([*range(35), 77], 35, truncate(newest(states, 2), 1))
+    found = pages.read(pages.find(list(range(40))))
+    assert found is not None and found.layers[0].keys.dtype == np.uint16
+    assert np.array_equal(found.tokens, states.tokens) and np.array_equal(found.copy_keys, states.copy_keys)
+    for ours, theirs in zip(found.layers, states.layers, strict=True):
+        assert np.array_equal(ours.keys, theirs.keys) and np.array_equal(ours.values, theirs.values)
+        assert np.array_equal(ours.raw, theirs.raw[:, -2:])
+    assert pages.find([*range(35), 77]).n_tokens == 36

@@ -1,5 +1,5 @@
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.model.decoding.policies import Scores, entropy_budget, everything, one, threshold, top_k
@@ -13,7 +13,7 @@ def scores(confidence):
 
 
 def tensors(cells):
-    return torch.tensor([[c for c, _ in cells]]), torch.tensor([[e for _, e in cells]])
+    return np.array([[c for c, _ in cells]]), np.array([[e for _, e in cells]])
 
 
 @given(CANVAS, st.integers(1, 5), st.floats(0.1, 1))
@@ -34,7 +34,7 @@ def test_top_k_takes_the_surest(cells, k):
 
 
 def test_threshold_and_everything():
-    confidence, eligible = torch.tensor([[0.9, 0.5, 0.95]]), torch.tensor([[True, True, False]])
+    confidence, eligible = np.array([[0.9, 0.5, 0.95]]), np.array([[True, True, False]])
     assert threshold(0.8)(scores(confidence), eligible).tolist() == [[True, False, False]]
     assert everything(scores(confidence), eligible).tolist() == [[True, True, False]]
 
@@ -66,8 +66,8 @@ def test_an_entropy_budget_takes_the_least_uncertain(cells, nats):
 
 
 def test_an_entropy_budget_counts_all_but_the_last():
-    confidence = 1 - torch.tensor([[0.3, 0.1, 0.25, 0.9], [0.3, 0.3, 0.3, 0.3]])
-    eligible = torch.ones(2, 4, dtype=torch.bool)
+    confidence = 1 - np.array([[0.3, 0.1, 0.25, 0.9], [0.3, 0.3, 0.3, 0.3]])
+    eligible = np.ones((2, 4), np.bool_)
     chosen = entropy_budget(0.36)(scores(confidence), eligible)
     assert chosen.tolist() == [[True, True, True, False], [True, True, False, False]]
     assert entropy_budget(0.0)(scores(confidence), eligible).sum(-1).tolist() == [1, 1]

@@ -2,14 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
-import torch
 from quicksilver.fim.drafts.search import Draft
 from quicksilver.fim.types import CompletionRequest, Hole
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.model.completion.infiller import load_infiller
 from quicksilver.model.decoding.healing import Healing
 from quicksilver.model.decoding.verification import Verified
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.ranking.candidates import Candidate
 from quicksilver.model.ranking.prefix_confidence import (
     FEATURES,
@@ -28,7 +28,7 @@ TOKENIZER = tiny_tokenizer()
 def judged(text: str, probability: float = 0.5, log_prob: float = -0.5, draft: Draft | None = None) -> Judged:
     tokens = TOKENIZER.encode(text)
     n = len(tokens)
-    verified = Verified(tokens, torch.full((n,), log_prob), torch.zeros(n + 1), torch.zeros(n + 1, dtype=torch.long))
+    verified = Verified(tokens, np.full((n,), log_prob), np.zeros(n + 1), np.zeros(n + 1, dtype=np.int64))
     return Judged(Candidate(text=text, tokens=tuple(tokens), draft=draft), verified, probability)
 
 
@@ -115,7 +115,7 @@ def test_a_broken_character_counts_as_the_one_that_is_shown():
     tokens = [broken, *TOKENIZER.encode("ab + cd")]
     text = TOKENIZER.decode(tokens)
     n = len(tokens)
-    verified = Verified(tokens, torch.zeros(n), torch.zeros(n + 1), torch.zeros(n + 1, dtype=torch.long))
+    verified = Verified(tokens, np.zeros(n), np.zeros(n + 1), np.zeros(n + 1, dtype=np.int64))
     found = places(Judged(Candidate(text=text, tokens=tuple(tokens)), verified, 0.5), Healing(TOKENIZER))
     shown = [TOKENIZER.decode(tokens[: place.n_tokens]) for place in found]
     assert [text[: place.n_chars] for place in found] == shown

@@ -1,8 +1,8 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import torch
 from quicksilver.fim.drafts.search import Draft
 from quicksilver.model.decoding.verification import Verified
 from quicksilver.model.ranking.candidates import Candidate, merge
@@ -11,9 +11,7 @@ from quicksilver.model.ranking.ranker import Ranker, features, judge
 
 def verified(*log_probs: float, end: float = -0.5) -> Verified:
     n = len(log_probs)
-    return Verified(
-        list(range(n)), torch.tensor(log_probs), torch.full((n + 1,), end), torch.zeros(n + 1, dtype=torch.long)
-    )
+    return Verified(list(range(n)), np.array(log_probs), np.full((n + 1,), end), np.zeros(n + 1, dtype=np.int64))
 
 
 DRAFT = Candidate(text="abc", tokens=(1, 2), draft=Draft("abc", "file", 12, 3))

@@ -15,7 +15,8 @@ from quicksilver.model.checkpoint.checkpoint import save
 from quicksilver.model.checkpoint.checkpoint_files import WEIGHTS
 from quicksilver.model.choice import speed as speed_module
 from quicksilver.model.choice.speed import measure_speed, window
-from quicksilver.model.completion.infiller import DenoisingInfiller, load_infiller
+from quicksilver.model.completion.infiller import N_BYTES, DenoisingInfiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.network.denoiser import Denoiser
 from tiny import tiny_denoiser, tiny_tokenizer
 from tiny_body import body_config, save_body, tiny_body
@@ -100,14 +101,14 @@ def test_a_window_has_bounds_and_its_cache_holds_two_of_it(body, tmp_path, monke
     assert infiller.describe()["context_tokens"] == infiller.n_context_max == 400 - 96
     monkeypatch.setattr("quicksilver.model.completion.infiller.MAX_BYTES", 1000)
     body.read_at_most(32_768)
-    bytes_per_token = 2 * 2 * 2 * 12 * body.dtype.itemsize  # keys and values, layers, heads, numbers
+    bytes_per_token = 2 * 2 * 2 * 12 * N_BYTES[body.loaded.dtype]  # keys and values, layers, heads, numbers
     assert body.cache.store.max_bytes == 2 * 32_768 * bytes_per_token
 
 
 def test_contexts_are_not_stretched_on_a_cpu(tmp_path):
     folder = save_body(tmp_path, tiny_body())
     with pytest.raises(InputError, match="leave --yarn out"):
-        load_infiller(folder, runtime="torch", n_threads=1, device=torch.device("cpu"), rope_scale=4.0)
+        load_infiller(folder, runtime="torch", n_threads=1, device="cpu", rope_scale=4.0)
 
 
 def test_a_file_of_30000_tokens_is_cut_to_the_window_and_the_next_key_is_read_alone(body):

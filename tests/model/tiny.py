@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from quicksilver.model.config import DenoiserConfig
-from quicksilver.model.network.denoiser import ContextStates, Denoiser
+from quicksilver.model.network.denoiser import Denoiser
+from quicksilver.model.network.states import Array, ContextStates
 from quicksilver.model.requests import ForwardReply, ForwardRequest, Rows
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 from quicksilver.model.tokenizers.code_tokenizer import CodeTokenizer
@@ -42,36 +44,36 @@ class Oracle:
 
     def __init__(self, answer: list[int], sure: list[float], vocab_size: int) -> None:
         self.answer, self.sure, self.vocab_size = answer, sure, vocab_size
-        self.seen: list[torch.Tensor] = []
+        self.seen: list[np.ndarray] = []
 
     def __call__(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """A `Runner`."""
         return [self.log_probs(ask) for ask in asks if isinstance(ask, Rows)]
 
-    def log_probs(self, ask: Rows) -> torch.Tensor:
-        self.seen.append(ask.tokens.clone())
+    def log_probs(self, ask: Rows) -> np.ndarray:
+        self.seen.append(ask.tokens.copy())
         b, n = ask.tokens.shape
-        sure = torch.tensor(self.sure[:n]).unsqueeze(-1)
-        probs = (1 - sure).expand(n, self.vocab_size) / (self.vocab_size - 1)
-        probs = probs.scatter(-1, torch.tensor(self.answer[:n]).unsqueeze(-1), sure)
-        return probs.log().expand(b, n, self.vocab_size)
+        sure = np.array(self.sure[:n], np.float32)
+        probs = np.repeat((1 - sure[:, None]) / (self.vocab_size - 1), self.vocab_size, axis=1)
+        probs[np.arange(n), self.answer[:n]] = sure
+        return np.repeat(np.log(probs)[None], b, axis=0)
 
 
 MASK, END, VOCAB = 90, 91, 100
 
 
 def oracle_tokens() -> CanvasTokens:
-    forbidden = torch.zeros(VOCAB, dtype=torch.bool)
+    forbidden = np.zeros(VOCAB, dtype=np.bool_)
     forbidden[MASK] = True
-    stops = torch.zeros(VOCAB, dtype=torch.bool)
+    stops = np.zeros(VOCAB, dtype=np.bool_)
     stops[END] = True
-    return CanvasTokens(mask=MASK, end=END, forbidden=forbidden, stops=stops, may_end_before=torch.zeros_like(stops))
+    return CanvasTokens(mask=MASK, end=END, forbidden=forbidden, stops=stops, may_end_before=np.zeros_like(stops))
 
 
 def no_context() -> ContextStates:
-    return ContextStates([], torch.zeros(1, 1, 1), torch.zeros(1, 1, dtype=torch.long))
+    return ContextStates([], np.zeros((1, 1, 1)), np.zeros((1, 1), np.int64))
 
 
-def assert_near(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    """Equal up to what float32 sums in another order."""
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+def assert_near(actual: Array, expected: Array) -> None:
+    """Equal up to what float32 sums in another order, whoever holds the numbers."""
+    torch.testing.assert_close(torch.as_tensor(actual), torch.as_tensor(expected), rtol=1e-4, atol=1e-5)

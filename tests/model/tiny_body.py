@@ -24,8 +24,9 @@ from quicksilver.model.config import DenoiserConfig
 from quicksilver.model.network.denoiser import Denoiser
 from quicksilver.model.published.tokens import QWEN_PIECES
 from quicksilver.model.requests import AskHead, Extend, Extended, ForwardReply, ForwardRequest, HeadGuess, Tree
-from quicksilver.model.runners.batching import Runner
-from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, Marks, plain_tokenizer
+from quicksilver.model.runners.drive import Runner
+from quicksilver.model.tokenizers.body_tokenizer import BodyTokenizer, plain_tokenizer
+from quicksilver.model.tokenizers.marks import Marks
 from safetensors.numpy import save_file
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -151,7 +152,7 @@ class Wanting:
             self.counts.append(len(ask.tokens))
             before = ask.states.tokens[0].tolist()
             after = [self._after([*before, *ask.tokens[: i + 1]]) for i in range(len(ask.tokens))]
-            return Extended(torch.stack(after), reply.states)
+            return Extended(np.stack(after), reply.states)
         if isinstance(ask, AskHead) and self.drafted is not None:
             tokens = self.drafted(self._next([*ask.states.tokens[0].tolist(), *ask.known]))
             return HeadGuess(tokens, (0.9,) * len(tokens))
@@ -159,7 +160,7 @@ class Wanting:
             lines: list[list[int]] = []
             for token, parent in zip(ask.tokens, ask.parents, strict=True):
                 lines.append([*(lines[parent] if parent >= 0 else ask.states.tokens[0].tolist()), token])
-            return torch.stack([self._after(line) for line in lines])
+            return np.stack([self._after(line) for line in lines])
         return reply
 
     def _next(self, tokens: list[int], n: int = 5) -> tuple[int, ...]:
@@ -169,14 +170,13 @@ class Wanting:
             found.append(int(self._after([*tokens, *found]).argmax()))
         return tuple(found)
 
-    def _after(self, tokens: list[int]) -> torch.Tensor:
+    def _after(self, tokens: list[int]) -> np.ndarray:
         at = len(tokens) - tokens[::-1].index(self.tokenizer.marks.middle)
         said = b"".join(map(self.tokenizer.bytes_of, tokens[at:]))
         token, rest = self.end, self.data[len(said) :]
         if rest and self.data.startswith(said):
             token = self.next_at.get(len(said), self.tokenizer.spelt(rest)[0])
-        log_probs = torch.full(
-            (self.tokenizer.vocab_size,), math.log((1 - self.sure) / (self.tokenizer.vocab_size - 1))
-        )
+        n_ids = self.tokenizer.vocab_size
+        log_probs = np.full(n_ids, math.log((1 - self.sure) / (n_ids - 1)), np.float32)
         log_probs[token] = math.log(self.sure)
         return log_probs

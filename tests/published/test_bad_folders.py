@@ -249,7 +249,7 @@ def test_a_panic_of_the_library_is_an_error(folder: Path, monkeypatch: pytest.Mo
     def panics(*_: object) -> None:
         raise PanicException("slice index out of range")
 
-    monkeypatch.setattr("quicksilver.model.published.tokens.harmless", panics)
+    monkeypatch.setattr("quicksilver.model.tokenizers.rules.harmless", panics)
     assert "slice index" in refusal(lambda: read_tokenizer(folder))
 
 

@@ -16,6 +16,7 @@ from bad_files import replaced
 from quicksilver.fim.budget import Budget
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
 from quicksilver.fim.types import CompletionRequest, FinishReason, Hole
+from quicksilver.model.load import LoadPlan, kind_of, load_folder
 from quicksilver.model.published.diffusion_gemma import (
     N_SETTLED,
     N_UNSETTLED,
@@ -23,7 +24,6 @@ from quicksilver.model.published.diffusion_gemma import (
     GemmaInfiller,
     _Enough,
     _Watch,
-    is_diffusion_gemma,
     load_gemma,
 )
 from quicksilver.model.requests import never
@@ -276,7 +276,9 @@ def refusal(folder: Path, kind: type[Exception] = CheckpointError) -> str:
 
 def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_diffusion_gemma(tmp_path)
-    assert is_diffusion_gemma(tmp_path) and not is_diffusion_gemma(tmp_path / "nothing")
+    assert kind_of(tmp_path) == "renoising"
+    with pytest.raises(InputError, match="leave --family and --weights out"):
+        load_folder(tmp_path, 1, LoadPlan(family="dream", weights="int8"))
     weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
     tensors, says = load_file(weights), config.read_text()
     save_file({name: tensor for name, tensor in tensors.items() if "layers.1.self_attn.q_proj" not in name}, weights)

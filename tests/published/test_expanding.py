@@ -2,7 +2,7 @@
 
 import math
 
-import torch
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.model.published.expanding import expander
@@ -10,8 +10,8 @@ from quicksilver.model.published.lengths import best_row, likely_lengths, of_len
 from quicksilver.model.tokenizers.canvas_tokens import CanvasTokens
 
 MASK, END, EXPAND, V = 20, 21, 22, 23
-NOTHING = torch.zeros(V, dtype=torch.bool)
-TOKENS = CanvasTokens(mask=MASK, end=END, forbidden=NOTHING, stops=torch.arange(V) == END, may_end_before=NOTHING)
+NOTHING = np.zeros(V, dtype=np.bool_)
+TOKENS = CanvasTokens(mask=MASK, end=END, forbidden=NOTHING, stops=np.arange(V) == END, may_end_before=NOTHING)
 
 
 @given(st.lists(st.sampled_from([1, 2, MASK, EXPAND]), max_size=9), st.integers(0, 6))
@@ -20,8 +20,8 @@ def test_expanding(cells: list[int], n_free: int):
     n = len(cells) + n_free
     if not n:
         return
-    canvas = torch.tensor([[*cells, *[END] * n_free]])
-    scores = torch.arange(n, dtype=torch.float32).unsqueeze(0)
+    canvas = np.array([[*cells, *[END] * n_free]])
+    scores = np.arange(n, dtype=np.float32)[None]
     new, log_probs, _ = expander(EXPAND, TOKENS)(canvas, scores, scores)
     assert new.shape == canvas.shape and not bool((new == EXPAND).any())
     old_text = [(token, float(i)) for i, token in enumerate(cells) if token not in (EXPAND, MASK)]
@@ -35,11 +35,11 @@ def test_expanding(cells: list[int], n_free: int):
 
 def test_likely_lengths():
     """The longest, then where ends are likely; parts of it where nothing is said."""
-    log_probs = torch.full((12, V), math.log(1e-4))
+    log_probs = np.full((12, V), math.log(1e-4))
     log_probs[5, END], log_probs[8, END] = math.log(0.6), math.log(0.3)
     assert likely_lengths(log_probs, TOKENS, 3) == [12, 5, 8]
-    assert likely_lengths(torch.full((12, V), -30.0), TOKENS, 3) == [12, 3, 6]
-    assert likely_lengths(torch.full((1, V), -30.0), TOKENS, 3) == [1]
+    assert likely_lengths(np.full((12, V), -30.0), TOKENS, 3) == [12, 3, 6]
+    assert likely_lengths(np.full((1, V), -30.0), TOKENS, 3) == [1]
 
 
 def test_canvases_of_lengths():
@@ -47,6 +47,6 @@ def test_canvases_of_lengths():
 
 
 def test_the_best_row_is_the_likeliest_on_average():
-    canvas = torch.tensor([[1, 2, 3, 4], [1, 2, END, END], [END, END, END, END]])
-    log_probs = torch.tensor([[-1.0, -1.0, -1.0, -1.0], [-0.5, -0.9, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    canvas = np.array([[1, 2, 3, 4], [1, 2, END, END], [END, END, END, END]])
+    log_probs = np.array([[-1.0, -1.0, -1.0, -1.0], [-0.5, -0.9, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     assert best_row(canvas, log_probs, TOKENS) == 1

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from quicksilver.fim.types import CompletionRequest, Hole
+from quicksilver.model.network.states import Array
 from quicksilver.model.published.families import FAMILIES
 from quicksilver.model.published.folder import Published, load
 from quicksilver.model.published.infiller import PublishedInfiller
@@ -27,11 +29,12 @@ def family(request, tmp_path_factory) -> tuple[str, torch.nn.Module, Published]:
     return request.param, model, load(folder, dtype=torch.float32)
 
 
-def error(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    return float((got - wanted).abs().max() / wanted.abs().max())
+def error(got: Array, wanted: Array) -> float:
+    got, wanted = np.asarray(got), np.asarray(wanted)
+    return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
-def run(canvases: Canvases, canvas: torch.Tensor, infiller: PublishedInfiller) -> torch.Tensor:
+def run(canvases: Canvases, canvas: np.ndarray, infiller: PublishedInfiller) -> np.ndarray:
     """Log-probabilities [B, L, V] of one step."""
     work = canvas_log_probs(canvases, canvas, infiller.tokens_for(HOLE))
     ask = next(work)
@@ -42,13 +45,13 @@ def run(canvases: Canvases, canvas: torch.Tensor, infiller: PublishedInfiller) -
             return end.value
 
 
-def canvas_of(infiller: PublishedInfiller, lengths: list[int], seed: int = 0) -> torch.Tensor:
+def canvas_of(infiller: PublishedInfiller, lengths: list[int], seed: int = 0) -> np.ndarray:
     """Rows of their lengths, half of their cells filled."""
-    tokens, rng = infiller.tokens_for(HOLE), torch.Generator().manual_seed(seed)
-    canvas = torch.full((len(lengths), max(lengths)), tokens.end)
+    tokens, rng = infiller.tokens_for(HOLE), np.random.default_rng(seed)
+    canvas = np.full((len(lengths), max(lengths)), tokens.end)
     for row, n in zip(canvas, lengths, strict=True):
-        given = torch.randint(20, 200, (n,), generator=rng)
-        row[:n] = torch.where(torch.rand(n, generator=rng) < 0.5, given, tokens.mask)
+        given = rng.integers(20, 200, n)
+        row[:n] = np.where(rng.random(n) < 0.5, given, tokens.mask)
     return canvas
 
 
@@ -87,7 +90,7 @@ def test_parity_of_logits(family, record_property):
     assert worst < RTOL
 
 
-def sequences_log_probs(infiller: PublishedInfiller, asks: list) -> list[torch.Tensor]:
+def sequences_log_probs(infiller: PublishedInfiller, asks: list) -> list[np.ndarray]:
     from quicksilver.model.published.prediction import Sequences, log_softmax
 
     published = infiller.published
@@ -97,7 +100,8 @@ def sequences_log_probs(infiller: PublishedInfiller, asks: list) -> list[torch.T
         tuple(tokens for tokens, _ in asks), tuple(tuple(i - shift for i in places) for _, places in asks), block
     )
     hidden, _ = answer(published.model, [ask])[0]
-    return list(log_softmax(published.model, hidden).split([len(places) for _, places in asks]))
+    ends = np.cumsum([len(places) for _, places in asks])[:-1]
+    return np.split(log_softmax(published.model, hidden), ends)
 
 
 def test_the_layout_token_for_token(family):

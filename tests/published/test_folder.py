@@ -9,7 +9,7 @@ import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError
 from quicksilver.fim.types import CompletionRequest, Hole
-from quicksilver.model.checkpoint.checkpoint_files import is_ours
+from quicksilver.model.load import kind_of
 from quicksilver.model.published.folder import load
 from quicksilver.model.published.infiller import PublishedInfiller
 from quicksilver.model.requests import never
@@ -99,7 +99,7 @@ CASES: list[tuple[Callable[[Path], object], str]] = [
     (cut_short, "is damaged"),
     (of_integers, "is I64: convert it"),
     (with_a_stranger, "rotator"),
-    (with_a_gap, "lacks weights for blocks.1.up.weight"),
+    (with_a_gap, "lacks weights for blocks.1.ffn.gate_up.up.weight"),
     (without_mask, "no mask token was found"),
     (lambda folder: (folder / "config.json").unlink(), "no model's folder"),
     (lambda folder: (folder / "config.json").write_text("[1]"), "holds no JSON object"),
@@ -173,10 +173,10 @@ def test_head_and_embedding_are_one_where_the_files_say_so(tmp_path: Path):
 
 
 def test_whose_checkpoint_a_folder_holds(folder: Path, tmp_path: Path):
-    assert not is_ours(folder)
-    assert is_ours(tmp_path / "nothing")
+    assert kind_of(folder) == "masked"
+    assert kind_of(tmp_path / "nothing") == "ours"
     (folder / "config.json").unlink()
-    assert not is_ours(folder)
+    assert kind_of(folder) == "masked"
 
 
 def test_an_empty_hole_and_a_huge_one(folder: Path):

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.cli import parser
 from quicksilver.training.corpus import code as code_corpus
 from quicksilver.training.corpus import corpus
-from quicksilver.training.corpus.code import Collection, make_code
+from quicksilver.training.corpus.code import CodeOptions, Collection, make_code
 from quicksilver.training.corpus.code_filters import language_of, reason_to_drop
 from quicksilver.training.corpus.code_packages import Pin, origins, read_package, read_pins
 from quicksilver.training.corpus.sources import Package, Refused
@@ -167,7 +166,7 @@ def test_the_step_writes_a_split_that_a_run_reads(tmp_path: Path, capsys: pytest
     npm(archives, {"a.js": CODE})
     pins = tmp_path / "list.txt"
     pins.write_text("npm sums==1.0.0\n")
-    make_code(parser().parse_args(["code", "--packages", str(pins), "--folder", str(tmp_path)]))
+    make_code(CodeOptions(packages=pins, folder=tmp_path))
     [document] = corpus.read(tmp_path / "code", "train")
     assert (document.package, document.path, document.text) == ("npm/sums", "a.js", CODE)
     manifest = json.loads((tmp_path / "code" / "manifest.json").read_text())
@@ -175,4 +174,4 @@ def test_the_step_writes_a_split_that_a_run_reads(tmp_path: Path, capsys: pytest
     assert "javascript" in capsys.readouterr().out
     pins.write_text("npm sums==1.0.0\nnpm h11==1.0.0\n")
     with pytest.raises(InputError, match="h11 is held out"):
-        make_code(parser().parse_args(["code", "--packages", str(pins), "--folder", str(tmp_path)]))
+        make_code(CodeOptions(packages=pins, folder=tmp_path))

@@ -13,7 +13,7 @@ import torch
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model.checkpoint.checkpoint import load
 from quicksilver.model.checkpoint.head_file import HEAD
-from quicksilver.model.completion.infiller import DenoisingInfiller
+from quicksilver.model.load_infiller import infiller_of
 from quicksilver.model.network.denoising_head import DenoisingHead
 from quicksilver.model.network.head_config import HeadConfig
 from quicksilver.training.adapt import head_states, head_step
@@ -35,7 +35,7 @@ def text_of(n: int, seed: int, first: int = 3) -> BodyText:
     rng = np.random.default_rng(seed)
     tokens = (np.arange(n) + rng.integers(20)) % 20
     best = (tokens[first:] + 1 + (np.arange(first, n) % 7 == 0)) % 20
-    hidden = torch.nn.functional.one_hot(torch.from_numpy(tokens), 20).float()[:, :16] * 4
+    hidden = np.eye(20, dtype=np.float32)[tokens, :16] * 4
     return BodyText.of(tokens, best, hidden, first)
 
 
@@ -85,7 +85,7 @@ def test_canvases_ask_for_the_bodys_own_tokens_at_their_places():
 def test_the_body_reads_texts_as_the_plain_model_does(tmp_path, monkeypatch, runtime, n):
     monkeypatch.setattr(head_states, "N_ASKED", n)
     monkeypatch.setattr(head_states, "N_TOGETHER", n)
-    infiller = DenoisingInfiller(load(save_body(tmp_path, tiny_body())), runtime=runtime)
+    infiller = infiller_of(load(save_body(tmp_path, tiny_body())), runtime=runtime)
     tokens = np.array(infiller.tokenizer.encode("def add(a, b):\n    return a + b\n\n\nx = add(1, 2)\n"))
     body = infiller.checkpoint.model
     with torch.inference_mode():
@@ -219,7 +219,7 @@ def test_a_run_keeps_its_words_when_other_texts_are_added(tmp_path):
         (["--texts", "0"], "--texts must be"),
         (["--canvas", "2"], "--canvas must be"),
         (["--minutes", "0"], "--minutes"),
-        (["--layers", "17"], "--layers must be at most 16"),
+        (["--layers", "17"], "--layers must be from 1 to 16"),
         (["--window", "5000"], "--window must be"),
     ],
 )

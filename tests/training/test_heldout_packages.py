@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
-from quicksilver.training.cli import PACKAGES, parser
 from quicksilver.training.corpus import corpus, sources
 from quicksilver.training.corpus import heldout_packages as heldout_list
 from quicksilver.training.corpus.heldout_packages import HeldOutPackage
 from quicksilver.training.corpus.licence_texts import grants, licences_in
+from quicksilver.training.corpus.steps import PACKAGES
 from quicksilver.training.heldout import fetch as heldout_fetch
 from quicksilver.training.heldout import files as heldout_files
 from quicksilver.training.heldout import step as heldout
@@ -119,7 +119,9 @@ def test_pip_says_where_an_archive_lies(monkeypatch):
 
 def test_an_archive_that_the_index_lacks(monkeypatch):
     pip_says(monkeypatch, "  Found link http://index.test/a/thing-1.1.tar.gz (from x)\nAvailable\x1b: 1.1\n")
-    with pytest.raises(InputError, match=r"no thing-1\.0\.tar\.gz \(it ends with: Available\\x1b: 1\.1\): check pip"):
+    with pytest.raises(
+        InputError, match=r"pip does not find thing-1\.0\.tar\.gz \(it says: Available\\x1b: 1\.1\): check pip"
+    ):
         heldout_fetch.find_link(PACKAGE)
 
 
@@ -210,7 +212,7 @@ def made(tmp_path, monkeypatch, files):
     monkeypatch.setattr(heldout, "read_list", lambda _: (PACKAGE,))
     monkeypatch.setattr(heldout, "fetch", lambda package, folder: path)
     out = tmp_path / "out"
-    heldout.make_heldout(parser().parse_args(["heldout", "--out", str(out), "--folder", str(tmp_path / "runs")]))
+    heldout.make_heldout(heldout.HeldOutStepOptions(out=out, folder=tmp_path / "runs"))
     return {each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file()}, out
 
 

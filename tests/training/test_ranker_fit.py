@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.model.checkpoint import checkpoint
-from quicksilver.model.completion.infiller import load_infiller
+from quicksilver.model.load_infiller import load_infiller
 from quicksilver.model.ranking.prefix_confidence import FEATURES, PrefixRanker
 from quicksilver.training.cli import main as train
 from quicksilver.training.corpus.corpus import CorpusDocument

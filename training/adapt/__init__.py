@@ -1,1 +1,1 @@
-"""A published model adapted: LoRA, denoising head, n-grams."""
+"""Adapts a published model: LoRA, denoising head, n-grams."""

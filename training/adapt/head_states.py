@@ -1,4 +1,4 @@
-"""Has a body read texts and keeps what a denoising head learns from: a file of a hundred texts at a time."""
+"""Has a body read texts and keeps its states for training a denoising head, in files of a hundred texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...model.cache.pages import join_states
 from ...model.completion.infiller import DenoisingInfiller
-from ...model.network.denoiser import ContextStates
+from ...model.network.states import ContextStates, join_states
+from ...model.openvino.copy_head import NumpyKeptStates
+from ...model.openvino.runner import OpenVinoRunner
 from ...model.requests import Context, Extend, Extended
-from ...model.runners.drafting import KeptStates
-from ...model.runners.openvino_runner import OpenVinoRunner
 from .head_texts import N_AT_LEAST, N_READ_MOST, BodyText, save_texts
 from .lora_examples import LoraStream
 
@@ -41,9 +40,8 @@ class BodyReader:
 
     def __init__(self, infiller: DenoisingInfiller) -> None:
         self._infiller = infiller
-        kept = KeptStates(infiller.config, torch.float32)
         if isinstance(infiller.run, OpenVinoRunner):
-            infiller.run.copy_head = kept
+            infiller.run.copy_head = NumpyKeptStates()
 
     def read(self, texts: Sequence[Reading]) -> list[BodyText]:
         """The texts as the body reads them."""
@@ -51,24 +49,23 @@ class BodyReader:
             return [self._alone(text) for text in texts]
         return [each for at in range(0, len(texts), N_TOGETHER) for each in self._together(texts[at : at + N_TOGETHER])]
 
-    @torch.inference_mode()
     def _alone(self, text: Reading) -> BodyText:
         tokens, first = text.tokens, text.first
-        (states,) = self._infiller.run([Context(torch.from_numpy(tokens[None, :first]), None)])
+        (states,) = self._infiller.run([Context(tokens[None, :first], None)])
         assert isinstance(states, ContextStates)
         hidden, best = [states.copy_keys[0]], []
         for start in range(first, len(tokens), N_ASKED):
             (reply,) = self._infiller.run([Extend(tuple(tokens[start : start + N_ASKED].tolist()), states)])
             assert isinstance(reply, Extended)
-            best.append(reply.log_probs.argmax(dim=-1).numpy().copy())
+            best.append(reply.log_probs.argmax(axis=-1))
             hidden.append(reply.states.copy_keys[0])
             states = join_states(states, reply.states)
-        return BodyText.of(tokens, np.concatenate(best), torch.cat(hidden), first)
+        return BodyText.of(tokens, np.concatenate(best), np.concatenate(hidden), first)
 
     @torch.inference_mode()
     def _together(self, texts: Sequence[Reading]) -> list[BodyText]:
         """Several texts in one pass of the plain model; what fills up the shorter ones stands behind them."""
-        model, lengths = self._infiller.model, [len(text.tokens) for text in texts]
+        model, lengths = self._infiller.checkpoint.model, [len(text.tokens) for text in texts]
         tokens = torch.zeros(len(texts), max(lengths), dtype=torch.long)
         for row, text in zip(tokens, texts, strict=True):
             row[: len(text.tokens)] = torch.from_numpy(text.tokens)
@@ -76,7 +73,7 @@ class BodyReader:
         found = []
         for row, text, n in zip(hidden, texts, lengths, strict=True):
             best = model.vocabulary_logits(row[text.first : n]).argmax(dim=-1)
-            found.append(BodyText.of(text.tokens, best.cpu().numpy(), row[:n].cpu(), text.first))
+            found.append(BodyText.of(text.tokens, best.cpu().numpy(), row[:n].float().cpu().numpy(), text.first))
         return found
 
 

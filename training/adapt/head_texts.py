@@ -1,4 +1,4 @@
-"""Texts as a body read them, which a denoising head is trained on: its states and its own next tokens.
+"""Training texts of a denoising head, as a body read them: its states and its own next tokens.
 
 A text is the context of a hole and the hole's text, as serving builds them. The body reads it once; its states are kept
 in int8, so that many epochs need no body.
@@ -40,12 +40,13 @@ class BodyText:
     first: int
 
     @classmethod
-    def of(cls, tokens: NDArray[np.int64], best: NDArray[np.int64], hidden: Tensor, first: int) -> "BodyText":
+    def of(
+        cls, tokens: NDArray[np.int64], best: NDArray[np.int64], hidden: NDArray[np.float32], first: int
+    ) -> "BodyText":
         """From last hidden states [T, D] as the body computes them, and its next tokens from first on."""
-        values = hidden.float().numpy()
-        scales = np.maximum(np.abs(values).max(axis=1), 1e-6) / 127
+        scales = np.maximum(np.abs(hidden).max(axis=1), 1e-6) / 127
         known = np.concatenate([np.full(first, UNKNOWN), best]).astype(np.int64)
-        return cls(tokens, known, np.round(values / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
+        return cls(tokens, known, np.round(hidden / scales[:, None]).astype(np.int8), scales.astype(np.float32), first)
 
 
 def save_texts(path: Path, texts: Sequence[BodyText], body: str) -> None:
@@ -117,7 +118,7 @@ def canvases(
     *,
     all_masked: bool = False,
 ) -> HeadCanvases | None:
-    """n canvases of a text at places drawn evenly; None where it has none. Their first token is never masked. ngrams
+    """n canvases of a text at places drawn evenly; None if it has none. Their first token is never masked. ngrams
     give hints."""
     last = len(text.tokens) - 2
     if last <= text.first:

@@ -1,6 +1,6 @@
-"""Trains a denoising head on texts that a body has read: steps, their rates, what it is worth, a state to go on from.
+"""Trains a denoising head on texts that a body has read: steps, learning rates, examination, state to resume from.
 
-Knows no files but the state, and no body but its embedding.
+Of the body it needs the embedding alone.
 """
 
 import time
@@ -46,7 +46,7 @@ class HeadPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadExam:
-    """What a head is worth on held-out texts, with one step on canvases that are all masks but for the body's own next
+    """The quality of a head on held-out texts, with one step on canvases that are all masks but for the body's own next
     token: the share of right tokens at each place behind it, given that the body would come there; tokens that the body
     keeps of a guess; and for each of SURE tokens kept and guessed."""
 
@@ -138,7 +138,7 @@ class HeadTrainer:
 
     @torch.no_grad()
     def examine(self, texts: Sequence[BodyText]) -> HeadExam:
-        """What the head is worth on texts. No step has the seed of their canvases."""
+        """The head's quality on texts. No step has the seed of their canvases."""
         rng = np.random.default_rng((EXAMINATION, 0))
         rights, owns, sures = [], [], []
         for text in texts:
@@ -177,7 +177,7 @@ class HeadTrainer:
         )  # fmt: skip
 
     def resume(self, folder: Path) -> bool:
-        """Go on from the state in folder; False where there is none. Raises InputError for one of another head."""
+        """Go on from the state in folder; False if there is none. Raises InputError for one of another head."""
         state = read_state(folder)
         if state is None:
             return False
@@ -197,7 +197,7 @@ class HeadTrainer:
 
 
 def words_of(state: Mapping[str, Any], folder: Path) -> Tensor:
-    """The words [S] of the head in a state of folder. Raises InputError where it holds none."""
+    """The words [S] of the head in a state of folder. Raises InputError if it holds none."""
     words = state["head"].get("words") if isinstance(state.get("head"), dict) else None
     if not isinstance(words, Tensor) or words.ndim != 1:
         raise unusable(folder, TypeError("it holds no head"))

@@ -90,7 +90,7 @@ class LoraStream:
             self._packages.setdefault(document.package, []).append(i)
 
     def example(self, rng: Generator) -> LoraExample:
-        """The next example. Raises InputError where no document yields one."""
+        """The next example. Raises InputError if no document yields one."""
         for _ in range(N_TRIES):
             at = min(int(np.searchsorted(self._ends, rng.random())), len(self.documents) - 1)
             found = self._cut(rng, at)
@@ -130,7 +130,7 @@ class LoraStream:
         return tuple(text for text in found if text.strip())
 
     def of_request(self, request: CompletionRequest, middle: str, n_context: int, n_middle: int) -> LoraExample | None:
-        """The example of a hole and its text; None where the text changes the tokens of the context.
+        """The example of a hole and its text; None if the text changes the tokens of the context.
 
         n_context is the most tokens of the context, n_middle of the target; a longer one has no end.
         """

@@ -4,18 +4,18 @@ The same command with --resume goes on from the last state, also with other data
 latest.safetensors, loss.csv, heldout.csv and status.txt.
 """
 
-import argparse
 import csv
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic, strftime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ...fim.errors import InputError
 from ...fim.files.atomic_write import write_whole
+from ...fim.terminal.options import Option
 from ..corpus import corpus
 from ..interrupts import interruptible
 from ..run.state_file import STATE
@@ -29,53 +29,49 @@ LORA, CURVE, EXAMS, STATUS = "latest.safetensors", "loss.csv", "heldout.csv", "s
 PAUSE_S = 0.5
 MAX_MINUTES = 100_000
 MAX_COUNT = 1_000_000
-EXAM_TOKENS = 120  # of the windows of held-out holes: a look at them must not cost much of the training
+EXAM_TOKENS = 120  # of the windows of held-out holes: examining them must not take much of the training time
 SMOOTHING = 20  # steps that the loss in the status is the mean of
 
 
-def add_arguments(lora: argparse.ArgumentParser) -> None:
-    """The arguments of `lora`."""
-    lora.add_argument("--body", type=Path, required=True, metavar="FILE", help="GGUF file or checkpoint folder")
-    lora.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="FOLDER",
-        help="folders with train.jsonl.gz and, in one of them, heldout.jsonl.gz",
-    )  # fmt: skip
-    lora.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where state and LoRA are kept")
-    lora.add_argument(
-        "--minutes", type=float, required=True, help="of training, all calls together, pauses not counted"
+@dataclass(frozen=True, kw_only=True)
+class LoraOptions:
+    """What `quicksilver train lora` was asked."""
+
+    body: Annotated[Path, Option("GGUF file or checkpoint folder", metavar="FILE")]
+    data: Annotated[
+        tuple[Path, ...],
+        Option("folders with train.jsonl.gz and, in one of them, heldout.jsonl.gz", metavar="FOLDER"),
+    ]
+    out: Annotated[Path, Option("where state and LoRA are kept", metavar="FOLDER")]
+    minutes: Annotated[float, Option("of training, all calls together, pauses not counted", above=0, most=MAX_MINUTES)]
+    resume: Annotated[bool, Option("go on from the state in --out")] = False
+    pause_file: Annotated[Path | None, Option("stand still while this file exists", metavar="PATH")] = None
+    device: Annotated[Literal["cpu", "cuda"], Option("where to train")] = "cpu"
+    batch_tokens: Annotated[int, Option("tokens of a step")] = 1_100
+    micro_tokens: Annotated[int, Option("tokens of a pass: bounds the memory")] = 280
+    threads: Annotated[int, Option("passes side by side, on a CPU", least=1, most=MAX_COUNT)] = field(
+        default_factory=lambda: os.cpu_count() or 1
     )
-    lora.add_argument("--resume", action="store_true", help="go on from the state in --out")
-    lora.add_argument("--pause-file", type=Path, metavar="PATH", help="stand still while this file exists")
-    lora.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (cpu)")
-    lora.add_argument("--batch-tokens", type=int, default=1_100, help="tokens of a step (1100)")
-    lora.add_argument("--micro-tokens", type=int, default=280, help="tokens of a pass: bounds the memory (280)")
-    lora.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="passes side by side, on a CPU")
-    lora.add_argument("--rate", type=float, default=4e-4, help="highest learning rate (4e-4)")
-    lora.add_argument("--rank", type=int, default=16, help="of the LoRA (16)")
-    lora.add_argument("--seed", type=int, default=1, help="of weights and examples (1)")
-    lora.add_argument("--save-minutes", type=float, default=5, help="between two states (5)")
-    lora.add_argument("--exam-minutes", type=float, default=30, help="between two looks at held-out holes (30)")
-    lora.add_argument("--exam-holes", type=int, default=100, help="held-out holes (100)")
+    rate: Annotated[float, Option("highest learning rate")] = 4e-4
+    rank: Annotated[int, Option("of the LoRA", least=1, most=MAX_COUNT)] = 16
+    seed: Annotated[int, Option("of weights and examples", least=0, most=MAX_COUNT)] = 1
+    save_minutes: Annotated[float, Option("between two states", above=0, most=MAX_MINUTES)] = 5.0
+    exam_minutes: Annotated[float, Option("between two looks at held-out holes", above=0, most=MAX_MINUTES)] = 30.0
+    exam_holes: Annotated[int, Option("held-out holes", least=0, most=MAX_COUNT)] = 100
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(options: LoraOptions) -> None:
     """Train a LoRA until its minutes are over. Raises InputError or CheckpointError."""
-    for name in ("minutes", "save_minutes", "exam_minutes"):
-        if not 0 < getattr(arguments, name) <= MAX_MINUTES:
-            raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_MINUTES:,}")
-    for name, least in (("rank", 1), ("threads", 1), ("exam_holes", 0), ("seed", 0)):
-        if not least <= getattr(arguments, name) <= MAX_COUNT:
-            raise InputError(f"--{name.replace('_', '-')} must be from {least} to {MAX_COUNT:,}")
-    with alone_in(arguments.out, True), interruptible() as interrupted:
-        trainer, holes = _put_together(arguments, _Pause(arguments.pause_file, interrupted))
-        has_state = trainer.resume(arguments.out) if arguments.resume else (arguments.out / STATE).is_file()
-        if has_state and not arguments.resume:
-            raise InputError(f"{arguments.out} holds a run: add --resume to go on, or give another --out")
+    with alone_in(options.out, True), interruptible() as interrupted:
+        trainer, holes = _put_together(options, _Pause(options.pause_file, interrupted))
+        has_state = trainer.resume(options.out) if options.resume else (options.out / STATE).is_file()
+        if has_state and not options.resume:
+            raise InputError(f"{options.out} holds a run: add --resume to go on, or give another --out")
         print(f"{trainer.step} steps, {trainer.n_tokens:,} tokens so far", flush=True)
-        _train(arguments, trainer, holes, interrupted)
+        _train(options, trainer, holes, interrupted)
 
 
-def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[LoraTrainer, list[LoraExample]]":
+def _put_together(options: LoraOptions, pause: "_Pause") -> "tuple[LoraTrainer, list[LoraExample]]":
     import torch
 
     from .lora_body import load_body
@@ -83,29 +79,29 @@ def _put_together(arguments: argparse.Namespace, pause: "_Pause") -> "tuple[Lora
     from .lora_layers import add_lora
     from .lora_trainer import LoraPlan, LoraTrainer, held_out
 
-    if arguments.device == "cuda" and not torch.cuda.is_available():
+    if options.device == "cuda" and not torch.cuda.is_available():
         raise InputError("there is no GPU here: leave --device out")
     try:
         plan = LoraPlan(
-            minutes=arguments.minutes, rate=arguments.rate, rank=arguments.rank, seed=arguments.seed,
-            batch_tokens=arguments.batch_tokens, micro_tokens=min(arguments.micro_tokens, arguments.batch_tokens),
-            n_threads=arguments.threads if arguments.device == "cpu" else 1,
+            minutes=options.minutes, rate=options.rate, rank=options.rank, seed=options.seed,
+            batch_tokens=options.batch_tokens, micro_tokens=min(options.micro_tokens, options.batch_tokens),
+            n_threads=options.threads if options.device == "cpu" else 1,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from error
-    train, held = (documents_of(arguments.data, split) for split in ("train", "heldout"))
-    model, tokenizer = load_body(arguments.body)
-    model.to(arguments.device)
+    train, held = (documents_of(options.data, split) for split in ("train", "heldout"))
+    model, tokenizer = load_body(options.body)
+    model.to(options.device)
     config = LoraExampleConfig()
     learnt = add_lora(model, plan.rank, plan.scale, plan.seed)
     trainer = LoraTrainer(model, learnt, LoraStream(train, tokenizer, config), plan, pause.wait, monotonic)
     short = replace(config, n_context_median=EXAM_TOKENS)
-    holes = held_out(LoraStream(held, tokenizer, short), arguments.exam_holes) if held else []
+    holes = held_out(LoraStream(held, tokenizer, short), options.exam_holes) if held else []
     return trainer, holes
 
 
 def documents_of(folders: Sequence[Path], split: corpus.Split) -> list[corpus.CorpusDocument]:
-    """A split of all folders; folders without held-out documents are none the worse."""
+    """A split of all folders; held-out documents may be missing in some of them."""
     there = [folder for folder in folders if split == "train" or (folder / f"{split}.jsonl.gz").is_file()]
     return [document for folder in there for document in corpus.read(folder, split)]
 
@@ -123,7 +119,7 @@ class _Pause:
 
 
 class _Recorder:
-    """What a run writes: its LoRA, its losses, its looks at held-out holes, and a line that says how it stands."""
+    """What a run writes: its LoRA, losses, examinations of held-out holes, and a status line."""
 
     def __init__(self, trainer: "LoraTrainer", holes: "Sequence[LoraExample]", folder: Path) -> None:
         self._trainer, self._holes, self._folder = trainer, holes, folder
@@ -172,21 +168,21 @@ class _Recorder:
 
 
 def _train(
-    arguments: argparse.Namespace,
+    options: LoraOptions,
     trainer: "LoraTrainer",
     holes: "Sequence[LoraExample]",
     interrupted: threading.Event,
 ) -> None:
-    record = _Recorder(trainer, holes, arguments.out)
+    record = _Recorder(trainer, holes, options.out)
     saved = examined = trainer.seconds
     for step in trainer.steps():
         record.add(asdict(step))
         if interrupted.is_set():
             break
-        if trainer.seconds - examined >= 60 * arguments.exam_minutes:
+        if trainer.seconds - examined >= 60 * options.exam_minutes:
             record.examine()
             examined = trainer.seconds
-        if trainer.seconds - saved >= 60 * arguments.save_minutes:
+        if trainer.seconds - saved >= 60 * options.save_minutes:
             record.write()
             saved = trainer.seconds
     if not interrupted.is_set():

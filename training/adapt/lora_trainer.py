@@ -1,6 +1,6 @@
-"""Trains a LoRA: steps, their learning rate, averages of the weights, and a state from which a run goes on exactly.
+"""Trains a LoRA: steps, their learning rate, averages of the weights, and a state to resume from exactly.
 
-A step's examples depend on the seed and the step's number alone. Knows no files but the state.
+A step's examples depend on the seed and the step's number alone.
 """
 
 import math
@@ -192,7 +192,7 @@ class LoraTrainer:
         )  # fmt: skip
 
     def resume(self, folder: Path) -> bool:
-        """Go on from the state in folder; False where there is none. Raises InputError for one of another LoRA."""
+        """Go on from the state in folder; False if there is none. Raises InputError for one of another LoRA."""
         state = read_state(folder)
         if state is None:
             return False

@@ -1,1 +1,1 @@
-"""The training corpus: where text comes from, what is let in, what is taken out."""
+"""The training corpus: where text comes from, what is kept, what is removed."""

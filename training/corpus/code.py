@@ -3,17 +3,18 @@
 Owns the folder code/ of a training folder: train.jsonl.gz, in the form that `corpus.read` reads, and manifest.json.
 """
 
-import argparse
 import gzip
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import InputError
+from ...fim.terminal.options import Option
+from ..options import FolderOptions
 from ..progress import counting
 from .code_filters import language_of, reason_to_drop
 from .code_packages import fetch, origins, read_pins
@@ -28,18 +29,25 @@ PACKAGES = Path(__file__).with_name("code_packages.txt")
 N_CHARS_PER_PACKAGE = 500_000  # of one language: more packages are worth more than more of one
 
 
-def make_code(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CodeOptions(FolderOptions):
+    """What `quicksilver train code` was asked."""
+
+    packages: Annotated[Path, Option("pinned packages of npm and Debian")] = PACKAGES
+
+
+def make_code(options: CodeOptions) -> None:
     """Fetch, filter and write; print what went in."""
-    archives = arguments.folder / "archives"
-    pins = read_pins(arguments.packages)
+    archives = options.folder / "archives"
+    pins = read_pins(options.packages)
     both = sorted({pin.name for pin in pins} & HELD_OUT)
     if both:
-        raise InputError(f"{both[0]} is held out: take it off {arguments.packages}")
+        raise InputError(f"{both[0]} is held out: take it off {options.packages}")
     with counting("fetching packages", len(pins)) as advance:
         found = fetch(pins, archives, advance)
     missing = [f"{pin.registry} {pin.name}" for pin in pins if pin not in found]
     collection = Collection()
-    folder = arguments.folder / "code"
+    folder = options.folder / "code"
     with counting("reading packages", len(found)) as advance, replacing(folder, ["*.gz", "manifest.json"]) as part:
         with gzip.open(part / "train.jsonl.gz", "wt", 6, encoding="utf-8") as stream:
             for origin in origins(found):
@@ -103,4 +111,4 @@ class Collection:
 def _table(collection: Collection, missing: Sequence[str]) -> str:
     rows = [f"{language}: {n:,} characters" for language, n in collection.n_chars.most_common()]
     drops = ", ".join(f"{n:,} {reason}" for reason, n in collection.drops.most_common())
-    return "\n".join([*rows, f"left out: {drops}", f"not to be had: {', '.join(missing) or 'none'}"])
+    return "\n".join([*rows, f"left out: {drops}", f"not available: {', '.join(missing) or 'none'}"])

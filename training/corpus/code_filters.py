@@ -1,6 +1,6 @@
-"""Which files of packages in many languages teach a body, judged one at a time, and the reason for each that does not.
+"""Which files of packages in many languages may teach a body, judged one at a time, with the reason for a refusal.
 
-Coarser than `filters`, which knows Python. Languages are told by the end of a file's name.
+Coarser than `filters`, which is for Python. A file's suffix tells its language.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Packages of many languages, pinned by name and version: npm's and Debian's, read as archives of text.
 
-Nothing is installed or run. A package whose own metadata name no permissive licence is refused, and in a Debian package
-each file that its list of licences does not give a permissive one.
+Nothing is installed or run. A package is refused unless its own metadata name a permissive licence; in a Debian package
+that holds for each file.
 """
 
 import glob
@@ -114,7 +114,7 @@ def _download(pins: Sequence[Pin], folder: Path) -> None:
 
 
 def origins(found: Mapping[Pin, Path]) -> Iterator[Origin]:
-    """What reads each of the archives."""
+    """The readers of the archives."""
     for pin, path in found.items():
         yield Origin(f"{pin.registry}/{pin.name}", partial(read_package, pin, path))
 

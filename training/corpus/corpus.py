@@ -1,8 +1,8 @@
-"""The training corpus: permissively licensed Python source, with where every byte came from.
+"""The training corpus: permissively licensed Python source, with the origin of every byte.
 
-Packages are examined in parallel, then, one after another, freed of exact and near copies, capped, and split *by
-package* into train, valid and heldout. Held-out packages come first, so that a copy always leaves the training split.
-Knows no tokenizer and no model.
+Packages are examined in parallel. Then, one after another, they are freed of exact and near copies, capped, and split
+*by package* into train, valid and heldout. Held-out packages come first, so that a copy always leaves the training
+split.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Test tasks must not be learnt: a training document that shares 13 words in a row with one of them is dropped.
+"""Keeps test tasks out of training: a document that shares 13 words in a row with one of them is dropped.
 
 Thirteen words is the custom since GPT-3; word_hashes.py says what a word is. The rule is strict: one shared run is
 enough, even if it is a licence header, so evaluation files should hold tasks and nothing else.

@@ -1,7 +1,7 @@
 """Which source files enter the corpus, judged one at a time, and the reason for each one that does not.
 
-The thresholds were set by reading samples of what passed and what was dropped (153 wheels, 2026-11-21). Knows nothing
-of packages and of other files; duplicates are found elsewhere.
+The thresholds were set by reading samples of what passed and what was dropped (153 wheels, 2026-11-21). Duplicates are
+found elsewhere.
 """
 
 import ast

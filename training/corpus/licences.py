@@ -1,6 +1,6 @@
 """Which licences let a package into the corpus: an allow-list, read from the package's own metadata.
 
-Owns the list and the reading of SPDX expressions. Anything unknown, missing or ambiguous is refused. Knows no files.
+Owns the list and the reading of SPDX expressions. Anything unknown, missing or ambiguous is refused.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Near copies: documents whose sets of five-word runs overlap by 80 % or more.
 
-MinHash signatures and their index come from rensa (MIT, written in Rust, no dependencies). Whoever is added first
+MinHash signatures and their index come from rensa (MIT, written in Rust, no dependencies). The first of two copies
 stays: add the held-out documents before the ones for training.
 """
 

@@ -1,6 +1,6 @@
-"""One package on its own: read, filtered, normalised, scrubbed and signed, so that packages can be done in parallel.
+"""One package: read, filtered, normalised, scrubbed and signed, so that packages can be processed in parallel.
 
-Knows nothing of other packages: what is a duplicate, and what goes over a cap, corpus.py decides.
+Duplicates and caps depend on other packages: corpus.py handles them.
 """
 
 import hashlib

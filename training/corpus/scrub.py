@@ -1,4 +1,4 @@
-"""What no model should learn by heart: addresses and secrets, replaced by inert text of the same syntax.
+"""Replaces what no model should memorise, addresses and secrets, by inert text of the same syntax.
 
 Owns the patterns and their placeholders. A placeholder never adds or ends a string, a line or an escape, so a file that
 parsed still parses. Addresses and keys that documentation reserves for examples stay.

@@ -2,7 +2,7 @@
 
 Owns the files: `index.json`, the tokenizer, and shards, each of which starts with a magic line and a JSON header and
 holds the documents' names and token ids, compressed with LZMA. Byte-level BPE loses nothing, so `read` gives back every
-document character by character. Knows neither sources nor samples.
+document character by character.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Where source text comes from: the standard library, pinned packages as wheels or .tar.gz, installed distributions.
 
-Packages are read as archives of text: nothing is unpacked, built, imported or run. Knows no filter and no split.
+Packages are read as archives of text: nothing is unpacked, built, imported or run.
 """
 
 import gzip
@@ -119,7 +119,7 @@ def download(packages_file: Path, folder: Path) -> None:
     """Fetch the wheels that are pinned and not yet in folder, with pip. Raises InputError when pip fails.
 
     Wheels only: for a source archive pip would run the package's own build code. One that exists only as .tar.gz can be
-    put into folder by hand.
+    put into folder manually.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pinned = pins(packages_file)

@@ -1,52 +1,73 @@
 """The steps of `quicksilver train` that make data: corpus and shards.
 
-Owns their arguments' meaning, their progress bars and what they print. The work itself is done elsewhere.
+Owns their options, their progress bars and what they print. The work itself is done elsewhere.
 """
 
-import argparse
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from ...fim.errors import InputError
+from ...fim.terminal.options import Option
 from ...fim.text.printable import printable
 from ..interrupts import remembering_interrupt
+from ..options import FolderOptions, SizeOptions
 from ..progress import counting
 from . import corpus, sources
 from .decontamination import contamination
 from .report import corpus_report
 
 T = TypeVar("T")
+PACKAGES = Path(__file__).with_name("packages.txt")
 OURSELVES = frozenset({"quicksilver-lsp"})
 NANO_TOKENIZER = Path(__file__).parents[2] / "model" / "checkpoints" / "nano" / "tokenizer.json"
 
 
-def make_corpus(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions(FolderOptions):
+    """What `quicksilver train corpus` was asked."""
+
+    packages: Annotated[Path, Option("pinned packages to fetch with pip")] = PACKAGES
+    from_environment: Annotated[bool, Option("also read the installed distributions")] = False
+    no_download: Annotated[bool, Option("use the wheels that are already there")] = False
+    decontaminate: Annotated[
+        tuple[Path, ...],
+        Option(
+            "drop training documents that share 13 words in a row with these tasks (text, JSONL, either with .gz)",
+            metavar="FILE",
+        ),
+    ] = ()
+    processes: Annotated[int, Option("packages read at a time", least=1)] = field(
+        default_factory=lambda: os.cpu_count() or 1
+    )
+
+
+def make_corpus(options: CorpusOptions) -> None:
     """Collect, filter, split and write the corpus; print what went in and what did not."""
-    if arguments.processes < 1:
-        raise InputError("--processes must be 1 or more")
-    wheels = arguments.folder / "wheels"
-    runs = contamination(arguments.decontaminate)  # a wrong file name shows before the download
-    if not arguments.no_download:
-        sources.download(arguments.packages, wheels)
-    pinned = sources.pins(arguments.packages)
+    wheels = options.folder / "wheels"
+    runs = contamination(options.decontaminate)  # a wrong file name shows before the download
+    if not options.no_download:
+        sources.download(options.packages, wheels)
+    pinned = sources.pins(options.packages)
     found = sources.archives(wheels, pinned)
-    installed = sources.installed_distributions(OURSELVES) if arguments.from_environment else ()
+    installed = sources.installed_distributions(OURSELVES) if options.from_environment else ()
     origins = corpus.in_order(chain([sources.standard_library()], sources.origins(found), installed))
     report = corpus.CorpusReport(
-        from_environment=arguments.from_environment, decontaminated=[_signed(path) for path in arguments.decontaminate]
+        from_environment=options.from_environment, decontaminated=[_signed(path) for path in options.decontaminate]
     )
     report.drops.update(
         f"package {name}: its archive is not in {wheels.name}/" for name in sorted(pinned.keys() - found)
     )
     with counting("examining packages", len(origins)) as advance, remembering_interrupt() as interrupted:
         finish = partial(_finished, tokenizer_file=NANO_TOKENIZER, interrupted=interrupted)
-        examined = _counted(corpus.examine_packages(origins, runs, arguments.processes), advance)
-        corpus.write(corpus.collect(examined, report), report, arguments.folder / "corpus", finish)
+        examined = _counted(corpus.examine_packages(origins, runs, options.processes), advance)
+        corpus.write(corpus.collect(examined, report), report, options.folder / "corpus", finish)
     print(printable(corpus_report(report), keep_newlines=True))  # licences and names are their packages' words
     for split in corpus.SPLITS:
         if not any(source.split == split for source in report.sources):
@@ -55,16 +76,16 @@ def make_corpus(arguments: argparse.Namespace) -> None:
             )
 
 
-def make_shards(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
+def make_shards(options: SizeOptions, tokenizer_file: Path) -> None:
     """Write the corpus as token shards of a size's tokenizer; print how large they are."""
     from . import shards
 
-    folder = shards_path(arguments.folder, arguments.size)
+    folder = shards_path(options.folder, options.size)
     if not tokenizer_file.is_file():
-        size = arguments.size
+        size = options.size
         raise InputError(f"no tokenizer at {tokenizer_file}: run `quicksilver train tokenizer --size {size}` first")
     splits: dict[corpus.Split, list[corpus.CorpusDocument]] = {
-        split: corpus.read(arguments.folder / "corpus", split) for split in corpus.SPLITS
+        split: corpus.read(options.folder / "corpus", split) for split in corpus.SPLITS
     }
     for documents in splits.values():
         documents.sort(key=lambda d: (d.package, d.path))  # neighbours resemble each other, which LZMA likes

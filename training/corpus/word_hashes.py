@@ -1,4 +1,4 @@
-"""A text as hashes of its words and of runs of words: what near copies and test tasks are recognised by.
+"""A text as hashes of its words and of runs of words, to recognise near copies and test tasks.
 
 A word is a run of letters, digits and underscores, in lower case; punctuation and layout do not count. Hashes are the
 same in every process and on every machine.

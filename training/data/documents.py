@@ -1,6 +1,6 @@
-"""Where a run's documents and tokenizer come from: the corpus, or, where there is none, the token shards.
+"""A run's documents and tokenizer: from the corpus or, if there is none, from the token shards.
 
-Knows no PyTorch: worker processes open their streams here.
+It imports no PyTorch: worker processes open their streams here.
 """
 
 from pathlib import Path

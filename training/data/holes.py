@@ -1,4 +1,4 @@
-"""Where documents are cut: holes of every kind, in characters. Knows no tokens."""
+"""Where documents are cut: holes of every kind, in characters."""
 
 from collections.abc import Sequence
 

@@ -104,7 +104,7 @@ class SampleStream:
         targets = tokens[1:].copy()
         targets[len(context) - 1 :] = IGNORE
         if self.config.mark_middle:
-            targets[anchor] = IGNORE  # nobody can know where the cursor will be
+            targets[anchor] = IGNORE  # the context cannot tell where the cursor will be
         weights = (targets != IGNORE).astype(np.float32)
         weights[anchor:] *= self.config.middle_weight
         return tokens[:-1], targets, weights, *self._canvases(rng, context, anchor, middle, draft)
@@ -204,7 +204,7 @@ class SampleStream:
     ) -> tuple[int, np.ndarray, np.ndarray]:
         """A place from start to right before anchor, more often a late one, and the target after it: see `_target`.
 
-        Tokens are made anew across the cut that the hole has made: nobody types as if it were there.
+        Tokens are made anew across the hole's cut, which a person who types would not see.
         """
         at = anchor - int(np.exp(rng.uniform(0.0, np.log(anchor - start + 1)))) if anchor > start else anchor
         before = self.tokenizer.decode(text[at + 1 : anchor + 1])

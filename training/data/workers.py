@@ -1,7 +1,7 @@
-"""Who draws the batches: this process, or worker processes ahead of the trainer.
+"""Draws the batches: in this process, or in worker processes ahead of the trainer.
 
-A batch depends on its order alone (seed, step, index, sizes), never on who draws it or when. Worker processes are
-spawned, read the corpus themselves and know no PyTorch.
+A batch depends on its order alone (seed, step, index, sizes), never on which process draws it or when. Worker processes
+are spawned, read the corpus themselves and import no PyTorch.
 """
 
 import multiprocessing
@@ -39,7 +39,7 @@ def draw(stream: SampleStream, order: BatchOrder) -> Batch:
 
 
 class BatchSource(Protocol):
-    """First in, first out. n_ahead: how many orders should be under way so that nobody waits."""
+    """First in, first out. n_ahead: how many orders should be under way so that the trainer never waits."""
 
     n_ahead: int
 

@@ -1,1 +1,1 @@
-"""What comes of a run: a mean of checkpoints, and the model card."""
+"""The results of a run: a mean of checkpoints, and the model card."""

@@ -1,7 +1,6 @@
 """The mean of several checkpoints' weights (Wortsman et al. 2022, "Model soups").
 
-Runs that began with the same weights, or one with the other's, often end where the way between them is lower than both.
-Knows nothing of runs.
+Runs that began with the same weights, or one with the other's, often end where the mean has a lower loss than either.
 """
 
 from collections.abc import Sequence

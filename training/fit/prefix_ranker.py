@@ -25,7 +25,7 @@ from ...model.completion.job import CompletionJob
 from ...model.ranking.prefix_confidence import LEAST, CursorFacts, PrefixRanker, features, places
 from ...model.ranking.ranker import Judged
 from ...model.requests import never
-from ...model.runners.batching import drive
+from ...model.runners.drive import drive
 from ..corpus.corpus import CorpusDocument
 from .ranker import N_OFFERS, OFFER_SHARE, DrawHoles, RankerHole, language_of, regression
 

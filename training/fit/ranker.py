@@ -22,7 +22,7 @@ from ...fim.types import CompletionRequest, Hole
 from ...model.completion.infiller import DenoisingInfiller
 from ...model.ranking.ranker import Judged, Ranker, features
 from ...model.requests import never
-from ...model.runners.batching import drive
+from ...model.runners.drive import drive
 from ..corpus.corpus import CorpusDocument
 from ..data.holes import cut
 
@@ -114,7 +114,7 @@ def holes(groups: Sequence[Sequence[CorpusDocument]], n: int, seed: int) -> Iter
             suffix=document.text[end:],
             language=language_of(document.path),
             replaced=(start, end),
-            multiline="\n" in truth or (not at_line_end and rng.random() < 0.5),  # in use nobody knows
+            multiline="\n" in truth or (not at_line_end and rng.random() < 0.5),  # in use this is not known
         )
         is_offered = offer_rng.random() < OFFER_SHARE
         found = pool(document.package).find(hole, N_OFFERS, skip=document.path) if is_offered else []
@@ -146,7 +146,7 @@ def _labelled(judged: Sequence[Judged], truth: str) -> list[Example]:
 
 
 def fit(data: Sequence[Example]) -> Ranker:
-    """The ranker that makes data likeliest. Raises InputError where nothing, or everything, is right."""
+    """The ranker that makes data likeliest. Raises InputError if nothing, or everything, is right."""
     return Ranker(regression([example.features for example in data], [example.is_right for example in data]))
 
 

@@ -57,7 +57,7 @@ def find_link(package: HeldOutPackage) -> str:
     found = next((link for link in links if link.endswith(f"/{package.archive}")), None)
     if found is None:
         last = one_line(told.strip().rpartition("\n")[2])[:N_TOLD_CHARS]
-        raise InputError(f"pip knows no {package.archive} (it ends with: {last}): check pip, its index and the network")
+        raise InputError(f"pip does not find {package.archive} (it says: {last}): check pip, its index and the network")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What of a held-out package is read: source files that people wrote, of the languages that the list names.
+"""Which files of a held-out package are read: source files that people wrote, in the languages that the list names.
 
 Archives are read as text; nothing of them is built, imported or run.
 """

@@ -4,20 +4,23 @@ Owns the folder that is written: OUT/<language>/<package>/<path>, OUT/archives a
 resemble one another, or a document of a training corpus, are left out.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ...fim.errors import InputError
+from ...fim.terminal.options import Option
 from ..corpus import corpus, sources
 from ..corpus.heldout_packages import LIST, SUFFIXES, HeldOutPackage, read_list
 from ..corpus.near_duplicates import THRESHOLD, NearDuplicates, Sketch, signature
+from ..corpus.steps import PACKAGES
 from ..corpus.word_hashes import word_hashes
+from ..options import FolderOptions
 from ..progress import counting
 from .fetch import fetch
 from .files import HeldOutFiles, read_files
@@ -26,18 +29,26 @@ ARCHIVES, MANIFEST = "archives", "manifest.json"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def make_heldout(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class HeldOutStepOptions(FolderOptions):
+    """What `quicksilver train heldout` was asked."""
+
+    out: Annotated[Path, Option("folder to write, outside the checkout")]
+    packages: Annotated[Path, Option("what is trained on: must name none of them")] = PACKAGES
+
+
+def make_heldout(options: HeldOutStepOptions) -> None:
     """Fetch, verify, choose, compare with the training corpus, write; print what was kept."""
-    out: Path = arguments.out.absolute()
+    out = options.out.absolute()
     check_out(out)
     packages = read_list(LIST)
-    check_names(packages, arguments.packages)
+    check_names(packages, options.packages)
     found: list[HeldOutFiles] = []
     with counting("fetching packages", len(packages)) as advance:
         for package in packages:
             found.append(read_files(package, fetch(package, out / ARCHIVES)))
             advance(1)
-    compared = arguments.folder / "corpus"
+    compared = options.folder / "corpus"
     drop_copies(found)
     is_compared = (compared / "train.jsonl.gz").is_file()
     if is_compared:

@@ -1,1 +1,1 @@
-"""A training run: plan, loss, optimizers, the loop, its state and what it says of itself."""
+"""A training run: plan, loss, optimizers, the loop, its state and its reports."""

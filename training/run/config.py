@@ -10,9 +10,9 @@ class TrainConfig:
 
     batch_tokens are the context tokens of an optimizer step, micro_tokens those of one forward on one device (None:
     the whole batch); canvases come on top. minutes is the time of all calls together, from the start of each command
-    to its last save, and of the last one to the end of its export. valid_steps and sample_steps: validate and fill the
-    probe's holes every so many steps (0: never). init_from is the SHA-256 of the weights that the run began with (None:
-    random ones), tokenizer that of its tokenizer file.
+    to its last save, and of the last one to the end of its export. valid_steps and sample_steps: steps from one
+    validation, or one filling of the probe's holes, to the next (0: never). init_from is the SHA-256 of the weights
+    that the run began with (None: random ones), tokenizer that of its tokenizer file.
     """
 
     steps: int | None = None

@@ -1,10 +1,8 @@
 """The loss for a GPU: FlexAttention over block masks, compiled blocks and fused scores. Same numbers as `loss`.
 
 Blocks are compiled one by one: all layers share the code of one, so that a shape costs seconds of compiling instead of
-a minute. Fixed shapes: one context pass and one canvas pass for every stage of a run. Validation and sampling do not
-come through here.
-
-Knows nothing of batches, steps and devices' sizes.
+a minute. Shapes are fixed: one context pass and one canvas pass for every stage of a run. Validation and sampling use
+the plain loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,7 +121,7 @@ def first_that_works(candidates: Sequence[Way], trial: Callable[[Passes], None],
             trial(way.passes)
         except (torch.OutOfMemoryError, InputError):
             raise
-        except Exception as error:  # compilers raise many kinds; what is wrong with the model shows in the last way
+        except Exception as error:  # compilers raise many kinds; an error of the model shows again in the last way
             say(f"{way.words}: does not work here ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
             continue
         return way

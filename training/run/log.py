@@ -1,4 +1,4 @@
-"""Logs of a run: one line of JSON a step, in the run's folder. They survive kills: a line is whole or dropped."""
+"""A run's log: one line of JSON a step, in the run's folder. It survives kills: a line is whole or dropped."""
 
 import json
 from collections.abc import Mapping

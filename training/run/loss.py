@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from ...model.network.copy_head import Matches
-from ...model.network.denoiser import ContextStates, Denoiser
+from ...model.network.denoiser import Denoiser
 from ...model.network.matches import classes, context_matches
+from ...model.network.states import ContextStates
 from ...model.network.transformer import PLAIN, BlockPasses
 from ..data.samples import IGNORE, Batch
 

@@ -1,6 +1,6 @@
-"""What a run says of itself: losses on the valid split, the log, samples, and a line for people.
+"""A run's reports: losses on the valid split, the log, samples, and a line for people.
 
-Looks at the model and never changes it.
+It never changes the model.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Monitor:
             append(self.folder, entry)
             if self.probe and self.config.sample_steps and step % self.config.sample_steps == 0:
                 self.probe.record(self.model, self.folder, step)
-        except OSError as error:  # a full disk is no reason to lose what was learnt
+        except OSError as error:  # a full disk must not end the run
             print(f"could not write the log of step {step} ({error.strerror or error}); going on", flush=True)
 
     def words(self, losses: Losses | None, n_context: int, tokens_per_s: float, n_ranks: int) -> str:

@@ -1,4 +1,4 @@
-"""Who updates which weights: Muon the blocks' matrices, AdamW the rest; and their learning rates together."""
+"""Two optimizers: Muon for the blocks' matrices, AdamW for the rest, with one schedule of learning rates."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The sizes we train: each one's shape, samples and run, all there is to know about a checkpoint's making."""
+"""The sizes we train: each one's shape, samples and run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,11 +1,11 @@
-"""The probe: fixed holes of the valid split, filled by the model in training, to be read by people.
+"""The probe: fixed holes of the valid split, filled by the model in training, for people to read.
 
 Rest-of-line holes, greedy by the threshold policy. A number from so few holes only shows that a run learns; checkpoints
 are compared by `quicksilver eval heldout`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from ...model.completion.layout import OwnLayout
 from ...model.decoding.denoise import denoise
 from ...model.decoding.policies import threshold
 from ...model.network.denoiser import Denoiser, rows_of
-from ...model.runners.batching import ModelRunner, drive_all
+from ...model.runners.batching import ModelRunner
+from ...model.runners.drive import drive_all
 from ...model.tokenizers.canvas_tokens import CanvasTokens, canvas_tokens
 from ...model.tokenizers.code_tokenizer import CodeTokenizer
 from ..corpus.corpus import CorpusDocument
@@ -71,12 +72,6 @@ def fill(model: Denoiser, tokenizer: CodeTokenizer, holes: Sequence[ProbeHole]) 
     """What the model writes into each hole, up to the end of the line. Holes are sorted by context length."""
     device = next(model.parameters()).device
     tokens = canvas_tokens(tokenizer, multiline=False)
-    tokens = replace(
-        tokens,
-        forbidden=tokens.forbidden.to(device),
-        stops=tokens.stops.to(device),
-        may_end_before=tokens.may_end_before.to(device),
-    )
     model.eval()
     texts: list[str] = []
     start = 0
@@ -93,7 +88,7 @@ def _fill_rows(model: Denoiser, tokenizer: CodeTokenizer, tokens: CanvasTokens, 
     n_canvas = model.config.n_canvas
     with torch.autocast(contexts.device.type, torch.bfloat16):
         _, states = model.context(contexts)
-        canvas = torch.full((1, n_canvas), tokens.mask, device=contexts.device)
+        canvas = np.full((1, n_canvas), tokens.mask)
         budget = Budget(max_evaluations=n_canvas)
         works = [denoise(row, canvas, tokens, threshold(0.6), budget) for row in rows_of(states)]
         filled = drive_all(ModelRunner(model), works)
@@ -106,7 +101,7 @@ def _fill_rows(model: Denoiser, tokenizer: CodeTokenizer, tokens: CanvasTokens, 
 
 @dataclass(frozen=True)
 class Probe:
-    """Fixed holes and where what was made of them is written."""
+    """Fixed holes, and where the model's answers are written."""
 
     tokenizer: CodeTokenizer
     holes: Sequence[ProbeHole]

@@ -1,4 +1,4 @@
-"""state.pt: all that a run needs to go on. Written whole or not at all; never unpickles anything but tensors."""
+"""state.pt: all that a run needs to resume. Written whole or not at all; nothing but tensors is unpickled."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
-    """What was written, on the CPU, None where there is nothing. Raises InputError when it is damaged."""
+    """What was written, on the CPU, None if there is nothing. Raises InputError when it is damaged."""
     path = folder / STATE
     if not path.is_file():
         return None

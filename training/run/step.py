@@ -1,10 +1,9 @@
 """`quicksilver train run`: puts a run together from its size, device and folder, trains, and exports.
 
-One call trains up to the end of the plan, or of the call; the same command goes on. Under torchrun every process runs
+One call trains up to the end of the plan, or of the call; the same command resumes. Under torchrun every process runs
 this.
 """
 
-import argparse
 import fcntl
 import hashlib
 import json
@@ -13,12 +12,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ...fim.errors import InputError
+from ...fim.terminal.options import Option
+from ..options import SizeOptions
 from .config import RunCall, TrainConfig
 
 if TYPE_CHECKING:
@@ -34,38 +35,50 @@ if TYPE_CHECKING:
 PLAN, LOCK = "plan.json", "run.lock"
 N_PROBE_HOLES = 64
 N_WORKERS_MAX = 14
-MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: beyond it is a slip of the finger
+MAX_NUMBER = 1_000_000_000  # of minutes, steps, tokens and seeds: more is a typing error
 
 
-def add_arguments(run: argparse.ArgumentParser) -> None:
-    """The arguments of `run`, other than folder and size."""
-    plan = run.add_mutually_exclusive_group(required=True)
-    plan.add_argument("--minutes", type=float, help="end after so many minutes, all calls together, export included")
-    plan.add_argument("--steps", type=int, help="end after so many steps")
-    run.add_argument("--call-minutes", type=float, help="end this call after so many; the same command goes on")
-    run.add_argument("--seed", type=int, default=1, help="of weights and samples (1)")
-    run.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
-    run.add_argument("--batch-tokens", type=int, help="context tokens of a step (default: by size and device)")
-    run.add_argument("--micro-tokens", type=int, help="context tokens of a forward on one device: bounds the memory")
-    run.add_argument("--workers", type=int, help="processes that draw samples (default: by device)")
-    run.add_argument("--init-from", type=Path, help="begin with the weights of this checkpoint folder")
-    run.add_argument("--no-compile", action="store_true", help="on a GPU: neither FlexAttention nor torch.compile")
-    run.add_argument("--export", type=Path, default=None, help="checkpoint folder to write (default: in the run)")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SizeOptions):
+    """What `quicksilver train run` was asked: minutes or steps, and what overrides the size's recipe."""
+
+    minutes: Annotated[
+        float | None,
+        Option(
+            "minutes after which to end, all calls together, export included", group="end", above=0, most=MAX_NUMBER
+        ),
+    ] = None
+    steps: Annotated[int | None, Option("steps after which to end", group="end", above=0, most=MAX_NUMBER)] = None
+    call_minutes: Annotated[
+        float | None, Option("minutes after which this call ends; the same command goes on", above=0, most=MAX_NUMBER)
+    ] = None
+    seed: Annotated[int, Option("of weights and samples", least=0, most=MAX_NUMBER)] = 1
+    device: Annotated[str | None, Option("cpu or cuda (default: cuda where there is one)")] = None
+    batch_tokens: Annotated[
+        int | None, Option("context tokens of a step (default: by size and device)", above=0, most=MAX_NUMBER)
+    ] = None
+    micro_tokens: Annotated[
+        int | None,
+        Option("context tokens of a forward on one device: bounds the memory", above=0, most=MAX_NUMBER),
+    ] = None
+    workers: Annotated[int | None, Option("processes that draw samples (default: by device)", least=0)] = None
+    init_from: Annotated[Path | None, Option("begin with the weights of this checkpoint folder")] = None
+    no_compile: Annotated[bool, Option("on a GPU: neither FlexAttention nor torch.compile")] = False
+    export: Annotated[Path | None, Option("checkpoint folder to write (default: in the run)")] = None
 
 
-def run(arguments: argparse.Namespace, tokenizer_file: Path) -> None:
+def run(options: RunOptions, tokenizer_file: Path) -> None:
     """Train a size in its own folder, resuming if there is a state, then export the checkpoint."""
-    call = RunCall(minutes=arguments.call_minutes)
-    check(arguments)
+    call = RunCall(minutes=options.call_minutes)
     import torch
 
     from .distributed import joining_ranks
 
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise InputError(f"there is no device {device!r} here: leave --device out, or say cpu")
-    with joining_ranks(device) as (ranks, own_device), alone_in(arguments.folder / arguments.size, ranks.leads):
-        _run(arguments, tokenizer_file, call, ranks, own_device)
+    with joining_ranks(device) as (ranks, own_device), alone_in(options.folder / options.size, ranks.leads):
+        _run(options, tokenizer_file, call, ranks, own_device)
 
 
 @contextmanager
@@ -83,44 +96,30 @@ def alone_in(folder: Path, leads: bool) -> Iterator[None]:
         yield
 
 
-def check(arguments: argparse.Namespace) -> None:
-    """Raises InputError for numbers that make no run."""
-    for name in ("minutes", "steps", "call_minutes", "batch_tokens", "micro_tokens"):
-        value = getattr(arguments, name)
-        if value is not None and not 0 < value <= MAX_NUMBER:
-            raise InputError(f"--{name.replace('_', '-')} must be positive and at most {MAX_NUMBER:,}, not {value}")
-    if arguments.workers is not None and arguments.workers < 0:
-        raise InputError(f"--workers must be 0 or more, not {arguments.workers}")
-    if not 0 <= arguments.seed <= MAX_NUMBER:
-        raise InputError(f"--seed must be from 0 to {MAX_NUMBER:,}, not {arguments.seed}")
-
-
-def _run(
-    arguments: argparse.Namespace, tokenizer_file: Path, call: RunCall, ranks: "Ranks", device: "torch.device"
-) -> None:
+def _run(options: RunOptions, tokenizer_file: Path, call: RunCall, ranks: "Ranks", device: "torch.device") -> None:
     from ...model.tokenizers.code_tokenizer import CodeTokenizer
     from ..data.documents import find_tokenizer
     from .gpu_loss import first_that_works, ways
     from .recipes import RECIPES
 
     say = partial(print, flush=True) if ranks.leads else _silent
-    recipe = RECIPES[arguments.size]()
-    tokenizer_file = find_tokenizer(arguments.folder, arguments.size, tokenizer_file, arguments.init_from)
+    recipe = RECIPES[options.size]()
+    tokenizer_file = find_tokenizer(options.folder, options.size, tokenizer_file, options.init_from)
     tokenizer = CodeTokenizer.load(tokenizer_file)
-    model, init_from = first_model(arguments, recipe, tokenizer, tokenizer_file)
-    config = config_of(arguments, recipe, device.type, init_from)
+    model, init_from = first_model(options, recipe, tokenizer, tokenizer_file)
+    config = config_of(options, recipe, device.type, init_from)
     config = replace(config, tokenizer=hashlib.sha256(tokenizer_file.read_bytes()).hexdigest())
-    folder = arguments.folder / recipe.name
-    source = batch_source(arguments, recipe, tokenizer_file, device.type, ranks)
+    folder = options.folder / recipe.name
+    source = batch_source(options, recipe, tokenizer_file, device.type, ranks)
     try:
-        trainer = put_together(arguments, recipe, tokenizer, model.to(device), config, source, call, ranks)
+        trainer = put_together(options, recipe, tokenizer, model.to(device), config, source, call, ranks)
         if trainer.resume():
             say(f"resumed at step {trainer.step}, {trainer.n_tokens:,} context tokens, {trainer.done():.0%} done")
             for change in changed_settings(folder, config):
                 say(f"changed since the last call: {change}")
         if ranks.leads:
             _write_plan(folder, config)
-        if not arguments.no_compile:
+        if not options.no_compile:
             start_s = time.monotonic()
             way = first_that_works(ways(device), trainer.trial, say)
             trainer.passes = way.passes
@@ -128,20 +127,20 @@ def _run(
         ending = trainer.run()
     finally:
         source.close()
-    _end(trainer, ending, export_folder(arguments, recipe.name), say)
+    _end(trainer, ending, export_folder(options, recipe.name), say)
 
 
-def export_folder(arguments: argparse.Namespace, name: str) -> Path:
+def export_folder(options: RunOptions, name: str) -> Path:
     """Where the checkpoint is written at the end."""
-    return arguments.export or arguments.folder / name / "checkpoint"
+    return options.export or options.folder / name / "checkpoint"
 
 
 def _silent(text: str) -> None:
-    """What ranks other than the first say."""
+    """Print nothing: for ranks other than the first."""
 
 
 def first_model(
-    arguments: argparse.Namespace, recipe: "Recipe", tokenizer: "CodeTokenizer", tokenizer_file: Path
+    options: RunOptions, recipe: "Recipe", tokenizer: "CodeTokenizer", tokenizer_file: Path
 ) -> "tuple[Denoiser, str | None]":
     """A fresh model, or that of --init-from and the SHA-256 of its weights. Raises InputError if it does not fit."""
     import torch
@@ -150,52 +149,52 @@ def first_model(
     from ...model.network.denoiser import Denoiser
 
     shape = replace(recipe.shape, vocab_size=tokenizer.vocab_size)
-    torch.manual_seed(arguments.seed)
-    if arguments.init_from is None:
+    torch.manual_seed(options.seed)
+    if options.init_from is None:
         return Denoiser(shape), None
-    loaded = checkpoint.load(arguments.init_from)
+    loaded = checkpoint.load(options.init_from)
     theirs, ours = asdict(loaded.model.config), asdict(shape)
-    learnable = {"marks_middle", "copies_matches"}  # no matter of shape: the run teaches them
+    learnable = {"marks_middle", "copies_matches"}  # may differ: the run teaches them
     different = [
         f"{name} {theirs[name]}, not {ours[name]}"
         for name in ours
         if name not in learnable and theirs[name] != ours[name]
     ]
     if different:
-        raise InputError(f"{arguments.init_from} is no {recipe.name} of this recipe: it has {'; '.join(different)}")
-    files = (arguments.init_from / checkpoint.TOKENIZER, tokenizer_file)
+        raise InputError(f"{options.init_from} is no {recipe.name} of this recipe: it has {'; '.join(different)}")
+    files = (options.init_from / checkpoint.TOKENIZER, tokenizer_file)
     theirs_bpe, ours_bpe = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     if theirs_bpe != ours_bpe:
-        raise InputError(f"{arguments.init_from} has another tokenizer than {tokenizer_file}: use {files[0]} there")
+        raise InputError(f"{options.init_from} has another tokenizer than {tokenizer_file}: use {files[0]} there")
     model = Denoiser(shape)
     model.load_state_dict(model.state_dict() | loaded.model.state_dict())
     return model, loaded.sha256
 
 
-def config_of(arguments: argparse.Namespace, recipe: "Recipe", device: str, init_from: str | None) -> TrainConfig:
+def config_of(options: RunOptions, recipe: "Recipe", device: str, init_from: str | None) -> TrainConfig:
     """The run's plan: the recipe's for that device, with what the command line overrides."""
     from .recipes import train_config
 
     config = train_config(
-        steps=arguments.steps, minutes=arguments.minutes, seed=arguments.seed, n_context=recipe.shape.n_context,
+        steps=options.steps, minutes=options.minutes, seed=options.seed, n_context=recipe.shape.n_context,
         size=recipe.name, device=device,
     )  # fmt: skip
-    if arguments.batch_tokens:
-        config = replace(config, batch_tokens=arguments.batch_tokens)
-    if arguments.micro_tokens:
-        config = replace(config, micro_tokens=arguments.micro_tokens)
+    if options.batch_tokens:
+        config = replace(config, batch_tokens=options.batch_tokens)
+    if options.micro_tokens:
+        config = replace(config, micro_tokens=options.micro_tokens)
     return replace(config, init_from=init_from)
 
 
 def batch_source(
-    arguments: argparse.Namespace, recipe: "Recipe", tokenizer_file: Path, device: str, ranks: "Ranks"
+    options: RunOptions, recipe: "Recipe", tokenizer_file: Path, device: str, ranks: "Ranks"
 ) -> "BatchSource":
     """Worker processes beside a GPU; on a CPU, which has no core to spare, this process."""
     from ..data.documents import open_stream
     from ..data.workers import InProcess, Workers
 
-    opener = partial(open_stream, arguments.folder, recipe.name, "train", tokenizer_file, recipe.samples)
-    n_workers = arguments.workers
+    opener = partial(open_stream, options.folder, recipe.name, "train", tokenizer_file, recipe.samples)
+    n_workers = options.workers
     if n_workers is None:
         n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         n_workers = 0 if device == "cpu" else max(1, min(N_WORKERS_MAX, n_cores - 2) // ranks.n)
@@ -203,7 +202,7 @@ def batch_source(
 
 
 def put_together(
-    arguments: argparse.Namespace,
+    options: RunOptions,
     recipe: "Recipe",
     tokenizer: "CodeTokenizer",
     model: "Denoiser",
@@ -218,21 +217,21 @@ def put_together(
     from .samples_page import Probe, draw_holes
     from .trainer import Trainer
 
-    documents = read_documents(arguments.folder, recipe.name, "valid")
+    documents = read_documents(options.folder, recipe.name, "valid")
     n_context = config.stages[-1][1]
     valid = SampleStream(documents, tokenizer, replace(recipe.samples, n_context=n_context))
     holes = draw_holes(documents, tokenizer, N_PROBE_HOLES, n_context) if ranks.leads and config.sample_steps else []
     return Trainer(
-        model, source, valid, config, arguments.folder / recipe.name, call=call, ranks=ranks,
+        model, source, valid, config, options.folder / recipe.name, call=call, ranks=ranks,
         probe=Probe(tokenizer, holes) if holes else None, export=exporter(recipe.name, model, tokenizer),
-        export_folder=export_folder(arguments, recipe.name),
+        export_folder=export_folder(options, recipe.name),
     )  # fmt: skip
 
 
 def exporter(
     name: str, model: "Denoiser", tokenizer: "CodeTokenizer", averaged_from: Sequence[str] = ()
 ) -> Callable[[Path], None]:
-    """A function that writes the model's present weights as a checkpoint; a half-written one is never taken for whole.
+    """A function that writes the model's present weights as a checkpoint, whole or not at all.
 
     It raises NotSaved, with one line, when they cannot be written.
     """
@@ -259,7 +258,7 @@ def exporter(
 
 
 def changed_settings(folder: Path, config: TrainConfig) -> list[str]:
-    """What config has otherwise than the plan of the call before, in words."""
+    """The differences between config and the plan of the call before, in words."""
     try:
         before = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -273,7 +272,7 @@ def _write_plan(folder: Path, config: TrainConfig) -> None:
 
 
 def _end(trainer: "Trainer", ending: "RunEnd", folder: Path, say: Callable[[str], None]) -> None:
-    """Export, unless somebody interrupted, and say what came of it."""
+    """Export unless the run was interrupted, and report the result."""
     if ending == "interrupted":
         say(f"interrupted after step {trainer.step}: the same command goes on from there")
         return

@@ -1,9 +1,9 @@
 """The trainer: one loop for every device, resumable to the step, ending on time.
 
 Learning rates and context length follow the share of the run that is done, by steps or by minutes, whichever is set.
-A step's samples depend on (seed, step, micro-batch, rank) alone, so that a run of so many steps, killed and resumed,
-gives the very numbers of an uninterrupted one. A run of so many minutes sees the same samples too; its rates follow the
-clock, and what a kill cost after the last save is trained again.
+A step's samples depend on (seed, step, micro-batch, rank) alone. So a run of a number of steps, killed and resumed,
+gives exactly the numbers of an uninterrupted one. A run of a number of minutes sees the same samples too; its rates
+follow the clock, and steps lost with a kill are trained again.
 """
 
 import math

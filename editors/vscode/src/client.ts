@@ -1,4 +1,4 @@
-/** The language client as Quicksilver needs it: which features, which settings, which errors. Starts by itself never. */
+/** The language client as Quicksilver needs it: features, settings, errors. It never starts by itself. */
 
 import {
   InlineCompletionTriggerKind,
@@ -29,7 +29,7 @@ import { readStatus, type ServerStatus } from './status';
 import { SECTION, serverSettings } from './settings';
 import type { TraceChannel } from './trace';
 
-/** Documents that the server is told of. Notebook cells are documents too. */
+/** Documents that are synchronised with the server. Notebook cells are documents too. */
 const DOCUMENTS = ['file', 'untitled', 'vscode-notebook-cell'].map((scheme) => ({ scheme }));
 
 const OWN_WORK: string[] = [ExecuteCommandRequest.method, DidChangeConfigurationNotification.method];
@@ -45,7 +45,7 @@ export interface ClientListener {
   status(status: ServerStatus): void;
   /** A person asked for a completion in the document of that URI, and there is none. */
   nothing(uri: string): void;
-  /** The connection is gone though nobody stopped it. */
+  /** The connection ended without being stopped. */
   closed(): void;
   /** The server has written a line to its log. */
   heard(line: string): void;

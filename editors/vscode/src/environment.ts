@@ -1,6 +1,6 @@
 /**
  * The extension's own Python environments: folders below one of the extension's, and a file that names the finished
- * one. An installation that fails or is broken off so leaves the one before it as it was.
+ * one. An installation that fails or is interrupted leaves the one before it unchanged.
  */
 
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import * as path from 'node:path';
 const POINTER = 'current.json';
 const FOLDER = /^server-[0-9a-z]+$/;
 
-/** The server's program in the finished environment, or undefined where there is none. */
+/** The server's program in the finished environment, or undefined if there is none. */
 export function installedProgram(environments: string, platform: NodeJS.Platform): string | undefined {
   const folder = currentFolder(environments);
   return folder === undefined ? undefined : programIn(folder, 'quicksilver', platform);

@@ -1,4 +1,4 @@
-/** Puts the extension together: what is made when it is activated, and what starts what. */
+/** Puts the extension together when it is activated. */
 
 import { join } from 'node:path';
 import { commands, env, window, workspace, type Disposable, type ExtensionContext, type TextDocument } from 'vscode';

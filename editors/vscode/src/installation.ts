@@ -1,6 +1,6 @@
 /**
- * How the language server is installed into an environment of its own: which commands, and what their failures mean.
- * Knows neither VS Code nor how it is asked; nothing here runs before a person has agreed.
+ * How the language server is installed into its own Python environment: the commands, and what their failures mean.
+ * Nothing here runs before a person has agreed.
  */
 
 import * as path from 'node:path';
@@ -15,7 +15,7 @@ export const PYTHON_NAMES = ['python3', 'python3.14', 'python3.13', 'python3.12'
 
 /**
  * Where the server comes from. A `folder` holds its wheel of that version and all that it needs. Never an index of
- * packages: nobody has registered the name there, and whoever did could say what runs here.
+ * packages: the name is not registered there, and a stranger who registers it could say what runs here.
  */
 export type Source = { kind: 'wheel'; wheel: Wheel } | { kind: 'folder'; folder: string; version: string };
 

@@ -79,7 +79,7 @@ export async function installServer(environments: string, log: LogOutputChannel,
     return false;
   }
   const { question, detail } = consentFor(source, extension.version);
-  const where = `It goes into an environment of its own in ${environments}, and nowhere else.`;
+  const where = `It goes into its own Python environment in ${environments}, and nowhere else.`;
   const agreed = await window.showInformationMessage(question, { modal: true, detail: `${detail}\n\n${where}` }, 'Install');
   return agreed === 'Install' && installWithProgress(source, environments, log);
 }

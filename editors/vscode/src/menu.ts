@@ -1,4 +1,4 @@
-/** What the menu of the status bar offers in each state. Knows no VS Code. */
+/** What the menu of the status bar offers in each state. */
 
 import type { State } from './status';
 

@@ -1,4 +1,4 @@
-/** The language server's life: found, started, asked, started again when it dies. Says its state to whoever listens. */
+/** The language server: found, started, asked, restarted when it dies. Reports its state to its listener. */
 
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -68,7 +68,7 @@ export class Server {
   }
 
   /**
-   * Send a command; the answer is whatever it gives, or undefined where no server runs or it does not know that. A
+   * Send a command; the answer is the server's, or undefined if no server runs or it does not know the command. A
    * status in the answer counts only for a server that sends no notifications: those may have overtaken the answer.
    */
   async ask(command: string, ...args: unknown[]): Promise<unknown> {

@@ -1,4 +1,4 @@
-/** Which of the extension's settings are the server's. Knows names only: defaults and checks are package.json's. */
+/** Which of the extension's settings are the server's. Defaults and checks are in package.json. */
 
 export const SECTION = 'quicksilver';
 

@@ -1,4 +1,4 @@
-/** What the status bar says: words for a state. Knows neither VS Code nor the server's process. */
+/** What the status bar says: words for a state. */
 
 /** The parameters of `quicksilver/status`, as docs/protocol.md has them. */
 export interface ServerStatus {

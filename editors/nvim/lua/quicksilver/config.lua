@@ -1,4 +1,4 @@
---- What a person may set, with defaults and checks. It knows nothing of buffers or of the server.
+--- The options of setup(), with defaults and checks.
 
 local M = {}
 

@@ -1,4 +1,4 @@
---- Messages to a language server, said the same way in every version of Neovim. It does not know what they mean.
+--- Sends messages to a language server, the same way in every version of Neovim.
 
 local offsets = require('quicksilver.offsets')
 

@@ -1,4 +1,4 @@
---- The ghost text on the screen: one text, in one buffer. It knows nothing of where the text came from.
+--- The ghost text on the screen: one text, in one buffer.
 
 local layout = require('quicksilver.layout')
 

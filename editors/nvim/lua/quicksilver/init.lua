@@ -1,4 +1,4 @@
---- Code completion at the cursor by the Quicksilver language server: what init.lua files and mappings call.
+--- The plugin's API, for init.lua files and mappings: code completion by the Quicksilver language server.
 --- Everything here returns at once; functions that do something return whether there was something to do.
 
 local config = require('quicksilver.config')
@@ -150,7 +150,7 @@ function M.dismiss()
   return true
 end
 
---- A few characters for a status line: 'qs ready', '' where there is no server.
+--- A few characters for a status line: 'qs ready', '' if there is no server.
 function M.status()
   local client = client_here()
   return require('quicksilver.status').short(client and client.id)

@@ -1,5 +1,4 @@
---- The keys that a person asked for in setup(). A key with nothing to do does what it did before: what another mapping
---- of it says, or what Neovim does with it.
+--- The keys that setup() maps. A key with nothing to do falls through: to an earlier mapping of it, or to Neovim.
 
 local config = require('quicksilver.config')
 
@@ -58,7 +57,7 @@ local function install(action, key)
   end, { expr = true, remap = true, silent = true, desc = DESCRIPTION .. action:gsub('_', ' ') })
 end
 
---- Take our keys back; one that was mapped anew since belongs to whoever did that.
+--- Take our keys back; one that was mapped anew since is left alone.
 local function uninstall()
   for key, before in pairs(installed) do
     if M.is_ours(key) then

@@ -1,5 +1,5 @@
 --- How the language server is started: which program, with which arguments, and in which folder. Neither the program
---- nor the folder is ever one of a workspace: what lies there is somebody else's.
+--- nor the folder is ever one of a workspace, which is not trusted.
 
 local config = require('quicksilver.config')
 

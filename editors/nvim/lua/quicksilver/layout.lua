@@ -1,4 +1,4 @@
---- How ghost text lies on the screen. It knows widths and rows; the marks are drawn by ghost.lua.
+--- The layout of ghost text on the screen: widths and rows. ghost.lua draws the marks.
 ---
 --- What stands right of the cursor is never hidden without being shown elsewhere: it moves aside where this Neovim can
 --- do that, is drawn again behind the ghost text where it cannot, and stands at the end of the last line where the text

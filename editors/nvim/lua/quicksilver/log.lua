@@ -35,7 +35,7 @@ function M.later(level, message)
   end)
 end
 
---- Show one line that fits beside the command line, so that nobody has to press Enter. level: one of vim.log.levels, WARN
+--- Show one line that fits beside the command line, so that no Enter is needed. level: one of vim.log.levels, WARN
 --- if left out.
 function M.tell(message, level)
   vim.schedule(function()
@@ -51,7 +51,7 @@ end
 
 local last_failure
 
---- A function that does the same, and whose errors go to the log: whoever types sees none of them.
+--- A function that does the same, and whose errors go to the log and not to the screen.
 function M.guarded(work)
   return function(...)
     local given, n_given = { ... }, select('#', ...)

@@ -1,5 +1,5 @@
---- Neovim's own inline completion (0.12 and newer), for those who set client = 'native'. It knows no parts, no
---- dismissing and no key that asks; the first two are made of what it has, the third cannot be.
+--- Neovim's own inline completion (0.12 and newer), for client = 'native'. It cannot accept a part, dismiss or
+--- ask on request; the first two are built here on what it has, the third is not possible.
 
 local M = {}
 

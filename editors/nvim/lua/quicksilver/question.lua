@@ -1,5 +1,5 @@
---- The question in flight: at most one, about one place in one state of a buffer. A newer one takes it back, and an
---- answer that comes when the cursor or the text has moved on is not passed on.
+--- The question in flight: at most one, about one place in one state of a buffer. A newer one cancels it, and an
+--- answer is dropped if the cursor or the text has changed since.
 
 local config = require('quicksilver.config')
 local connection = require('quicksilver.connection')

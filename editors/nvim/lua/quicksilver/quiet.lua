@@ -1,4 +1,4 @@
---- When nothing may be shown or asked, whatever the server would say.
+--- When nothing may be shown or asked.
 
 local config = require('quicksilver.config')
 

@@ -1,5 +1,5 @@
 --- The language servers: one for each workspace, started when a buffer wants one, and again (a few times) when one ends
---- by itself. It knows which buffer belongs to which; what is asked of them is known elsewhere.
+--- by itself. Owns which buffer belongs to which server.
 
 local config = require('quicksilver.config')
 local connection = require('quicksilver.connection')

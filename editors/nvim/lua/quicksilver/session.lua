@@ -1,5 +1,5 @@
---- What goes on at the cursor while a person types: the suggestion on show and the question in flight. It decides when
---- to ask, what stays, and what goes; how things look and what messages say is known elsewhere.
+--- The state at the cursor while a person types: the suggestion on show and the question in flight. Decides when to
+--- ask, what stays, and what goes.
 
 local config = require('quicksilver.config')
 local ghost = require('quicksilver.ghost')

@@ -1,4 +1,4 @@
---- What the servers say of themselves, and what the plugin knows when there is none. Short texts for people.
+--- The servers' status, or the plugin's own if there is no server, as short texts for people.
 
 local launch = require('quicksilver.launch')
 local log = require('quicksilver.log')
@@ -6,7 +6,7 @@ local log = require('quicksilver.log')
 local M = {}
 
 local by_client = {} -- client id → the latest status, as docs/protocol.md has it
-local failure -- one line, where there is no server to say anything
+local failure -- one line, if there is no server
 local is_first_start = false -- the person was told that the model is loaded, for the first time ever
 local told = {} -- messages that were shown, so that each is shown once
 
@@ -103,7 +103,7 @@ local function minutes_left(status)
   return until_ms and math.max(math.floor((until_ms / 1000 - os.time()) / 60 + 0.5), 1)
 end
 
---- A few characters for a status line; '' where there is no server and nothing is wrong.
+--- A few characters for a status line; '' if there is no server and nothing is wrong.
 function M.short(client_id)
   local status = M.of(client_id)
   if status.state == 'none' then

@@ -1,5 +1,5 @@
---- A suggestion: what the server offered at one place, and how much of it has been typed since. Pure: it is told what
---- the buffer holds, and knows neither server nor screen.
+--- A suggestion: what the server offered at one place, and how much of it has been typed since. Pure: it is given
+--- the buffer's text, and touches neither server nor screen.
 
 local Suggestion = {}
 Suggestion.__index = Suggestion

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import openvino as ov
-import torch
 from openvino import opset13 as ops
-from torch import Tensor
 
 from ..checkpoint.checkpoint_files import Int8Matrix, as_float, quantise
 from ..checkpoint.head_file import StoredHead
-from ..network.transformer import rotations
 from ..requests import HeadGuess
-from .openvino_compile import StatesType, compile_model
-from .openvino_nodes import Nodes, Value
+from .compile import StatesType, compile_model
+from .nodes import Nodes, Value
+from .rotary import rotations
 
 
 def head_graph(head: StoredHead, spoken: Int8Matrix) -> ov.Model:
@@ -38,7 +36,7 @@ class _HeadBuilder(Nodes):
         super().__init__(head.weights, head.config.norm_eps)
         self.config, self._spoken = head.config, spoken
         c = head.config
-        turns = [turn.numpy() for turn in rotations(torch.arange(c.n_window + c.n_canvas), c.layers)]
+        turns = rotations(np.arange(c.n_window + c.n_canvas), c.layers)
         self._turns = [ops.constant(turn) for turn in turns]
         self._own_turns = [ops.constant(np.ascontiguousarray(turn[c.n_window :])) for turn in turns]
 
@@ -106,11 +104,11 @@ class OpenVinoHead:
         spoken = Int8Matrix(embedding.values[head.words], embedding.scales[head.words])
         self._request = compile_model(head_graph(head, spoken), states_type, n_threads).create_infer_request()
 
-    def __call__(self, known: Sequence[int], hints: Sequence[int], features: Tensor) -> HeadGuess:
+    def __call__(self, known: Sequence[int], hints: Sequence[int], features: np.ndarray) -> HeadGuess:
         """As `Drafter` says."""
         c, n = self._config, len(known)
         window = np.zeros((c.n_window, c.width), dtype=np.float32)
-        newest = features[-c.n_window :].float().numpy()
+        newest = features[-c.n_window :]
         window[c.n_window - len(newest) :] = newest
         added = self._places + self._mask
         added[:n] = self._places[:n]

@@ -13,7 +13,7 @@ from openvino import opset13 as ops
 
 from ..checkpoint.checkpoint_files import Weights
 from ..config import DenoiserConfig
-from .openvino_nodes import Nodes, Value
+from .nodes import Nodes, Value
 
 
 def inputs_of(config: DenoiserConfig) -> tuple[str, ...]:
@@ -29,10 +29,10 @@ def denoiser_graph(config: DenoiserConfig, weights: Weights, *, states_type: ov.
     tokens int64 [S]; cos and sin float32 [S, E / 2]; mask float32 [S, T + S], added to the scores of attention; keys
     and values, of states_type [L, K, T, E]; asked int64 [R], the tokens whose distributions are wanted; marks float32
     [S, 1], 1 for tokens of a canvas; before int64 [S], the token before each, 0 the context's last and 1 + i token i;
-    raws float32 [L, W], the context's last q, k and v before shift.
+    raws, of states_type [L, W], the context's last q, k and v before shift.
 
     Outputs: hidden float32 [S, D], after the last norm; the vocabulary's log-probabilities float32 [R, V]; the new keys
-    and values, of states_type [L, K, S, E]; and, with token shift, raws float32 [L, S, W].
+    and values, of states_type [L, K, S, E]; and, with token shift, raws, of states_type [L, S, W].
     """
     return _GraphBuilder(config, weights, states_type).build()
 
@@ -63,7 +63,8 @@ class _GraphBuilder(Nodes):
         keys, values, raws = (ops.concat(kept, 0) for kept in new)
         outputs = [hidden, ops.log_softmax(ops.matmul(asked, head, False, True), -1)]
         outputs += [ops.convert(keys, self.states_type), ops.convert(values, self.states_type)]
-        results = [ops.result(output) for output in outputs + ([raws] if c.token_shift else [])]
+        outputs += [ops.convert(raws, self.states_type)] if c.token_shift else []
+        results = [ops.result(output) for output in outputs]
         return ov.Model(results, list(inputs.values()), "denoiser")  # pyright: ignore[reportGeneralTypeIssues]
 
     def _inputs(self) -> dict[str, ov.Node]:
@@ -80,7 +81,7 @@ class _GraphBuilder(Nodes):
             "asked": ops.parameter([dynamic], np.int64),
             "marks": ops.parameter([dynamic, 1], np.float32),
             "before": ops.parameter([dynamic], np.int64),
-            "raws": ops.parameter([c.n_layers, c.qkv_width], np.float32),
+            "raws": ops.parameter([c.n_layers, c.qkv_width], self.states_type),
         }
         for name, node in found.items():
             node.set_friendly_name(name)
@@ -111,7 +112,7 @@ class _GraphBuilder(Nodes):
         return self.feed_forward(x, name), keys, values, raw
 
     def _shifted(self, i: int, raw: ov.Node, inputs: Mapping[str, ov.Node]) -> ov.Node:
-        all_raws = ops.concat([self.rows(inputs["raws"], i, i + 1), raw], 0)
+        all_raws = ops.concat([self._layer(inputs["raws"], i), raw], 0)
         previous = ops.gather(all_raws, inputs["before"], self.ints(0))
         return ops.add(raw, ops.multiply(self.floats(f"blocks.{i}.attention.shift"), previous))
 

@@ -9,44 +9,43 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..fim.engine import Engine
-from ..fim.text.document import Document, TextChange
-from ..fim.text.positions import PositionEncoding
-from .answers import Answer, Item, Question, SelectedItem
-from .completion import Surroundings, complete_inline, nothing
-from .prefetch import surroundings_of
-from .settings import Settings
+from ...fim.engine import Engine
+from ...fim.text import TextChange
+from .answers import Answer, Item
+from .completion import complete_inline
+from .question import Question, SelectedItem
+from .replies import nothing
 
 _WORD = re.compile(r"\w+")
 
 
-async def extend_item(
-    ask: Question, settings: Settings, engine: Engine, encoding: PositionEncoding, around: Surroundings
-) -> Answer:
+async def complete(ask: Question, engine: Engine) -> Answer:
+    """`complete_inline`, whose answer extends the selected item where there is one."""
+    item = ask.selected
+    return await (complete_inline(ask, engine) if item is None else _extend(ask, item, engine))
+
+
+async def _extend(ask: Question, item: SelectedItem, engine: Engine) -> Answer:
     """The answer to a question with a selected item: items that begin with its text, or none."""
-    document, item = ask.document, ask.selected
-    if document is None or item is None:
-        return await complete_inline(ask, settings, engine, encoding, around)
+    document, around = ask.document, ask.around
     is_at_cursor = item.start <= ask.offset <= item.end and document.line_of(item.start) == document.line_of(item.end)
     if not is_at_cursor:
         return nothing(ask, "gated", "the item that is selected in the menu would not stand at the cursor")
     start, end = (document.position_at(offset, "utf-32") for offset in (item.start, item.end))
     then = document.with_changes([TextChange(start, end, item.text)], document.version, "utf-32")
-    question = replace(ask, document=then, offset=item.start + len(item.text), selected=None)
+    question = replace(ask.moved(then, item.start + len(item.text)), selected=None)
     words = frozenset(_WORD.findall(item.text))  # the editor's menu knows them
-    after = replace(
-        surroundings_of(question, around), stands_elsewhere=lambda word: word in words or around.stands_elsewhere(word)
-    )
-    found = await complete_inline(question, settings, engine, encoding, after)
-    return _extending(item, found, document, encoding)
+    known = replace(question.around, stands_elsewhere=lambda word: word in words or around.stands_elsewhere(word))
+    found = await complete_inline(replace(question, around=known), engine)
+    return _extending(ask, item, found)
 
 
-def _extending(item: SelectedItem, found: Answer, document: Document, encoding: PositionEncoding) -> Answer:
+def _extending(ask: Question, item: SelectedItem, found: Answer) -> Answer:
     """An answer behind an accepted item as one that puts the item in place too.
 
     What would replace more than the item does is left out: editors show nothing that has another range.
     """
-    where = (document.position_at(item.start, encoding), document.position_at(item.end, encoding))
+    where = (ask.document.position_at(item.start, ask.encoding), ask.document.position_at(item.end, ask.encoding))
     items = [
         Item(text=item.text + choice.text, range=where, showing=choice.showing)
         for choice in found.choices

@@ -12,8 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from .answers import Answer, Question
-from .ghost_text import LastShown, last_shown, left_of
+from .answers import Answer, LastShown
+from .ghost_text import last_shown, left_of
+from .question import Question
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -1,4 +1,4 @@
-"""What OpenVINO graphs of ours are built of: int8 matrices, norms, rotations. Letters as in `openvino_graph`."""
+"""What OpenVINO graphs of ours are built of: int8 matrices, norms, rotations. Letters as in `graph`."""
 
 import numpy as np
 import openvino as ov

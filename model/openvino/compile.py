@@ -8,7 +8,7 @@ import openvino as ov
 
 from ..checkpoint.checkpoint_files import Weights
 from ..config import DenoiserConfig
-from .openvino_graph import denoiser_graph
+from .graph import denoiser_graph
 
 GROUP = 64  # values that share a scale where activations are rounded to int8
 StatesType = Literal["f32", "bf16"]

@@ -7,26 +7,19 @@ made, sessions or LSP messages.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ..fim.reuse import Shown, typed_through
-from ..fim.text.document import Document, TextChange
-from .answers import Answer, Item, Question, Range
-
-
-@dataclass(frozen=True)
-class LastShown:
-    """The latest text that was shown in a document, and the engine's answer that it came from."""
-
-    shown: Shown
-    answer: Answer
+from ...fim.reuse import Shown, typed_through
+from ...fim.text import Document, TextChange
+from .answers import Answer, Item, LastShown, Range
+from .question import Question
 
 
 def last_shown(ask: Question, answer: Answer, before: LastShown | None) -> LastShown | None:
     """What is shown once a question has this answer, before which something else was; None where it is nothing that
     could be typed."""
     text = _typed(ask.document, ask.offset, answer.text, answer.range)
-    if ask.document is None or text is None:
+    if text is None:
         return None
     if before is not None and not ask.invoked and typed_through(before.shown, ask.document, ask.offset) == text:
         return before  # what is left of it
@@ -36,9 +29,7 @@ def last_shown(ask: Question, answer: Answer, before: LastShown | None) -> LastS
 def left_of(last: LastShown | None, ask: Question) -> str | None:
     """What is left of a text at a question's place, now that its beginning may have been typed; None if it no longer
     fits."""
-    if last is None or ask.document is None:
-        return None
-    return typed_through(last.shown, ask.document, ask.offset)
+    return None if last is None else typed_through(last.shown, ask.document, ask.offset)
 
 
 def other_shown(shown: LastShown, item: Item) -> LastShown | None:
@@ -53,17 +44,17 @@ def other_shown(shown: LastShown, item: Item) -> LastShown | None:
 def after_accepting(ask: Question, answer: Answer) -> Question | None:
     """The question that comes when an answer is accepted, at its end; None where it was none that could be typed."""
     document, typed = ask.document, _typed(ask.document, ask.offset, answer.text, answer.range)
-    if document is None or typed is None:
+    if typed is None:
         return None
     start, end = (document.position_at(ask.offset + n, "utf-32") for n in (0, len(answer.text) - len(typed)))
     then = document.with_changes([TextChange(start, end, answer.text)], document.version, "utf-32")
-    return replace(ask, document=then, offset=ask.offset + len(answer.text), received_s=time.perf_counter())
+    return replace(ask.moved(then, ask.offset + len(answer.text)), received_s=time.perf_counter())
 
 
-def _typed(document: Document | None, offset: int, text: str, where: Range | None) -> str | None:
+def _typed(document: Document, offset: int, text: str, where: Range | None) -> str | None:
     """What of a text could be typed at offset: all of it, or what stands left of the rest of the line where it takes
     the place of that and ends with it (`portable`); None where there is none, or it replaces something else."""
-    if document is None or not text or where is None:
+    if not text or where is None:
         return None
     start, end = where
     if start == end:

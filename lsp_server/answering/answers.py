@@ -1,4 +1,4 @@
-"""One question of the editor and its answer, as values.
+"""An answer as a value, and the latest ones by id.
 
 Owns what `textDocument/inlineCompletion` and `quicksilver/explain` say about an answer. It does not know pygls, the
 engine or how an answer came about.
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..fim.display import Displayed
-from ..fim.text.document import Document
-from ..fim.text.positions import Position
-from ..fim.types import Completion
+from ...fim.display import Displayed
+from ...fim.reuse import Shown
+from ...fim.text import Position
+from ...fim.types import Completion
 
 DID_ACCEPT = "quicksilver.didAccept"
 
@@ -22,35 +22,6 @@ Cause = Literal[
     "nothing",
 ]  # fmt: skip
 Range = tuple[Position, Position]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectedItem:
-    """What the editor's own menu would put in place of start to end (offsets) if a person accepted it now."""
-
-    start: int
-    end: int
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A request as it was when it arrived: the document of that moment, the cursor in code points.
-
-    uri is the editor's word for it; document is None when the editor never opened that. first_line is where what uri
-    names begins in the document: 0, but for a cell of a notebook. received_s is on the clock of `time.perf_counter`.
-    selected is what an answer has to extend. indent is what the editor indents a level with.
-    """
-
-    id: str
-    uri: str
-    document: Document | None
-    offset: int
-    invoked: bool
-    received_s: float
-    first_line: int = 0
-    selected: SelectedItem | None = None
-    indent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +108,14 @@ class Answer:
         if self.showing is not None:
             facts |= {"confidence": self.showing.probability, "source": self.showing.source, "cut": self.showing.is_cut}
         return facts
+
+
+@dataclass(frozen=True)
+class LastShown:
+    """The latest text that was shown in a document, and the engine's answer that it came from."""
+
+    shown: Shown
+    answer: Answer
 
 
 class Answers:

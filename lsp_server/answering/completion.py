@@ -1,0 +1,133 @@
+"""From a question to an answer: gate, look for a known answer, cut the hole, ask the engine, choose what is displayed.
+
+Owns the order of these steps. It does not know LSP messages, other questions of the same document, or how the engine is
+run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
+
+from ...fim.display import Demand, Displayed, choose_display, whole_candidates
+from ...fim.engine import Engine
+from ...fim.errors import CheckpointError, EngineBusy, EngineError, InputError
+from ...fim.gating import reason_for_silence
+from ...fim.hole import find_hole
+from ...fim.trimming import Checks
+from ...fim.types import Completion, CompletionRequest, Hole
+from .answers import Answer
+from .engine_request import N_ALTERNATIVES, request_for
+from .ghost_text import left_of
+from .question import Question
+from .replies import Moments, again, answer_of, nothing, rest_of
+
+N_CHOICES = 4  # of an invoked completion
+# Of a document whose answers are remembered: each is kept with the text that it is about.
+MAX_REMEMBERED_CHARS = 300_000
+
+
+async def complete_inline(ask: Question, engine: Engine) -> Answer:
+    """The answer to one question; an engine that fails gives an empty answer with a reason, never an exception."""
+    if not ask.settings.enabled:
+        return nothing(ask, "off", "completion is switched off in the settings")
+    if not ask.is_open:
+        return nothing(ask, "closed", "the editor has not opened this document")
+    try:
+        unwanted = await _reason_for_silence(ask)
+        if unwanted is not None:
+            return nothing(ask, "gated", unwanted)
+        known = _known(ask)
+        return _remember(ask, await _ask(ask, engine)) if known is None else known
+    except EngineBusy as error:
+        return nothing(ask, "busy", str(error))
+    except CheckpointError as error:
+        return nothing(ask, "checkpoint", str(error))
+    except (EngineError, InputError) as error:
+        return nothing(ask, "engine", str(error))
+
+
+async def _reason_for_silence(ask: Question) -> str | None:
+    """Why no suggestion is wanted here, None where one is.
+
+    Raises CheckpointError and EngineError where the engine cannot say which languages there are.
+    """
+    settings, around = ask.settings, ask.around
+    reason = reason_for_silence(ask.document, ask.offset, invoked=True)
+    if reason is not None or ask.invoked:
+        return reason
+    known = await around.model_languages() if settings.languages is None else settings.languages
+    off = (*settings.without, "prose") if settings.prose else settings.without
+    return reason_for_silence(
+        ask.document, ask.offset, known_languages=known, syntax=around.syntax, rhythm=around.rhythm, off=off
+    )
+
+
+def _known(ask: Question) -> Answer | None:
+    """What is left of a text that is being typed, or an earlier answer to the same question; None for neither."""
+    if ask.invoked or not ask.settings.reuse:
+        return None
+    for shown in (ask.around.last, ask.around.held):
+        left = left_of(shown, ask)
+        if shown is not None and left is not None and left.strip():
+            return rest_of(ask, shown.answer, left)
+    before = ask.around.remembered.find(_about(ask))
+    return None if before is None else again(ask, before)
+
+
+def _remember(ask: Question, answer: Answer) -> Answer:
+    """The answer, kept for when the same is asked again: not one for which the engine only had too little time."""
+    completion, is_short = answer.completion, len(ask.document.text) <= MAX_REMEMBERED_CHARS
+    if completion is None or ask.invoked or not is_short:
+        return answer
+    if answer.text or completion.finish_reason not in ("budget", "cancelled"):
+        ask.around.remembered.keep(_about(ask), answer)
+    return answer
+
+
+def _about(ask: Question) -> Hashable:
+    return ask.document.text, ask.offset, ask.indent, ask.around.snippets
+
+
+async def _ask(ask: Question, engine: Engine) -> Answer:
+    """What the engine says. Raises what `Engine.complete` does."""
+    rhythm = ask.around.rhythm
+    if ask.settings.adaptive_debounce and rhythm is not None and not ask.invoked:
+        await asyncio.sleep(rhythm.pause_ms() / 1000)  # the next key cancels this
+    hole = _hole(ask)
+    asked_s = time.perf_counter()
+    completion = await engine.complete(request_for(ask, hole))
+    answered_s = time.perf_counter()
+    displayed = _displayed(ask, hole, completion)
+    moments = Moments(asked_s=asked_s, answered_s=answered_s, chosen_s=time.perf_counter())
+    return answer_of(ask, hole, completion, displayed, moments)
+
+
+def _hole(ask: Question) -> Hole:
+    return find_hole(ask.document, ask.offset, ask.around.syntax, ask.settings.without)
+
+
+def _displayed(ask: Question, hole: Hole, completion: Completion) -> list[Displayed]:
+    """What of a completion is shown: the best candidates as a whole when it was invoked, those that break syntax only
+    where all do; else what is sure enough."""
+    off, least = ask.settings.without, ask.settings.min_confidence
+    checks = Checks(hole, ask.around.syntax, off, ask.around.has_word, ask.indent)
+    if ask.invoked:
+        found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
+        return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]
+    if "choice" in off:
+        return [found for found in whole_candidates(completion, checks.trimmed) if found.probability >= least]
+    if "alternatives" in off:
+        completion = replace(completion, alternatives=())
+    demand = Demand(least=least, knows=checks.knows)
+    cuts, rounds = "cuts" not in off, "round-ends" not in off
+    chosen = choose_display(completion, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
+    return [] if chosen is None else [chosen]
+
+
+async def warm_context(ask: Question, warm: Callable[[CompletionRequest], Awaitable[None]]) -> None:
+    """Have the context of a question that may come read now, so that its answer need not wait for that."""
+    if ask.settings.enabled and reason_for_silence(ask.document, ask.offset, invoked=True) is None:
+        await warm(replace(request_for(ask, _hole(ask)), warms=True))

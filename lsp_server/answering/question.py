@@ -1,0 +1,91 @@
+"""One question of the editor, with all that is known when it is answered.
+
+It does not know LSP messages, sessions or engines.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from ...fim.reuse import Remembered
+from ...fim.syntax import Syntax, parse
+from ...fim.text import Document, PositionEncoding
+from ...fim.trimming.context import nowhere
+from ...fim.trimming.known_words import has_word
+from ...fim.types import Hole, Offer
+from ...fim.typing_rhythm import Rhythm
+from ..settings import Settings
+from .answers import Answer, LastShown
+
+
+async def every_language() -> None:
+    """No engine is there to ask: no language is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedItem:
+    """What the editor's own menu would put in place of start to end (offsets) if a person accepted it now."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What is known around a question besides its document.
+
+    syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
+    answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
+    of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
+    other files, most useful last; offers finds drafts there. stands_elsewhere says of a word whether another file that
+    is open or related has it. model_languages asks the engine which languages the model completes by itself.
+    """
+
+    syntax: Syntax | None = None
+    rhythm: Rhythm | None = None
+    last: LastShown | None = None
+    held: LastShown | None = None
+    remembered: Remembered[Answer] = field(default_factory=Remembered)
+    snippets: tuple[str, ...] = ()
+    offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
+    stands_elsewhere: Callable[[str], bool] = nowhere
+    model_languages: Callable[[], Awaitable[Collection[str] | None]] = every_language
+
+    def has_word(self, word: str) -> bool:
+        """Whether a snippet or another file has that word."""
+        return any(has_word(snippet, word) for snippet in self.snippets) or self.stands_elsewhere(word)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A request as it was when it arrived: the document of that moment, the cursor in code points.
+
+    uri is the editor's word for what it asks about. is_open is False where the editor never opened that; the document
+    is empty then. first_line is where what uri names begins in the document: 0, but for a cell of a notebook.
+    received_s is on the clock of `time.perf_counter`. selected is what an answer has to extend. indent is what the
+    editor indents a level with. encoding is that of the positions in the answer. settings and around are those of the
+    moment at which the work on the answer begins.
+    """
+
+    id: str
+    uri: str
+    document: Document
+    offset: int
+    invoked: bool
+    received_s: float
+    is_open: bool = True
+    first_line: int = 0
+    selected: SelectedItem | None = None
+    indent: str | None = None
+    encoding: PositionEncoding = "utf-16"
+    settings: Settings = field(default_factory=Settings)
+    around: Surroundings = field(default_factory=Surroundings)
+
+    def moved(self, document: Document, offset: int) -> Self:
+        """The same question about another text of the document, of which less is known."""
+        syntax = self.around.syntax
+        if syntax is not None:
+            syntax = parse(document.text, document.language, syntax, near=offset)
+        around = replace(self.around, syntax=syntax, rhythm=None, last=None)
+        return replace(self, document=document, offset=offset, around=around)
