@@ -75,10 +75,6 @@ FIELDS = {
 }  # fmt: skip
 # Words that end what another word began, in languages where such blocks have no brackets.
 CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
-# Languages of pages and data: what a statement is, nobody says there.
-NO_STATEMENTS = frozenset({"html", "css", "scss", "less", "json", "jsonc", "yaml", "markdown", "sql"})
-# Languages in which a blank line may be indented deeper than the line above although nothing has opened a block.
-FREELY_INDENTED = frozenset({"html", "sql", "markdown", "yaml"})
 # Languages in which a brace holds entries rather than statements.
 BRACES_OF_ENTRIES = frozenset({"python", "json", "jsonc", "yaml"})
 SEMICOLONS = frozenset({"java", "c", "cpp", "csharp", "rust", "php", "css", "scss", "less", "sql"})

@@ -15,42 +15,6 @@ from .context import TrimContext
 N_CHARS_READ = 200_000  # of the document, on either side of the cursor
 
 _DUNDER = re.compile(r"__[a-z]+__")
-# Where a name may be new: what is defined, imported, assigned to, looped over, or given by name.
-_MAKES_NAMES = re.compile(
-    r"\s*(?:async\s+)?(?:def|class|import|from|for|with|except|global|nonlocal|type|case|match|@)|.*\b(?:for|lambda|as)\b"
-)
-_STRING = re.compile(r"(?i:[rbuft]|br|rb|fr|rf|tr|rt)[\"']")
-_BINDS = re.compile(r"\s*(?:[-+*/%&|^@:]?=(?!=)|:|,|//=|\*\*=|>>=|<<=|in\b)")
-
-
-def drop_half_word(around: TrimContext, text: str) -> str:
-    """Drops text that makes a begun word of prose a word that stands nowhere.
-
-    A string with a blank is prose. The word of another string may be a key or a path, and new. What is written without
-    blanks, such as Chinese, has no begun words.
-    """
-    is_prose = around.literal in ("comment", "docstring") or (around.literal == "string" and _has_blank(around))
-    if not is_prose or not _continues(around, text) or knows(around, around.begun + word_after(text)):
-        return text
-    return ""
-
-
-def drop_after_unknown(around: TrimContext, text: str) -> str:
-    """Drops text that leaves a begun name as it is, if that name stands nowhere: the name has to be completed first.
-
-    Python only. Keeps text behind attributes, which may be a library's, behind the letters in front of a string
-    (`f"`), and where a new name may be made.
-    """
-    begun = around.begun
-    head = around.left[: len(around.left) - len(begun)]
-    is_name = bool(begun) and begun.isidentifier() and not head.endswith(".")
-    if around.hole.language != "python" or not is_name or around.literal is not None:
-        return text
-    if not text or is_word_character(text[0]) or around.right[:1].strip():
-        return text
-    if _MAKES_NAMES.match(head) or _BINDS.match(text) or _STRING.fullmatch(begun + text[0]) or around.in_expression:
-        return text
-    return text if knows(around, begun) else ""
 
 
 def completes_known_word(around: TrimContext, text: str) -> bool:
@@ -87,12 +51,6 @@ def has_word(text: str, word: str) -> bool:
             return True
         at = text.find(word, end)
     return False
-
-
-def _has_blank(around: TrimContext) -> bool:
-    """Whether the string at the cursor has a blank left of the cursor, on the cursor's line."""
-    column = max(around.left.rfind(quote) for quote in "\"'")
-    return " " in around.left[column + 1 :].strip()
 
 
 def _continues(around: TrimContext, text: str) -> bool:

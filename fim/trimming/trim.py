@@ -13,15 +13,13 @@ from ..syntax.tree import Syntax
 from ..text.line_scan import LINE_BREAK
 from ..types import Hole
 from .block_end import cut_at_block_end
+from .brackets import cut_at_unmatched_bracket
 from .context import TrimContext, nowhere
-from .cursor import cut_at_unmatched_bracket, drop_begun_word, drop_leading_blank, drop_word_rest
-from .echo import drop_line_above, drop_neighbour
-from .indentation import drop_glued_line, drop_odd_indent, with_document_indent
+from .echo import drop_line_above
+from .indentation import with_document_indent
 from .keys import drop_repeated_key
-from .known_words import drop_after_unknown, drop_half_word
-from .quoted import cut_at_code, cut_at_string_end
+from .quoted import cut_at_string_end
 from .repetition import drop_repeated_lines, drop_repeated_rest, drop_repetition
-from .unreachable import cut_at_jump
 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffd]"
@@ -79,22 +77,12 @@ def drop_trailing_blank(around: TrimContext, text: str) -> str:
 TRIM_RULES: tuple[tuple[str, Callable[[TrimContext, str], str]], ...] = (
     ("indent-style", with_document_indent),
     ("block", cut_at_block_end),
-    ("leading-blank", drop_leading_blank),
-    ("begun-word", drop_begun_word),
     ("repetition", drop_repetition),
     ("repeated-lines", drop_repeated_lines),
     ("repeated-rest", drop_repeated_rest),
-    ("word-rest", drop_word_rest),
     ("unmatched-bracket", cut_at_unmatched_bracket),
     ("string-end", cut_at_string_end),
-    ("code-in-prose", cut_at_code),
-    ("half-word", drop_half_word),
-    ("unknown-name", drop_after_unknown),
-    ("odd-indent", drop_odd_indent),
-    ("glued-line", drop_glued_line),
     ("line-above", drop_line_above),
-    ("neighbour", drop_neighbour),
     ("repeated-key", drop_repeated_key),
-    ("unreachable", cut_at_jump),
     ("trailing-blank", drop_trailing_blank),
 )
