@@ -77,4 +77,3 @@ FIELDS = {
 CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
 # Languages in which a brace holds entries rather than statements.
 BRACES_OF_ENTRIES = frozenset({"python", "json", "jsonc", "yaml"})
-SEMICOLONS = frozenset({"java", "c", "cpp", "csharp", "rust", "php", "css", "scss", "less", "sql"})

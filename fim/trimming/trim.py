@@ -14,7 +14,7 @@ from ..text.line_scan import LINE_BREAK
 from ..types import Hole
 from .block_end import cut_at_block_end
 from .brackets import cut_at_unmatched_bracket
-from .context import TrimContext, nowhere
+from .context import TrimContext
 from .echo import drop_line_above
 from .indentation import with_document_indent
 from .keys import drop_repeated_key
@@ -32,17 +32,16 @@ def trim(
     eol: str = "\n",
     syntax: Syntax | None = None,
     off: Collection[str] = (),
-    stands_elsewhere: Callable[[str], bool] = nowhere,
     indent: str | None = None,
 ) -> str:
     """What may take the place of hole.replaced, with line breaks as eol; "" means: show nothing.
 
     A single-line hole never yields a line break. trim(hole, trim(hole, text, eol), eol) is trim(hole, text, eol).
     syntax is that of the document as it stands; without it blocks are read from indentation. off names the rules among
-    TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
-    whether another file has it. indent is one level of indentation for a document that has none yet.
+    TRIM_RULES that do not count; characters and line breaks are seen to in any case. indent is one level of indentation
+    for a document that has none yet.
     """
-    return trim_in(TrimContext(hole, syntax, stands_elsewhere, indent), text, eol, off)
+    return trim_in(TrimContext(hole, syntax, indent), text, eol, off)
 
 
 def trim_in(around: TrimContext, text: str, eol: str = "\n", off: Collection[str] = ()) -> str:

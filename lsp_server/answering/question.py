@@ -10,8 +10,6 @@ from typing import Self
 from ...fim.reuse import Remembered
 from ...fim.syntax import Syntax, parse
 from ...fim.text import Document, PositionEncoding
-from ...fim.trimming.context import nowhere
-from ...fim.trimming.known_words import has_word
 from ...fim.types import Hole, Offer
 from ...fim.typing_rhythm import Rhythm
 from ..settings import Settings
@@ -38,8 +36,8 @@ class Surroundings:
     syntax is the document's tree, rhythm that of its latest edits. last is what the document's latest question was
     answered with, held a text that was found but has not appeared yet: while the person types just that, what is left
     of it is the answer, at once. remembered are other answers that may come in useful again. snippets are texts from
-    other files, most useful last; offers finds drafts there. stands_elsewhere says of a word whether another file that
-    is open or related has it. model_languages asks the engine which languages the model completes by itself.
+    other files, most useful last; offers finds drafts there. model_languages
+    asks the engine which languages the model completes by itself.
     """
 
     syntax: Syntax | None = None
@@ -49,12 +47,7 @@ class Surroundings:
     remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
-    stands_elsewhere: Callable[[str], bool] = nowhere
     model_languages: Callable[[], Awaitable[Collection[str] | None]] = every_language
-
-    def has_word(self, word: str) -> bool:
-        """Whether a snippet or another file has that word."""
-        return any(has_word(snippet, word) for snippet in self.snippets) or self.stands_elsewhere(word)
 
 
 @dataclass(frozen=True, kw_only=True)

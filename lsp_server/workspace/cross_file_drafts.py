@@ -17,8 +17,8 @@ _RELATED = "related:"  # before a path, so that it is no open document's uri
 
 
 class DraftsElsewhere:
-    """The other open documents and the files most related to the one that is typed. `find`, `has_word` and `drop` are
-    for any thread."""
+    """The other open documents and the files most related to the one that is typed. `find` and `drop` are for any
+    thread."""
 
     def __init__(self) -> None:
         self._pool = DraftPool()
@@ -30,10 +30,6 @@ class DraftsElsewhere:
     def find(self, hole: Hole, uri: str) -> tuple[Offer, ...]:
         """What follows, in other files, what stands left of the cursor in the document of that uri."""
         return drafts_from_offers(self._pool.find(hole, N_OFFERS, skip=uri))
-
-    def has_word(self, word: str, uri: str) -> bool:
-        """Whether another file than the document of that uri has the word."""
-        return self._pool.has_word(word, skip=uri)
 
     def keep_open(self, documents: Iterable[Document]) -> None:
         """These documents, and no others, are open and may be shown."""

@@ -9,8 +9,6 @@ from quicksilver.fim.text.document import Document
 from quicksilver.fim.text.language_ids import language_id
 from quicksilver.fim.text.line_scan import scan_line
 from quicksilver.fim.trimming.context import TrimContext
-from quicksilver.fim.trimming.known_words import completes_known_word
-from quicksilver.fim.trimming.parse_errors import new_errors
 from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
 
@@ -251,55 +249,6 @@ def test_what_may_be_inserted(language: str, marked: str, text: str, expect: str
     _, _, syntax, hole = placed(language, marked)
     assert trim(hole, text, "\n", syntax) == expect
     assert trim(hole, expect, "\n", syntax) == expect
-
-
-@pytest.mark.parametrize(
-    ("language", "marked", "text", "is_new"),
-    [
-        ("java", "int x = ‸\nint y = 2;\n", "foo(a", False),
-        ("java", "int x = ‸\nint y = 2;\n", "foo a b", True),
-        ("java", "int x = ‸;\n", "a)", True),
-        ("c", "int x = ‸\nint y;\n", "a", False),
-        ("css", "a {\n  color: ‸\n  margin: 0;\n}\n", "red", False),
-        ("rust", "fn f() {\n    let x = ‸\n}\n", "foo(a)", False),
-        ("php", "<?php\n$a = ‸\n$b = 1;\n", "f($b)", False),
-        ("ruby", "‸\n", "def f(x)", False),
-        ("ruby", "‸\n", "xs.each do |x|", False),
-        ("ruby", "‸\n", "def f(x", False),
-        ("ruby", "x = ‸\n", "f(1))", True),
-        ("shellscript", "‸\n", "if [ -f a ]; then", False),
-        ("shellscript", "‸\n", "for a in b; do", False),
-        ("javascriptreact", "const a = ‸\n", "<div>", False),
-        ("json", "{\n  ‸\n}\n", '"a": 1,', False),
-        ("json", "{\n  ‸\n}\n", "a: 1,", True),
-        ("go", "x := ‸\n", "foo(a, b))", True),
-    ],
-)
-def test_new_errors(language: str, marked: str, text: str, is_new: bool) -> None:
-    _, _, syntax, hole = placed(language, marked)
-    assert syntax is not None
-    assert (new_errors(syntax, hole, text) > 0) is is_new
-
-
-@pytest.mark.parametrize(
-    ("language", "marked", "text", "is_known"),
-    [
-        ("javascript", "ret‸\n", "urn a", True),
-        ("typescript", "int‸\n", "erface A {", True),
-        ("go", "fu‸\n", "nc f", True),
-        ("rust", "le‸\n", "t x", True),
-        ("sql", "sel‸\n", "ect a", True),
-        ("java", "pub‸\n", "lic", True),
-        ("scss", "a { col‸\n}", "or: red", True),
-        ("ruby", "attr_rea‸\n", "der :a", True),
-        ("javascript", "foo‸\n", "bar()", False),
-        ("javascript", "a.ret‸\n", "urn", False),
-        ("go", "de‸\n", "f x", False),
-    ],
-)
-def test_a_word_of_the_language_is_no_new_name(language: str, marked: str, text: str, is_known: bool) -> None:
-    _, _, syntax, hole = placed(language, marked)
-    assert completes_known_word(TrimContext(hole, syntax), text) is is_known
 
 
 @pytest.mark.parametrize(
