@@ -7,13 +7,13 @@ shown. Pure functions over texts and probabilities.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .text.line_scan import CLOSER_OF, CLOSERS
 from .types import Alternative, Completion, CompletionSource
 
 N_LEAST = 3  # characters: accepting fewer saves next to nothing
 N_TRIMMED = 8  # of the options with the most to gain, how many are tried
-UNKNOWN_ODDS = 3.0  # turns .85 into .94: of .85 to .9, a quarter was wrong inside words of new files (decision 26)
 ROUND_ENDS = CLOSERS | frozenset("\"':,;")  # may follow a closing bracket at the end of a text
 
 
@@ -27,69 +27,46 @@ class Displayed:
     is_cut: bool = False
 
 
-def always(_text: str) -> bool:
-    """A `knows` for callers without known words: true."""
-    return True
+def expected_gain(showing: Displayed, least: float) -> float:
+    """The characters that a text can be expected to save, less its cost if it is wrong.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Demand:
-    """The probability that a text must have to be shown: `least`, at any place and for any length.
-
-    knows says whether the begun word stays a known one with a text; otherwise the odds must be UNKNOWN_ODDS times as
-    good.
+    Weighed so that it is 0 at the least probability.
     """
-
-    least: float
-    knows: Callable[[str], bool] = always
-
-    def of(self, text: str) -> float:
-        """The least probability for a text."""
-        if self.knows(text):
-            return self.least
-        return UNKNOWN_ODDS * self.least / (1 + (UNKNOWN_ODDS - 1) * self.least)
-
-    def gain(self, showing: Displayed) -> float:
-        """The characters that a text can be expected to save, less its cost if it is wrong.
-
-        Weighed so that it is 0 at the least probability.
-        """
-        least = min(self.of(showing.text), 1 - 1e-6)
-        return len(showing.text) * (showing.probability - least) / (1 - least)
+    least = min(least, 1 - 1e-6)
+    return len(showing.text) * (showing.probability - least) / (1 - least)
 
 
 def choose_display(
     completion: Completion,
     trimmed: Callable[[str], str],
-    demand: Demand,
-    breaks_syntax: Callable[[str], bool] = lambda text: False,
+    least: float,
     *,
     may_cut: bool = True,
     may_round: bool = True,
     n_least: int = N_LEAST,
 ) -> Displayed | None:
-    """The beginning of any candidate with the most to gain among those that are sure enough; None if none is.
+    """The beginning of any candidate with the most to gain whose probability is at least least; None if none is.
 
-    trimmed trims a text. Texts that break syntax, or have fewer than n_least characters once they are trimmed, are
-    skipped; a beginning may break syntax, since the rest is still to come. may_cut: beginnings count at all; may_round:
-    they end after closing brackets, and not after opening ones, if that is as sure.
+    trimmed trims a text. Texts that have fewer than n_least characters once they are trimmed are skipped. may_cut:
+    beginnings count at all; may_round: they end after closing brackets, and not after opening ones, if that is as sure.
     """
+    gain = partial(expected_gain, least=least)
     options = [option for each in candidates(completion) for option in _beginnings(each, may_cut=may_cut)]
-    sure = sorted((o for o in options if o.probability >= demand.of(o.text)), key=demand.gain, reverse=True)
+    sure = sorted((o for o in options if o.probability >= least), key=gain, reverse=True)
     by_text: dict[str, Displayed] = {}
     for option in sure:
         by_text.setdefault(option.text, option)
     best: Displayed | None = None
 
     def fits(option: Displayed) -> bool:
-        return len(option.text.strip()) >= n_least and (option.is_cut or not breaks_syntax(option.text))
+        return len(option.text.strip()) >= n_least
 
     for option in list(by_text.values())[:N_TRIMMED]:
-        if best is not None and demand.gain(option) <= demand.gain(best):
+        if best is not None and gain(option) <= gain(best):
             break  # trimming only shortens
         text = trimmed(option.text)
         found = replace(option, text=text, is_cut=option.is_cut and text == option.text)
-        if (best is None or demand.gain(found) > demand.gain(best)) and fits(found):
+        if (best is None or gain(found) > gain(best)) and fits(found):
             best = found
     if best is None or not may_round:
         return best

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
 
-from ..fim.ablations import RULES
+from ..fim.ablations import FORMER_RULES, RULES
 from ..fim.errors import InputError
 from ..fim.text.language_ids import language_id
 from ..fim.typed_values import typed
@@ -144,7 +144,7 @@ def _read(name: str, value: object, where: str) -> Any:  # noqa: ANN401 (each se
     found = typed(value, _TYPES[name], where)
     if name == "languages":
         return tuple(dict.fromkeys(map(language_id, found)))
-    if name == "without" and not set(found) <= set(RULES):
+    if name == "without" and not set(found) <= {*RULES, *FORMER_RULES}:
         raise InputError(f"{where} must be a list of names among {', '.join(RULES)}")
     return found
 

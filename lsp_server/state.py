@@ -87,7 +87,6 @@ class ServerState(StrictServer):
             remembered=session.remembered,
             snippets=self.project.snippets_for(session.document, offset, off=without),
             offers=lambda hole: () if "offers" in without else self.project.offers_for(hole, session.document),
-            stands_elsewhere=lambda word: self.project.has_word(word, session.document),
             model_languages=self.care.learn_languages,
         )
 

@@ -21,7 +21,7 @@ import torch
 from ...fim.budget import Budget
 from ...fim.display import whole_candidates
 from ...fim.syntax.tree import parse
-from ...fim.trimming.checks import Checks
+from ...fim.trimming import Trimmer
 from ...fim.types import Completion, CompletionRequest, Hole, PolicyName
 from ...model.completion.indentation import indentation, with_prefix
 from ...model.completion.infiller import DenoisingInfiller
@@ -167,9 +167,8 @@ def within(budget_ms: float | None, infiller: DenoisingInfiller, *, guesses: boo
             completion = infiller.complete(request, never)
         finally:
             infiller.guesses = True
-        checks = Checks(request.hole, parse(task.prefix + task.suffix, task.language))
-        found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
-        shown = [each for each in found if not checks.breaks_syntax(each.text)] or found
+        trimmer = Trimmer(request.hole, parse(task.prefix + task.suffix, task.language))
+        shown = whole_candidates(completion, trimmer.trimmed)
         ms = sum(part for name, part in completion.timings_ms.items() if name not in ("queue", "engine"))
         text, sure = (shown[0].text, shown[0].probability) if shown else ("", 0.0)
         return Attempt(text, completion.steps, sure, ms, completion.n_tokens)

@@ -76,13 +76,14 @@ def comment_starts(language: str) -> tuple[str, ...]:
     return COMMENT_STARTS.get(language, OTHER_COMMENT_STARTS)
 
 
-def copied_suffixes(language: str) -> tuple[str, ...]:
+def copied_suffixes(*languages: str) -> tuple[str, ...]:
     """The endings of the files that a replay's workspace holds."""
-    return (*SUFFIXES[language], ".pyi") if language == "python" else SUFFIXES[language]
+    stubs = (".pyi",) if "python" in languages else ()
+    return (*(suffix for language in languages for suffix in SUFFIXES[language]), *stubs)
 
 
-def language_of(paths: Iterable[Path], named: str | None) -> str:
-    """The language that is named, else that of the files' endings; Python for folders.
+def languages_of(paths: Iterable[Path], named: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The languages that are named, else that of the files' endings; Python for folders.
 
     Raises InputError where files are of no such language, or of several.
     """
@@ -92,7 +93,7 @@ def language_of(paths: Iterable[Path], named: str | None) -> str:
     found = {language for language, suffixes in SUFFIXES.items() if endings & {*suffixes}}
     if len(found) > 1 or (endings and not found):
         raise InputError(f"the files are not all of one of {', '.join(LANGUAGES)}: say which with --language")
-    return found.pop() if found else "python"
+    return (found.pop() if found else "python",)
 
 
 def parses(text: str, language: str) -> bool:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...fim.errors import CheckpointError
 from ...lsp_server.protocol.headless import INLINE_COMPLETION, HeadlessClient, completion_params, server_command
 from .blocks import TypedBlock
-from .engine import KEY, LATE, WAIT
+from .engine import DECIDED, KEY, LATE, WAIT
 
 DID_ACCEPT = "quicksilver.didAccept"
 WORKSPACE, WATCHED = "quicksilver/workspace", "workspace/didChangeWatchedFiles"
@@ -70,13 +71,19 @@ class TextSource(Protocol):
 class ServerOffers:
     """`quicksilver lsp`, or that of `engine` where memory is given, in the workspace of one package.
 
-    in_real_time: the answer is waited for until the next key, and not asked when it would have come.
+    in_real_time: the answer is waited for until the next key, and not asked when it would have come. invokes: every
+    question is one on request. In discrete time decided names the rules that decided anything in the latest block, and
+    n_asked counts the answers so far that were not known before.
     """
 
-    def __init__(self, client: HeadlessClient, *, in_real_time: bool, fixed_ms: float | None = None) -> None:
-        self._client, self._in_real_time, self._fixed_ms = client, in_real_time, fixed_ms
+    def __init__(
+        self, client: HeadlessClient, *, in_real_time: bool, fixed_ms: float | None = None, invokes: bool = False
+    ) -> None:
+        self._client, self._in_real_time, self._fixed_ms, self._invokes = client, in_real_time, fixed_ms, invokes
         self._block: TypedBlock | None = None
         self._uri, self._version, self._inserted = "", 0, ""
+        self.decided: frozenset[str] = frozenset()
+        self.n_asked = 0
         self._now_ms = 0.0  # of the key that is asked after, in discrete time; an acceptance counts as a key
 
     @classmethod
@@ -88,6 +95,9 @@ class ServerOffers:
         memory: Path | None,
         fixed_ms: float | None = None,
         environ: Mapping[str, str] | None = None,
+        context_tokens: int | None = None,
+        invokes: bool = False,
+        sources: str = "",
     ) -> "ServerOffers":
         """Start a server. memory None: the plain server, in real time. Raises EngineUnavailable."""
         options = [] if model is None else ["--model", str(model)]
@@ -95,10 +105,12 @@ class ServerOffers:
             command = server_command("--log-level", "warning", *options)
         else:
             command = [sys.executable, "-P", "-m", "quicksilver.benchmarks.replay.engine", "--memory", str(memory)]
-            command += options if fixed_ms is None else [*options, "--fixed-ms", str(fixed_ms)]
+            command += ["--sources", sources]
+            numbers = {"--fixed-ms": fixed_ms, "--context-tokens": context_tokens}
+            command += options + [f"{name}={value}" for name, value in numbers.items() if value is not None]
         client = await HeadlessClient.start(command, environ)
         await client.initialize(options=dict(settings), root=root, timeout_s=120)
-        return cls(client, in_real_time=memory is None, fixed_ms=fixed_ms)
+        return cls(client, in_real_time=memory is None, fixed_ms=fixed_ms, invokes=invokes)
 
     async def stop(self) -> None:
         """End the server."""
@@ -133,6 +145,9 @@ class ServerOffers:
     async def end(self) -> None:
         """Close the file."""
         self._client.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
+        if not self._in_real_time:
+            facts = await self._client.request(DECIDED, None)
+            self.decided, self.n_asked = frozenset(facts["rules"]), facts["n_asked"]
 
     async def _workspace_settled(self) -> None:
         """Wait until the workspace has been looked at: how long that takes is for another benchmark."""
@@ -159,7 +174,7 @@ class ServerOffers:
         self._client.replace(self._uri, self._version, (self._position(), end), "")
 
     async def _ask(self, gap_ms: float) -> OfferReply | Late:
-        params = completion_params(self._uri, self._position(), invoked=False)
+        params = completion_params(self._uri, self._position(), invoked=self._invokes)
         if self._in_real_time:
             return await self._ask_until(params, gap_ms)
         late = self._client.expect(LATE)
@@ -185,6 +200,8 @@ class ServerOffers:
 
     async def _reply(self, result: Mapping[str, Any], waited_ms: float | None = None) -> OfferReply:
         facts = await self._client.explain()
+        if facts["cause"] == "checkpoint" and not self._in_real_time:
+            raise CheckpointError(facts["reason"])
         timings = facts["timings_ms"]
         latency_ms = timings["total"] + timings.get(WAIT, 0.0) - timings.get("transport", 0.0)
         was_asked = "steps" in facts and not facts["reused"]

@@ -1,6 +1,7 @@
 """A replay's report: tables for a terminal, JSON, and a folder with pictures. Knows metrics and names, no server."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from ..rows import ReportRow
 from ..runner import heading, plain_table, write_result
 from . import scores
 from .blocks import TypedBlock
-from .plan import ReplayPlan
+from .deciding import WATCHED
+from .plan import ReplayPlan, Variant
 from .run import BlockRun
 
 WIDTH = 150  # of the tables, also where there is no terminal
@@ -23,8 +25,19 @@ HEADINGS = (
     "variant", "chars\nsaved", "keys\nsaved", "time\nsaved", "wrong\n/1,000", "shown", "kept of\nshown",
     "kept of\n≥ .75 s", "exact", "similar",
 )  # fmt: skip
+# What variants are compared by: a scale, and a ratio of two sums over files.
+MEASURES = {
+    "characters_saved": (1.0, scores.chars_saved, scores.chars_typed),
+    "wrong_per_1000": (1000.0, scores.wrong_shown, scores.chars_typed),
+    "steady_right": (1.0, scores.n_steady_right, scores.n_steady),
+    "flickers_per_1000": (1000.0, scores.n_flickers, scores.chars_typed),
+}
 FAULTS = ("parse_errors", "bracket_errors", "indent_errors", "duplications")
 TEXT_HEADINGS = ("variant", "texts", "right", "≥ 150 ms", "right", "flickers", "longest\nright", "several\nlines")
+AGAINST_HEADINGS = (
+    "variant", "chars saved, points", "wrong per 1,000", "right of ≥ 150 ms, points", "flickers per 1,000",
+    "blocks\ndecided", "asked",
+)  # fmt: skip
 COST_HEADINGS = (
     "variant", "questions", "cancelled", "stale", "reused", "forwards", "unseen", "answer ms\np50/p95/p99",
     "visible ms\np50/p95/p99", "parse", "bracket", "indent", "repeat",
@@ -34,7 +47,8 @@ Characters, keys, time: saved against typing all of it, per cent. wrong: charact
 per 1,000 that were. shown: texts visible for 250 ms at least; kept: accepted at least in part; exact: right to the end.
 Flicker: a text gone within 150 ms that was neither typed nor accepted. unseen: share of forwards whose answer nobody
 saw. The last four: shown texts, per cent, with which the file does not parse, brackets (told in Python only) or
-indentation are wrong, or the line below comes twice."""
+indentation are wrong, or the line below comes twice. Blocks decided: in how many the rule changed or stopped anything
+(with all rules on); asked: questions whose answers were not in the file of answers."""
 
 
 def report(
@@ -48,27 +62,30 @@ def report(
     """Print the tables; write JSON and pictures where that is wanted. Raises OSError, InputError (no matplotlib)."""
     rows = {name: scores.score(each) for name, each in runs.items()}
     base = next(iter(runs))
+    ablated = {variant.name for variant in plan.variants if variant.rule is not None}
     result = {
         **heading("replay"),
         "engine": dict(engine),
         "plan": {
             "files": len({(block.root, block.path) for block in blocks}),
-            "language": plan.language,
+            "language": ",".join(plan.languages),
             "packages": sorted({block.root.name for block in blocks}),
             "blocks": [block.name for block in blocks],
             "seeds": list(plan.seeds),
             "policy": plan.policy,
             "reader": plan.reader,
             "programs": plan.types_programs,
+            "invoked": plan.invokes,
             "mode": plan.mode,
             "variants": {v.name: {"settings": dict(v.settings), "fixed_ms": v.fixed_ms} for v in plan.variants},
         },
         "rows": rows,
         "against": {name: _against(each, runs[base]) for name, each in runs.items() if name != base},
-        "reliability": {name: scores.reliability(each) for name, each in runs.items()},
-        "risk_coverage": {name: thin(scores.risk_coverage(each)) for name, each in runs.items()},
+        "decided": dict(Counter(sorted(rule for run in runs[base] for rule in run.decided))),
+        "reliability": {name: scores.reliability(each) for name, each in runs.items() if name not in ablated},
+        "risk_coverage": {name: thin(scores.risk_coverage(each)) for name, each in runs.items() if name not in ablated},
     }
-    show(rows, result["against"], base, plan.language)
+    show(rows, result, base)
     if result["reliability"][base]:
         show_reliability(base, result["reliability"][base])
     write_result(result, json_file)
@@ -80,14 +97,9 @@ def report(
 
 def _against(runs: Sequence[BlockRun], base: Sequence[BlockRun]) -> dict[str, list[float]]:
     """Differences from the first variant and their 95 % intervals."""
-    measures = {
-        "characters_saved": (scores.chars_saved, scores.chars_typed),
-        "wrong_per_1000": (scores.wrong_shown, scores.chars_typed),
-    }
-    scale = {"characters_saved": 1.0, "wrong_per_1000": 1000.0}
     return {
-        name: [round(scale[name] * value, 5) for value in scores.difference(runs, base, above, below)]
-        for name, (above, below) in measures.items()
+        name: [round(scale * value, 5) for value in scores.difference(runs, base, above, below)]
+        for name, (scale, above, below) in MEASURES.items()
     }
 
 
@@ -97,8 +109,9 @@ def thin(points: Sequence[tuple[float, float]], n: int = 200) -> list[list[float
     return [[round(x, 4), round(y, 4)] for x, y in points[::step]]
 
 
-def show(rows: Mapping[str, ReportRow], against: Mapping[str, Any], base: str, language: str) -> None:
+def show(rows: Mapping[str, ReportRow], result: Mapping[str, Any], base: str) -> None:
     """Print everything to stdout."""
+    against, language = result["against"], result["plan"]["language"].replace(",", ", ")
     console = open_console()
     console.width = max(console.width, WIDTH)
     first = next(iter(rows.values()))
@@ -108,7 +121,7 @@ def show(rows: Mapping[str, ReportRow], against: Mapping[str, Any], base: str, l
     console.print(_table("what it cost, what was wrong", COST_HEADINGS, _cost_rows(rows)))
     if against:
         title = f"apart from {base}, 95 % (paired bootstrap over files)"
-        console.print(_table(title, ("variant", "chars saved, points", "wrong per 1,000"), _against_rows(against)))
+        console.print(_table(title, AGAINST_HEADINGS, _against_rows(result)))
     sources = {name: row["sources"] for name, row in rows.items() if row["sources"]}
     for name, each in list(sources.items())[:1]:
         console.print(f"{name}, accepted characters by source: {_shares(each)}; empty answers: {rows[name]['causes']}")
@@ -155,11 +168,17 @@ def _cost_rows(rows: Mapping[str, ReportRow]) -> list[list[str]]:
     ]
 
 
-def _against_rows(against: Mapping[str, Any]) -> list[list[str]]:
-    return [
-        [name, _interval([100 * x for x in each["characters_saved"]], 2), _interval(each["wrong_per_1000"], 1)]
-        for name, each in against.items()
-    ]
+def _against_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """asked: questions whose answer was not in the file of answers, so a variant that asks other questions has many."""
+    asked, variants, decided = result["engine"].get("asked", {}), result["plan"]["variants"], result["decided"]
+    rows = []
+    for name, each in result["against"].items():
+        [rule] = variants[name]["settings"].get("without", [None])
+        cells = [_interval([100 * x for x in each["characters_saved"]], 2), _interval(each["wrong_per_1000"], 1)]
+        cells += [_interval([100 * x for x in each["steady_right"]], 2), _interval(each["flickers_per_1000"], 1)]
+        n_decided = str(decided.get(rule, 0)) if rule in WATCHED else "–"
+        rows.append([name, *cells, n_decided, str(asked.get(name, "–"))])
+    return rows
 
 
 def _interval(values: Sequence[float], digits: int) -> str:
@@ -194,7 +213,9 @@ def draw(plan: ReplayPlan, result: Mapping[str, Any], folder: Path) -> None:
     by_time, by_wrong = figure.subplots(1, 2)
     rows = result["rows"]
     timed = sorted(
-        (v.fixed_ms, 100 * rows[v.name]["characters_saved"]) for v in plan.variants if v.fixed_ms is not None
+        (v.fixed_ms, 100 * rows[v.name]["characters_saved"])
+        for v in plan.variants
+        if v.fixed_ms is not None and v in (plan.variants[0], Variant(name=v.name, fixed_ms=v.fixed_ms))
     )
     if timed:
         by_time.plot(*zip(*timed, strict=True), marker="o", color="#0072B2")

@@ -13,6 +13,8 @@ from .blocks import TypedBlock
 from .offers import Late, OfferReply, TextSource
 from .typist import ACCEPT_MS, FLICKER_MS, Decision, Typist, n_equal
 
+INVOKED_MS = 1000.0  # that a text on request is said to be on show: whoever asks for it reads it
+
 
 @dataclass(kw_only=True)
 class ShownText:
@@ -50,7 +52,10 @@ class ShownText:
 
 @dataclass(kw_only=True)
 class BlockRun:
-    """What happened to one block. answers has every question's outcome, in order; plain_ms is typing without help."""
+    """What happened to one block. answers has every question's outcome, in order; plain_ms is typing without help.
+
+    decided names the rules that decided anything (discrete time; see `deciding`).
+    """
 
     block: TypedBlock
     shown: list[ShownText] = field(default_factory=list)
@@ -59,6 +64,7 @@ class BlockRun:
     n_chars_saved: int = 0
     total_ms: float = 0.0
     plain_ms: float = 0.0
+    decided: frozenset[str] = frozenset()
 
 
 class Clock(Protocol):
@@ -215,3 +221,48 @@ class BlockReplay:
             if self._now.flickers:
                 self._disturbed_ms += self._typist.disturbed_ms
         self._now, self._reply, self._rest, self._decides_ms = None, None, "", float("inf")
+
+
+async def replay_invoked(block: TypedBlock, typist: Typist, source: TextSource) -> BlockRun:
+    """One block typed by a person who asks on request at the beginning of every line, and waits for the answer.
+
+    What is right of it is accepted as the typist does it, and the rest of the line that it ends in is typed. Times
+    say nothing: total_ms is plain_ms.
+    """
+    run = BlockRun(block=block)
+    starts = [0, *(key.end for key in block.keys)]
+    run.plain_ms = run.total_ms = sum(typist.pause_ms(block, start) for start in starts[:-1])
+    begins = [key.end for start, key in zip(starts, block.keys, strict=False) if block.target[start] == "\n"]
+    at, reply = 0, await source.begin(block, float("inf"))
+    while at < len(block.target):
+        run.answers.append(reply)
+        accepted = at + (_accept_invoked(run, typist, at, reply.text) if isinstance(reply, OfferReply) else 0)
+        line_start = next((begin for begin in begins if begin > at and begin >= accepted), len(block.target))
+        run.n_presses += block.n_presses(accepted, line_start)
+        if line_start < len(block.target):
+            reply = await source.typed(at, line_start, float("inf"))
+        at = line_start
+    await source.end()
+    return run
+
+
+def _accept_invoked(run: BlockRun, typist: Typist, at: int, text: str) -> int:
+    """Note a text on show at target[at], and what is accepted of it: how many characters."""
+    if not text:
+        return 0
+    block, decision = run.block, typist.decide(run.block, at, text)
+    n_accepted = 0 if decision is None else decision.n_chars
+    run.n_presses += 0 if decision is None else decision.n_presses
+    run.n_chars_saved += block.weights[at + n_accepted] - block.weights[at]
+    run.shown.append(
+        ShownText(
+            at=at,
+            text=text,
+            n_right=n_equal(text, block.target[at:]),
+            from_ms=0.0,
+            to_ms=INVOKED_MS,
+            ends="accepted" if n_accepted else "gone",
+            n_accepted=n_accepted,
+        )
+    )
+    return n_accepted

@@ -85,6 +85,21 @@ def wrong_shown(run: BlockRun) -> float:
     return sum(len(each.text) - each.n_right for each in run.shown if each.visible_ms >= SHOWN_MS)
 
 
+def n_steady(run: BlockRun) -> float:
+    """The texts that were on show for longer than a flicker."""
+    return sum(each.visible_ms >= FLICKER_MS for each in run.shown)
+
+
+def n_steady_right(run: BlockRun) -> float:
+    """Those of them that were right to the end."""
+    return sum(each.visible_ms >= FLICKER_MS and each.is_right for each in run.shown)
+
+
+def n_flickers(run: BlockRun) -> float:
+    """The texts that were gone before anybody could read them."""
+    return sum(each.flickers for each in run.shown)
+
+
 def ratio(runs: Iterable[BlockRun], above: Callable[[BlockRun], float], below: Callable[[BlockRun], float]) -> float:
     """A ratio of sums."""
     pairs = [(above(run), below(run)) for run in runs]
@@ -107,8 +122,10 @@ def difference(
     chance = np.random.default_rng(1)
     drawn = chance.integers(0, len(table), (N_RESAMPLES, len(table)))
     sums = table[drawn].sum(axis=1)  # [R, 4]
+    sums[:, 1::2] = np.maximum(sums[:, 1::2], 1e-9)
     apart = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
     whole = table.sum(axis=0)
+    whole[1::2] = np.maximum(whole[1::2], 1e-9)
     low, high = np.percentile(apart, (2.5, 97.5))
     return float(whole[0] / whole[1] - whole[2] / whole[3]), float(low), float(high)
 

@@ -10,7 +10,6 @@ from threading import Lock
 from typing import NamedTuple
 
 from ..text.line_breaks import with_lf
-from ..trimming.known_words import has_word
 from ..types import Hole, OfferSource
 from .context_index import PrecedingTextIndex, Query, query_of
 from .search import N_MATCH_MAX, Draft, best_of, draft_at
@@ -103,12 +102,6 @@ class DraftPool:
             draft_at(hole, place.text, place.offset, place.source) for place in _places(searched, query_of(hole.prefix))
         ]
         return best_of(draft for draft in drafts if draft is not None and draft.n_before >= N_SYMBOLS_MIN)[:n_max]
-
-    def has_word(self, word: str, skip: str | None = None) -> bool:
-        """Whether a text other than that of the document skip has the word."""
-        with self._lock:
-            texts = [entry.text for key, entry in self._entries.items() if key != skip]
-        return any(has_word(text, word) for text in texts)
 
     def _take_stale(self, skip: str | None) -> tuple[str, _PoolEntry] | None:
         """Take the text that has waited longest for its index off the list; the caller must index it."""

@@ -2,7 +2,7 @@
 converts LSP positions to offsets and back, here and nowhere else. Only \\n, \\r\\n and \\r end a line, and nothing in a
 document is normalised: the text right of the cursor may go back to the editor unchanged.
 
-Behind it: what one line leaves open (line_scan.py, line_marks.py), words of languages (keywords.py, language_ids.py),
+Behind it: what one line leaves open (line_scan.py, line_marks.py), names of languages (language_ids.py),
 and what may be printed (printable.py).
 """
 

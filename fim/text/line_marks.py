@@ -72,10 +72,5 @@ FIELDS = {
 }  # fmt: skip
 # Words that end a block that another word began, in languages with such blocks.
 CLOSING_WORDS = {"ruby": frozenset({"end"}), "shellscript": frozenset({"fi", "done", "esac"})}
-# Languages of pages and data, which have no statements.
-NO_STATEMENTS = frozenset({"html", "css", "scss", "less", "json", "jsonc", "yaml", "markdown", "sql"})
-# Languages in which a blank line may be indented deeper than the line above without an opened block.
-FREELY_INDENTED = frozenset({"html", "sql", "markdown", "yaml"})
 # Languages in which a brace holds entries rather than statements.
 BRACES_OF_ENTRIES = frozenset({"python", "json", "jsonc", "yaml"})
-SEMICOLONS = frozenset({"java", "c", "cpp", "csharp", "rust", "php", "css", "scss", "less", "sql"})

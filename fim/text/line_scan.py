@@ -120,11 +120,6 @@ def word_before(text: str) -> str:
     return tail[: _word_length(tail)][::-1]
 
 
-def word_after(text: str) -> str:
-    """The word, or the beginning of a long one, that text begins with; "" without one."""
-    return text[: _word_length(text[:N_CHARS_WORD])]
-
-
 def _word_length(text: str) -> int:
     return next((i for i, character in enumerate(text) if not is_word_character(character)), len(text))
 

@@ -5,7 +5,6 @@ stands in. It does not know answers.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,16 +13,11 @@ from ..syntax.blocks import BlockOpener, block_opener, lines_above
 from ..syntax.literals import LiteralKind, literal_at
 from ..syntax.tree import Syntax
 from ..text.line_marks import BLOCK_COMMENTS, BRACES_OF_ENTRIES, FIELDS
-from ..text.line_scan import LINE_BREAK, OPENER_OF, LineScan, in_triple_quotes, scan_line, word_before
+from ..text.line_scan import LINE_BREAK, OPENER_OF, LineScan, in_triple_quotes, scan_line
 from ..types import Hole
 
 _F_STRING = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])(\"\"\"|'''|[\"'])")
 N_LINES_OPEN = 100  # above the cursor, in which an open bracket is looked for
-
-
-def nowhere(_word: str) -> bool:
-    """No other file is known."""
-    return False
 
 
 class Brackets(NamedTuple):
@@ -39,13 +33,11 @@ class Brackets(NamedTuple):
 class TrimContext:
     """A hole and, where there is one, the syntax of its document (as it stands, with what the hole takes out).
 
-    stands_elsewhere says of a word whether another file has it. indent is what the editor indents a level with, None if
-    it does not say.
+    indent is what the editor indents a level with, None if it does not say.
     """
 
     hole: Hole
     syntax: Syntax | None = None
-    stands_elsewhere: Callable[[str], bool] = nowhere
     indent: str | None = None
 
     @cached_property
@@ -57,11 +49,6 @@ class TrimContext:
     def right(self) -> str:
         """The cursor's line from the cursor on, without its ending."""
         return line_rest(self.hole.suffix)
-
-    @cached_property
-    def begun(self) -> str:
-        """The word, or its beginning, that stands left of the cursor; "" without one."""
-        return word_before(self.left)
 
     @cached_property
     def literal(self) -> LiteralKind | None:

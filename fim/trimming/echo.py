@@ -1,6 +1,6 @@
-"""Answers that repeat what stands above the cursor: the line above, the method above, a key of the same literal.
+"""Answers that repeat the line or lines above the cursor.
 
-Owns these rules; each takes text away and never adds any. It does not know what stands below the cursor (`repetition`).
+Owns that rule. It does not know what stands below the cursor (`repetition`), or keys of a literal (`keys`).
 """
 
 import re
@@ -15,8 +15,6 @@ from .repetition import MIN_REPEATED_CHARS
 N_LINES_ABOVE, N_LINES_BELOW = 400, 100  # in which a file may show that it repeats lines
 
 _BARE_WORD = re.compile(r"\w+\s*:?")  # pass, break, else:, end
-_DEF = re.compile(r"\s*(?:async\s+)?def\b")
-_LEAVES = re.compile(r"\s*(?:return|raise|yield|pass|assert|super\b|\.\.\.|[\"'])")  # what many functions begin with
 
 
 def drop_line_above(around: TrimContext, text: str) -> str:
@@ -33,29 +31,6 @@ def drop_line_above(around: TrimContext, text: str) -> str:
     if not _says_enough(around, lines[0]) or not is_again:
         return text
     return text if around.in_expression or _has_equal_lines(around) else ""
-
-
-def drop_neighbour(around: TrimContext, text: str) -> str:
-    """Drops text that begins a function's body with the last statement of the function above.
-
-    Python only. Keeps statements that many functions consist of (`return`, `raise`, `pass`), and those that the file
-    already repeats.
-    """
-    found = _written(around, text)
-    if around.hole.language != "python" or around.opener is None or found is None:
-        return text
-    [line, *_], above = found
-    header = next((i for i in range(len(above) - 1, -1, -1) if above[i].strip()), -1)
-    while header > 0 and not _DEF.match(above[header]) and indent_of(above[header]) >= around.opener.indent:
-        header -= 1  # a header of several lines, or a docstring
-    if header < 0 or not _DEF.match(above[header]):
-        return text
-    before = [each for each in above[:header] if not each.lstrip().startswith(("@", "#"))]
-    last = _nearest(before)
-    if not _is_same(around, line, last) or _LEAVES.match(line) or not _says_enough(around, line):
-        return text
-    n_times = sum(each.strip() == line.strip() for each in (*above, *_lines_below(around)))
-    return "" if n_times < 2 else text
 
 
 def _written(around: TrimContext, text: str) -> tuple[list[str], list[str]] | None:

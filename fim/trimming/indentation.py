@@ -1,16 +1,13 @@
 """Tabs or spaces: what a document indents with, and how an answer's lines are indented.
 
-Owns these rules; `with_document_indent` is the only one that changes characters and does not just take some away.
-Columns are `blocks.py`'s.
+Owns the only rule that changes characters and does not just take some away. Columns are `blocks.py`'s.
 """
 
 import re
-from dataclasses import replace
 from functools import reduce
 from math import gcd
 
-from ..syntax.blocks import indent_of, lines_above
-from ..text.line_marks import FREELY_INDENTED
+from ..syntax.blocks import lines_above
 from ..text.line_scan import LINE_BREAK
 from .block_end import lines_in_strings
 from .context import TrimContext
@@ -20,7 +17,6 @@ N_CHARS_READ = 16_000
 DEFAULT_UNIT = 4
 
 _INDENT = re.compile(r"[ \t]*")
-_DEFINITION = re.compile(r"\s*(?:@|(?:async\s+)?def\b|class\b)")
 
 
 def with_document_indent(around: TrimContext, text: str) -> str:
@@ -76,43 +72,6 @@ def _indents_around(around: TrimContext) -> tuple[list[str], list[int]]:
     indents = [_indent(line) for line in (*above, *below)]
     tabs = [indent for indent in indents if "\t" in indent]
     return tabs, [len(indent) for indent in indents if len(indent) > 1 and "\t" not in indent]
-
-
-def drop_odd_indent(around: TrimContext, text: str) -> str:
-    """Drops text that indents a blank line deeper than the block that it is in.
-
-    If the line above has opened a block, text may complete the block's first level.
-    """
-    added = _indent(text)
-    is_free = around.in_expression or around.literal is not None or around.hole.language in FREELY_INDENTED
-    if not added or around.left.strip() or is_free:
-        return text
-    above = [line for line in lines_above(around.hole.prefix)[:-1] if line.strip()]
-    unit = indent_unit(replace(around, hole=replace(around.hole, prefix=around.hole.prefix.removesuffix(around.left))))
-    if not above or unit is None or not text.strip():
-        return text
-    indent, here = indent_of(around.left + added), indent_of(around.left)
-    if around.opener is None:
-        is_known = any(indent == indent_of(line) for line in above[-N_LINES_READ:])
-        return text if is_known and indent <= indent_of(above[-1]) else ""
-    level = indent_of(unit)
-    return text if here - around.opener.indent < level and (indent - around.opener.indent) % level == 0 else ""
-
-
-def drop_glued_line(around: TrimContext, text: str) -> str:
-    """Drops text that fills the only blank line above a definition with a line of the code above it.
-
-    Python only. A line that the person has not indented separates definitions.
-    """
-    if around.hole.language != "python" or around.left or around.right.strip() or around.opener is not None:
-        return text
-    next_line = LINE_BREAK.split(around.hole.suffix, maxsplit=2)[1:2]
-    is_definition = bool(next_line) and _DEFINITION.match(next_line[0]) is not None
-    if not is_definition or around.literal is not None or not text.strip():
-        return text
-    above = lines_above(around.hole.prefix)[-2:-1]
-    indent = indent_of(next_line[0])
-    return "" if above and indent_of(above[0]) > indent and indent_of(text) > indent else text
 
 
 def _indent(line: str) -> str:

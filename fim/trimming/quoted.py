@@ -1,23 +1,16 @@
-"""Answers inside strings and comments: they do not leave the string, and do not copy code of the file.
+"""Answers inside strings: they do not end a string whose own end stands further right.
 
-Owns these rules; each takes text away and never adds any.
+Owns that rule, which takes text away and never adds any.
 """
 
 import re
 
-from ..syntax.literals import literal_at
-from ..syntax.tree import Syntax
 from ..text.line_scan import in_triple_quotes, scan_line
 from .context import TrimContext
 
 MAX_PREFIX_CHARS = 200_000
-N_PLACES = 20  # of a line of an answer that are looked at
 
 _QUOTE_OR_ESCAPE = re.compile(r"\\.|\"\"\"|'''|[\"']", re.DOTALL)
-_CODE_SIGN = re.compile(
-    r"(?<!\s)\s*(?:[-+*/|&:]?=(?!=)|==|!=|->)\s|\([^)\n]{0,200}\)|\[[^]\n]{0,200}\]|:$|\b(?:return|import|def|class)\s",
-    re.MULTILINE,
-)
 
 
 def cut_at_string_end(around: TrimContext, text: str) -> str:
@@ -38,32 +31,6 @@ def cut_at_string_end(around: TrimContext, text: str) -> str:
         elif not now and not sign.startswith("\\"):
             now = sign
     return text if first_end is None or now == quote else text[:first_end]
-
-
-def cut_at_code(around: TrimContext, text: str) -> str:
-    """Prose up to the place from which on it is a line of code of the same file; needs a tree, to tell code from prose.
-
-    Keeps examples in docstrings, code that is commented out and text in backquotes.
-    """
-    if around.syntax is None or around.literal not in ("comment", "docstring"):
-        return text
-    first = text.partition("\n")[0].rstrip()
-    sign = _CODE_SIGN.search(first)
-    head = around.left.lstrip("# \t")
-    if sign is None or head.startswith((">>>", "...")) or around.left.count("`") % 2 or _CODE_SIGN.search(head):
-        return text
-    return text[: sign.start()] if _stands_in_code(around.syntax, around.begun + first) else text
-
-
-def _stands_in_code(syntax: Syntax, line: str) -> bool:
-    at = syntax.text.find(line)
-    for _ in range(N_PLACES):
-        if at < 0:
-            return False
-        if literal_at(syntax, at) is None and literal_at(syntax, at + len(line)) is None:
-            return True
-        at = syntax.text.find(line, at + 1)
-    return False
 
 
 def _open_quote(around: TrimContext) -> str:

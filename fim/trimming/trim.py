@@ -13,15 +13,13 @@ from ..syntax.tree import Syntax
 from ..text.line_scan import LINE_BREAK
 from ..types import Hole
 from .block_end import cut_at_block_end
-from .context import TrimContext, nowhere
-from .cursor import cut_at_unmatched_bracket, drop_begun_word, drop_leading_blank, drop_word_rest
-from .echo import drop_line_above, drop_neighbour
-from .indentation import drop_glued_line, drop_odd_indent, with_document_indent
+from .brackets import cut_at_unmatched_bracket
+from .context import TrimContext
+from .echo import drop_line_above
+from .indentation import with_document_indent
 from .keys import drop_repeated_key
-from .known_words import drop_after_unknown, drop_half_word
-from .quoted import cut_at_code, cut_at_string_end
+from .quoted import cut_at_string_end
 from .repetition import drop_repeated_lines, drop_repeated_rest, drop_repetition
-from .unreachable import cut_at_jump
 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffd]"
@@ -34,17 +32,16 @@ def trim(
     eol: str = "\n",
     syntax: Syntax | None = None,
     off: Collection[str] = (),
-    stands_elsewhere: Callable[[str], bool] = nowhere,
     indent: str | None = None,
 ) -> str:
     """What may take the place of hole.replaced, with line breaks as eol; "" means: show nothing.
 
     A single-line hole never yields a line break. trim(hole, trim(hole, text, eol), eol) is trim(hole, text, eol).
     syntax is that of the document as it stands; without it blocks are read from indentation. off names the rules among
-    TRIM_RULES that do not count; characters and line breaks are seen to in any case. stands_elsewhere says of a word
-    whether another file has it. indent is one level of indentation for a document that has none yet.
+    TRIM_RULES that do not count; characters and line breaks are seen to in any case. indent is one level of indentation
+    for a document that has none yet.
     """
-    return trim_in(TrimContext(hole, syntax, stands_elsewhere, indent), text, eol, off)
+    return trim_in(TrimContext(hole, syntax, indent), text, eol, off)
 
 
 def trim_in(around: TrimContext, text: str, eol: str = "\n", off: Collection[str] = ()) -> str:
@@ -79,22 +76,12 @@ def drop_trailing_blank(around: TrimContext, text: str) -> str:
 TRIM_RULES: tuple[tuple[str, Callable[[TrimContext, str], str]], ...] = (
     ("indent-style", with_document_indent),
     ("block", cut_at_block_end),
-    ("leading-blank", drop_leading_blank),
-    ("begun-word", drop_begun_word),
     ("repetition", drop_repetition),
     ("repeated-lines", drop_repeated_lines),
     ("repeated-rest", drop_repeated_rest),
-    ("word-rest", drop_word_rest),
     ("unmatched-bracket", cut_at_unmatched_bracket),
     ("string-end", cut_at_string_end),
-    ("code-in-prose", cut_at_code),
-    ("half-word", drop_half_word),
-    ("unknown-name", drop_after_unknown),
-    ("odd-indent", drop_odd_indent),
-    ("glued-line", drop_glued_line),
     ("line-above", drop_line_above),
-    ("neighbour", drop_neighbour),
     ("repeated-key", drop_repeated_key),
-    ("unreachable", cut_at_jump),
     ("trailing-blank", drop_trailing_blank),
 )

@@ -7,15 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 
-from ...fim.display import Demand, Displayed, choose_display, whole_candidates
+from ...fim.display import Displayed, choose_display, whole_candidates
 from ...fim.engine import Engine
 from ...fim.errors import CheckpointError, EngineBusy, EngineError, InputError
 from ...fim.gating import reason_for_silence
 from ...fim.hole import find_hole
-from ...fim.trimming import Checks
+from ...fim.trimming import Trimmer
 from ...fim.types import Completion, CompletionRequest, Hole
 from .answers import Answer
-from .engine_request import N_ALTERNATIVES, request_for
+from .engine_request import request_for
 from .ghost_text import left_of
 from .question import Question
 from .replies import Moments, again, answer_of, nothing, rest_of
@@ -107,20 +107,17 @@ def _hole(ask: Question) -> Hole:
 
 
 def _choose(ask: Question, hole: Hole, completion: Completion) -> list[Displayed]:
-    """What to show of a completion: if invoked, the best candidates whole, those that break syntax only if all do;
-    otherwise what is sure enough."""
+    """What to show of a completion: if invoked, the best candidates whole; otherwise what is sure enough."""
     off, least = ask.settings.without, ask.settings.min_confidence
-    checks = Checks(hole, ask.around.syntax, off, ask.around.has_word, ask.indent)
+    trimmer = Trimmer(hole, ask.around.syntax, off, ask.indent)
     if ask.invoked:
-        found = whole_candidates(completion, checks.trimmed, N_ALTERNATIVES)
-        return ([each for each in found if not checks.breaks_syntax(each.text)] or found)[:N_CHOICES]
+        return whole_candidates(completion, trimmer.trimmed, N_CHOICES)
     if "choice" in off:
-        return [found for found in whole_candidates(completion, checks.trimmed) if found.probability >= least]
+        return [found for found in whole_candidates(completion, trimmer.trimmed) if found.probability >= least]
     if "alternatives" in off:
         completion = replace(completion, alternatives=())
-    demand = Demand(least=least, knows=checks.knows)
     cuts, rounds = "cuts" not in off, "round-ends" not in off
-    chosen = choose_display(completion, checks.trimmed, demand, checks.breaks_syntax, may_cut=cuts, may_round=rounds)
+    chosen = choose_display(completion, trimmer.trimmed, least, may_cut=cuts, may_round=rounds)
     return [] if chosen is None else [chosen]
 
 

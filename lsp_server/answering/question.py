@@ -7,8 +7,6 @@ from typing import Self
 from ...fim.reuse import Remembered
 from ...fim.syntax import Syntax, parse
 from ...fim.text import Document, PositionEncoding
-from ...fim.trimming.context import nowhere
-from ...fim.trimming.known_words import has_word
 from ...fim.types import Hole, Offer
 from ...fim.typing_rhythm import Rhythm
 from ..settings import Settings
@@ -35,8 +33,8 @@ class Surroundings:
     syntax is the document's tree, rhythm that of its latest edits. last is the text shown for the document's latest
     question, held a text that has not appeared yet: while the person types exactly that, its rest is the answer, at
     once. remembered are other answers that may be reused. snippets are texts from other files, most useful last; offers
-    finds drafts there. stands_elsewhere says whether another open or related file has a word. model_languages asks the
-    engine which languages the model completes while a person types.
+    finds drafts there. model_languages asks the engine which languages the model completes while a
+    person types.
     """
 
     syntax: Syntax | None = None
@@ -46,12 +44,7 @@ class Surroundings:
     remembered: Remembered[Answer] = field(default_factory=Remembered)
     snippets: tuple[str, ...] = ()
     offers: Callable[[Hole], tuple[Offer, ...]] = lambda hole: ()
-    stands_elsewhere: Callable[[str], bool] = nowhere
     model_languages: Callable[[], Awaitable[Collection[str] | None]] = every_language
-
-    def has_word(self, word: str) -> bool:
-        """Whether a snippet or another file has that word."""
-        return any(has_word(snippet, word) for snippet in self.snippets) or self.stands_elsewhere(word)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def _why_nothing(ask: Question, completion: Completion) -> tuple[Cause, str]:
         sure, needed = completion.confidence, ask.settings.min_confidence
         if sure < needed:
             return "unsure", f"the model was not sure enough of anything (of all {sure:.2f}, shown from {needed:.2f})"
-        return "unsure", "what the model was sure of was too short, repeats what follows, or breaks the syntax"
+        return "unsure", "what the model was sure of was too short, or repeats or breaks what stands there"
     if completion.finish_reason == "budget" and not completion.text:
         return "nothing", "the time for an answer was up before there was one"
     return "nothing", "the model had nothing to add here"

@@ -5,7 +5,6 @@ Makes the question about the text with that item in it, and turns its answer int
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from ...fim.engine import Engine
@@ -14,8 +13,6 @@ from .answers import Answer, Item
 from .completion import complete_inline
 from .question import Question, SelectedItem
 from .replies import nothing
-
-_WORD = re.compile(r"\w+")
 
 
 async def complete(ask: Question, engine: Engine) -> Answer:
@@ -26,16 +23,14 @@ async def complete(ask: Question, engine: Engine) -> Answer:
 
 async def _extend(ask: Question, item: SelectedItem, engine: Engine) -> Answer:
     """The answer to a question with a selected item: items that begin with its text, or none."""
-    document, around = ask.document, ask.around
+    document = ask.document
     is_at_cursor = item.start <= ask.offset <= item.end and document.line_of(item.start) == document.line_of(item.end)
     if not is_at_cursor:
         return nothing(ask, "gated", "the item that is selected in the menu is not at the cursor")
     start, end = (document.position_at(offset, "utf-32") for offset in (item.start, item.end))
     then = document.with_changes([TextChange(start, end, item.text)], document.version, "utf-32")
     question = replace(ask.moved(then, item.start + len(item.text)), selected=None)
-    words = frozenset(_WORD.findall(item.text))  # the editor's menu knows them
-    known = replace(question.around, stands_elsewhere=lambda word: word in words or around.stands_elsewhere(word))
-    found = await complete_inline(replace(question, around=known), engine)
+    found = await complete_inline(question, engine)
     return _add_item(ask, item, found)
 
 

@@ -16,8 +16,7 @@ _RELATED = "related:"  # before a path, so that it differs from any open documen
 
 
 class DraftsElsewhere:
-    """The other open documents and the files most related to the one that is typed. `find`, `has_word` and `drop` are
-    thread-safe."""
+    """The other open documents and the files most related to the one that is typed. `find` and `drop` are thread-safe."""
 
     def __init__(self) -> None:
         self._pool = DraftPool()
@@ -29,10 +28,6 @@ class DraftsElsewhere:
     def find(self, hole: Hole, uri: str) -> tuple[Offer, ...]:
         """What follows the text left of hole in files other than the document of that uri."""
         return drafts_from_offers(self._pool.find(hole, N_OFFERS, skip=uri))
-
-    def has_word(self, word: str, uri: str) -> bool:
-        """Whether a file other than the document of that uri has the word."""
-        return self._pool.has_word(word, skip=uri)
 
     def keep_open(self, documents: Iterable[Document]) -> None:
         """These documents, and no others, are open and may be shown."""

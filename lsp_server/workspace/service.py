@@ -128,10 +128,6 @@ class Workspace:
         """Drafts for a hole in an open document from the other open ones and from related files."""
         return () if self._elsewhere is None else self._elsewhere.find(hole, document.uri)
 
-    def has_word(self, word: str, document: Document) -> bool:
-        """Whether another open document or a related file has a word."""
-        return self._elsewhere is not None and self._elsewhere.has_word(word, document.uri)
-
     def opened(self, document: Document) -> None:
         """The editor opened a document."""
         if self._background is not None:

@@ -8,7 +8,7 @@ from quicksilver.benchmarks.replay import scores
 from quicksilver.benchmarks.replay.baselines import FLOORS, LocalOffers
 from quicksilver.benchmarks.replay.blocks import N_LINES_PROGRAM, TypedBlock, find_blocks, find_programs
 from quicksilver.benchmarks.replay.offers import Late, OfferReply
-from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText
+from quicksilver.benchmarks.replay.run import BlockReplay, BlockRun, DiscreteClock, ShownText, replay_invoked
 from quicksilver.benchmarks.replay.step import copy_sources, cut_file
 from quicksilver.benchmarks.replay.typist import POLICIES, READERS, Decision, Policy, Typist, n_equal
 from quicksilver.fim.errors import InputError
@@ -107,7 +107,7 @@ def test_copies_hold_no_links_and_no_other_files(tmp_path):
     (source / "a.py").write_text("x = 1\n")
     (source / ".env").write_text("KEY=1\n")
     (source / "link.py").symlink_to(outside)
-    [copy] = copy_sources([source], tmp_path / "target")
+    [copy] = copy_sources([source], tmp_path / "target", "python")
     assert [each.name for each in copy.iterdir()] == ["a.py"]
 
 
@@ -194,6 +194,32 @@ async def test_the_block_is_complete_and_every_press_is_counted(policy, seed):
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans)) and spans[0][0] == 0
     typed = sum(block().n_presses(told[1], told[2]) for told in source.told if told[0] == "typed")
     assert run.n_presses >= typed and run.n_chars_saved <= block().weights[-1]
+
+
+async def test_a_person_who_asks_on_request_asks_once_a_line():
+    target = block().target
+    assert target == "total = width * height\n    return total"
+    source = Scripted(lambda at: target[at:].split("\n")[0])
+    run = await replay_invoked(block(), Typist(1, "words"), source)
+    assert [each.at for each in run.shown] == [0, 27] and all(each.is_right for each in run.shown)
+    assert source.told == [("typed", 0, 27), ("end",)]  # accepted and typed at once: nobody asks in between
+    assert run.n_chars_saved == block().weights[-1] - 1  # all but the line break
+    assert run.n_presses == 3  # two that accept, and Enter
+
+
+async def test_what_is_wrong_on_request_counts_and_is_typed():
+    target = block().target
+    run = await replay_invoked(block(), Typist(1, "words"), Scripted(lambda at: "total = wrong\n    return total"))
+    assert [(each.at, each.n_accepted) for each in run.shown] == [(0, 5), (27, 0)]
+    wrong = sum(len(each.text) - each.n_right for each in run.shown)
+    assert scores.score([run])["wrong_per_1000"] == pytest.approx(1000 * wrong / block().weights[-1])
+    assert run.n_presses == 1 + block().n_presses(5, len(target))
+
+
+async def test_on_request_several_lines_may_be_accepted():
+    target = block().target
+    run = await replay_invoked(block(), Typist(1, "words"), Scripted(lambda at: target[at:]))
+    assert len(run.answers) == 1 and run.n_chars_saved == block().weights[-1] and run.n_presses == 1
 
 
 def test_floors():

@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from quicksilver.benchmarks.bench import main
+from quicksilver.benchmarks.replay.deciding import WATCHED, watch_rules
 from quicksilver.benchmarks.replay.engine import AnswerMemory, KeyTime, RememberingEngine
-from quicksilver.fim.errors import InputError
+from quicksilver.fim import gating
+from quicksilver.fim import hole as holes
+from quicksilver.fim.errors import CheckpointError, InputError
+from quicksilver.fim.text.document import Document
+from quicksilver.fim.trimming import trim as trimming
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
 from quicksilver.model import __file__ as package_file
+from quicksilver.serving.client.engine_client import EngineClient
 from quicksilver.serving.wire import EngineHealth
 
 pytestmark = pytest.mark.slow
@@ -55,6 +62,34 @@ def test_discrete_time_twice_gives_the_same_and_remembers(package, tmp_path, cap
     assert (package / "shapes" / "flat.py").read_text() == TEXT * 2
 
 
+def test_a_file_of_answers_stands_for_the_model_and_survives_a_kill(package, tmp_path, monkeypatch, capsys):
+    answers, results = tmp_path / "answers.jsonl", []
+    arguments = [str(package), "--files", "1", "--blocks", "1", "--seeds", "1", "--fixed-ms", "40", *MODEL]
+    arguments += ["--answers", str(answers), "--ablate", "--rules", "trailing-blank,deletions,cuts"]
+    for i in range(2):
+        file = tmp_path / f"{i}.json"
+        assert main(["replay", *arguments, "--json", str(file)]) == 0
+        results.append(json.loads(file.read_text()))
+        answers.write_text(answers.read_text() + '{"key": "cut sho')  # what a kill leaves behind
+        monkeypatch.setattr(EngineClient, "ensure_running", None)  # the second time no engine is started
+    first, second = results
+    assert first["rows"] == second["rows"] and first["engine"]["asked"]["default"] > 3
+    assert set(second["engine"]["asked"].values()) == {0}
+    assert second["engine"]["model"] == "nano"
+    assert second["rows"]["without deletions"] == second["rows"]["default"] and "deletions" not in second["decided"]
+    assert second["against"]["without deletions"]["characters_saved"] == [0.0, 0.0, 0.0]
+    assert "without trailing-blank" in capsys.readouterr().out
+
+
+def test_on_request(package, tmp_path):
+    file = tmp_path / "invoked.json"
+    arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--invoked", "--json", str(file), *MODEL]
+    assert main(["replay", str(package), *arguments]) == 0
+    result = json.loads(file.read_text())
+    assert result["plan"]["invoked"] and 0 < result["rows"]["default"]["questions"] < 20
+    assert result["rows"]["default"]["texts"] > 0
+
+
 def test_real_time(package, tmp_path):
     file = tmp_path / "wall.json"
     arguments = ["--files", "1", "--blocks", "1", "--seeds", "1", "--mode", "wall", "--json", str(file), *MODEL]
@@ -71,6 +106,11 @@ def test_real_time(package, tmp_path):
         (["--policy", "all"], "--policy"),
         (["--memory"], "--memory"),
         (["--fixed-ms", "-1"], "--fixed-ms"),
+        (["--answers", "a", "--memory", "b"], "--memory"),
+        (["--rules", "cuts"], "--rules"),
+        (["--ablate", "--rules", "cut"], "not 'cut'"),
+        (["--context-tokens", "0"], "--context-tokens"),
+        (["--invoked", "--mode", "wall"], "--invoked"),
     ],
 )
 def test_bad_arguments(package, arguments, complaint):
@@ -113,6 +153,54 @@ async def test_what_was_asked_before_is_not_asked_again(tmp_path):
     engine = RememberingEngine(real, AnswerMemory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=None)
     await engine.complete(CompletionRequest(hole=hole, drafts=3))
     assert real.n_asked == 2
+
+
+def test_a_question_is_known_by_its_place(tmp_path):
+    hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
+    request, file = CompletionRequest(hole=hole, snippets=("b = 1",)), tmp_path / "m.jsonl"
+    answer = Completion(
+        text="x", range=(4, 4), confidence=0.5, finish_reason="stop", steps=1, n_tokens=1, model="m", timings_ms={}
+    )
+    AnswerMemory(file).keep(request, answer)
+    assert AnswerMemory(file).find(replace(request, snippets=("b = 2",))) == answer  # as fast as the index was
+    assert AnswerMemory(file).find(replace(request, hole=replace(hole, multiline=True))) is None
+    assert AnswerMemory(file, sources="similar").find(request) is None
+
+
+async def test_answers_of_another_model_are_not_mixed(tmp_path):
+    hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
+    memory = AnswerMemory(tmp_path / "m.jsonl")
+    memory.keep_health(EngineHealth(status="ready", version="", pid=0, uptime_s=0.0, model="another"))
+    engine = RememberingEngine(Counting(), memory, KeyTime(), fixed_ms=30.0)
+    assert (await engine.ensure_running()).model == "another"
+    with pytest.raises(CheckpointError, match="are of another"):
+        await engine.complete(CompletionRequest(hole=hole))
+
+
+async def test_nothing_is_warmed_before_anything_is_asked(tmp_path):
+    hole = Hole(prefix="a = ", suffix="", language="python", replaced=(4, 4), multiline=False)
+    real = Counting()
+    engine = RememberingEngine(real, AnswerMemory(tmp_path / "m.jsonl"), KeyTime(), fixed_ms=30.0)
+    assert (await engine.complete(CompletionRequest(hole=hole, warms=True))).text == ""
+    assert real.n_asked == 0
+    await engine.complete(CompletionRequest(hole=hole))
+    await engine.complete(CompletionRequest(hole=hole, warms=True))
+    assert real.n_asked == 2
+
+
+def test_rules_that_decide_are_noted(monkeypatch):
+    for module, table in ((gating, "GATING_RULES"), (holes, "HOLE_RULES"), (trimming, "TRIM_RULES")):
+        monkeypatch.setattr(module, table, getattr(module, table))
+    decided = watch_rules()
+    document = Document("file:///a.py", 1, "python", "if a:\n    b\n")
+    assert gating.reason_for_silence(document, 12) is None and decided == set()
+    assert gating.reason_for_silence(document, 11) is None and decided == set()
+    assert gating.reason_for_silence(document, 6) is not None and decided == {"indentation"}
+    hole = holes.find_hole(document, 11)
+    assert not hole.multiline and decided == {"indentation", "empty-block"}
+    assert trimming.trim(hole, "x") == "x" and "trailing-blank" not in decided
+    assert trimming.trim(hole, "x ") == "x" and "trailing-blank" in decided
+    assert decided <= WATCHED
 
 
 async def test_what_takes_longer_than_the_next_key_never_ends():

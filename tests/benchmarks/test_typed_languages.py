@@ -12,7 +12,7 @@ from quicksilver.benchmarks.replay.languages import (
     LANGUAGES,
     block_bodies,
     indent_step,
-    language_of,
+    languages_of,
     parses,
 )
 from quicksilver.benchmarks.replay.offers import ServerOffers
@@ -119,20 +119,21 @@ def test_only_files_of_the_language_are_copied_and_typed(tmp_path):
         find_blocks([copy], 1, 1, 1, "rust")
 
 
-def test_the_language_is_named_or_told_by_the_files(tmp_path):
-    assert language_of([Path("a.ts"), Path("b.mts")], None) == "typescript"
-    assert language_of([Path("a.ts")], "javascript") == "javascript"
-    assert language_of([tmp_path], None) == "python"
+def test_the_languages_are_named_or_told_by_the_files(tmp_path):
+    assert languages_of([Path("a.ts"), Path("b.mts")], None) == ("typescript",)
+    assert languages_of([Path("a.ts")], ("javascript",)) == ("javascript",)
+    assert languages_of([tmp_path], None) == ("python",)
     for paths in (["a.ts", "b.go"], ["a.cob"]):
         with pytest.raises(InputError, match="--language"):
-            language_of([Path(path) for path in paths], None)
+            languages_of([Path(path) for path in paths], None)
 
 
 def test_a_language_that_cannot_be_typed_is_refused():
     def options(*argv):
         return read_command_line(ReplayOptions, argv, prog="replay", description="")
 
-    assert options("a", "--language", "go").language == "go"
+    assert options("a", "--language", "go").language == ("go",)
+    assert options("a", "--language", "go,rust,go").language == ("go", "rust")
     with pytest.raises(InputError, match="--language"):
         options("a", "--language", "cobol")
 

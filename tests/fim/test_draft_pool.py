@@ -170,14 +170,3 @@ def test_drafts_are_different_not_blank_and_stand_where_they_are_said_to(others,
         agreeing = before[len(before) - draft.n_before :]
         assert any(agreeing + draft.text in with_lf(text) for text in others[1:])
     assert [d.n_before + d.n_after for d in found] == sorted((d.n_before + d.n_after for d in found), reverse=True)
-
-
-def test_words_of_other_files():
-    pool = DraftPool()
-    pool.put("a", "expenses = totals_by_month", "open file")
-    pool.put("b", "other", "workspace")
-    assert pool.has_word("expenses") and pool.has_word("other")
-    assert not pool.has_word("totals") and not pool.has_word("expense")
-    assert not pool.has_word("expenses", skip="a")
-    pool.drop("b")
-    assert not pool.has_word("other")

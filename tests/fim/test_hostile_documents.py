@@ -12,7 +12,6 @@ from quicksilver.fim.gating import reason_for_silence
 from quicksilver.fim.hole import find_hole
 from quicksilver.fim.syntax.tree import parse
 from quicksilver.fim.text.document import Document
-from quicksilver.fim.trimming.parse_errors import errors_before
 from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.workspace.chunks import split_text, words
 from quicksilver.fim.workspace.declarations import find_declarations
@@ -50,7 +49,6 @@ def read(text: str, language: str) -> None:
         trim(hole, "value(a)\n    more()\n" + text[:60], "\n", syntax)
         if syntax is not None:
             class_at(syntax, offset)
-            errors_before(syntax, hole)
     find_drafts(hole, [text[:10_000]])
     find_imports(text, language)
     find_declarations(text, language)

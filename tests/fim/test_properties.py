@@ -9,10 +9,8 @@ from quicksilver.fim.insertion import portable
 from quicksilver.fim.syntax.grammars import GRAMMARS
 from quicksilver.fim.syntax.tree import Syntax, parse
 from quicksilver.fim.text.document import Document, TextChange
-from quicksilver.fim.text.line_marks import CLOSING_WORDS, SEMICOLONS
 from quicksilver.fim.text.line_scan import CLOSERS
 from quicksilver.fim.trimming.context import TrimContext, count_brackets
-from quicksilver.fim.trimming.parse_errors import new_errors
 from quicksilver.fim.trimming.trim import trim
 from quicksilver.fim.types import Hole
 from quicksilver.fim.typing_rhythm import Rhythm
@@ -51,7 +49,6 @@ def test_nothing_raises(left: str, right: str, text: str, language: str, rhythm:
     portable(hole, trim(hole, text, document.eol, syntax))
     if syntax is not None:
         class_at(syntax, len(left))
-        new_errors(syntax, hole, text)
     else:
         assert language == "cobol"
 
@@ -88,22 +85,6 @@ def test_a_line_with_closing_brackets_is_balanced_no_worse(left: str, closing: s
         return len(found.openers) + found.n_surplus + found.n_skipped
 
     assert n_unmatched(trim(hole, text, "\n", syntax)) <= n_unmatched("")
-
-
-@settings(max_examples=300, deadline=None)
-@given(texts, texts, texts, languages)
-def test_a_text_that_breaks_the_document_has_new_errors(left: str, right: str, text: str, language: str) -> None:
-    """Unless it, or the line, leaves a bracket or a block open that may be closed later, or wants a semicolon."""
-    assume(language not in SEMICOLONS and language not in CLOSING_WORDS)
-    hole, syntax = cut(left, right, language)
-    assume(syntax is not None)
-    assert syntax is not None
-    filled = syntax.with_edit(len(hole.prefix), len(hole.prefix), text)
-    assert filled is not None
-    around = TrimContext(hole)
-    opens = count_brackets((around.left + text).replace("\r", "\n").split("\n"), "", around.hole.language).openers
-    if filled.n_errors > syntax.n_errors and not opens:
-        assert new_errors(syntax, hole, text) > 0
 
 
 @settings(max_examples=300, deadline=None)

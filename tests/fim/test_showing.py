@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.fim.display import N_LEAST, Demand, choose_display, whole_candidates
+from quicksilver.fim.display import N_LEAST, choose_display, whole_candidates
 from quicksilver.fim.types import Alternative, Completion
 
 
@@ -29,7 +29,7 @@ def same(text):
 
 
 def shown(of, least, *, trimmed=same, **options):
-    found = choose_display(of, trimmed, Demand(least=least), **options)
+    found = choose_display(of, trimmed, least, **options)
     return None if found is None else (found.text, found.is_cut)
 
 
@@ -53,7 +53,7 @@ def test_the_beginning_with_most_to_gain_among_the_sure(least, expected):
 def test_another_candidate_may_have_more_to_gain():
     of = completion("foo", ((3, 0.9),), ("barbarbar", ((9, 0.85),)))
     assert shown(of, 0.8) == ("barbarbar", False) and shown(of, 0.88) == ("foo", False)
-    found = choose_display(of, same, Demand(least=0.8))
+    found = choose_display(of, same, 0.8)
     assert found is not None and (found.source, found.probability) == ("denoiser", 0.85)
 
 
@@ -78,7 +78,7 @@ CALL = completion("[Expense]) -> dict:", ((1, 0.99), (8, 0.95), (10, 0.93), (13,
     ],
 )
 def test_a_beginning_ends_behind_its_closing_brackets_and_not_behind_an_opening_one(of, least, expected):
-    found = choose_display(of, same, Demand(least=least))
+    found = choose_display(of, same, least)
     assert found is not None and found.text == expected
 
 
@@ -87,17 +87,6 @@ def test_a_closing_bracket_that_stands_there_is_not_shown_again():
     assert shown(of, 0.92) == ("expense])", True)
     assert shown(of, 0.92, trimmed=lambda text: text.rstrip("])")) == ("expense", True)
     assert shown(of, 0.92, may_round=False) == ("expense", True)
-
-
-def test_an_unknown_word_must_be_surer():
-    of = completion("nems", ((4, 0.93),))
-    for knows, expected in ((lambda text: text == "nems", ("nems", False)), (lambda text: False, None)):
-        found = choose_display(of, same, Demand(least=0.9, knows=knows))
-        assert (found and (found.text, found.is_cut)) == expected
-    assert (
-        choose_display(completion("nems", ((4, 0.97),)), same, Demand(least=0.9, knows=lambda text: False)) is not None
-    )
-    assert Demand(least=0.0, knows=lambda text: False).of("nems") == 0.0  # then everything is shown
 
 
 def test_without_cuts_all_or_nothing():
@@ -120,12 +109,6 @@ def test_trimming_may_change_which_is_best():
     of = completion("abcdefgh)", ((8, 0.9), (9, 0.9)), ("abcdefg", ((7, 0.9),)))
     assert shown(of, 0.5, trimmed=lambda text: "abc" if ")" in text else text) == ("abcdefgh", True)
     assert shown(of, 0.5, trimmed=lambda text: "") is None
-
-
-def test_a_whole_text_that_breaks_syntax_gives_way_and_a_beginning_may():
-    of = completion("foo(bar", ((3, 0.9), (7, 0.9)), ("bazbaz", ((6, 0.9),)))
-    assert shown(of, 0.5, breaks_syntax=lambda text: text == "foo(bar") == ("bazbaz", False)
-    assert shown(of, 0.5, breaks_syntax=lambda text: True) == ("foo", True)
 
 
 def test_wholes_are_the_likeliest_however_likely():
@@ -154,7 +137,7 @@ def candidates(draw):
 @given(candidates(), st.lists(candidates(), max_size=4), st.floats(0, 0.999))
 def test_what_is_shown_is_a_beginning_and_sure_enough(first, others, least):
     of = completion(*first, *others)
-    found = choose_display(of, same, Demand(least=least))
+    found = choose_display(of, same, least)
     everything = [(text[:n], p) for text, prefixes in (first, *others) for n, p in prefixes]
     if found is not None:
         assert (found.text, found.probability) in everything
@@ -166,6 +149,6 @@ def test_what_is_shown_is_a_beginning_and_sure_enough(first, others, least):
 @given(candidates(), st.floats(0, 0.9))
 def test_who_demands_more_is_never_shown_what_is_less_sure(first, least):
     of = completion(*first)
-    lenient, strict = (choose_display(of, same, Demand(least=each)) for each in (least, least + 0.1))
+    lenient, strict = (choose_display(of, same, each) for each in (least, least + 0.1))
     if strict is not None:
         assert lenient is not None and strict.probability >= least + 0.1

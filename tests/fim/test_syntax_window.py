@@ -4,10 +4,7 @@ import random
 
 import pytest
 from quicksilver.fim.cursor_class import class_at
-from quicksilver.fim.hole import cut_hole
 from quicksilver.fim.syntax.tree import MAX_WHOLE_CHARS, parse
-from quicksilver.fim.text.document import Document
-from quicksilver.fim.trimming.parse_errors import new_errors
 
 FUNCTION = '''
 def area_{i}(width, height):
@@ -45,11 +42,11 @@ def test_short_texts_are_parsed_whole():
 def test_an_edit_in_a_window_is_judged_as_in_the_whole(text, n):
     at = TEXT.index("    total = ", len(TEXT) // 2) + 4
     end = TEXT.index("  #", at)
-    document = Document("file:///a.py", 1, "python", TEXT)
-    hole = cut_hole(document, at, end, False)
     part, whole = parse(TEXT, "python", None, at), parse(TEXT, "python")
     assert part is not None and whole is not None
-    assert (new_errors(part, hole, text) > 0) == (new_errors(whole, hole, text) > 0) == bool(n)
+    edited, wholly = part.with_edit(at, end, text), whole.with_edit(at, end, text)
+    assert edited is not None and wholly is not None
+    assert bool(edited.n_errors) == bool(wholly.n_errors) == bool(n)
 
 
 def test_a_text_without_line_breaks_has_a_window_too():

@@ -103,13 +103,13 @@ async def test_what_follows_an_accepted_text_is_there_and_is_typed_through(edito
 async def test_an_answer_asked_ahead_is_the_one_that_would_be_given(editor):
     shown = []
     for prefetch in (True, False):
-        async with editor("--text", "{'a': 1}", options=ALL_SHOWN | {"prefetch": prefetch}) as client:
-            client.open(URI, "value = \n")
-            (first,) = await automatic(client, 0, 8)
+        async with editor("--text", "'a': 1,", options=ALL_SHOWN | {"prefetch": prefetch}) as client:
+            client.open(URI, "value = {\n}\n")
+            (first,) = await automatic(client, 0, 9)
             await idle(client)
-            client.insert(URI, 2, (0, 8), first["insertText"])
+            client.insert(URI, 2, (0, 9), first["insertText"])
             shown.append([item["insertText"] for item in await automatic(client, 0, 16)])
-    assert shown == [[], []]  # a second dictionary there would be a mistake
+    assert shown == [[], []]  # by then the key stands there
 
 
 async def test_a_question_does_not_wait_for_what_is_asked_ahead(editor, records):

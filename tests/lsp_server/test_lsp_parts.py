@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quicksilver.cli.trace_view import draw_frame, draw_trace, svg, visible
+from quicksilver.fim.ablations import FORMER_RULES, RULES
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineUnavailable
 from quicksilver.fim.text.document import Document
 from quicksilver.fim.types import Completion, CompletionRequest, Hole
@@ -78,6 +79,12 @@ def test_good_settings_are_taken():
     assert (settings.budget_ms, settings.languages, settings.policy) == (50.0, ("python", "toml"), "one")
 
 
+def test_a_rule_that_is_gone_may_still_be_named():
+    settings, complaints = read_settings({"without": ["half-word", "block"]})
+    assert complaints == [] and settings.without == ("half-word", "block")
+    assert not FORMER_RULES & {*RULES}
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -89,7 +96,7 @@ def test_good_settings_are_taken():
         ({"exclude": ["a", 3]}, "settings.exclude[1] must be a string, not a whole number; () is used"),
         ({"exclude": ["a"] * 201}, "settings.exclude must be a list of at most 200; () is used"),
         ({"languages": "python"}, "settings.languages must be a list or null, not a string; None is used"),
-        ({"without": ["manners"]}, "settings.without must be a list of names among language, "),
+        ({"without": ["manners", "half-word"]}, "settings.without must be a list of names among language, "),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_path(options, complaint):

@@ -46,15 +46,6 @@ async def test_who_asks_by_hand_may_choose(editor):
     assert left["insertText"] == "hree"
 
 
-async def test_choices_that_break_syntax_are_left_out_where_others_do_not(editor):
-    async with editor("--text", "= = one", "--other", "two", "--other", ") three") as client:
-        client.open(URI, TEXT)
-        assert [item["insertText"] for item in await client.complete(URI, AT)] == ["two"]
-    async with editor("--text", "= = one") as client:
-        client.open(URI, TEXT)
-        assert [item["insertText"] for item in await client.complete(URI, AT)] == ["= = one"]
-
-
 async def test_off_and_on_by_hand(editor):
     async with editor(options=SHOWS_ALL) as client:
         client.open(URI, TEXT)

@@ -1,38 +1,15 @@
-"""Both edges of an answer: the word, the blank and the brackets that it meets left and right of the cursor.
+"""Brackets of an answer that would unsettle those that stand right of the cursor or below it.
 
-Owns these rules; each takes text away and never adds any. It does not know in which order rules run.
+Owns that rule, which takes text away and never adds any.
 """
 
-from ..text.line_scan import CLOSER_OF, CLOSERS, word_after, word_before
+from ..text.line_scan import CLOSER_OF, CLOSERS
 from .context import TrimContext
-from .repetition import MAX_LINE_CONTEXT, MIN_REPEATED_CHARS
+from .repetition import MAX_LINE_CONTEXT
 
 MAX_BRACKETS = 100  # of an answer, from its end, at which it may be cut
 
 _BRACKETS = CLOSERS | frozenset(CLOSER_OF)
-
-
-def drop_leading_blank(around: TrimContext, text: str) -> str:
-    """Text without the blanks at its start where code and a blank stand left of the cursor already."""
-    has_blank = around.left[-1:] in (" ", "\t") and bool(around.left.strip())
-    return text.lstrip(" \t") if has_blank else text
-
-
-def drop_begun_word(around: TrimContext, text: str) -> str:
-    """Text without the word, or its beginning, that stands left of the cursor: `pri` and `print(` make `print(`."""
-    begun = word_before(around.left)
-    is_again = len(begun) >= MIN_REPEATED_CHARS and text.startswith(begun)
-    return text[len(begun) :] if is_again else text
-
-
-def drop_word_rest(around: TrimContext, text: str) -> str:
-    """Text without the end of its last word where the rest of a word right of the cursor is just that end.
-
-    `off` before `set` is meant where the answer says `offset`.
-    """
-    rest = word_after(around.right)
-    is_again = len(rest) >= MIN_REPEATED_CHARS and text.endswith(rest)
-    return text[: -len(rest)] if is_again else text
 
 
 def cut_at_unmatched_bracket(around: TrimContext, text: str) -> str:
