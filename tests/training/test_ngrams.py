@@ -86,7 +86,7 @@ def test_tables_come_back_from_their_file(path):
     [
         ("another tokenizer", "another tokenizer"), ("format", "has format 'x'"), ("a token too many", "is damaged"),
         ("an id that is none", "is damaged"), ("keys out of order", "is damaged"), ("another type", "is damaged"),
-        ("a table less", "no whole table of runs of 3"), ("cut off", "is damaged"), ("empty", "is empty"),
+        ("a table less", "table of runs of 3 is incomplete"), ("cut off", "is damaged"), ("empty", "is empty"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_of_no_use_is_one_line(path, damage: str, message: str):
