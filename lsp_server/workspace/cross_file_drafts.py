@@ -16,7 +16,7 @@ _RELATED = "related:"  # before a path, so that it differs from any open documen
 
 
 class DraftsElsewhere:
-    """The other open documents and the files most related to the one that is typed. `find` and `drop` are thread-safe."""
+    """The other open documents and the files most related to the typed one. `find` and `drop` are thread-safe."""
 
     def __init__(self) -> None:
         self._pool = DraftPool()
