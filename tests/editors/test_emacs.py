@@ -82,7 +82,7 @@ def test_taking_a_word_then_a_line_then_the_rest(project):
 
 
 def test_dismissed_text_stays_away_and_tab_is_tab_again(project):
-    with project.emacs("def add(a, b):\nreturn a + b\n", "--text", " + seen", at=(2, 12)) as screen:
+    with project.emacs("def add(a, b):\nreturn a + b\n", "--text", "+ seen", at=(2, 12)) as screen:
         screen.send(" ")
         screen.wait_for_ghost("+ seen")
         screen.send(CTRL_G)

@@ -113,7 +113,7 @@ test('why nothing came is answered', limits, (context) =>
   }));
 
 test('in other languages asking by key starts the server and answers; typing does not ask, and why says so', limits, (context) =>
-  inWindow(context, { machine: scripted(), files: { 'sum.js': 'let total =\n' }, file: 'sum.js' }, async (window) => {
+  inWindow(context, { machine: scripted(), files: { 'sum.lua': 'local total =\n' }, file: 'sum.lua' }, async (window) => {
     await window.untilStatus(/waiting/);
     await window.goTo(1, 100);
     await window.type(' ');
@@ -123,7 +123,7 @@ test('in other languages asking by key starts the server and answers; typing doe
     await window.type('2 + ');
     await window.noGhostFor(1000);
     await window.command('Quicksilver: Why Is There No');
-    await window.page.locator('.notification-toast', { hasText: 'does not name javascript' }).waitFor();
+    await window.page.locator('.notification-toast', { hasText: 'does not name lua' }).waitFor();
   }));
 
 test('asking where there is nothing says why, asking without a server shows what can be done', limits, async (context) => {
