@@ -25,6 +25,8 @@ class JsonFile:
         for file in astuple(self):
             if file is not None and not file.parent.is_dir():
                 raise InputError(f"there is no folder {file.parent} to write to")
+            if file is not None and file.is_dir():
+                raise InputError(f"{file} is a folder: name a file in it")
 
 
 @dataclass(frozen=True, kw_only=True)

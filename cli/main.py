@@ -7,6 +7,7 @@ Owns the command line, the exit codes (EXIT_CODES) and the wiring. Each command 
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def _pass_on(command: str, arguments: list[str]) -> int:
         from .stop import main as stop
 
         return stop(arguments)
+    if command in ("bench", "eval"):  # what they started ends with them
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if command == "bench":
         from ..benchmarks.bench import main as bench
 

@@ -41,9 +41,9 @@ class ServeOptions:
         int | None,
         Option("also listen on 127.0.0.1:N, with a token (0: any free one)", metavar="N", least=0, most=65_535),
     ] = None
-    threads: Annotated[int | None, Option("CPU threads of the model (default: its choice)", metavar="N", least=1)] = (
-        None
-    )
+    threads: Annotated[
+        int | None, Option("CPU threads of the model (default: its choice)", metavar="N", least=1, most=1024)
+    ] = None
     plan: LoadPlan = field(default_factory=LoadPlan)
     idle_minutes: Annotated[float, Option("stop after N minutes without requests; 0: never", metavar="N", least=0)] = (
         30.0
@@ -73,6 +73,8 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
         return _serve(options, home, load or partial(load_model, plan=options.plan))
     except QuicksilverError as error:
         message = str(error)
+    except BrokenPipeError:  # of standard output, whose reader has gone
+        raise
     except OSError as error:  # a full disk, a log that cannot be written
         message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     print(_ERROR_PREFIX + one_line(message), file=sys.stderr)

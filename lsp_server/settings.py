@@ -5,6 +5,7 @@ from them. Nothing here can name a model, an interpreter, a log folder or an add
 of the person who installs the server, never from a workspace.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ def read_settings(options: object) -> tuple[Settings, list[str]]:
             try:
                 values[known] = _read(known, value, f"settings.{name}")
             except InputError as error:
-                complaints.append(f"{error}; {getattr(defaults, known)!r} is used")
+                complaints.append(f"{error}; {json.dumps(getattr(defaults, known))} is used")
     return Settings(**values), complaints
 
 

@@ -115,6 +115,8 @@ def _published(folder: Path, kind: ModelKind, n_threads: int | None, plan: LoadP
         raise InputError(f"DiffusionGemma runs as it is: leave {' and '.join(plan.for_published)} out")
     from .runners.select import NO_TORCH, has_torch
 
+    if not is_there(folder / "config.json"):  # said first: with PyTorch it would be no model either
+        raise CheckpointError(f"{folder} is no model's folder: it has no config.json")
     if not has_torch():
         raise InputError(NO_TORCH)
     with _no_collections():

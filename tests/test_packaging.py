@@ -44,7 +44,12 @@ NOT_INSTALLED = ("editors/vscode/README.md",)
 
 def data_files() -> list[Path]:
     """Files to install that are no Python modules."""
-    found = [path for pattern in (*DATA, "examples/holes.toml") for path in ROOT.glob(pattern) if path.is_file()]
+    found = [
+        path
+        for pattern in (*DATA, "examples/cursors.toml", "examples/holes.toml")
+        for path in ROOT.glob(pattern)
+        if path.is_file()
+    ]
     return [path for path in found if path.relative_to(ROOT).as_posix() not in NOT_INSTALLED]
 
 

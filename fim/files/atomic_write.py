@@ -12,8 +12,15 @@ def replace_whole(path: Path, part: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write text as UTF-8. Raises OSError; then path is unchanged."""
-    part = path.with_name(path.name + ".part")
+    """Write text as UTF-8. Raises OSError; then path is unchanged.
+
+    A link is followed. What is no regular file, such as a pipe or a device, is written to and not replaced.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
         replace_whole(path, part)

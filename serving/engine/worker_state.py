@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...fim.engine import Infiller
-from ...fim.errors import CheckpointError, EngineError, EngineUnavailable, QuicksilverError
+from ...fim.errors import CheckpointError, EngineError, EngineUnavailable, InputError, QuicksilverError
 from ...fim.text.printable import one_line
 from ..wire import EngineStatus
 
@@ -56,7 +56,8 @@ def _state_without_model(error: BaseException) -> WorkerState:
     else:
         reason = f"the model cannot be loaded ({type(error).__name__}: {one_line(str(error))[:200]})"
         logger.error("loading failed\n%s", "".join(traceback.format_tb(error.__traceback__)))
-    return WorkerState(status="refused" if isinstance(error, CheckpointError) else "failed", reason=reason)
+    is_refused = isinstance(error, CheckpointError | InputError)  # it is for a person to change, and no failure
+    return WorkerState(status="refused" if is_refused else "failed", reason=reason)
 
 
 def state_after_death(error: BaseException) -> WorkerState:

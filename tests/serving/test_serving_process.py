@@ -289,7 +289,7 @@ async def test_upgrade_while_running_is_named(rig, ask, monkeypatch):
         (["--model", "/nonexistent/model"], "there is no checkpoint folder or GGUF file /nonexistent/model"),
         (["--port", "70000"], "--port must be from 0"),
         (["--port", "many"], "argument --port: invalid int value: 'many'"),
-        (["--threads", "0"], "--threads must be at least 1"),
+        (["--threads", "0"], "--threads must be from 1 to 1024"),
         (["--context-tokens", "0"], "--context-tokens must be from 1"),
         (["--cache-mb", "-1"], "--cache-mb must be from 0"),
         (["--idle-minutes", "nan"], "--idle-minutes must be a number"),
