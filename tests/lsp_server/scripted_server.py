@@ -68,6 +68,8 @@ class ScriptedEngine:
 
     def completion(self, request):
         text = self.options.text or f"seen_{len(request.hole.prefix)}"
+        if begun := re.search(r"\w+\Z", request.hole.prefix):  # the rest of a begun word, as a model answers
+            text = text.removeprefix(begun[0])
         cells = (TraceCell(text=text, state="new"), TraceCell(text="", state="masked"))
         return Completion(
             text=text,
