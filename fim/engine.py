@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from .types import Completion, CompletionRequest
+from .types import AnswerProgress, Completion, CompletionRequest
+
+Watch = Callable[[AnswerProgress], None]
 
 
 class Engine(Protocol):
@@ -47,8 +49,9 @@ class Infiller(Protocol[JobT]):
         separated by blanks, those that the model completes while a person types)."""
         ...
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> JobT:
-        """A job for request; is_cancelled is called before every forward. Raises InputError."""
+    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None) -> JobT:
+        """A job for request; is_cancelled is called before every forward, watch after each one that brought the answer
+        on. Raises InputError."""
         ...
 
     def advance(self, jobs: Sequence[JobT], n_waiting: int = 0) -> None:

@@ -17,13 +17,16 @@ OfferSource = Literal["open file", "workspace"]
 DraftSource = Literal["file", "open file", "workspace", "snippet"]
 CompletionSource = Literal["denoiser", "file", "open file", "workspace", "snippet"]
 FinishReason = Literal["stop", "length", "budget", "cancelled"]
-CellState = Literal["masked", "new", "kept", "refused"]  # refused: a guess that the model did not keep
+CellState = Literal["masked", "provisional", "new", "kept", "refused"]
 MAX_CANDIDATES = 16
 MAX_OFFERS = 32
 MAX_OFFER_CHARS = 4_096
 MAX_SNIPPETS = 64
 MAX_SNIPPET_CHARS = 16_384
+MAX_MESSAGES = 256
+MAX_STOPS = 16
 OutcomeKind = Literal["shown", "accepted", "partially_accepted", "rejected"]
+Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,35 @@ class Offer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Tokens are drawn instead of taking the likeliest: from the top_k likeliest (0: all) that hold top_p of the
+    probability together, all sharpened or flattened by temperature. The same seed gives the same text again; None is
+    another one each time. Raises ValueError for numbers out of range.
+    """
+
+    temperature: float
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature <= 2:
+            raise ValueError(f"temperature must be above 0 and at most 2, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be at least 0, not {self.top_k}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompletionRequest:
     """A request to the engine: a hole, its surroundings and what the answer may cost.
 
@@ -84,6 +116,10 @@ class CompletionRequest:
     no use for texts less likely than min_probability: one that has become much less likely need not be finished. trace
     asks for one TraceFrame per denoise step. warms asks only that the context is read before a question comes; the
     answer is empty.
+    sampling None takes the likeliest tokens. streams asks that what is settled is never taken back (`AnswerProgress`).
+    With either, the answer is what the model itself writes: drafts are guesses then, and do not compete. stop: the
+    caller drops the first of these texts and what follows it, so the model may end there. log_probs asks for the tokens
+    of the answer. messages is a conversation to go on with, for models that were taught one; hole is empty then.
     """
 
     hole: Hole
@@ -101,6 +137,16 @@ class CompletionRequest:
     min_probability: float = 0.0
     trace: bool = False
     warms: bool = False
+    sampling: Sampling | None = None
+    streams: bool = False
+    stop: tuple[str, ...] = ()
+    log_probs: bool = False
+    messages: tuple[ChatMessage, ...] = ()
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether several candidates may compete for the answer."""
+        return not (self.streams or self.sampling or self.messages) and (self.drafts > 0 or self.lengths > 1)
 
     def __post_init__(self) -> None:
         if self.max_evaluations < 1:
@@ -119,16 +165,26 @@ class CompletionRequest:
             raise ValueError(f"a snippet may have at most {MAX_SNIPPET_CHARS} characters, not {longest}")
         if len(self.offers) > MAX_OFFERS:
             raise ValueError(f"there may be at most {MAX_OFFERS} offers, not {len(self.offers)}")
+        if len(self.stop) > MAX_STOPS or "" in self.stop:
+            raise ValueError(f"stop may hold at most {MAX_STOPS} texts, none of them empty")
+        if len(self.messages) > MAX_MESSAGES:
+            raise ValueError(f"there may be at most {MAX_MESSAGES} messages, not {len(self.messages)}")
         if self.budget_ms is not None and not self.budget_ms >= 0:
             raise ValueError(f"budget_ms must be a number of milliseconds, not {self.budget_ms}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceCell:
-    """One canvas position in a TraceFrame: its text ("" while masked) and what happened to it."""
+    """One canvas position in a TraceFrame: its text, what happened to it, and the probability that the model gave the
+    token (of "kept" ones, when it was committed).
+
+    "masked" positions have no text, "provisional" ones what the model would put there now, "new" ones were committed in
+    this step and "kept" ones before. "refused" is a guess that the model did not keep, and no position of its own.
+    """
 
     text: str
     state: CellState
+    confidence: Number = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +197,24 @@ class TraceFrame:
     step: Count
     elapsed_ms: Number
     cells: tuple[TraceCell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerProgress:
+    """How far an answer has come. settled is the beginning of its text that will not change any more; it only grows, if
+    the request streams. frame is the canvas after the newest step, if the request asked for a trace."""
+
+    settled: str
+    steps: Count
+    frame: TraceFrame | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenScore:
+    """A token of an answer, and the natural logarithm of the probability that the model gave it."""
+
+    text: str
+    log_prob: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +243,8 @@ class Completion:
     was full first, or the text had become too unlikely), "budget" (time or evaluations ran out; the open positions took
     the last prediction), "cancelled". steps counts forwards over canvases and candidates; n_tokens the tokens of the
     text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (the total in the engine). n_context and
-    n_cached count context tokens: all of them, and those taken from the cache.
+    n_cached count context tokens: all of them, and those taken from the cache. tokens spell the text, if the request
+    asked for log_probs.
     """
 
     text: str
@@ -186,6 +261,7 @@ class Completion:
     prefixes: tuple[tuple[Count, Number], ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     trace: tuple[TraceFrame, ...] = ()
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

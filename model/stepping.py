@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Generic, TypeVar
 
+from ..fim.engine import Watch
 from ..fim.errors import EngineError
 from ..fim.types import Completion, CompletionRequest
 from .out_of_memory import is_out_of_memory
@@ -55,9 +56,10 @@ class SteppingInfiller(ABC, Generic[AskT, ReplyT]):
 
     @abstractmethod
     def work_on(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> Generator[AskT, ReplyT | None, Completion]:
-        """The work on request, not begun; is_cancelled is asked before every forward. Raises InputError."""
+        """The work on request, not begun; is_cancelled is asked before every forward, watch is told how far the answer
+        has come. Raises InputError."""
 
     @abstractmethod
     def forward(self, asks: Sequence[AskT]) -> list[ReplyT]:
@@ -67,9 +69,11 @@ class SteppingInfiller(ABC, Generic[AskT, ReplyT]):
     def make_room(self) -> None:
         """Give up the memory that is held for speed alone, such as cached contexts."""
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> RunningJob[AskT, ReplyT]:
-        """A job for request; is_cancelled is asked before every forward. Raises InputError."""
-        return RunningJob(request, self.work_on(request, is_cancelled))
+    def begin(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
+    ) -> RunningJob[AskT, ReplyT]:
+        """A job for request, as `fim.engine.Infiller` says. Raises InputError."""
+        return RunningJob(request, self.work_on(request, is_cancelled, watch))
 
     def advance(self, jobs: Sequence[RunningJob[AskT, ReplyT]], n_waiting: int = 0) -> None:
         """Take every job that has not ended one forward further, all together; n_waiting more wait for a slot.

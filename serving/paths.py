@@ -21,7 +21,7 @@ from .peer import EngineNotOurs, check_folder
 
 TRANSPORT_VARIABLE = "QUICKSILVER_TRANSPORT"  # "tcp" where UNIX sockets do not work (some network file systems)
 DISTRIBUTION = "quicksilver-lsp"
-PROTOCOL = 3  # of wire and info file: the next number if they change, because a checkout keeps its package version
+PROTOCOL = 4  # of wire and info file: the next number if they change, because a checkout keeps its package version
 
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS and the BSDs, with the closing NUL.
 MAX_SOCKET_BYTES = 103

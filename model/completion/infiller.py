@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.metadata import version
 
 from ...fim.budget import step_ceiling
+from ...fim.engine import Watch
 from ...fim.errors import InputError
 from ...fim.types import Completion, CompletionRequest, Hole
 from ..cache.context_cache import MAX_BYTES, ContextCache
@@ -116,7 +117,7 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
         self.recent.clear()
 
     def work_on(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> Generator[ForwardRequest, ForwardReply | None, Completion]:
         """The work on request, not begun; is_cancelled is asked before every forward. Raises InputError."""
         return _completed(self.name, self.filling(request, is_cancelled), time.monotonic())

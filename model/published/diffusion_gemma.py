@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...fim.budget import Budget
+from ...fim.engine import Watch
 from ...fim.errors import CheckpointError, InputError
 from ...fim.text.line_breaks import with_lf
 from ...fim.text.printable import printable
@@ -166,7 +167,9 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
             "torch": str(torch.__version__),
         }
 
-    def work_on(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> GemmaWork:
+    def work_on(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
+    ) -> GemmaWork:
         """The work on request, not begun; is_cancelled is asked before every step. Raises InputError."""
         if request.policy is not None:
             raise InputError("DiffusionGemma has a sampler of its own: leave the policy out")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ...fim.budget import Budget, step_ceiling
+from ...fim.engine import Watch
 from ...fim.errors import CheckpointError, InputError
 from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
 from ..decoding.decodings import DECODINGS, DEFAULT_POLICY
@@ -93,7 +94,9 @@ class PublishedInfiller(SteppingInfiller[Sequences, Any]):
         """The denoise loop's view of the vocabulary for a hole."""
         return self._tokens[hole.multiline]
 
-    def work_on(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> PublishedWork:
+    def work_on(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
+    ) -> PublishedWork:
         """The work on request, not begun; is_cancelled is asked before every step. Raises InputError."""
         if request.policy == "verified":
             raise InputError("published models have no causal head to verify with: choose another policy")

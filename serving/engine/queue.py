@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...fim.engine import Watch
 from ...fim.types import Completion, CompletionRequest
 
 _WEIGHT = 0.2  # of the newest answer in the average
@@ -18,12 +19,13 @@ _WEIGHT = 0.2  # of the newest answer in the average
 
 @dataclass(kw_only=True, eq=False)
 class Job:
-    """A request in the engine; work is the infiller's, once it runs.
+    """A request in the engine; work is the infiller's, once it runs. watch is told how far the answer has come.
 
     Times are on the clock of time.monotonic. The budget counts from budget_from_s; work_s is what the model has spent.
     """
 
     request: CompletionRequest
+    watch: Watch | None = None
     received_s: float = field(default_factory=time.monotonic)
     started_s: float = 0.0
     cancelled: threading.Event = field(default_factory=threading.Event)

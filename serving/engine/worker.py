@@ -5,17 +5,19 @@ advance together, one forward at a time; a job joins and leaves between two forw
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from ...fim.engine import Infiller
 from ...fim.errors import EngineBusy, EngineError, InputError
-from ...fim.types import Completion, CompletionRequest
+from ...fim.types import AnswerProgress, Completion, CompletionRequest
 from .metrics import Metrics
+from .progress import ProgressQueue
 from .queue import Job, Pace, WaitingRoom, unrun
 from .worker_state import (
     EngineStopping,
@@ -86,21 +88,52 @@ class Worker:
         or too long for the budget; nothing was run), EngineUnavailable (not loaded, stopping), EngineError.
         """
         job = Job(request=request)
+        self._take_in(job)
+        try:
+            return await asyncio.wrap_future(job.answer)
+        finally:
+            self._forget(job)
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[AnswerProgress | Completion]:
+        """Run request as `complete` does, and tell how far its answer has come after every forward that brought it on;
+        the completion comes last. Closing the iterator stops the job within one step. Raises the same errors."""
+        waiting, loop = ProgressQueue(), asyncio.get_running_loop()
+
+        def watch(progress: AnswerProgress) -> None:  # in the worker's thread
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                loop.call_soon_threadsafe(waiting.put, progress)
+
+        def end(answer: asyncio.Future[Completion]) -> None:
+            waiting.end()
+            if not answer.cancelled():
+                answer.exception()  # seen, also if nobody waits any more
+
+        job = Job(request=dataclasses.replace(request, streams=True), watch=watch)
+        self._take_in(job)
+        answer = asyncio.wrap_future(job.answer)
+        answer.add_done_callback(end)
+        try:
+            while (progress := await waiting.next()) is not None:
+                yield progress
+            yield answer.result()
+        finally:
+            answer.cancel()
+            self._forget(job)
+
+    def _take_in(self, job: Job) -> None:
+        """Let job wait for its turn, or answer it at once if it has no time. Raises the errors of `complete`."""
         with self._changed:
             if self._state.status in ("refused", "failed", "stopping"):
                 raise refusal(self._state)
-            if request.budget_ms == 0:
-                return self._unrun(job)
+            if job.request.budget_ms == 0:
+                job.answer.set_result(self._unrun(job))
+                return
             if reason := self._reason_to_refuse(job):
                 busy = EngineBusy(f"the engine is busy: {reason}, ask again later")
                 self.metrics.note_failure(busy)
                 raise busy
             self._waiting.add(job)
             self._changed.notify()
-        try:
-            return await asyncio.wrap_future(job.answer)
-        finally:
-            self._forget(job)
 
     def stop(self) -> None:
         """Cancel everything, take nothing more, let the thread end. Does not wait."""
@@ -204,7 +237,7 @@ class Worker:
         job.started_s = time.monotonic()
         waited_ms = (job.started_s - job.budget_from_s) * 1000.0
         try:
-            job.work = infiller.begin(_spend(job.request, waited_ms), job.cancelled.is_set)
+            job.work = infiller.begin(_spend(job.request, waited_ms), job.cancelled.is_set, job.watch)
         except Exception as error:
             self._fail(job, error)
 

@@ -21,7 +21,7 @@ class ScriptedInfiller:
     def describe(self):
         return {"device": "none", "hash": "0123abcd", "parameters": 0, "choice": "scripted: as scripted"}
 
-    def begin(self, request, is_cancelled):
+    def begin(self, request, is_cancelled, watch=None):
         return SimpleNamespace(completion=self.answer(request), error=None)
 
     def advance(self, jobs, n_waiting=0):

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from quicksilver.cli.serve import main
+from quicksilver.fim.engine import Watch
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.fim.types import Completion, CompletionRequest, TraceCell, TraceFrame
+from quicksilver.fim.types import AnswerProgress, Completion, CompletionRequest, TraceCell, TraceFrame
 
 
 class FakeInfiller:
@@ -32,7 +33,9 @@ class FakeInfiller:
     def describe(self) -> Mapping[str, str | int | float]:
         return {"device": "none", "parameters": 0}
 
-    def begin(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> SimpleNamespace:
+    def begin(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
+    ) -> SimpleNamespace:
         self._note("start", request, 0)
         if request.hole.prefix == "raise-input":
             raise InputError("the fake does not like this")
@@ -40,7 +43,9 @@ class FakeInfiller:
             raise RuntimeError(f"secret source text: {request.hole.suffix}")
         if request.hole.prefix == "raise-exit":
             raise SystemExit(0)
-        return SimpleNamespace(request=request, is_cancelled=is_cancelled, step=0, completion=None, error=None)
+        return SimpleNamespace(
+            request=request, is_cancelled=is_cancelled, watch=watch, step=0, completion=None, error=None
+        )
 
     def advance(self, jobs: Sequence[SimpleNamespace], n_waiting: int = 0) -> None:
         time.sleep(self._step_ms / 1000)
@@ -50,9 +55,22 @@ class FakeInfiller:
                 job.completion = self._answer(job.request, "cancelled", job.step)
                 continue
             job.step += 1
+            self._tell(job)
             if job.step == job.request.max_evaluations:
                 self._note("done", job.request, job.step)
                 job.completion = self._answer(job.request, "stop", job.step)
+
+    def _tell(self, job: SimpleNamespace) -> None:
+        """Settle an equal part of the text in each step."""
+        if job.watch is None:
+            return
+        text, n_steps = job.request.hole.suffix + job.request.hole.prefix, job.request.max_evaluations
+        n = len(text) * job.step // n_steps
+        cells = [TraceCell(text=c, state="kept", confidence=0.9) for c in text[:n]]
+        cells += [TraceCell(text=c, state="provisional", confidence=0.4) for c in text[n : n + 1]]
+        cells += [TraceCell(text="", state="masked") for _ in text[n + 1 :]]
+        frame = TraceFrame(step=job.step, elapsed_ms=float(job.step), cells=tuple(cells))
+        job.watch(AnswerProgress(settled=text[:n], steps=job.step, frame=frame if job.request.trace else None))
 
     def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
         text = request.hole.suffix + request.hole.prefix

@@ -142,10 +142,11 @@ def test_another_wire_has_another_protocol_number():
     sent = json.loads(encode_request(CompletionRequest(hole=hole)))
     keys = [*sorted(sent["hole"]), *sorted(sent.keys() - {"hole"})]
     expected = (
-        "in_prose language multiline prefix replaced suffix budget_ms drafts lengths max_evaluations max_tokens mends"
-        " min_probability n_alternatives offers path policy snippets trace warms"
+        "in_prose language multiline prefix replaced suffix budget_ms drafts lengths log_probs max_evaluations"
+        " max_tokens mends messages min_probability n_alternatives offers path policy sampling snippets stop streams"
+        " trace warms"
     )
-    assert (PROTOCOL, " ".join(keys)) == (3, expected)  # where keys change, raise PROTOCOL too
+    assert (PROTOCOL, " ".join(keys)) == (4, expected)  # where keys change, raise PROTOCOL too
 
 
 def test_infinite_budget_travels_as_none():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from quicksilver.fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
-from quicksilver.fim.types import Completion
+from quicksilver.fim.types import AnswerProgress, Completion
 from quicksilver.serving.engine.queue import Job, Pace, WaitingRoom
 from quicksilver.serving.engine.worker import Worker
 from quicksilver.serving.engine.worker_state import EngineStopping
@@ -28,7 +28,7 @@ class GatedInfiller:
     def describe(self):
         return {"device": "none"}
 
-    def begin(self, request, is_cancelled):
+    def begin(self, request, is_cancelled, watch=None):
         return SimpleNamespace(request=request, is_cancelled=is_cancelled, completion=None, error=None)
 
     def advance(self, jobs, n_waiting=0):
@@ -268,10 +268,12 @@ class SteppingInfiller:
     def describe(self):
         return {}
 
-    def begin(self, request, is_cancelled):
+    def begin(self, request, is_cancelled, watch=None):
         if request.hole.prefix == "unusable":
             raise InputError("no")
-        return SimpleNamespace(request=request, is_cancelled=is_cancelled, n=0, completion=None, error=None)
+        return SimpleNamespace(
+            request=request, is_cancelled=is_cancelled, watch=watch, n=0, completion=None, error=None
+        )
 
     def advance(self, jobs, n_waiting=0):
         self.gate.wait(10)
@@ -282,6 +284,8 @@ class SteppingInfiller:
         for job in jobs:
             job.n += 1
             is_cancelled = job.is_cancelled()
+            if job.watch:
+                job.watch(AnswerProgress(settled=job.request.hole.suffix[: job.n], steps=job.n))
             if is_cancelled or job.n == len(job.request.hole.suffix):
                 job.completion = Completion(
                     text=job.request.hole.prefix, range=(0, 0), confidence=1.0,
@@ -457,3 +461,39 @@ def test_who_can_be_in_time_goes_first(ask):
         room.leave(job)
         order.append(job.request.hole.prefix)
     assert order == ["in time", "whenever", "soon"]
+
+
+async def test_a_stream_tells_what_is_settled_and_ends_with_the_completion(slots, stepping, ask):
+    stepping.gate.set()
+    events = [event async for event in slots.stream(ask("a", "123"))]
+    assert isinstance(events[-1], Completion) and events[-1].steps == 3
+    settled = [event.settled for event in events[:-1] if isinstance(event, AnswerProgress)]
+    assert settled == sorted(settled) and settled[-1] == "123" and len(settled) == len(events) - 1
+
+
+async def test_closing_a_stream_ends_its_job_within_a_step(slots, stepping, ask):
+    stepping.gate.set()
+    stream = slots.stream(ask("a", "1" * 100_000))
+    assert isinstance(await anext(stream), AnswerProgress)
+    await stream.aclose()
+    n_forwards = len(stepping.forwards)
+    await until(lambda: not slots.n_jobs)
+    assert len(stepping.forwards) <= n_forwards + 2
+
+
+async def test_a_stream_that_nobody_reads_keeps_the_newest_progress_alone(slots, stepping, ask):
+    stepping.gate.set()
+    stream = slots.stream(ask("a", "1" * 5_000))
+    await anext(stream)
+    await until(lambda: not slots.n_jobs)
+    await asyncio.sleep(0.01)
+    rest = [event async for event in stream]
+    assert [type(event) for event in rest] == [AnswerProgress, Completion]
+    assert rest[0].settled == "1" * 5_000
+
+
+async def test_a_stream_is_refused_like_any_request(slots, stepping, ask):
+    stepping.gate.set()
+    with pytest.raises(InputError, match="no"):
+        await anext(slots.stream(ask("unusable", "1")))
+    assert [event.finish_reason async for event in slots.stream(ask("a", "1", budget_ms=0))] == ["budget"]
