@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..proof import MAX_NONCE_CHARS, NONCE_HEADER, PROOF_SCHEME, PROOF_TARGET, Challenge, new_nonce
-from .openai import encode_escaped, error_body
+from .http import HttpError, error_response
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PROOF_STATE = "proof"  # the key of a connection's ConnectionProof in an ASGI scope's state
@@ -87,5 +87,4 @@ def _host_name(host: str) -> str:
 
 
 def _refuse(status: int, message: str, code: str) -> Response:
-    content = encode_escaped(error_body(message, "authentication_error", code))
-    return Response(content, status, media_type="application/json")
+    return error_response(HttpError(status, message, "authentication_error", code))
