@@ -96,6 +96,18 @@ def _llama() -> Loaded:
     return LlamaPlan, run_llama
 
 
+def _infill_server() -> Loaded:
+    from .api.infill_server import InfillServerPlan, run_infill_server
+
+    return InfillServerPlan, run_infill_server
+
+
+def _streams() -> Loaded:
+    from .api.streams import StreamsPlan, run_streams
+
+    return StreamsPlan, run_streams
+
+
 def _scaling() -> Loaded:
     from .speed.scaling import ScalingPlan, run_scaling
 
@@ -168,6 +180,7 @@ BENCHMARKS = {
     "peers": Benchmark("against autoregressive models of the same shape, random weights", _peers),
     "summary": Benchmark("the newest results as a page", _summary, NoFiles),
     "llama": Benchmark("against llama.cpp with the same GGUF file", _llama),
+    "infill-server": Benchmark("/infill against a llama-server with the same GGUF file", _infill_server),
     "scaling": Benchmark("cost by length of context and canvas, random weights", _scaling, ResultFiles),
     "replay": Benchmark("people type real code again, with the server beside them", _replay),
     "kernels": Benchmark("each kernel against its floor and its PyTorch reference", _kernels, ResultFiles),
@@ -177,6 +190,7 @@ BENCHMARKS = {
     "typing": Benchmark("programs typed into a real Neovim with default settings", _typing),
     "protocol": Benchmark("random edits, a storm of cancels and broken messages", _protocol),
     "soak": Benchmark("thousands of requests with cancels, kills and evictions", _soak),
+    "streams": Benchmark("many streams at once, some closed in the middle: places, memory, first text", _streams),
     "keystroke": Benchmark("how much code one warm key runs, in server and engine", _keystroke),
     "indexing": Benchmark("a large workspace: time, memory, keystrokes meanwhile", _indexing),
 }

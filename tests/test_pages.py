@@ -129,7 +129,7 @@ def fault_of(arguments: list[str]) -> str | None:
     parser = parser_of(path)
     for word in arguments:
         children = [each for each in parser._actions if each.nargs == argparse.PARSER] if parser else []
-        if word.startswith("-") or not children or not re.fullmatch(r"[a-z]+", word):
+        if word.startswith("-") or not children or not re.fullmatch(r"[a-z]+(-[a-z]+)*", word):
             break
         path = (*path, word)
         parser = parser_of(path)
