@@ -22,6 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ...fim.errors import CheckpointError, EngineBusy, EngineError, EngineUnavailable, InputError
+from ..admission import Admission
 from ..engine.metrics import CONTENT_TYPE
 from ..engine.worker import Worker
 from ..engine.worker_state import EngineStopping
@@ -45,6 +46,7 @@ from .openai import (
     parse_call,
     stream_chunks,
 )
+from .origins import OriginGuard
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -123,8 +125,8 @@ class EngineApi:
             raise _UnknownModelError(f"this engine serves the model {served}, not the one asked for")
 
 
-def create_app(api: EngineApi, *, token: str | None) -> Starlette:
-    """The ASGI application; token is what TCP requests must carry (None: TCP is refused altogether)."""
+def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
+    """The ASGI application; admission is what TCP requests must bring."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -141,7 +143,10 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
             Route("/v1/completions", api.completions, methods=["POST"]),
             Route("/v1/shutdown", api.shutdown, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, token=token)],
+        middleware=[
+            Middleware(OriginGuard, admission=admission),
+            Middleware(Guard, admission=admission),
+        ],
         exception_handlers={
             InputError: _on_input_error,
             CheckpointError: _on_checkpoint_error,
@@ -227,7 +232,11 @@ async def _on_engine_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, f"{error.detail}: {request.method} {request.url.path}", "invalid_request_error")
+    response = _error(
+        error.status_code, f"{error.detail}: {request.method} {request.url.path}", "invalid_request_error"
+    )
+    response.headers.update(error.headers or {})  # Allow, if the method is wrong
+    return response
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:
