@@ -35,6 +35,7 @@ from ..wire import (
     encode_completion,
     encode_health,
 )
+from .access_log import AccessLog
 from .auth import Guard
 from .openai import (
     MODEL_ALIAS,
@@ -144,6 +145,7 @@ def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
             Route("/v1/shutdown", api.shutdown, methods=["POST"]),
         ],
         middleware=[
+            Middleware(AccessLog),
             Middleware(OriginGuard, admission=admission),
             Middleware(Guard, admission=admission),
         ],

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import logging
 import socket
 import stat
 import subprocess
@@ -12,10 +13,13 @@ import pytest
 from quicksilver.cli.main import main
 from quicksilver.cli.serve import parse_options
 from quicksilver.fim.errors import InputError
+from quicksilver.serving.api.access_log import MAX_LINES, WINDOW_S, AccessLog
 from quicksilver.serving.client.http import Endpoint, EngineNotRunning, exchange
 from quicksilver.serving.paths import read_info
 from quicksilver.serving.process.listener import listen_tcp
 from quicksilver.serving.process.port_options import KEY_VARIABLE
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from .conftest import Rig
 
@@ -220,6 +224,57 @@ def test_http_1_0_is_answered(keyed):
         answer = client.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"object":"list"' in answer
+
+
+def access_lines(rig):
+    lines = rig.home.log_file.read_text().splitlines()
+    return [line.partition("INFO ")[2].partition(" ")[2] for line in lines if " bytes in, " in line]
+
+
+def test_the_log_has_a_line_for_each_request_and_no_text(keyed):
+    n_before = len(access_lines(keyed))
+    body = b'{"prompt": "hunter2", "suffix": ""}'
+    agent = "OpenAI/JS\x1b[31m" + 60 * "x" + " and more hunter2"
+    ask_engine(keyed, {**BEARER, "User-Agent": agent}, "/v1/completions?hunter2", "POST", body)
+    ask_engine(keyed, {"User-Agent": "curl/8.5.0", "Authorization": "Bearer hunter2"}, "/hunter2")
+    ask_engine(keyed, BEARER, "/v1/models", "HUNTER2")
+    ask_engine(keyed, BEARER, "/health")
+    posted, unknown, odd = access_lines(keyed)[n_before:]
+    assert posted.startswith("POST /v1/completions 200 in ")
+    assert f"{len(body)} bytes in, " in posted
+    assert posted.endswith(", OpenAI/JS\\x1b[31m" + 23 * "x")
+    assert unknown.startswith("GET (unknown path) 401 in ")
+    assert unknown.endswith(", curl/8.5.0")
+    assert odd.startswith("(unknown method) /v1/models 405 in ")
+    assert odd.endswith(", -")
+    log = keyed.home.log_file.read_text()
+    assert "hunter2" not in log.lower()
+    assert KEY not in log
+
+
+async def test_a_flood_of_requests_does_not_flood_the_log(caplog):
+    now_s = 0.0
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345"})
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def send(message):
+        pass
+
+    log = AccessLog(answer, clock=lambda: now_s)
+    app = Starlette(routes=[Route("/v1/models/{model}", receive)])
+    scope = {"type": "http", "method": "GET", "path": "/v1/models/secret", "headers": [], "app": app}
+    with caplog.at_level(logging.INFO):
+        for n_asked in (MAX_LINES + 50, 1):
+            for _ in range(n_asked):
+                await log(scope, receive, send)
+            now_s += WINDOW_S
+    line = "GET /v1/models/{model} 200 in 0 ms, 0 bytes in, 5 out, -"
+    assert caplog.messages == MAX_LINES * [line] + ["50 more requests are not listed", line]
 
 
 def run_serve(rig, *arguments, environ=None):
