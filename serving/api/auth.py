@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..admission import Admission
 from ..proof import MAX_NONCE_CHARS, NONCE_HEADER, PROOF_SCHEME, PROOF_TARGET, Challenge, new_nonce
-from .openai import encode_escaped, error_body
+from .http import HttpError, error_response
 
 PROOF_STATE = "proof"  # the key of a connection's ConnectionProof in an ASGI scope's state
 _KEY_HEADERS = ("x-api-key", "api-key")
@@ -93,4 +93,4 @@ def is_unix(scope: Scope) -> bool:
 
 def refuse(status: int, message: str, code: str, kind: str = "authentication_error") -> Response:
     """A refusal in OpenAI's shape."""
-    return Response(encode_escaped(error_body(message, kind, code)), status, media_type="application/json")
+    return error_response(HttpError(status, message, kind, code))

@@ -324,6 +324,6 @@ def test_half_a_character_where_no_text_belongs_is_an_input_error(change):
 
 
 def test_a_number_below_an_ignored_key_may_be_anything():
-    assert parse_call(b'{"prompt": "a", "other": {"x": 1e400}, "\\ud800": 1}').request.hole.prefix == "a"
+    assert parse_call(b'{"prompt": "a", "other": {"x": 1e400}, "\\ud800": 1}').call.request.hole.prefix == "a"
     with pytest.raises(InputError, match="finite"):
         parse_call(b'{"prompt": "a", "budget_ms": 1e400}')
