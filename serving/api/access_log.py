@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...fim.text.printable import printable
+from ..proof import PROOF_TARGET
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ MAX_LINES = 200
 WINDOW_S = 10.0
 _MAX_AGENT_CHARS = 40
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-_QUIET = frozenset({"/health"})  # asked every few seconds by those who watch
+_QUIET = frozenset({"/health", PROOF_TARGET})  # asked by those who watch, and before each request of our own client
 
 
 class AccessLog:
@@ -73,6 +74,8 @@ class AccessLog:
 def _template(path: str, routes: Iterable[BaseRoute]) -> str:
     """The path of the route that path leads to, such as `/v1/models/{model}`."""
     scope = {"type": "http", "path": path, "method": "GET"}
+    if path == PROOF_TARGET:  # answered before routes are looked at
+        return path
     found = (route.path for route in routes if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE)
     return next(found, "(unknown path)")
 

@@ -241,6 +241,19 @@ async def test_who_never_reads_an_answer_is_hung_up_on(address, monkeypatch):
             assert app.n_sent == n_sent
 
 
+async def test_the_work_for_a_stream_that_nobody_reads_ends(rig):
+    await rig.client("--fake-unread-s", "0.3").ensure_running()
+    asked = {"prompt": 2_000 * "x", "max_tokens": 2_000, "stream": True, "diffusing": True}
+    body = json.dumps(asked).encode()
+    with connect_narrowly(str(rig.home.socket), None) as client:
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+        client.sendall(head + body)
+        (event,) = await rig.event("cancelled")
+        assert 1 < event["step"] < 4_000
+        assert client.recv(16).startswith(b"HTTP/1.1 200")
+    assert (await rig.client().health()).n_jobs == 0
+
+
 async def test_a_whole_answer_that_nobody_reads_holds_no_connection(address, monkeypatch):
     """The application is done; what is left waits in the transport, which closing alone would not end."""
     monkeypatch.setattr(connections, "UNREAD_S", 0.1)

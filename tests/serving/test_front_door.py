@@ -380,6 +380,7 @@ async def test_without_unix_sockets_key_and_token_are_two(rig, ask):
     assert ask_engine(rig, BEARER)[0] == 200
     assert ask_engine(rig, {"Authorization": f"Bearer {token}"})[0] == 401
     assert KEY not in rig.home.info_file.read_text() + rig.home.log_file.read_text()
+    assert [line.split(" ")[1] for line in access_lines(rig)] == ["/v1/fill", "/v1/models", "/v1/models"]
     await client.shutdown()
     assert not rig.home.token_file.exists()
 
