@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import re
+from pathlib import Path
 
 import pytest
 from quicksilver.fim.errors import InputError
@@ -50,6 +52,17 @@ def test_a_file_names_servers_and_how_to_ask_them(tmp_path):
     assert find_endpoint((mercury, llama), "llama") is llama
     with pytest.raises(InputError, match="no server called lama: there is mercury, llama"):
         find_endpoint((mercury, llama), "lama")
+
+
+def test_the_file_on_the_page_of_commands_is_one(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    arms = read_endpoints(written(tmp_path, example))
+    assert {arm.dialect for arm in arms} == set(SPEECHES)
+    fields = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert fields == [field.name for field in dataclasses.fields(ForeignEndpoint)]
+    (families,) = re.findall(r"^\| `family` .*$", page, re.MULTILINE)
+    assert [name for name in re.findall(r"`([\w]+)`", families) if name not in ("family", "marks")] == list(FAMILIES)
 
 
 @pytest.mark.parametrize(

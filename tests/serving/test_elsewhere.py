@@ -4,18 +4,22 @@ import asyncio
 import contextlib
 import gzip
 import json
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from quicksilver.cli.main import main
 from quicksilver.fim.errors import EngineBusy, EngineError, EngineUnavailable, InputError
 from quicksilver.fim.types import Sampling
 from quicksilver.serving.elsewhere import foreign_engine
@@ -530,3 +534,112 @@ async def test_a_certificate_that_nobody_vouches_for_is_sent_nothing(ask, tmp_pa
 def test_an_engine_shows_its_key_to_nobody(server):
     arm = engine(server, api_key_variable="THE_KEY")
     assert KEY not in repr(arm) and KEY not in str(arm)
+
+
+# The command line.
+
+
+@pytest.fixture
+def place(tmp_path):
+    file = tmp_path / "some file.py"
+    file.write_bytes(b"def add(a, b):\r\n    return \r\n\r\n\r\nprint(add(1, 2))\r\n")
+    return f"{file}:2:12"
+
+
+def arms_file(tmp_path, server, more="", name="mine.toml"):
+    file = tmp_path / name
+    file.write_text(f'[[arm]]\nname = "arm"\ndialect = "openai"\nurl = "{server.url}"\nmodel = "m-1"\n{more}')
+    return str(file)
+
+
+def test_complete_asks_a_server_that_a_file_names(server, place, tmp_path, capsys):
+    server.answer = {"choices": [{"text": "a + b\n\n\nprint(add(1, 2))\n", "finish_reason": "stop"}]}
+    assert main(["complete", place, "--elsewhere", "arm", "--arms", arms_file(tmp_path, server)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "a + b\n"
+    assert err.startswith(f"quicksilver: arm at 127.0.0.1:{server.port}, model m-1, ")
+    assert err.endswith("; 26 characters left and 20 right of the cursor were sent\n") and err.count("\n") == 1
+    assert server.body["prompt"] == "def add(a, b):\n    return "
+    assert server.body["suffix"] == "\n\n\nprint(add(1, 2))\n"
+    assert "some file" not in json.dumps(server.body)
+
+
+def test_complete_elsewhere_as_json(server, place, tmp_path, capsys):
+    arguments = ["complete", place, "--elsewhere", "arm", "--arms", arms_file(tmp_path, server), "--json"]
+    assert main([*arguments, "--max-tokens", "5"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts.pop("timings_ms")["engine"] > 0
+    assert facts == {
+        "text": "1 + 2", "untrimmed": "1 + 2", "elsewhere": "arm", "host": f"127.0.0.1:{server.port}",
+        "sent_chars": {"prefix": 26, "suffix": 20}, "model": "m-1", "finish_reason": "stop", "n_tokens": 3,
+        "n_context": 12,
+    }  # fmt: skip
+    assert server.body["max_tokens"] == 5
+
+
+def test_complete_elsewhere_says_what_went_wrong_in_one_line(server, place, tmp_path, capsys):
+    arms = arms_file(tmp_path, server)
+    keyed = arms_file(tmp_path, server, 'api_key_variable = "A_KEY_THAT_IS_NOT_SET"\n', name="keyed.toml")
+    secret = tmp_path / ".env"
+    secret.write_text("PASSWORD=")
+    for arguments, code, message in [
+        ([place, "--elsewhere", "arm"], 2, "go together"),
+        ([place, "--arms", arms], 2, "go together"),
+        ([place, "--elsewhere", "other", "--arms", arms], 2, "no server called other: there is arm"),
+        ([place, "--elsewhere", "arm", "--arms", str(tmp_path / "none.toml")], 2, "there is no file"),
+        ([place, "--elsewhere", "arm", "--arms", arms, "--trace"], 2, "leave it out with --elsewhere"),
+        (
+            [place, "--elsewhere", "arm", "--arms", keyed],
+            2,
+            "A_KEY_THAT_IS_NOT_SET, which holds the key of arm, is not",
+        ),
+        ([f"{secret}:1:10", "--elsewhere", "arm", "--arms", arms], 2, "nothing is sent: the file"),
+    ]:
+        assert main(["complete", *arguments]) == code
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1) and message in err
+    assert server.n_connections == 0
+
+
+def test_complete_elsewhere_when_the_server_fails_or_is_slow(server, place, tmp_path, capsys):
+    arguments = ["complete", place, "--elsewhere", "arm", "--arms", arms_file(tmp_path, server)]
+    server.status = 503
+    assert main(arguments) == 1
+    assert "it is not well" in capsys.readouterr().err
+    server.answer = server.wait_for_the_end
+    assert main([*arguments, "--budget-ms", "100"]) == 0
+    assert "no answer of arm at 127.0.0.1" in capsys.readouterr().err
+    assert main([*arguments, "--budget-ms", "60000", "--timeout-s", "0.2"]) == 1
+    assert "no answer of arm within 0.2 s" in capsys.readouterr().err
+    server.status, server.answer = 200, {"choices": [{"text": "", "finish_reason": "stop"}]}
+    assert main(arguments) == 0
+    assert "an empty answer: arm at" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_nobody_is_asked_who_was_not_named(server, rig, place, tmp_path):
+    """Keys, proxies and files that other tools would heed lie about: server and engine do without them."""
+    for folder in (tmp_path, tmp_path / ".config" / "quicksilver", rig.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("arms.toml", "quicksilver.toml", ".arms.toml"):
+            shutil.copyfile(arms_file(tmp_path, server), folder / name)
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "OPENAI_BASE_URL", "OLLAMA_HOST", "MISTRAL_SERVER_URL")
+    environ = {
+        **os.environ, **dict.fromkeys(names, server.url), "OPENAI_API_KEY": KEY, "MISTRAL_API_KEY": KEY,
+        "INCEPTION_API_KEY": KEY, "QUICKSILVER_HOME": str(rig.folder), "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / ".config"),
+    }  # fmt: skip
+    asyncio.run(rig.client().ensure_running())
+    command = [sys.executable, "-P", "-X", "importtime", "-m", "quicksilver.cli", "complete", place, "--invoke"]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert rig.events("start") and server.n_connections == 0
+    assert "quicksilver.serving" in done.stderr
+    assert "httpx2" not in done.stderr and "serving.elsewhere" not in done.stderr
+
+
+def test_the_room_is_imported_by_the_command_alone():
+    """Beside the contracts of import-linter: nobody imports it on the way to another command."""
+    code = "import sys, quicksilver.cli.main, quicksilver.cli.complete; print('httpx2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=Path("/"))
+    assert done.stdout.strip() == "False"
