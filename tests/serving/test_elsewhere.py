@@ -25,7 +25,7 @@ from quicksilver.fim.types import Sampling
 from quicksilver.serving.elsewhere import foreign_engine
 from quicksilver.serving.elsewhere.endpoint import ForeignEndpoint
 from quicksilver.serving.elsewhere.foreign_engine import ForeignEngine, KeyRefused
-from quicksilver.serving.paths import package_version
+from quicksilver.serving.paths import package_version, read_token, running_info
 
 KEY = "sk-live-0123456789"
 SOURCE = "password_of_nobody"
@@ -529,6 +529,21 @@ async def test_a_certificate_that_nobody_vouches_for_is_sent_nothing(ask, tmp_pa
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         async with ForeignEngine(endpoint, {}) as arm:
             assert (await arm.complete(ask())).text == "1 + 2"
+
+
+@pytest.mark.slow
+async def test_another_quicksilver_is_asked_like_any_server(rig, ask):
+    await rig.client("--port", "0").ensure_running()
+    info, token = running_info(rig.home.info_file), read_token(rig.home)
+    assert info is not None and token is not None
+    url = f"http://127.0.0.1:{info.port}"
+    endpoint = ForeignEndpoint(name="ours", dialect="openai", url=url, model="quicksilver", api_key_variable="TOKEN")
+    async with ForeignEngine(endpoint, {"TOKEN": token}) as arm:
+        found = await arm.complete(ask("left", "right"))
+    assert (found.text, found.finish_reason, found.source) == ("rightleft", "stop", "elsewhere")
+    async with ForeignEngine(endpoint, {"TOKEN": "wrong"}) as arm:
+        with pytest.raises(KeyRefused, match="check the key in TOKEN"):
+            await arm.complete(ask())
 
 
 def test_an_engine_shows_its_key_to_nobody(server):
