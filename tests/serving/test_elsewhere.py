@@ -289,9 +289,9 @@ async def test_why_an_answer_ended(server, ask, dialect, answer, expected):
 async def test_texts_of_others_are_made_harmless(server, ask):
     server.answer = b'{"choices": [{"text": "a\\r\\nb\\ud800", "finish_reason": "stop"}]}'
     assert (await complete(server, ask())).text == "a\nb\ufffd"
-    server.answer = {"choices": [{"text": "a" * 70_000, "finish_reason": "stop"}]}
+    server.answer = {"choices": [{"text": "a" * 20_000, "finish_reason": "stop"}]}
     found = await complete(server, ask())
-    assert (len(found.text), found.finish_reason) == (65_536, "length")
+    assert (len(found.text), found.finish_reason) == (16_384, "length")
 
 
 @pytest.mark.parametrize("dialect", ["openai", "mistral", "inception", "llamacpp", "ollama"])
@@ -474,6 +474,29 @@ async def test_a_server_that_is_not_there(ask):
         async with ForeignEngine(endpoint, {}) as arm:
             with pytest.raises(EngineUnavailable, match="cannot be reached: is it running"):
                 await arm.complete(ask())
+
+
+@pytest.mark.parametrize("host", ["256.256.256.256", "[1.2.3.4]", "a..invalid", "a" * 70 + ".invalid", "-.invalid"])
+async def test_an_address_that_is_none(ask, host, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    endpoint = ForeignEndpoint(name="arm", dialect="openai", url=f"https://{host}", model="m")
+    async with ForeignEngine(endpoint, {}) as arm:
+        with pytest.raises(EngineUnavailable, match="cannot be reached"):
+            await arm.complete(ask())
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_certificates_that_cannot_be_read(ask, tmp_path, monkeypatch, content):
+    file = tmp_path / "certificates"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    endpoint = ForeignEndpoint(name="arm", dialect="openai", url="https://far.invalid", model="m")
+    async with ForeignEngine(endpoint, {}) as arm:
+        with pytest.raises(
+            EngineUnavailable, match=r"cannot read the certificates to trust \(SSL_CERT_FILE\): (No such file|.*X509)"
+        ):
+            await arm.complete(ask())
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}"])
