@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..fim.errors import EngineUnavailable, InputError
 from ..fim.files.source_file import parse_place, position_of, read_document
-from ..fim.gating import reason_for_silence
+from ..fim.gating import is_secret, reason_for_silence
 from ..fim.hole import find_hole
 from ..fim.syntax.tree import parse
 from ..fim.terminal.spinner import waiting
@@ -32,6 +32,8 @@ def run_elsewhere(options: CompleteOptions, name: str, arms: Path) -> int:
     line, character = position_of(document, place)
     offset = document.line_start(line) + character
     refusal = reason_for_silence(document, offset, invoked=True)
+    if is_secret(str(place.path.absolute())):  # a link's own name; the document has that of its target
+        refusal = "the file looks like one that holds secrets"
     if refusal is not None:
         raise InputError(f"no completion here, and nothing is sent: {refusal}")
     syntax = parse(document.text, document.language, near=offset)

@@ -620,6 +620,9 @@ def test_complete_elsewhere_says_what_went_wrong_in_one_line(server, place, tmp_
     keyed = arms_file(tmp_path, server, 'api_key_variable = "A_KEY_THAT_IS_NOT_SET"\n', name="keyed.toml")
     secret = tmp_path / ".env"
     secret.write_text("PASSWORD=")
+    (tmp_path / "settings.txt").write_text("PASSWORD=")
+    (tmp_path / "prod.env").symlink_to("settings.txt")
+    (tmp_path / "innocent.txt").symlink_to(".env")
     for arguments, code, message in [
         ([place, "--elsewhere", "arm"], 2, "go together"),
         ([place, "--arms", arms], 2, "go together"),
@@ -632,6 +635,8 @@ def test_complete_elsewhere_says_what_went_wrong_in_one_line(server, place, tmp_
             "A_KEY_THAT_IS_NOT_SET, which holds the key of arm, is not",
         ),
         ([f"{secret}:1:10", "--elsewhere", "arm", "--arms", arms], 2, "nothing is sent: the file"),
+        ([f"{tmp_path}/prod.env:1:10", "--elsewhere", "arm", "--arms", arms], 2, "nothing is sent: the file"),
+        ([f"{tmp_path}/innocent.txt:1:10", "--elsewhere", "arm", "--arms", arms], 2, "nothing is sent: the file"),
     ]:
         assert main(["complete", *arguments]) == code
         out, err = capsys.readouterr()
