@@ -21,7 +21,8 @@ from ...fim.terminal.options import Option, model_option
 from ...model.gguf.cache import checkpoint_folder
 from ..machine import percentile
 from ..runner import heading, plain_table, write_result
-from ..speed.llama import EXAMPLES, Point, points
+from ..speed.llama import Point, points
+from ..speed.throughput import find_programs
 from .served import ServerAddress, ask, read_address, served
 
 PACKAGES = ("openvino",)
@@ -64,7 +65,7 @@ AskInfill = Callable[[Point, int], InfillAnswer]
 
 def run_infill_server(plan: InfillServerPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises InputError, EngineUnavailable, EngineError and CheckpointError."""
-    holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
+    holes = points(find_programs(), plan.n_holes)
     theirs = read_address(plan.llama_server)
     their_file = file_of(ask(theirs, "GET", "/props"))
     if their_file != plan.gguf.name:

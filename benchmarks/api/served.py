@@ -20,6 +20,7 @@ from ...fim.errors import EngineError, EngineUnavailable, InputError
 from ...serving.client.engine_client import EngineClient
 from ...serving.client.starting import default_launch
 from ...serving.paths import HOME_VARIABLE, find_home, read_token, running_info
+from ...serving.process.port_options import KEY_VARIABLE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNAUTHORIZED = 401
@@ -89,9 +90,9 @@ def served(model: Path | None, *, threads: int | None = None) -> Iterator[Server
         client = EngineClient(home, [*default_launch(home, threads=threads), "--port", "0"])
         try:
             asyncio.run(client.ensure_running())
-            info, token = running_info(home.info_file), read_token(home)
-            if info is None or info.port is None or not token:
+            info, key = running_info(home.info_file), os.environ.get(KEY_VARIABLE) or read_token(home)
+            if info is None or info.port is None or not key:
                 raise EngineUnavailable(f"the engine opened no port (log: {home.log_file})")
-            yield ServerAddress(host="127.0.0.1", port=info.port, key=token)
+            yield ServerAddress(host="127.0.0.1", port=info.port, key=key)
         finally:
             asyncio.run(client.shutdown())

@@ -21,13 +21,13 @@ import psutil
 from ...fim.errors import EngineError, InputError
 from ...fim.terminal.console import open_console
 from ...fim.terminal.options import Option, model_option
+from ...serving.process.port_options import KEY_VARIABLE
 from ..machine import percentile
 from ..progress import progress
 from ..runner import heading, write_result
-from ..speed.throughput import EXAMPLES, line_holes
+from ..speed.throughput import find_programs, line_holes
 from .served import ServerAddress, ask, read_address, served
 
-KEY_VARIABLE = "QUICKSILVER_API_KEY"
 COMPLETIONS = "/v1/completions"
 STREAM_S = 300.0  # in which a stream must end
 FREE_S = 15.0  # in which an engine must have given up every job that nobody waits for
@@ -189,7 +189,7 @@ def _has_text(line: bytes) -> bool:
 
 def _bodies(plan: StreamsPlan) -> list[dict[str, Any]]:
     """At least as many requests as there are streams, each about another line of the examples."""
-    holes = [hole.request.hole for file in sorted(EXAMPLES.glob("*.py")) for hole in line_holes(file)]
+    holes = [hole.request.hole for file in find_programs() for hole in line_holes(file)]
     return [
         {
             "prompt": holes[i % len(holes)].prefix, "suffix": holes[i % len(holes)].suffix, "language": "python",

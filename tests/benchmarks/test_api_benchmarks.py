@@ -14,11 +14,13 @@ import pytest
 from quicksilver.benchmarks import bench as command
 from quicksilver.benchmarks.api import streams
 from quicksilver.benchmarks.api.infill_server import InfillAnswer, compare, file_of, filler, unseen
-from quicksilver.benchmarks.api.served import ServerAddress, ask, read_address
+from quicksilver.benchmarks.api.served import ServerAddress, ask, read_address, served
 from quicksilver.benchmarks.speed.llama import Point
 from quicksilver.fim.errors import EngineError, EngineUnavailable, InputError
+from quicksilver.fim.models.embedded import find_model
 from quicksilver.serving.client.engine_client import EngineClient
 from quicksilver.serving.paths import HOME_VARIABLE, find_home, read_token, running_info
+from quicksilver.serving.process.port_options import KEY_VARIABLE
 
 FAKE_ENGINE = Path(__file__).parents[1] / "serving" / "fake_engine.py"
 Reply = tuple[int, bytes]
@@ -219,6 +221,17 @@ def fake_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerAddr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("key", ["", "a-key-of-mine"])
+def test_an_engine_of_its_own_lets_the_benchmark_in(key, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    with served(find_model("nano"), threads=1) as address:
+        health = ask(address, "GET", "/health")
+        assert (health["model"], health["facts"]["threads"]) == ("nano", 1)
+    with pytest.raises(EngineUnavailable):
+        ask(address, "GET", "/health")
+
+
+@pytest.mark.slow
 def test_streams_that_are_closed_leave_no_job(fake_engine):
     plan = streams.StreamsPlan(n_streams=24, n_rounds=2, closed=0.6, n_tokens=8)
     found = streams.measure(fake_engine, plan)
@@ -229,7 +242,7 @@ def test_streams_that_are_closed_leave_no_job(fake_engine):
 
 @pytest.mark.slow
 def test_streams_through_the_command(fake_engine, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv(streams.KEY_VARIABLE, fake_engine.key)
+    monkeypatch.setenv(KEY_VARIABLE, fake_engine.key)
     file = tmp_path / "streams.json"
     url = f"http://127.0.0.1:{fake_engine.port}"
     argv = ["streams", "--url", url, "--streams", "8", "--rounds", "1", "--closed", "0", "--json", str(file)]
@@ -240,6 +253,6 @@ def test_streams_through_the_command(fake_engine, tmp_path, monkeypatch, capsys)
 
 @pytest.mark.slow
 def test_a_wrong_key_is_said(fake_engine, monkeypatch):
-    monkeypatch.setenv(streams.KEY_VARIABLE, "not-the-key")
+    monkeypatch.setenv(KEY_VARIABLE, "not-the-key")
     with pytest.raises(EngineError, match="401: it wants another key"):
         command.main(["streams", "--url", f"http://127.0.0.1:{fake_engine.port}"])
