@@ -14,7 +14,7 @@ N_HEAD_LINES = 5  # where a shebang, a path or the language may be told
 N_LINES_BEFORE, N_LINES_AFTER = 120, 60  # of the text around the cursor that are compared
 N_LINE_CHARS = 160
 # Points (language_shapes.py) for a guess: at least so many, for each line, and times the next family's.
-MIN_POINTS, MIN_SHARE, MIN_RATIO = 2, 0.2, 1.2
+MIN_POINTS, MIN_SHARE, MIN_RATIO = 3, 0.2, 1.2
 N_NAME_POINTS = 6  # for the language of most of the other files that a request shows
 
 _FILE_NAMES = {"gemfile": "ruby", "rakefile": "ruby", ".bashrc": "shellscript", ".profile": "shellscript"}
@@ -70,7 +70,7 @@ def _told(text: str) -> str | None:
 def _lines_around(prefix: str, suffix: str) -> list[str]:
     """The lines around the cursor that are compared, without blanks around them; not the cursor's own."""
     n_chars = N_LINE_CHARS * N_LINES_BEFORE
-    before = prefix[-n_chars:].splitlines()[-N_LINES_BEFORE:]
+    before = (prefix[-n_chars:] + "-").splitlines()[-N_LINES_BEFORE - 1 : -1]
     after = suffix[: n_chars // 2].splitlines()[1 : N_LINES_AFTER + 1]
     return [line for each in (*before, *after) if (line := each.strip()[:N_LINE_CHARS])]
 

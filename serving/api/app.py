@@ -21,6 +21,8 @@ from ..engine.metrics import CONTENT_TYPE
 from ..engine.worker import Worker
 from ..wire import EngineHealth, decode_request, encode_completion, encode_health
 from .auth import Guard
+from .chat import ChatDialect
+from .fim import FimDialect
 from .http import (
     HttpError,
     answering_errors,
@@ -94,7 +96,12 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
         api.worker.stop()
 
     return Starlette(
-        routes=[*api.routes(), *OpenAiDialect(worker=api.worker).routes()],
+        routes=[
+            *api.routes(),
+            *OpenAiDialect(worker=api.worker).routes(),
+            *FimDialect(worker=api.worker).routes(),
+            *ChatDialect(worker=api.worker).routes(),
+        ],
         middleware=[Middleware(Guard, token=token)],
         exception_handlers={HTTPException: _on_http_error, Exception: _on_unexpected},
         lifespan=lifespan,

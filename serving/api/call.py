@@ -26,6 +26,7 @@ from ..bounds import MAX_PATH_CHARS, bound_hole
 
 MAX_ANSWERS = MAX_CANDIDATES
 MAX_ANSWER_TOKENS = 131_072  # more than any model here holds; the engine has its own, lower limit
+MAX_SEED = 2**62  # greater seeds are folded, since generators take 64 bits
 DEFAULT_LANGUAGE = "python"
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
@@ -150,7 +151,7 @@ def sampling_of(
             temperature=temperature,
             top_p=top_p or 1.0,
             top_k=max(0, top_k or 0),
-            seed=None if seed is None or seed < 0 else seed,
+            seed=None if seed is None or seed < 0 else seed % MAX_SEED,
         )
     except ValueError as error:
         raise InputError(f"request.{error}") from None
