@@ -31,7 +31,7 @@ _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "u
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class _ContentPart:
     """A part of a message's content."""
 
     type: str
@@ -39,16 +39,16 @@ class _Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Message:
+class _SentMessage:
     """A message as it is sent."""
 
     role: str
-    content: str | tuple[_Part, ...] | None = None
+    content: str | tuple[_ContentPart, ...] | None = None
     tool_calls: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Format:
+class _ResponseFormat:
     """OpenAI's `response_format`."""
 
     type: str = "text"
@@ -58,7 +58,7 @@ class _Format:
 class _ChatBody:
     """The fields that are read, or refused."""
 
-    messages: tuple[_Message, ...]
+    messages: tuple[_SentMessage, ...]
     model: str | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -74,7 +74,7 @@ class _ChatBody:
     top_logprobs: Annotated[int, Meta(ge=0, le=MAX_TOP_LOG_PROBS)] | None = None
     tools: tuple[Any, ...] | None = None
     functions: tuple[Any, ...] | None = None
-    response_format: _Format | None = None
+    response_format: _ResponseFormat | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def parse_chat_call(data: bytes) -> ChatCall:
     )
 
 
-def _message(message: _Message, where: str) -> ChatMessage:
+def _message(message: _SentMessage, where: str) -> ChatMessage:
     role = _ROLES.get(message.role)
     if role is None:
         raise InputError(f"{where}.role must be system, developer, user or assistant")
@@ -128,7 +128,7 @@ def _message(message: _Message, where: str) -> ChatMessage:
     return ChatMessage(role=role, content=message.content or "")
 
 
-def _text(part: _Part, where: str) -> str:
+def _text(part: _ContentPart, where: str) -> str:
     if part.type != "text" or part.text is None:
         raise InputError(f"{where}.content may hold only parts of the type text, with a text")
     return part.text

@@ -165,7 +165,7 @@ def _split_codestral(prompt: str) -> MarkedPrompt | None:
 
 
 @dataclass(frozen=True)
-class _Context:
+class _Lead:
     """What stands before the first mark; is_known: in a form that a client writes."""
 
     files: tuple[ContextFile, ...] = ()
@@ -173,11 +173,11 @@ class _Context:
     is_known: bool = True
 
 
-def _read_context(text: str) -> _Context:
+def _read_context(text: str) -> _Lead:
     if not text.strip():
-        return _Context()
+        return _Lead()
     if text.startswith(_CHUNKS):
-        return _Context(_not_blank([ContextFile(name="", text=text.removeprefix(_CHUNKS))]))
+        return _Lead(_not_blank([ContextFile(name="", text=text.removeprefix(_CHUNKS))]))
     if _PATH in text and _MODE in text:
         return _codegeex_context(text)
     start, mark = min(((at, mark) for mark in _FILE_MARKS if (at := text.find(mark)) >= 0), default=(len(text), ""))
@@ -187,18 +187,18 @@ def _read_context(text: str) -> _Context:
         head = head.partition("\n")[2]
     files = [ContextFile(name="", text=head)]
     if not mark:
-        return _Context(_not_blank(files), is_known=in_repository)
+        return _Lead(_not_blank(files), is_known=in_repository)
     *others, own = text[start + len(mark) :].split(mark)
     last = _named(own)
     if last.text.strip():  # no name of this file
-        return _Context(_not_blank([*files, *map(_named, others), last]))
-    return _Context(_not_blank([*files, *map(_named, others)]), last.name)
+        return _Lead(_not_blank([*files, *map(_named, others), last]))
+    return _Lead(_not_blank([*files, *map(_named, others)]), last.name)
 
 
-def _codegeex_context(text: str) -> _Context:
+def _codegeex_context(text: str) -> _Lead:
     references, _, own = text.rpartition(_PATH)
     files = [_named(each.strip("\n").removeprefix(_PATH)) for each in references.split(_REFERENCE)]
-    return _Context(_not_blank(files), own.partition("\n")[0].strip())
+    return _Lead(_not_blank(files), own.partition("\n")[0].strip())
 
 
 def _named(text: str) -> ContextFile:

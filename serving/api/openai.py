@@ -179,7 +179,9 @@ def models_body(worker: Worker, created_s: int) -> dict[str, object]:
 
 
 def _model_entry(model: str, created_s: int) -> dict[str, object]:
-    return {"id": model, "object": "model", "created": created_s, "owned_by": "quicksilver"}
+    """OpenAI's fields, and the two without which Mistral's client refuses a list."""
+    entry = {"id": model, "object": "model", "created": created_s, "owned_by": "quicksilver"}
+    return {**entry, "type": "base", "capabilities": {"completion_fim": True}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ async def test_the_language_is_guessed(shared_rig):
 
 async def test_models(shared_rig):
     model = {"id": "text", "object": "text", "created": "count", "owned_by": "text"}
+    model |= {"type": "text", "capabilities": {"completion_fim": "truth"}}  # Mistral's
     listed = json.loads((await get(shared_rig, "/v1/models")).body)
     assert shape_of(listed) == {"object": "text", "data": [model]}
     for name in ("fake", "fake:latest", "quicksilver"):
