@@ -92,7 +92,7 @@ def answering_errors(endpoint: Handler, shape: ErrorShape) -> Handler:
             return Response(status_code=499)  # nobody reads it
         except Exception as error:
             if not isinstance(error, QuicksilverError):
-                logger.exception("answering %s failed (%s)", request.url.path, type(error).__name__, exc_info=False)
+                logger.error("answering %s failed (%s)", request.url.path, type(error).__name__)
             return error_response(http_error(error), shape)
 
     return answer
