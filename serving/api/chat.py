@@ -24,7 +24,7 @@ from .answering import answers, pieces
 from .call import ApiAnswer, ApiCall, CanvasPiece, TextPiece, completion_request, sampling_of
 from .http import answering_errors, event, json_response, openai_error, read_body, stream_response, unless_gone
 from .models import check_model
-from .openai import DONE, Envelope, StreamOptions, canvas_of, models_body, stops_of, usage_of
+from .openai import DONE, Envelope, StreamOptions, canvas_of, models_body, stops_of, usage_of, wants_usage
 
 MAX_TOP_LOG_PROBS = 20
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -110,7 +110,7 @@ def parse_chat_call(data: bytes) -> ChatCall:
             stream=body.stream or False,
             diffusing=body.diffusing or False,
         ),
-        include_usage=body.stream_options is not None and body.stream_options.include_usage,
+        include_usage=wants_usage(body.stream_options),
         log_probs=body.logprobs or False,
     )
 

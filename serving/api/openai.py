@@ -44,7 +44,7 @@ DONE = b"data: [DONE]\n\n"
 class StreamOptions:
     """OpenAI's `stream_options`."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +107,15 @@ def parse_call(data: bytes) -> TextCall:
     )
     return TextCall(
         call=call,
-        include_usage=body.stream_options is not None and body.stream_options.include_usage,
+        include_usage=wants_usage(body.stream_options),
         log_probs=body.logprobs is not None,
         echo=prompt if body.echo else "",
     )
+
+
+def wants_usage(options: StreamOptions | None) -> bool:
+    """Whether a stream ends with the usage."""
+    return options is not None and options.include_usage is True
 
 
 def one_prompt(prompt: str | Sequence[object]) -> str:
@@ -221,11 +226,12 @@ def completion_body(asked: TextCall, found: Sequence[ApiAnswer], envelope: Envel
 async def _chunks(worker: Worker, asked: TextCall, envelope: Envelope) -> AsyncGenerator[bytes]:
     """The answer as server-sent events: texts, ends, the usage if asked for, and [DONE]."""
     found: list[ApiAnswer] = []
+    echoed: set[int] = set()
     more = {"usage": None} if asked.include_usage else {}
-    if asked.echo:
-        for index in range(asked.call.n):
-            yield event(envelope.wrap(worker.state.model, choices=[_choice(index, asked.echo)], **more))
     async for piece in pieces(worker, asked.call):
+        if asked.echo and piece.index not in echoed:
+            echoed.add(piece.index)
+            yield event(envelope.wrap(worker.state.model, choices=[_choice(piece.index, asked.echo)], **more))
         match piece:
             case TextPiece():
                 choice = _choice(piece.index, piece.text)

@@ -1,5 +1,6 @@
 """OpenAI's dialect field by field: what a request may hold, what an answer holds, and how errors look."""
 
+import asyncio
 import json
 
 import pytest
@@ -43,8 +44,18 @@ async def test_the_usage_of_a_stream_is_a_chunk_of_its_own(shared_rig):
     chunks = await events_of(shared_rig, ADDRESS, asked)
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
     assert shape_of(chunks[-1]) == ENVELOPE | {"choices": [], "usage": USAGE}
-    chunks = await events_of(shared_rig, ADDRESS, {"prompt": "ab", "stream_options": {"include_usage": False}})
+    chunks = await events_of(shared_rig, ADDRESS, {"prompt": "ab", "stream_options": {"include_usage": None}})
     assert all("usage" not in chunk for chunk in chunks)
+
+
+async def test_a_stream_that_begins_while_the_model_loads_names_it(rig):
+    starting = asyncio.create_task(rig.client("--fake-load-ms", "1500").ensure_running())
+    async with asyncio.timeout(30):
+        while not rig.home.socket.exists():
+            await asyncio.sleep(0.01)
+    chunks = await events_of(rig, ADDRESS, {"prompt": "ab", "model": "any", "stream_options": {"include_usage": True}})
+    assert {chunk["model"] for chunk in chunks} == {"fake"}
+    assert (await starting).status == "ready"
 
 
 async def test_the_canvas_of_a_stream(shared_rig):
@@ -186,3 +197,9 @@ async def test_other_errors(shared_rig):
     )
     await assert_error(shared_rig, ADDRESS, {"prompt": "raise-bug", "suffix": "hunter2"}, 500, "RuntimeError")
     assert b"hunter2" not in (await post(shared_rig, ADDRESS, {"prompt": "raise-bug", "suffix": "hunter2"})).body
+
+
+async def test_an_error_with_an_echo_has_its_status(shared_rig):
+    await assert_error(
+        shared_rig, ADDRESS, {"prompt": "raise-input", "stream": True, "echo": True}, 400, "does not like"
+    )
