@@ -23,6 +23,8 @@ from ..engine.worker import Worker
 from ..wire import EngineHealth, decode_request, encode_completion, encode_health
 from .access_log import AccessLog
 from .auth import Guard
+from .chat import ChatDialect
+from .fim import FimDialect
 from .http import (
     HttpError,
     answering_errors,
@@ -97,7 +99,12 @@ def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
         api.worker.stop()
 
     return Starlette(
-        routes=[*api.routes(), *OpenAiDialect(worker=api.worker).routes()],
+        routes=[
+            *api.routes(),
+            *OpenAiDialect(worker=api.worker).routes(),
+            *FimDialect(worker=api.worker).routes(),
+            *ChatDialect(worker=api.worker).routes(),
+        ],
         middleware=[
             Middleware(AccessLog),
             Middleware(OriginGuard, admission=admission),

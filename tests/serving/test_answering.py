@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import EngineBusy, EngineError, InputError
 from quicksilver.fim.types import (
@@ -79,7 +79,9 @@ async def test_pieces_are_what_settles_and_the_answer_is_last():
     assert (found[-1].text, found[-1].end_reason, found[-1].stopped_by) == ("abc", "length", None)
 
 
+@settings(max_examples=500)
 @given(st.lists(st.text("ab\n", max_size=4), max_size=6), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=3))
+@example(["\n", "a", "b"], ["a", "\nab"]).via("the longer stop text began first, and ended last")
 def test_pieces_join_to_the_text_before_the_first_stop(parts, stops):
     text = "".join(parts)
     expected = text[: min([text.find(stop) for stop in stops if stop in text], default=len(text))]

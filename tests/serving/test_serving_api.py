@@ -88,7 +88,7 @@ async def test_streaming_ends_with_done(shared_rig):
         ({}, "request.prompt is missing"),
         ({"prompt": 1}, "request.prompt must be a string"),
         ({"prompt": ["a", "b"]}, "request.prompt must be one string"),
-        ({"prompt": [1, 2]}, "request.prompt[0] must be a string"),
+        ({"prompt": [1, 2]}, "request.prompt must be a string: token ids"),
         ({"prompt": "a", "n": 0}, "request.n must be a whole number, at least 1"),
         ({"prompt": "a", "n": 1_000}, "1 to 16 answers"),
         ({"prompt": "a", "n": 2, "best_of": 1}, "best_of must be at least n"),
