@@ -48,14 +48,14 @@ class EngineApi:
     def routes(self) -> list[Route]:
         """Its addresses."""
         return [
-            Route("/health", self.health, methods=["GET"]),
+            *(Route(path, self.health, methods=["GET"]) for path in ("/health", "/v1/health")),
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/v1/fill", answering_errors(self.fill, openai_error), methods=["POST"]),
             Route("/v1/shutdown", self.shutdown, methods=["POST"]),
         ]
 
     async def health(self, request: Request) -> Response:
-        """GET /health: 200 when ready, else 503; the body says more either way."""
+        """GET /health: 200 when ready, else 503; the body says more either way. Also at llama-server's `/v1/health`."""
         state = self.worker.state
         health = EngineHealth(
             status=state.status,
