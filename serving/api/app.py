@@ -31,6 +31,8 @@ from .http import (
     read_body,
     unless_gone,
 )
+from .llamacpp import LlamaCppDialect
+from .ollama import OllamaDialect
 from .openai import OpenAiDialect
 
 logger = logging.getLogger(__name__)
@@ -94,7 +96,12 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
         api.worker.stop()
 
     return Starlette(
-        routes=[*api.routes(), *OpenAiDialect(worker=api.worker).routes()],
+        routes=[
+            *api.routes(),
+            *OpenAiDialect(worker=api.worker).routes(),
+            *LlamaCppDialect(worker=api.worker, version=api.version).routes(),
+            *OllamaDialect(worker=api.worker).routes(),
+        ],
         middleware=[Middleware(Guard, token=token)],
         exception_handlers={HTTPException: _on_http_error, Exception: _on_unexpected},
         lifespan=lifespan,

@@ -5,7 +5,9 @@ Texts are not changed here, but for one thing: an answer ends before the first s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ...fim.errors import InputError
 from ...fim.types import (
@@ -27,6 +29,7 @@ MAX_ANSWER_TOKENS = 131_072  # more than any model here holds; the engine has it
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
 EndReason = Literal["stop", "length"]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 It writes one JSON line per event to --fake-log. The prefix of a request may hold an order: "raise-input", "raise-bug",
 "raise-exit", "NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so
-that tests can check the way there and back.
+that tests can check the way there and back. A conversation is answered with its last message, a warm-up with nothing.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class FakeInfiller:
         self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> SimpleNamespace:
         self._note("start", request, 0)
-        if request.hole.prefix == "raise-input":
+        if request.hole.prefix == "raise-input" or any(each.content == "raise-input" for each in request.messages):
             raise InputError("the fake does not like this")
         if request.hole.prefix == "raise-bug":
             raise RuntimeError(f"secret source text: {request.hole.suffix}")
@@ -64,7 +64,7 @@ class FakeInfiller:
         """Settle an equal part of the text in each step."""
         if job.watch is None:
             return
-        text, n_steps = job.request.hole.suffix + job.request.hole.prefix, job.request.max_evaluations
+        text, n_steps = _text(job.request), job.request.max_evaluations
         n = len(text) * job.step // n_steps
         cells = [TraceCell(text=c, state="kept", confidence=0.9) for c in text[:n]]
         cells += [TraceCell(text=c, state="provisional", confidence=0.4) for c in text[n : n + 1]]
@@ -73,7 +73,7 @@ class FakeInfiller:
         job.watch(AnswerProgress(settled=text[:n], steps=job.step, frame=frame if job.request.trace else None))
 
     def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
-        text = request.hole.suffix + request.hole.prefix
+        text = _text(request)
         frame = TraceFrame(step=1, elapsed_ms=0.5, cells=(TraceCell(text=text, state="new"),))
         return Completion(
             text=text,
@@ -92,6 +92,12 @@ class FakeInfiller:
         line = {"event": event, "prefix": request.hole.prefix, "step": step, "at_s": time.monotonic()}
         with self._log.open("a", encoding="ascii") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _text(request: CompletionRequest) -> str:
+    if request.messages:
+        return request.messages[-1].content
+    return "" if request.warms else request.hole.suffix + request.hole.prefix
 
 
 def run() -> int:
