@@ -1,9 +1,10 @@
 """llama.cpp's dialect: requests as llama.vim, llama.vscode and twinny send them, answers as llama-server gives them."""
 
+import asyncio
 import json
 
 import pytest
-from quicksilver.fim.errors import InputError
+from quicksilver.fim.errors import EngineUnavailable, InputError
 from quicksilver.fim.types import MAX_SNIPPETS, Completion
 from quicksilver.serving.api.call import MAX_ANSWER_TOKENS, ApiAnswer
 from quicksilver.serving.api.llamacpp.answer import answer_body, choose_fields
@@ -16,7 +17,10 @@ from quicksilver.serving.api.llamacpp.body import (
     parse_infill,
     snippet_of,
 )
+from quicksilver.serving.api.llamacpp.dialect import LlamaCppDialect
 from quicksilver.serving.client.http import Endpoint, exchange
+from quicksilver.serving.engine.worker import Worker
+from starlette.requests import Request
 
 TIMINGS = {
     "cache_n": int, "prompt_n": int, "prompt_ms": float, "prompt_per_token_ms": float, "prompt_per_second": float,
@@ -276,6 +280,7 @@ BAD = [
     (VIM | {"grammar": "root ::= [0-9]+"}, "grammar is not supported"),
     (VIM | {"json_schema": {"type": "object"}}, "json_schema is not supported"),
     (VIM | {"model": "\ud800"}, "serves"),
+    (VIM | {"model": "gpt-9"}, "serves"),
     (VIM | {"input_prefix": "", "prompt": "raise-input"}, "the fake does not like this"),
 ]
 
@@ -339,3 +344,20 @@ def test_what_is_not_supported_is_never_ignored():
     for field in ("grammar", "json_schema"):
         with pytest.raises(InputError, match=field):
             parse_completion(json.dumps({"prompt": "a", field: "x"}).encode())
+
+
+async def test_properties_are_unavailable_while_the_model_loads():
+    dialect = LlamaCppDialect(worker=Worker(lambda: pytest.fail("it is not started")), version="1")
+    with pytest.raises(EngineUnavailable, match="being loaded"):
+        await dialect.props(Request({"type": "http"}))
+
+
+async def test_slots_say_that_all_are_busy(shared_rig):
+    work = [asyncio.ensure_future(ask(shared_rig, "/completion", {"prompt": f"{i}"})) for i in range(8)]
+    async with asyncio.timeout(30):
+        while (found := await ask(shared_rig, "/slots?fail_on_no_slot=1", method="GET"))[0] == 200:
+            assert not all(each.done() for each in work)
+    status, body = found
+    error = json.loads(body)["error"]
+    assert (status, error["type"], error["message"]) == (503, "unavailable_error", "no slot available")
+    assert [status for status, _ in await asyncio.gather(*work)] == [200] * 8
