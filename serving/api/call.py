@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ...fim.errors import InputError
+from ...fim.text.language_guess import guess_language
+from ...fim.text.language_ids import language_id
 from ...fim.types import (
     MAX_CANDIDATES,
     MAX_SNIPPET_CHARS,
@@ -26,6 +28,7 @@ from ..bounds import MAX_PATH_CHARS, bound_hole
 
 MAX_ANSWERS = MAX_CANDIDATES
 MAX_ANSWER_TOKENS = 131_072  # more than any model here holds; the engine has its own, lower limit
+DEFAULT_LANGUAGE = "python"
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
 EndReason = Literal["stop", "length"]
@@ -90,8 +93,9 @@ def completion_request(
     *,
     prefix: str = "",
     suffix: str = "",
-    language: str,
+    language: str | None = None,
     path: str = "",
+    names: Sequence[str] = (),
     snippets: Sequence[str] = (),
     messages: Sequence[ChatMessage] = (),
     max_tokens: int | None = None,
@@ -103,13 +107,19 @@ def completion_request(
 ) -> CompletionRequest:
     """The engine's request for a hole between prefix and suffix, or for the next message of a conversation.
 
-    Snippets, the most useful last, are cut to what the engine takes. budget_ms None: there is no deadline. Raises
-    InputError.
+    Without a language it is guessed from path, from the texts and from names, those of the files that snippets come
+    from; DEFAULT_LANGUAGE if nothing is sure. Snippets, the most useful last, are cut to what the engine takes.
+    budget_ms None: there is no deadline. Raises InputError.
     """
     if max_tokens is not None and not 1 <= max_tokens <= MAX_ANSWER_TOKENS:
         raise InputError(f"an answer may have 1 to {MAX_ANSWER_TOKENS} tokens, not {max_tokens}")
+    named = language_id(language) if language else guess_language(prefix, suffix, path=path, names=names)
     hole = Hole(
-        prefix=prefix, suffix=suffix, language=language, replaced=(len(prefix), len(prefix)), multiline=multiline
+        prefix=prefix,
+        suffix=suffix,
+        language=named or DEFAULT_LANGUAGE,
+        replaced=(len(prefix), len(prefix)),
+        multiline=multiline,
     )
     try:
         return CompletionRequest(
