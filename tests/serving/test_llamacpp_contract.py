@@ -11,11 +11,9 @@ from quicksilver.serving.api.llamacpp.answer import answer_body, choose_fields
 from quicksilver.serving.api.llamacpp.body import (
     MAX_READING_MS,
     MIN_READING_MS,
-    ExtraText,
     budget_of,
     parse_completion,
     parse_infill,
-    snippet_of,
 )
 from quicksilver.serving.api.llamacpp.dialect import LlamaCppDialect
 from quicksilver.serving.client.http import Endpoint, exchange
@@ -149,10 +147,24 @@ def test_the_newest_extra_texts_are_kept():
 
 
 def test_the_name_of_an_extra_text_stays_in_its_comment():
-    assert snippet_of(ExtraText(text="x", filename="a\nimport os\x1b.py")) == "# a import os\\x1b.py\nx"
-    assert snippet_of(ExtraText(text="x", filename="a.go")) == "// a.go\nx"
-    assert snippet_of(ExtraText(text="x")) == snippet_of(ExtraText(text="x", filename="")) == "x"
-    assert snippet_of(ExtraText(text="", filename="a.go")) == ""
+    def snippets(**extra):
+        return parse_infill(json.dumps(VIM | {"input_extra": [extra]}).encode()).call.request.snippets
+
+    assert snippets(text="x", filename="a\nimport os\x1b.py") == ("# a import os\\x1b.py\nx",)
+    assert snippets(text="x", filename="a.go") == ("// a.go\nx",)
+    assert snippets(text="x") == snippets(text="x", filename="") == snippets(text="x", filename=None) == ("x",)
+    assert snippets(text="") == ()
+
+
+def test_marks_in_a_prompt_say_where_the_hole_is():
+    marked = {"prompt": "<|repo_name|>r\n<|file_sep|>a.go\nx\n<|fim_prefix|>b<|fim_suffix|>c<|fim_middle|>"}
+    request = parse_completion(json.dumps(marked).encode()).call.request
+    assert (request.hole.prefix, request.hole.suffix, request.path) == ("b", "c", "")
+    assert request.snippets == ("// a.go\nx",)
+    request = parse_completion(json.dumps(marked | {"infilling_marks": False}).encode()).call.request
+    assert (request.hole.prefix, request.hole.suffix) == (marked["prompt"], "")
+    spelled = VIM | {"input_prefix": "<PRE> a <SUF> b <MID>", "prompt": "", "input_suffix": ""}
+    assert parse_infill(json.dumps(spelled).encode()).call.request.hole.prefix == "<PRE> a <SUF> b <MID>"
 
 
 def test_chosen_fields_are_flat():

@@ -49,7 +49,7 @@ TWINNY = {
 }  # fmt: skip
 # vim-ollama @0236aa50, `generate_code_completion`.
 VIM = {
-    "model": "fake", "prompt": "<PRE> a <SUF> b <MID>", "stream": False, "raw": True,
+    "model": "fake", "prompt": "<PRE> a <SUF>b <MID>", "stream": False, "raw": True,
     "options": {"temperature": 0, "top_p": 0.95},
 }  # fmt: skip
 # Zed's assistant, `ChatRequest`.
@@ -115,6 +115,16 @@ def test_options():
     for n, expected in ((-1, None), (-2, None), (0, None), (10**12, MAX_ANSWER_TOKENS)):
         asked = parse_generate(json.dumps({"prompt": "a", "options": {"num_predict": n}}).encode())
         assert asked.call.request.max_tokens == expected
+
+
+@pytest.mark.parametrize(("sent", "hole"), [(ZED, ("a", "b")), (TWINNY, ("a", " b")), (VIM, ("a", "b"))])
+def test_marks_in_a_prompt_say_where_the_hole_is(sent, hole):
+    for suffix in ({}, {"suffix": ""}):
+        request = parse_generate(json.dumps(sent | suffix).encode()).call.request
+        assert (request.hole.prefix, request.hole.suffix) == hole
+    for other in ({"infilling_marks": False}, {"suffix": "s"}):
+        request = parse_generate(json.dumps(sent | other).encode()).call.request
+        assert request.hole.prefix == sent["prompt"]
 
 
 def test_a_conversation_is_understood():

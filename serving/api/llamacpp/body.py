@@ -3,19 +3,16 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ....fim.errors import InputError
-from ....fim.text.language_ids import CODE_SUFFIXES, TEXT_SUFFIXES
 from ....fim.text.printable import one_line
-from ....fim.workspace.declarations import comment_sign
 from ...json_values import read_json
 from ..call import MAX_ANSWER_TOKENS, ApiCall, Int64, completion_request, sampling_of
+from ..marks import ContextFile, MarkedPrompt, split_prompt
 from ..openai import one_prompt, stops_of
-from ..prompts import PromptTexts, read_prompt
 
 # What reading a context may take beside t_max_predict_ms. Clients ask for 500 ms, which llama-server ignores: there,
 # reading takes as long as it takes, and a line is always finished. 144 tokens that were not cached took coder 2.8 s on
@@ -75,6 +72,7 @@ class PromptBody(LlamaBody):
     """The body of `/completion`."""
 
     prompt: str | tuple[str, ...]
+    infilling_marks: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,24 +89,18 @@ class LlamaCall:
 def parse_infill(data: bytes) -> LlamaCall:
     """The call in a body of `/infill`. Raises InputError."""
     body = read_json(data, InfillBody, "request", allows_more=True)
-    extra = body.input_extra or ()
-    texts = PromptTexts(
-        prefix=body.input_prefix + (body.prompt or ""),
-        suffix=body.input_suffix,
-        path=body.path,
-        snippets=tuple(snippet_of(each) for each in extra),
-    )
-    return _call(body, texts, body.language or _language_of([each.filename for each in extra]))
+    files = tuple(file_of(each) for each in body.input_extra or ())
+    prefix = body.input_prefix + (body.prompt or "")
+    return _call(body, MarkedPrompt(prefix=prefix, suffix=body.input_suffix, files=files))
 
 
 def parse_completion(data: bytes) -> LlamaCall:
     """The call in a body of `/completion`. Raises InputError."""
     body = read_json(data, PromptBody, "request", allows_more=True)
-    texts = read_prompt(one_prompt(body.prompt))
-    return _call(body, texts, body.language or _language_of([texts.path]))
+    return _call(body, split_prompt(one_prompt(body.prompt), infilling_marks=body.infilling_marks))
 
 
-def _call(body: LlamaBody, texts: PromptTexts, language: str) -> LlamaCall:
+def _call(body: LlamaBody, texts: MarkedPrompt) -> LlamaCall:
     for name, value in (("grammar", body.grammar), ("json_schema", body.json_schema)):
         if value:
             raise InputError(f"request.{name} is not supported: leave it out")
@@ -117,8 +109,9 @@ def _call(body: LlamaBody, texts: PromptTexts, language: str) -> LlamaCall:
     request = completion_request(
         prefix=texts.prefix,
         suffix=texts.suffix,
-        language=language,
+        language=body.language,
         path=body.path or texts.path,
+        names=texts.names,
         snippets=texts.snippets,
         max_tokens=None if n_predict in (None, -1, 0) else min(n_predict, MAX_ANSWER_TOKENS),
         budget_ms=budget_of(body.t_max_predict_ms, body.t_max_prompt_ms, warms=warms),
@@ -156,21 +149,9 @@ def budget_of(t_max_predict_ms: float | None, t_max_prompt_ms: float | None, *, 
     return t_max_predict_ms + min(max(t_max_prompt_ms or 0.0, MIN_READING_MS), MAX_READING_MS)
 
 
-def snippet_of(extra: ExtraText) -> str:
-    """A text from another file below a comment with that file's name, as the language server writes snippets."""
-    if not extra.filename or not extra.text:
-        return extra.text
-    sign = comment_sign(CODE_SUFFIXES.get(PurePath(extra.filename).suffix.lower()))
-    return f"{sign} {one_line(extra.filename)}\n{extra.text}"
-
-
-def _language_of(names: Sequence[str | None]) -> str:
-    """The language of the last of several files whose ending tells it."""
-    for name in reversed(names):
-        suffix = PurePath(name or "").suffix.lower()
-        if language := CODE_SUFFIXES.get(suffix) or TEXT_SUFFIXES.get(suffix):
-            return language
-    return "python"
+def file_of(extra: ExtraText) -> ContextFile:
+    """A text from another file, with a name that stays in its line."""
+    return ContextFile(name=one_line(extra.filename or ""), text=extra.text)
 
 
 def _without_empty(stop: str | Sequence[str] | None) -> tuple[str, ...]:

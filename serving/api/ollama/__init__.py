@@ -4,7 +4,7 @@
 As Ollama answers, but for this: without `temperature` the likeliest tokens are taken, and a model is never unloaded or
 changed by a request. `system`, `template`, `context`, `raw`, `keep_alive` and other options are accepted and ignored;
 formats, images, tools and thinking are refused, since an answer without them is another one. Infilling works with
-`suffix`. Streams are lines of JSON (NDJSON), and are the default. The door is
+`suffix`, or with marks in the prompt. Streams are lines of JSON (NDJSON), and are the default. The door is
 `OllamaDialect`.
 """
 

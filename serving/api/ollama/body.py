@@ -11,8 +11,8 @@ from ....fim.errors import InputError
 from ....fim.types import ChatMessage, Role
 from ...json_values import read_json
 from ..call import MAX_ANSWER_TOKENS, ApiCall, Int64, completion_request, sampling_of
+from ..marks import MarkedPrompt, split_prompt
 from ..openai import stops_of
-from ..prompts import PromptTexts, read_prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class GenerateBody(OllamaBody):
     images: tuple[Any, ...] | None = None
     language: str | None = None
     path: str = ""
+    infilling_marks: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,8 @@ def parse_generate(data: bytes) -> OllamaCall:
     body = read_json(data, GenerateBody, "request", allows_more=True)
     if body.images:
         raise InputError("request.images is not supported: leave it out")
-    prompt, suffix = body.prompt or "", body.suffix or ""
-    loads = not prompt and not suffix
-    texts = PromptTexts(prefix=prompt, suffix=suffix) if suffix else read_prompt(prompt)
-    return _call(body, texts, language=body.language, path=body.path, loads=loads)
+    texts = split_prompt(body.prompt or "", body.suffix or None, infilling_marks=body.infilling_marks)
+    return _call(body, texts, language=body.language, path=body.path, loads=not body.prompt and not body.suffix)
 
 
 def parse_chat(data: bytes) -> OllamaCall:
@@ -105,7 +104,7 @@ def parse_chat(data: bytes) -> OllamaCall:
     if body.tools:
         raise InputError("request.tools is not supported: leave it out")
     messages = [_message(i, each) for i, each in enumerate(body.messages or ())]
-    return _call(body, PromptTexts(prefix=""), messages=messages, loads=not messages, chats=True)
+    return _call(body, MarkedPrompt(prefix="", suffix=""), messages=messages, loads=not messages, chats=True)
 
 
 def _message(i: int, message: OllamaMessage) -> ChatMessage:
@@ -119,7 +118,7 @@ def _message(i: int, message: OllamaMessage) -> ChatMessage:
 
 def _call(
     body: OllamaBody,
-    texts: PromptTexts,
+    texts: MarkedPrompt,
     *,
     language: str | None = None,
     path: str = "",
@@ -136,8 +135,9 @@ def _call(
     request = completion_request(
         prefix=texts.prefix,
         suffix=texts.suffix,
-        language=language or "python",
+        language=language,
         path=path or texts.path,
+        names=texts.names,
         snippets=texts.snippets,
         messages=messages,
         max_tokens=min(n_predict, MAX_ANSWER_TOKENS) if n_predict > 0 else None,

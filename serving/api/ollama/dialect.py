@@ -88,7 +88,7 @@ class OllamaDialect:
         if not name:
             raise InputError("model is required")
         state = self.worker.state
-        _check_name(name, state)
+        check_model(name, state)
         facts = {
             "general.parameter_count": state.facts.get("parameters"),
             "quicksilver.context_length": state.facts.get("context_tokens"),
@@ -120,7 +120,7 @@ class OllamaDialect:
 
     async def _complete(self, request: Request, asked: OllamaCall) -> Response:
         start_s = time.monotonic()
-        _check_name(asked.name, self.worker.state)
+        check_model(asked.name, self.worker.state)
         if asked.call.stream:
             chunks = lines_of(self.worker, asked, start_s)
             return await stream_response(request, chunks, encode=line, media_type=LINES, shape=ollama_error)
@@ -142,7 +142,3 @@ class OllamaDialect:
         name = state.model + TAG
         digest = str(state.facts.get("sha256", ""))
         return {"name": name, "model": name, "size": 0, "digest": digest, "details": details_of(state)}
-
-
-def _check_name(name: str, state: WorkerState) -> None:
-    check_model(name.removesuffix(TAG), state)
