@@ -15,9 +15,8 @@ from ..marks import ContextFile, MarkedPrompt, split_prompt
 from ..openai import one_prompt, stops_of
 
 # What reading a context may take beside t_max_predict_ms. Clients ask for 500 ms, which llama-server ignores: there,
-# reading takes as long as it takes, and a line is always finished. 144 tokens that were not cached took coder 2.8 s on
-# two busy cores (2026-11-30); with 2 s, eight of ten answers then were
-# less than a line.
+# reading takes as long as it takes, and a line is always finished. 144 tokens that were not cached took coder 0.7 s on
+# two cores, 2.8 s when these were busy; with 2 s, eight of ten answers were less than a line then (2026-11-30).
 MIN_READING_MS, MAX_READING_MS = 5_000.0, 30_000.0
 RANDOM_SEED = 2**32 - 1  # llama.cpp's word for none
 MAX_COUNT = 2**31 - 1
