@@ -5,7 +5,9 @@ Texts are not changed here, but for one thing: an answer ends before the first s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ...fim.errors import InputError
 from ...fim.text.language_guess import guess_language
@@ -31,6 +33,7 @@ DEFAULT_LANGUAGE = "python"
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
 EndReason = Literal["stop", "length"]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True, kw_only=True)

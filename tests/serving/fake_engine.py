@@ -2,8 +2,8 @@
 
 It writes one JSON line per event to --fake-log. The prefix of a request may hold an order: "raise-input", "raise-bug",
 "raise-exit", "NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so
-that tests can check the way there and back: suffix and prefix, or the last message. Snippets, the path and the language
-come with the text if the prefix begins with "show:".
+that tests can check the way there and back: suffix and prefix, the messages of a conversation, nothing for a warm-up.
+Snippets, the path and the language come with the text if the prefix begins with "show:".
 """
 
 import argparse
@@ -33,6 +33,8 @@ def text_for(request: CompletionRequest) -> str:
     """The answer's text."""
     if request.messages:
         return "|".join(f"{message.role}: {message.content}" for message in request.messages)
+    if request.warms:
+        return ""
     hole = request.hole
     if hole.prefix.startswith("show:"):
         return json.dumps([hole.prefix, hole.suffix, hole.language, request.path, request.snippets])

@@ -33,7 +33,8 @@ async def test_health(shared_rig):
     reply = await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/health", timeout_s=30)
     health = json.loads(reply.body)
     assert reply.status == 200
-    assert health["status"] == "ready"
+    assert health["status"] == "ok"
+    assert (await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/v1/health", timeout_s=30)).status == 200
     assert health["model"] == "fake"
     assert health["facts"] == {"device": "none", "parameters": 0}
     assert health["version"] == shared_rig.home.version
