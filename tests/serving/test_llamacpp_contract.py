@@ -123,7 +123,7 @@ def test_what_is_not_sent_is_left_to_the_engine():
     request = asked.call.request
     assert (request.hole.prefix, request.hole.suffix, request.max_tokens) == ("a", "", None)
     assert (request.sampling, request.budget_ms, request.stop, asked.call.n) == (None, None, (), 1)
-    nothing = dict.fromkeys(("n_predict", "stop", "temperature", "top_k", "top_p", "seed", "stream", "model"))
+    nothing = dict.fromkeys(("n_predict", "stop", "temperature", "top_k", "top_p", "seed", "stream"))
     assert parse_completion(json.dumps({"prompt": "a"} | nothing).encode()) == asked
 
 
@@ -223,6 +223,15 @@ async def test_the_answer_to_llama_vscode(shared_rig):
     assert types_of(ahead) == ANSWER and ahead["content"] == ""
 
 
+@pytest.mark.parametrize("model", ["google/gemini-2.5-flash", "\ud800", None, 5])
+async def test_the_name_of_a_model_is_ignored(shared_rig, model):
+    """llama.vscode sends its setting `ai_model`, which names another provider's model unless somebody changed it."""
+    found = await answer_to(shared_rig, "/infill", VSCODE | {"model": model, "n_cmpl": 1})
+    assert found["model"] == "fake"
+    found = await answer_to(shared_rig, "/completion", {"prompt": "x", "model": model})
+    assert (found["model"], found["content"]) == ("fake", "x")
+
+
 async def test_sampled_answers_come_as_a_list(shared_rig):
     found = await answer_to(shared_rig, "/completion", {"prompt": "a", "temperature": 0.5, "n_cmpl": 3, "seed": 1})
     assert [each["index"] for each in found] == [0, 1, 2]
@@ -291,8 +300,6 @@ BAD = [
     (VIM | {"response_fields": "content"}, "response_fields must be"),
     (VIM | {"grammar": "root ::= [0-9]+"}, "grammar is not supported"),
     (VIM | {"json_schema": {"type": "object"}}, "json_schema is not supported"),
-    (VIM | {"model": "\ud800"}, "serves"),
-    (VIM | {"model": "gpt-9"}, "serves"),
     (VIM | {"input_prefix": "", "prompt": "raise-input"}, "the fake does not like this"),
 ]
 
@@ -303,8 +310,8 @@ async def test_a_bad_infill_request_is_told_in_llama_servers_shape(shared_rig, v
     error = json.loads(body)["error"]
     assert set(error) == {"code", "message", "type"}
     assert words in error["message"] and "\n" not in error["message"]
-    assert status == error["code"] == (404 if words == "serves" else 400)
-    assert error["type"] == ("not_found_error" if words == "serves" else "invalid_request_error")
+    assert status == error["code"] == 400
+    assert error["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("value", [{}, {"prompt": [1, 2]}, {"prompt": ["a", "b"]}, {"prompt": None}, {"prompt": {}}])

@@ -49,7 +49,6 @@ class LlamaBody:
     stream: bool | None = None
     response_fields: tuple[str, ...] | None = None
     id_slot: Int64 | None = None
-    model: str | None = None
     grammar: str | None = None
     json_schema: Any = None
     language: str | None = None
@@ -121,7 +120,6 @@ def _call(body: LlamaBody, texts: MarkedPrompt) -> LlamaCall:
     )
     call = ApiCall(
         request=dataclasses.replace(request, warms=warms),
-        model=body.model,
         n=1 if warms else body.n_cmpl or body.n or 1,
         stream=body.stream or False,
     )

@@ -1,4 +1,7 @@
-"""llama.cpp's addresses."""
+"""llama.cpp's addresses.
+
+The name of a model is ignored, as llama-server does: llama.vscode sends one that it uses elsewhere.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +14,6 @@ from ...engine.worker import N_SLOTS, Worker
 from ..answering import answers
 from ..call import ApiCall, completion_request
 from ..http import HttpError, answering_errors, error_response, json_response, read_body, stream_response, unless_gone
-from ..models import check_model
 from .answer import answer_body, events_of, llama_error
 from .body import LlamaBody, LlamaCall, parse_completion, parse_infill, settings_of
 from .indented import cut_answer
@@ -51,7 +53,6 @@ class LlamaCppDialect:
         return await self._complete(request, parse_completion(await read_body(request)))
 
     async def _complete(self, request: Request, asked: LlamaCall) -> Response:
-        check_model(asked.call.model, self.worker.state)
         if asked.call.stream:
             return await stream_response(request, events_of(self.worker, asked), shape=llama_error)
         found = await unless_gone(request, answers(self.worker, asked.call))
