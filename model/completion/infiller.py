@@ -21,8 +21,8 @@ from ..requests import Context, ForwardReply, ForwardRequest
 from ..runners.loaded_runner import LoadedRunner
 from ..stepping import SteppingInfiller
 from ..tokenizers.canvas_tokens import CanvasTokens, canvas_tokens, vocabulary_facts
-from .answer import CANCELLED, SPENT, Result
-from .job import N_TOKENS_BLOCK, CompletionJob
+from .answer import CANCELLED, N_TOKENS_BLOCK, SPENT, Result, n_tokens_open
+from .job import CompletionJob
 from .layout import layout_of
 
 MIN_WINDOW = 64  # tokens
@@ -120,7 +120,7 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
         self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> Generator[ForwardRequest, ForwardReply | None, Completion]:
         """The work on request, not begun; is_cancelled is asked before every forward. Raises InputError."""
-        return _completed(self.name, self.filling(request, is_cancelled), time.monotonic())
+        return _completed(self.name, self.filling(request, is_cancelled, watch), time.monotonic())
 
     def forward(self, asks: Sequence[ForwardRequest]) -> list[ForwardReply]:
         """The replies to asks."""
@@ -133,9 +133,19 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
 
     def context_of(self, request: CompletionRequest) -> list[int]:
         """The tokens of a request's context."""
-        return self.layout.context(request, self.n_context_max)
+        return self.layout.context(request, self.n_context_beside(n_tokens_open(request)))
 
-    def filling(self, request: CompletionRequest, is_cancelled: Callable[[], bool]) -> CompletionJob:
+    def n_context_beside(self, n_open: int) -> int:
+        """The longest context beside an answer of n_open tokens. It gives way to a long one, but keeps half of the
+        window."""
+        n_free = self.config.n_context_scaled - n_open
+        if n_open <= N_TOKENS_BLOCK or n_free >= self.n_context_max:
+            return self.n_context_max
+        return max(n_free, self.n_window // 2)
+
+    def filling(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
+    ) -> CompletionJob:
         """The work on one request, not begun."""
         return CompletionJob(
             config=self.config,
@@ -154,6 +164,7 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
             n_drafted=0 if self.checkpoint.head is None else self.checkpoint.head.config.n_canvas - 1,
             ngrams=self.checkpoint.ngrams,
             guesses=self.guesses,
+            watch=watch,
         )
 
 
@@ -176,9 +187,9 @@ def _completed(
 
 def _cut_short(filling: CompletionJob) -> Result | None:
     """The answer of a job whose context need not be read on: nobody waits, or there is no time to begin one."""
-    if filling.is_cancelled():
-        return CANCELLED
     has_begun = filling.effort.n_forwards > 0  # then there is a text already, which is the answer
+    if filling.is_cancelled() and not (has_begun and filling.request.streams):  # what was told is not taken back
+        return CANCELLED
     return SPENT if filling.effort.budget.expired() and not (has_begun or filling.request.warms) else None
 
 
@@ -198,4 +209,5 @@ def _completion_of(model: str, filling: CompletionJob, answer: Result, started_s
         n_cached=filling.n_cached,
         alternatives=answer.alternatives,
         trace=tuple(filling.tracer.frames),
+        tokens=answer.tokens,
     )
