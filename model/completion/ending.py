@@ -93,7 +93,7 @@ class BodyEnd:
     def _is_over(self, written: Sequence[int]) -> bool:
         """Whether trimming cuts lines off written, which ends with a line break; then it would cut what follows too."""
         hole = self._request.hole
-        if not (hole.multiline and b"\n" in self._healing.tokenizer.bytes_of(written[-1])):
+        if self._request.messages or not (hole.multiline and b"\n" in self._healing.tokenizer.bytes_of(written[-1])):
             return False
         text = self._healing.text_of([*self._opening.tokens, *written]).rstrip()
         kept = trim(hole, text).rstrip()
