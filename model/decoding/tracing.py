@@ -14,6 +14,7 @@ from .partial_answer import PartialAnswer
 
 REFUSED: CellState = "refused"
 UNSETTLED: tuple[CellState, ...] = ("masked", "provisional", REFUSED)
+MAX_CELLS = 100_000  # of all frames, 20 MB; an answer of default length has at most 10,000
 N_MASKS = 96  # masks shown right of the text: an answer of open length may have thousands
 
 
@@ -28,7 +29,7 @@ class TracedToken:
 
 @dataclass
 class Tracer:
-    """The frames of one completion so far. indent stands before the canvas and belongs to the answer; a canvas's tokens
+    """The newest frames of one completion. indent stands before the canvas and belongs to the answer; a canvas's tokens
     begin with the text of healing, which does not."""
 
     tokenizer: TextTokenizer
@@ -46,9 +47,7 @@ class Tracer:
             if new:  # refused tokens stand before the right one
                 shown[new[-1] : new[-1]] = [TracedToken(token, REFUSED) for token in step.refused]
             cells = self._cells(shown)
-            self.frames.append(
-                TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=cells)
-            )
+            self._add(TraceFrame(step=n_forwards + step.index, elapsed_ms=offset_ms + step.elapsed_ms, cells=cells))
 
         return record
 
@@ -56,7 +55,14 @@ class Tracer:
         """Add a frame with the chosen tokens, unless the last one shows them already."""
         cells = self._cells(_kept(tokens, log_probs))
         if not self.frames or _text(self.frames[-1].cells) != _text(cells):
-            self.frames.append(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
+            self._add(TraceFrame(step=n_forwards, elapsed_ms=elapsed_ms, cells=cells))
+
+    def _add(self, frame: TraceFrame) -> None:
+        """Add a frame; the oldest of a long trace give way."""
+        self.frames.append(frame)
+        n_cells = sum(len(each.cells) for each in self.frames)
+        while n_cells > MAX_CELLS and len(self.frames) > 1:
+            n_cells -= len(self.frames.pop(0).cells)
 
     def _canvas(self, step: DenoiseStep) -> Iterator[TracedToken]:
         """The canvas after a step, up to its end."""

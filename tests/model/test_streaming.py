@@ -220,3 +220,15 @@ def test_canvas_follows_canvas_up_to_the_trained_length(tmp_path: Path):
     assert completion.finish_reason == "length"
     n = infiller.config.n_context_scaled - completion.n_context
     assert n - infiller.config.n_canvas < completion.n_tokens <= n
+
+
+def test_a_long_trace_keeps_its_newest_frames(infiller: DenoisingInfiller, monkeypatch: pytest.MonkeyPatch):
+    request = asked("lines", trace=True, policy="one", max_tokens=24, max_evaluations=99)
+    infiller.recent.clear()
+    whole = infiller.complete(request, lambda: False).trace
+    monkeypatch.setattr("quicksilver.model.decoding.tracing.MAX_CELLS", 60)
+    infiller.recent.clear()  # a guess would save frames
+    short = infiller.complete(request, lambda: False).trace
+    texts = [[[cell.text for cell in frame.cells] for frame in frames] for frames in (whole, short)]
+    assert 0 < len(short) <= len(whole) and texts[0][-len(short) :] == texts[1]
+    assert len(short) == 1 or sum(len(frame.cells) for frame in short) <= 60
