@@ -118,7 +118,8 @@ class Writing:
             n = len(so_far)
             opening = likely[n:] if likely[:n] == so_far else ()
             last = [*context[-LENGTHS[0] :], *so_far][-LENGTHS[0] :]
-            return recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], context)
+            text = [*context, *so_far] if self.is_literal else context  # long answers repeat themselves
+            return recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], text)
 
         def counted(so_far: Sequence[int]) -> Sequence[int]:
             return self.ngrams.guess([*context[-LENGTHS[0] :], *so_far], N_HINTS) if self.ngrams else ()
