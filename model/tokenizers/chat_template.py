@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,11 +68,17 @@ class ChatTemplate:
         n_system = next((i for i, each in enumerate(messages) if each.role != "system"), len(messages) - 1)
         last = len(messages) - 1
         begins = [n_system, *(i for i in range(n_system + 1, last) if messages[i].role == "user"), last]
-        tokens: list[int] = []
-        for begin in dict.fromkeys(begins):
-            tokens = self.tokens([*messages[:n_system], *messages[begin:]], encode)
-            if len(tokens) <= n_most:
-                return tokens
+
+        def since(begin: int) -> list[int]:
+            return self.tokens([*messages[:n_system], *messages[begin:]], encode)
+
+        tokens = since(begins[0])
+        if len(tokens) <= n_most:
+            return tokens
+        first = bisect_left(begins, x=True, lo=1, key=lambda begin: len(since(begin)) <= n_most)
+        tokens = since(begins[min(first, len(begins) - 1)])
+        if len(tokens) <= n_most:
+            return tokens
         raise InputError(
             f"the conversation's last turn and its system message have {len(tokens):,} tokens, and {n_most:,} fit: "
             "send less"

@@ -122,11 +122,29 @@ def test_the_oldest_turns_give_way():
     encode = tiny_body_tokenizer().encode
     assert TEMPLATE.fit(messages, encode, len(whole)) == whole
     assert TEMPLATE.fit(messages, encode, len(whole) - 1) == tokens_of(SYSTEM, *turns[2:], USER)
+    for n_most in range(len(tokens_of(SYSTEM, USER)), len(whole) + 1):
+        found = TEMPLATE.fit(messages, encode, n_most)
+        kept = [tokens_of(SYSTEM, *turns[i:], USER) for i in range(0, len(turns) + 1, 2)]
+        assert found == next(each for each in kept if len(each) <= n_most)
     least = tokens_of(SYSTEM, USER)
     assert TEMPLATE.fit(messages, encode, len(least)) == least
     with pytest.raises(InputError, match=f"have {len(least)} tokens, and {len(least) - 1} fit"):
         TEMPLATE.fit(messages, encode, len(least) - 1)
     assert TEMPLATE.fit([SYSTEM], encode, 99) == tokens_of(SYSTEM)
+
+
+def test_a_long_conversation_is_told_a_few_times_only():
+    said: list[int] = []
+    messages = [SYSTEM, *[USER, replace(USER, role="assistant")] * 100, USER]
+
+    def encode(text: str) -> list[int]:
+        said.append(len(text))
+        return tiny_body_tokenizer().encode(text)
+
+    found = TEMPLATE.fit(messages, encode, 200)
+    assert 150 < len(found) <= 200
+    whole = len(turn("system", "return x") + turn("user", USER.content) * 201)
+    assert sum(said) < 40 * whole
 
 
 def with_chat(folder: Path, value: object) -> Path:
