@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from ...fim.engine import Infiller
@@ -94,7 +94,7 @@ class Worker:
         finally:
             self._forget(job)
 
-    async def stream(self, request: CompletionRequest) -> AsyncIterator[AnswerProgress | Completion]:
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[AnswerProgress | Completion]:
         """Run request as `complete` does, and tell how far its answer has come after every forward that brought it on;
         the completion comes last. Closing the iterator stops the job within one step. Raises the same errors."""
         waiting, loop = ProgressQueue(), asyncio.get_running_loop()

@@ -33,7 +33,8 @@ async def test_health(shared_rig):
     reply = await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/health", timeout_s=30)
     health = json.loads(reply.body)
     assert reply.status == 200
-    assert health["status"] == "ready"
+    assert health["status"] == "ok"
+    assert (await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/v1/health", timeout_s=30)).status == 200
     assert health["model"] == "fake"
     assert health["facts"] == {"device": "none", "parameters": 0}
     assert health["version"] == shared_rig.home.version
@@ -74,7 +75,8 @@ async def test_streaming_ends_with_done(shared_rig):
     assert events[-2:] == ["data: [DONE]", ""]
     chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
     assert "".join(choice["text"] for chunk in chunks for choice in chunk["choices"]) == "é\ud800b"
-    assert [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]] == [None, "stop"]
+    reasons = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]]
+    assert len(reasons) == 4 and reasons[:-1] == [None] * 3 and reasons[-1] == "stop"
     assert chunks[-1]["usage"]["completion_tokens"] == 3
     assert len({chunk["id"] for chunk in chunks}) == 1
 
@@ -87,11 +89,14 @@ async def test_streaming_ends_with_done(shared_rig):
         ({}, "request.prompt is missing"),
         ({"prompt": 1}, "request.prompt must be a string"),
         ({"prompt": ["a", "b"]}, "request.prompt must be one string"),
-        ({"prompt": [1, 2]}, "request.prompt[0] must be a string"),
-        ({"prompt": "a", "n": 2}, "request.n must be 1"),
-        ({"prompt": "a", "best_of": 2}, "request.best_of must be 1"),
-        ({"prompt": "a", "echo": True}, "echo is not supported"),
-        ({"prompt": "a", "logprobs": 3}, "logprobs is not supported"),
+        ({"prompt": [1, 2]}, "request.prompt must be a string: token ids"),
+        ({"prompt": "a", "n": 0}, "request.n must be a whole number, at least 1"),
+        ({"prompt": "a", "n": 1_000}, "1 to 16 answers"),
+        ({"prompt": "a", "n": 2, "best_of": 1}, "best_of must be at least n"),
+        ({"prompt": "a", "logprobs": 6}, "request.logprobs must be a whole number, at most 5"),
+        ({"prompt": "a", "top_p": 1.5}, "top_p must be a number, at most 1"),
+        ({"prompt": "a", "max_tokens": 10**9}, "1 to 131072 tokens"),
+        ({"prompt": "a", "max_tokens": 10**30}, "1 to 131072 tokens"),
         ({"prompt": "a", "max_tokens": 0}, "max_tokens must be a whole number, at least 1"),
         ({"prompt": "a", "max_tokens": -4}, "max_tokens must be a whole number, at least 1"),
         ({"prompt": "a", "temperature": 3}, "temperature must be a number, at most 2"),

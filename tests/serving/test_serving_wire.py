@@ -119,6 +119,12 @@ def test_health_round_trip():
     assert decode_health(encode_health(health)) == health
 
 
+def test_a_ready_engine_is_ok_on_the_wire():
+    health = EngineHealth(status="ready", version="1", pid=7, uptime_s=0.5)
+    assert json.loads(encode_health(health))["status"] == "ok"
+    assert decode_health(encode_health(health)) == health
+
+
 def test_surrogate_pair_of_code_points_stays_two():
     hole = Hole(prefix="\ud83d\ude00", suffix="😀", language="python", replaced=(2, 2), multiline=True)
     assert decode_request(encode_request(CompletionRequest(hole=hole))).hole == hole
@@ -259,7 +265,7 @@ def test_text_far_from_the_hole_is_left_out_in_jumps():
     ("bad", "message"),
     [
         ({"confidence": -1}, "completion.alternatives[0].confidence must be a number, at least 0"),
-        ({"source": "elsewhere"}, "completion.alternatives[0].source is not one of the known values"),
+        ({"source": "nowhere"}, "completion.alternatives[0].source is not one of the known values"),
         ({"trace": []}, "completion.alternatives[0] has an unknown key 'trace'"),
     ],
 )
@@ -324,6 +330,6 @@ def test_half_a_character_where_no_text_belongs_is_an_input_error(change):
 
 
 def test_a_number_below_an_ignored_key_may_be_anything():
-    assert parse_call(b'{"prompt": "a", "other": {"x": 1e400}, "\\ud800": 1}').request.hole.prefix == "a"
+    assert parse_call(b'{"prompt": "a", "other": {"x": 1e400}, "\\ud800": 1}').call.request.hole.prefix == "a"
     with pytest.raises(InputError, match="finite"):
         parse_call(b'{"prompt": "a", "budget_ms": 1e400}')
