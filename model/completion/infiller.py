@@ -75,15 +75,18 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
         """The longest context of a request; the rest of the trained length is room for the answer's blocks."""
         return _n_context(self.n_window)
 
-    def read_at_most(self, n_window: int) -> None:
-        """Have requests hold at most n_window tokens of context and answer. Forgets cached contexts.
+    def read_at_most(self, n_window: int, *, in_chat: bool = False) -> None:
+        """Have requests hold at most n_window tokens of context and answer; conversations, for which people wait longer
+        than for a key, only if in_chat. Forgets cached contexts.
 
         Raises InputError for more than the model can read, or too few.
         """
         most = self.config.n_context_scaled
         if not MIN_WINDOW <= n_window <= most:
             raise InputError(f"{self.name} reads from {MIN_WINDOW} to {most} tokens of context, not {n_window}")
-        self.n_window = self.n_window_chat = n_window
+        self.n_window = n_window
+        if in_chat:
+            self.n_window_chat = n_window
         if self._cache_bytes is None:
             c = self.config
             window_bytes = n_window * 2 * c.n_layers * c.n_kv_heads * c.head_size * N_BYTES[self.loaded.dtype]

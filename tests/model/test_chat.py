@@ -217,6 +217,18 @@ def test_the_longest_answer_is_what_fits(infiller: DenoisingInfiller, n_tokens: 
     assert job.context[-len(opening()) :] == opening()
 
 
+def test_a_window_for_keys_is_none_for_conversations(tmp_path: Path):
+    folder = with_chat(save_body(tmp_path, tiny_body()), TEMPLATE.as_json())
+    infiller = infiller_of(checkpoint.load(folder))
+    long = ChatMessage(role="user", content="x = add(a, b)\n" * 16)
+    request = asked(long, USER, max_tokens=8)
+    whole = tokens_of(long, USER)
+    infiller.read_at_most(128)  # what the speed of this machine allows for a key
+    assert infiller.context_of(request) == whole
+    infiller.read_at_most(128, in_chat=True)  # what a person says
+    assert infiller.context_of(request) == tokens_of(USER)
+
+
 def test_models_without_a_template_say_what_to_do(tmp_path: Path):
     body = infiller_of(checkpoint.load(save_body(tmp_path / "body", tiny_body())))
     assert body.describe()["chat"] == 0
