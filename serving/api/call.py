@@ -32,6 +32,8 @@ MAX_SEED = 2**62  # greater seeds are folded, since generators take 64 bits
 DEFAULT_LANGUAGE = "python"
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
+GREEDY = 0.01  # temperatures up to it
+
 EndReason = Literal["stop", "length"]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -142,12 +144,13 @@ def completion_request(
 def sampling_of(
     temperature: float | None, top_p: float | None = None, top_k: int | None = None, seed: int | None = None
 ) -> Sampling | None:
-    """How tokens are drawn; None takes the likeliest, which is what a temperature of 0, or none at all, asks for.
+    """How tokens are drawn; None takes the likeliest, which is what no temperature asks for, or one of at most GREEDY:
+    clients that mean 0 send .01, and would lose the drafts that compete with the model's own text.
 
     top_p None or 0, and top_k None or less than 1, leave all tokens in. A negative seed counts as none. Raises
     InputError.
     """
-    if not temperature:
+    if temperature is None or 0 <= temperature <= GREEDY:
         return None
     try:
         return Sampling(

@@ -164,6 +164,7 @@ async def test_tokens_end_where_the_text_does():
 
 def test_sampling_is_asked_for_by_a_temperature():
     assert sampling_of(None, 0.9) is None and sampling_of(0.0, 0.9, 40, 7) is None
+    assert sampling_of(0.01) is None and sampling_of(0.011) == Sampling(temperature=0.011)
     assert sampling_of(0.5, None, -1, -1) == Sampling(temperature=0.5)
     assert sampling_of(0.5, 0.9, 40, 7) == Sampling(temperature=0.5, top_p=0.9, top_k=40, seed=7)
     for wrong in ((3.0, None), (0.5, 1.5), (-1.0, None)):

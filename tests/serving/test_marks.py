@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.types import MAX_SNIPPET_CHARS
 from quicksilver.serving.api.marks import CODESTRAL, FAMILIES, ContextFile, read_marks, split_prompt
+from quicksilver.serving.elsewhere import marks as elsewhere
 
 BY_NAME = {family.name: family for family in (*FAMILIES, CODESTRAL)}
 MARKS = [mark for family in BY_NAME.values() for mark in (family.prefix, family.suffix, family.middle) if mark]
@@ -182,3 +183,9 @@ def test_hostile_prompts_are_read_in_linear_time(unit, form):
     start_s = time.perf_counter()
     assert read_marks(written(form, text, text)) is not None
     assert time.perf_counter() - start_s < 5
+
+
+@pytest.mark.parametrize("family", sorted(elsewhere.FAMILIES))
+def test_what_we_write_for_servers_elsewhere_is_read(family):
+    found = read_marks(elsewhere.FAMILIES[family].prompt("def f():\n    ", "\n\nx = 1\n"))
+    assert found is not None and (found.prefix, found.suffix) == ("def f():\n    ", "\n\nx = 1\n")
