@@ -26,6 +26,7 @@ from ..speed.throughput import find_programs
 from .served import ServerAddress, ask, read_address, served
 
 PACKAGES = ("openvino",)
+SHOWN = ("cache", "at most", "read", "llama read", "written", "ours ms", "llama ms", "ratio", "least", "most")
 INFILL = "/infill"
 
 
@@ -172,8 +173,8 @@ def _summary(pairs: Sequence[tuple[InfillAnswer, InfillAnswer]]) -> dict[str, An
 def _print(rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> None:
     title = f"quicksilver bench infill-server: {plan['model']}, {plan['holes']} holes, {plan['threads']} threads"
     table = plain_table(title)
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name == "cache" else "right")
+    for name in SHOWN:
+        table.add_column(name.replace(" ", "\n"), justify="left" if name == "cache" else "right")
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*(str(row[name]) for name in SHOWN))
     open_console().print(table)
