@@ -97,7 +97,8 @@ class Writing:
         self, context: Sequence[int], states: ContextStates, paths: DraftPaths
     ) -> BranchWork[PartialAnswer]:
         """The row that a body writes after a context and its states. It guesses what it wrote lately, drafts, and what
-        followed the same tokens in the context; failing these, what n-grams or the denoising head say.
+        followed the same tokens in the context; failing these, what n-grams or the denoising head say. With the policy
+        "left" it guesses nothing: one token a forward.
 
         Under load it is not shortened, as canvases are: it would end inside a word.
         """
@@ -117,7 +118,7 @@ class Writing:
 
         n_most = self.n_open + len(self.healing.data)
         continuation = Continuation(states, n_most, seen=paths.see)
-        if self.guesses:
+        if self.guesses and self.request.policy != "left":
             continuation = Continuation(states, n_most, guess, paths.see, counted, self.n_drafted)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
