@@ -32,6 +32,8 @@ from .http import (
     unless_gone,
 )
 from .openai import OpenAiDialect
+from .playground.fill import PlaygroundApi
+from .playground.pages import PlaygroundPages
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +95,15 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
         yield
         api.worker.stop()
 
+    pages = PlaygroundPages()
     return Starlette(
-        routes=[*api.routes(), *OpenAiDialect(worker=api.worker).routes()],
-        middleware=[Middleware(Guard, token=token)],
+        routes=[
+            *api.routes(),
+            *OpenAiDialect(worker=api.worker).routes(),
+            *PlaygroundApi(worker=api.worker).routes(),
+            *pages.routes(),
+        ],
+        middleware=[Middleware(Guard, token=token, open_paths=frozenset(pages.files()))],
         exception_handlers={HTTPException: _on_http_error, Exception: _on_unexpected},
         lifespan=lifespan,
     )

@@ -28,10 +28,14 @@ class ConnectionProof:
 
 
 class Guard:
-    """ASGI middleware: refuses requests over TCP that have not proved to know the token."""
+    """ASGI middleware: refuses requests over TCP that have not proved to know the token.
 
-    def __init__(self, app: ASGIApp, *, token: str | None) -> None:
+    open_paths hold nothing secret: they may be read (GET, HEAD) without.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None, open_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
+        self._open_paths = open_paths
         self._token = token or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +50,8 @@ class Guard:
             return _refuse(403, "the Host header must name this machine (127.0.0.1 or localhost)", "forbidden")
         if self._token and scope["path"] == PROOF_TARGET:
             return self._prove(scope, headers.get(NONCE_HEADER, ""))
+        if scope["path"] in self._open_paths and scope["method"] in ("GET", "HEAD"):
+            return None
         if not self._knows_token(scope, headers.get("authorization", "")):
             return _refuse(401, "missing or wrong token: send 'Authorization: Bearer <token>'", "invalid_api_key")
         return None

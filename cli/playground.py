@@ -1,0 +1,64 @@
+"""`quicksilver playground`: opens a page in the browser that shows how holes are filled.
+
+It listens on a free port of this machine for that page alone, and hands its questions on to this user's engine.
+"""
+
+import asyncio
+import socket
+import sys
+import threading
+import webbrowser
+from contextlib import closing
+
+import uvicorn
+
+from ..fim.terminal.spinner import waiting
+from ..serving.api.playground.door import PlaygroundDoor
+from ..serving.api.playground.pages import PAGE
+from ..serving.api.playground.sessions import CODE_S, PlaygroundSessions
+from ..serving.process.connections import BoundedConnection
+from ..serving.process.listener import listen_loopback
+from .options import PlaygroundOptions
+from .shared_engine import shared_engine
+
+_GRACE_S = 1
+
+
+def run_playground(options: PlaygroundOptions) -> int:
+    """Start the engine if none runs, open the page, and serve it until interrupted. Returns 0.
+
+    Raises CheckpointError and EngineUnavailable for an engine that does not start, InputError for a port in use.
+    """
+    with closing(listen_loopback(options.port)) as listener:
+        try:
+            asyncio.run(_serve(options, listener))
+        except KeyboardInterrupt:
+            print(file=sys.stderr)  # after the ^C that terminals show
+    return 0
+
+
+async def _serve(options: PlaygroundOptions, listener: socket.socket) -> None:
+    engine = shared_engine(options.model)
+    with waiting("starting the engine") as tell:
+        await engine.ensure_running(tell)
+    port, sessions = listener.getsockname()[1], PlaygroundSessions()
+    door = PlaygroundDoor(engine=engine, sessions=sessions)
+    config = uvicorn.Config(
+        door.app(port),
+        loop="asyncio",
+        http=BoundedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # they would let a request claim where it came from
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    address = f"http://127.0.0.1:{port}{PAGE}#token={sessions.issue()}"
+    print(address, flush=True)
+    print(f"The address works once, within {CODE_S:g} s. Ctrl+C ends the playground.", file=sys.stderr, flush=True)
+    if not options.no_browser:
+        # A thread: what opens a browser in a terminal would keep us from answering it.
+        threading.Thread(target=webbrowser.open, args=(address,), name="browser", daemon=True).start()
+    await uvicorn.Server(config).serve(sockets=[listener])
