@@ -1,8 +1,9 @@
 """What the page asks the engine: which model it is, and to fill a hole, shown step by step.
 
 `POST /playground/fill` answers with server-sent events: `{"type": "frame"}` for the canvas after each step,
-`{"type": "answer"}` with text, counts and times, and last, if they were asked for, `{"type": "candidates"}`: all texts
-that competed for the hole when drafts and other lengths were tried too, the chosen one first.
+`{"type": "answer"}` with the text, what of it an editor would insert, counts and times, and last, if they were asked
+for, `{"type": "candidates"}`: all texts that competed for the hole when drafts and other lengths were tried too, the
+chosen one first.
 """
 
 import tomllib
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ....fim.trimming.trim import trim
 from ....fim.types import MAX_CANDIDATES, Completion, CompletionRequest, Number, PolicyName, TraceFrame
 from ...engine.worker import Worker
 from ...json_values import read_json
@@ -93,9 +95,10 @@ class PlaygroundApi:
                 case ApiAnswer():
                     for frame in piece.completion.trace if not n_frames else ():  # a model that tells no progress
                         yield event(frame_event(frame))
-                    yield event(answer_event(piece.completion))
+                    yield event(answer_event(request, piece.completion))
         if asked.candidates:
-            yield event(candidates_event(await self.worker.complete(with_candidates(request))))
+            competed = await self.worker.complete(with_candidates(request))
+            yield event(candidates_event(request, competed))
 
 
 def request_of(asked: PlaygroundHole) -> CompletionRequest:
@@ -140,11 +143,12 @@ def frame_event(frame: TraceFrame) -> dict[str, object]:
     return {"type": "frame", "step": frame.step, "elapsed_ms": frame.elapsed_ms, "cells": cells}
 
 
-def answer_event(completion: Completion) -> dict[str, object]:
-    """The answer as the page reads it."""
+def answer_event(request: CompletionRequest, completion: Completion) -> dict[str, object]:
+    """The answer as the page reads it. inserted is what an editor would insert of its text."""
     return {
         "type": "answer",
         "text": completion.text,
+        "inserted": trim(request.hole, completion.text),
         "finish_reason": completion.finish_reason,
         "confidence": completion.confidence,
         "source": completion.source,
@@ -157,13 +161,18 @@ def answer_event(completion: Completion) -> dict[str, object]:
     }
 
 
-def candidates_event(completion: Completion) -> dict[str, object]:
-    """All texts that competed, the chosen one first, as the page reads them."""
+def candidates_event(request: CompletionRequest, completion: Completion) -> dict[str, object]:
+    """All texts that competed, the chosen one first, as an editor would insert them."""
     return {
         "type": "candidates",
         "timings_ms": dict(completion.timings_ms),
         "candidates": [
-            {"text": each.text, "source": each.source, "confidence": each.confidence, "n_tokens": each.n_tokens}
+            {
+                "text": trim(request.hole, each.text),
+                "source": each.source,
+                "confidence": each.confidence,
+                "n_tokens": each.n_tokens,
+            }
             for each in (completion, *completion.alternatives)
         ],
     }

@@ -3,9 +3,9 @@
 /** @typedef {'masked' | 'provisional' | 'new' | 'kept' | 'refused'} CellState */
 /** @typedef {{ text: string, state: CellState, confidence: number }} Cell */
 /** @typedef {{ step: number, elapsed_ms: number, cells: Cell[] }} Frame */
-/** @typedef {{ text: string, finish_reason: string, confidence: number, source: string, model: string, steps: number,
+/** @typedef {{ text: string, inserted: string, finish_reason: string, confidence: number, source: string, model: string, steps: number,
  *   n_tokens: number, n_context: number, n_cached: number, timings_ms: Record<string, number> }} Answer */
-/** @typedef {{ text: string, state: CellState, level: number, title: string }} Span */
+/** @typedef {{ text: string, state: CellState | 'cut', level: number, title: string }} Span */
 /** @typedef {{ steps: number, tokens: number, perStep: number, ms: number, perSecond: number, prefillMs: number,
  *   context: number, cached: number }} Measures */
 
@@ -44,9 +44,19 @@ export function placeAt(times, ms) {
   return place;
 }
 
-/** The text that came to stand in each cell in the end, once a run is over. @param {Frame[]} frames */
+/** The text that stood in each cell last, once a run is over: also of those that were cut off again in the end.
+ * @param {Frame[]} frames */
 export function shapeOf(frames) {
-  return (frames.at(-1)?.cells ?? []).filter((cell) => cell.state !== 'refused').map((cell) => cell.text);
+  /** @type {string[]} */
+  const shape = [];
+  for (const { cells } of frames) {
+    cells
+      .filter((cell) => cell.state !== 'refused')
+      .forEach((cell, i) => {
+        shape[i] = cell.state === 'masked' ? (shape[i] ?? '') : cell.text;
+      });
+  }
+  return shape;
 }
 
 /** How sure, in ten levels. @param {number} confidence from 0 to 1 */
@@ -103,6 +113,23 @@ export function spansOf(frame, shape, seed = 0) {
   return spans;
 }
 
+/** The spans, with those behind the first n code units marked as cut off. @param {Span[]} spans @param {number} n
+ * @returns {Span[]} */
+export function cutAfter(spans, n) {
+  let rest = n;
+  return spans.flatMap((span) => {
+    if (span.state === 'refused') {
+      return [span];
+    }
+    const kept = span.text.slice(0, rest);
+    const gone = span.text.slice(rest);
+    rest -= kept.length;
+    /** @type {Span[]} */
+    const parts = [{ ...span, text: kept }, { ...span, text: gone, state: 'cut', title: 'cut off: not a part of the hole' }];
+    return parts.filter((part) => part.text !== '');
+  });
+}
+
 /** @type {Cell} */
 const masked = { text: '', state: 'masked', confidence: 0 };
 
@@ -137,12 +164,12 @@ export function measure(answer, frames) {
   };
 }
 
-/** How many times more the second is than the first, for people; '' if that says nothing.
- * @param {number} first @param {number} second */
-export function times(first, second) {
+/** How a number compares with another, for people, such as "2.5× less"; '' if that says nothing.
+ * @param {number} first @param {number} second @param {string} less @param {string} more */
+export function compare(first, second, less, more) {
   if (!(first > 0 && second > 0)) {
     return '';
   }
-  const factor = second / first;
-  return `${factor < 10 ? factor.toFixed(1) : Math.round(factor)}×`;
+  const factor = Math.max(first, second) / Math.min(first, second);
+  return `${factor < 10 ? factor.toFixed(1) : Math.round(factor)}× ${first <= second ? less : more}`;
 }

@@ -89,7 +89,7 @@ function showModel({ status, model, facts, policies }) {
   );
   const writesTokens = status === 'ready' && policies.length === 0;
   policy.replaceChildren(
-    new Option(writesTokens ? 'guesses, verified' : 'the model’s choice', ''),
+    new Option(writesTokens ? 'its own guesses' : 'automatic', ''),
     ...policies.map((name) => new Option(name)),
   );
   policy.disabled = writesTokens;
@@ -197,7 +197,7 @@ async function fillHole() {
         showNumbers(part('numbers'), part('headline'), runs);
       }
     }
-    say(`${outcomeOf(/** @type {Run} */ (runs[0]))} Tab accepts.`);
+    say(outcomeOf(/** @type {Run} */ (runs[0])));
     player.show(runs);
     if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
       player.play();
@@ -227,7 +227,7 @@ async function follow(run, hole, pane, signal) {
     } else if (event.type === 'answer') {
       run.answer = event;
       if (pane === canvasPane) {
-        candidates.show([event]);
+        candidates.show([{ ...event, text: event.inserted }]);
       }
     } else if (event.type === 'candidates') {
       candidates.show([...candidates.all, ...event.candidates]);
@@ -239,13 +239,13 @@ async function follow(run, hole, pane, signal) {
 
 /** How a run ended, in words. @param {Run} run */
 function outcomeOf({ answer, hole }) {
-  if (answer === null || answer.text === '') {
+  if (answer === null || answer.inserted === '') {
     return 'The model has no text for this hole.';
   }
   if (answer.finish_reason === 'budget') {
-    return 'The time was up first.';
+    return 'The time was up first. Tab accepts what there is.';
   }
-  return hole.masked !== '' && answer.text.trim() === hole.masked.trim() ? 'Filled, just as it was.' : 'Filled.';
+  return hole.masked !== '' && answer.inserted.trim() === hole.masked.trim() ? 'Filled, just as it was. Tab accepts.' : 'Filled. Tab accepts.';
 }
 
 function stop() {

@@ -1,17 +1,18 @@
 // The table of numbers: two runs of the same hole side by side.
-import { duration, measure, times } from './frames.js';
+import { compare, duration, measure } from './frames.js';
 
 /** @typedef {import('./pane.js').Run} Run */
 /** @typedef {import('./frames.js').Measures} Measures */
 
 /** @type {[string, (m: Measures) => string][]} */
 const ROWS = [
-  ['Steps (forwards of the model)', (m) => String(m.steps)],
+  ['Steps', (m) => String(m.steps)],
   ['Tokens', (m) => String(m.tokens)],
   ['Tokens a step', (m) => m.perStep.toFixed(1)],
   ['Time to write', (m) => duration(m.ms)],
   ['Tokens a second', (m) => String(Math.round(m.perSecond))],
-  ['Context read before', (m) => `${m.context} tokens, ${m.cached} cached, ${duration(m.prefillMs)}`],
+  ['Context read before', (m) => `${m.context} tokens, ${m.cached} cached`],
+  ['Time to read it', (m) => duration(m.prefillMs)],
 ];
 
 /** @param {HTMLTableElement} table @param {HTMLElement} headline @param {(Run | null)[]} runs */
@@ -42,13 +43,10 @@ function headlineOf([first, second], [a, b]) {
   if (!second?.answer || !b) {
     return [`${a.tokens} tokens in ${a.steps} steps, ${duration(a.ms)}.`];
   }
-  const same = first.answer.text === second.answer.text ? 'The same text' : 'Another text';
-  return [bold(times(a.steps, b.steps)), ' fewer steps, ', bold(times(a.ms, b.ms)), ` faster. ${same} left to right.`];
-}
-
-/** @param {string} text */
-function bold(text) {
-  const element = document.createElement('b');
-  element.textContent = text || '–';
-  return element;
+  const same = first.answer.inserted === second.answer.inserted ? 'The same text' : 'Another text';
+  const gain = document.createElement('b');
+  gain.textContent = [compare(a.steps, b.steps, 'fewer steps', 'more steps'), compare(a.ms, b.ms, 'faster', 'slower')]
+    .filter((text) => text !== '')
+    .join(', ');
+  return [gain, `. ${same} left to right.`];
 }

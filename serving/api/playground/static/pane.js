@@ -1,5 +1,5 @@
 // One pane: a canvas between the lines that surround the hole, as it was at one moment of a run.
-import { duration, frameAt, shapeOf, spansOf } from './frames.js';
+import { cutAfter, duration, frameAt, shapeOf, spansOf } from './frames.js';
 import { highlighted } from './highlight.js';
 import { surroundings } from './hole.js';
 
@@ -40,10 +40,14 @@ export class Pane {
     const frame = frameAt(run.frames, ms);
     const last = run.frames.at(-1);
     const shape = shapeFor(run, frame);
+    let spans = spansOf(frame, shape, this.seed);
+    if (run.answer !== null && frame === last && run.answer.text.startsWith(run.answer.inserted)) {
+      spans = cutAfter(spans, run.answer.inserted.length);
+    }
     const { before, after } = surroundings(run.hole, N_BEFORE, N_AFTER);
     this.canvas.replaceChildren(
       around(before, run.language),
-      ...spansOf(frame, shape, this.seed).map(cellOf),
+      ...spans.map(cellOf),
       around(after, run.language),
     );
     const n = last?.step ?? 0;
