@@ -30,7 +30,7 @@ MODELS, FILL = f"{PAGE}/models", f"{PAGE}/fill"
 EXAMPLES = Path(__file__).with_name("examples.toml")
 N_LENGTHS, N_MENDS = 3, 2  # of a line's candidates, as on request in an editor
 
-Mode = Literal["canvas", "left-to-right"]
+WritingMode = Literal["canvas", "left-to-right"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class PlaygroundHole:
     language: str = "python"
     path: str = ""
     multiline: bool = True
-    mode: Mode = "canvas"
+    mode: WritingMode = "canvas"
     policy: PolicyName | None = None
     budget_ms: Number | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
