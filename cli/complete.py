@@ -32,6 +32,7 @@ SOURCES = {
     "open file": "found in an open file",
     "workspace": "found in the workspace",
     "snippet": "found in a snippet",
+    "elsewhere": "from a server elsewhere",
 }
 
 

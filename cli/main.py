@@ -183,6 +183,10 @@ def _settings(options: SettingsOptions) -> int:
 
 
 def _complete(options: CompleteOptions) -> int:
+    if options.elsewhere is not None and options.arms is not None:
+        from .elsewhere import run_elsewhere
+
+        return run_elsewhere(options, options.elsewhere, options.arms)
     from .complete import run_complete
 
     return run_complete(options)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+from ..fim.errors import InputError
 from ..fim.terminal.options import Option, model_option
 from ..fim.types import PolicyName
 from .editor_setup import EDITORS
@@ -43,6 +44,21 @@ class CompleteOptions:
     max_tokens: Annotated[int | None, Option("longest answer", metavar="N", least=1, most=1024)] = None
     timeout_s: Annotated[float, Option("give up after this long, all in all", above=0, most=MAX_S)] = 120.0
     model: Annotated[Path | None, model_option()] = None
+    elsewhere: Annotated[
+        str | None,
+        Option("ask a server of the file --arms instead: the text around the place is sent to it", metavar="NAME"),
+    ] = None
+    arms: Annotated[Path | None, Option("a TOML file that names servers elsewhere", metavar="FILE")] = None
+
+    def __post_init__(self) -> None:
+        if (self.elsewhere is None) != (self.arms is None):
+            raise InputError(
+                "--elsewhere NAME and --arms FILE go together: a file of servers, and which of them to ask"
+            )
+        ours = {"--trace": self.trace, "--trace-svg": self.trace_svg, "--policy": self.policy, "--model": self.model}
+        given = [flag for flag, value in ours.items() if value]
+        if self.elsewhere is not None and given:
+            raise InputError(f"{given[0]} is about models of this machine: leave it out with --elsewhere")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ Number = Annotated[float, Meta(ge=0)]  # milliseconds, or a share: never negativ
 PolicyName = Literal["one", "left", "top-k", "threshold", "entropy", "all", "verified"]
 OfferSource = Literal["open file", "workspace"]
 DraftSource = Literal["file", "open file", "workspace", "snippet"]
-CompletionSource = Literal["denoiser", "file", "open file", "workspace", "snippet"]
+CompletionSource = Literal["denoiser", "file", "open file", "workspace", "snippet", "elsewhere"]
 FinishReason = Literal["stop", "length", "budget", "cancelled"]
 CellState = Literal["masked", "provisional", "new", "kept", "refused"]
 MAX_CANDIDATES = 16
@@ -236,15 +236,15 @@ class Completion:
     text fills hole.replaced (range). confidence is the probability, in [0, 1], that the text is what the author would
     write: the ranker's if candidates were verified, else the product of the marginals of text and end when each token
     was committed. source says where the text came from: the denoiser, or a verified draft from the same file, from an
-    open file, from another file of the workspace or from a snippet. prefixes: for each end of a word in the text, the
-    number of characters and the probability that all of them are right, shorter ones first and never less likely than
-    longer ones; () if the text was not verified. alternatives are other texts, verified too, not blank, all different,
-    the likeliest first, at most as many as were asked for. finish_reason: "stop" (the text ended), "length" (the canvas
-    was full first, or the text had become too unlikely), "budget" (time or evaluations ran out; the open positions took
-    the last prediction), "cancelled". steps counts forwards over canvases and candidates; n_tokens the tokens of the
-    text. timings_ms: "queue", "prefill", "denoise", "verify", "engine" (the total in the engine). n_context and
-    n_cached count context tokens: all of them, and those taken from the cache. tokens spell the text, if the request
-    asked for log_probs.
+    open file, from another file of the workspace or from a snippet; or a server elsewhere that a person has named.
+    prefixes: for each end of a word in the text, the number of characters and the probability that all of them are
+    right, shorter ones first and never less likely than longer ones; () if the text was not verified. alternatives are
+    other texts, verified too, not blank, all different, the likeliest first, at most as many as were asked for.
+    finish_reason: "stop" (the text ended), "length" (the canvas was full first, or the text had become too unlikely),
+    "budget" (time or evaluations ran out; the open positions took the last prediction), "cancelled". steps counts
+    forwards over canvases and candidates; n_tokens the tokens of the text. timings_ms: "queue", "prefill", "denoise",
+    "verify", "engine" (the total in the engine). n_context and n_cached count context tokens: all of them, and those
+    taken from the cache. tokens spell the text, if the request asked for log_probs.
     """
 
     text: str

@@ -32,6 +32,11 @@ def read_json(data: bytes, kind: type[T], where: str, *, allows_more: bool = Fal
         raise InputError(f"{where} is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise InputError(f"{where} is not valid JSON ({type(error).__name__})") from None
+    return read_value(value, kind, where, allows_more=allows_more)
+
+
+def read_value(value: object, kind: type[T], where: str, *, allows_more: bool = False) -> T:
+    """As `read_json`, of a value that has been read from JSON or the like already. Raises InputError."""
     _check(value, kind, where, allows_more=allows_more)
     return typed(value, kind, where)
 

@@ -195,7 +195,7 @@ def test_the_server_imports_no_torch_and_little_else():
     script = (
         "import sys, quicksilver.lsp_server.server, quicksilver.cli.shared_engine, quicksilver.cli.main\n"
         "heavy = {'torch', 'transformers', 'numpy', 'rich', 'starlette', 'uvicorn', 'tokenizers'}\n"
-        "heavy |= {'tree_sitter_python', 'sqlite3', 'pathspec'}\n"
+        "heavy |= {'tree_sitter_python', 'sqlite3', 'pathspec', 'httpx2', 'quicksilver.serving.elsewhere'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)

@@ -143,7 +143,7 @@ def test_last_log_line(tmp_path):
 def test_client_side_imports_no_heavy_package():
     code = (
         "import sys, quicksilver.serving.client.engine_client, quicksilver.serving.wire, quicksilver.serving.paths\n"
-        "heavy = {'torch', 'starlette', 'uvicorn', 'numpy', 'httpx', 'filelock', 'psutil', 'transformers'}\n"
+        "heavy = {'torch', 'starlette', 'uvicorn', 'numpy', 'httpx', 'httpx2', 'filelock', 'psutil', 'transformers'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=Path("/"))

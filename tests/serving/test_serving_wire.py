@@ -259,7 +259,7 @@ def test_text_far_from_the_hole_is_left_out_in_jumps():
     ("bad", "message"),
     [
         ({"confidence": -1}, "completion.alternatives[0].confidence must be a number, at least 0"),
-        ({"source": "elsewhere"}, "completion.alternatives[0].source is not one of the known values"),
+        ({"source": "nowhere"}, "completion.alternatives[0].source is not one of the known values"),
         ({"trace": []}, "completion.alternatives[0] has an unknown key 'trace'"),
     ],
 )
