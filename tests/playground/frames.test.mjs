@@ -1,6 +1,7 @@
 // What the page computes: which frame is shown when, what is drawn for it, and the numbers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { distinct } from '../../serving/api/playground/static/candidates.js';
 import { EventReader } from '../../serving/api/playground/static/events.js';
 import * as frames from '../../serving/api/playground/static/frames.js';
 import { highlight } from '../../serving/api/playground/static/highlight.js';
@@ -94,6 +95,11 @@ test('numbers of a run', () => {
   const bare = frames.measure({ ...answer, steps: 0, timings_ms: {} }, RUN);
   assert.deepEqual([bare.ms, bare.perStep, bare.prefillMs], [40, 0, 0]);
   assert.equal(frames.tokensPerSecond(5, 0), 0);
+});
+
+test('a candidate that is there twice is shown once, as it was judged last', () => {
+  const each = (text, confidence) => ({ text, confidence, source: 'file', n_tokens: 1 });
+  assert.deepEqual(distinct([each('a', 0), each('', 0.9), each('b', 0.2), each('a', 0.5)]), [each('a', 0.5), each('b', 0.2)]);
 });
 
 test('two numbers are compared in words', () => {

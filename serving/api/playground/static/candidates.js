@@ -5,6 +5,12 @@ import { levelOf, percent } from './frames.js';
 
 const N_LINES = 4; // of a long candidate that are shown
 
+/** The candidates that have a text; one that is there twice stands where it is first, as it was judged last.
+ * @param {Candidate[]} candidates @returns {Candidate[]} */
+export function distinct(candidates) {
+  return [...new Map(candidates.filter(({ text }) => text !== '').map((candidate) => [candidate.text, candidate])).values()];
+}
+
 export class Candidates {
   /** @param {HTMLElement} list @param {() => void} accept called when a person accepts the chosen one in the list */
   constructor(list, accept) {
@@ -30,10 +36,9 @@ export class Candidates {
     return this.all[this.place];
   }
 
-  /** Show others, the first one chosen. A text that is there twice is shown once. @param {Candidate[]} candidates */
+  /** Show others, the first one chosen. @param {Candidate[]} candidates */
   show(candidates) {
-    const seen = new Set();
-    this.all = candidates.filter(({ text }) => text !== '' && !seen.has(text) && seen.add(text));
+    this.all = distinct(candidates);
     this.place = 0;
     this.list.replaceChildren(...this.all.map((candidate, i) => this.#item(candidate, i)));
     this.#mark();

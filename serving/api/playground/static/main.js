@@ -94,7 +94,7 @@ function showModel({ status, model, facts, policies }) {
   );
   policy.disabled = writesTokens;
   part('title-canvas').textContent = part('column-canvas').textContent = writesTokens ? 'With guesses' : 'Diffusion';
-  canvasPane.how.textContent = writesTokens ? 'guesses of several tokens, verified in one forward' : 'any position, several a step';
+  canvasPane.how.textContent = writesTokens ? 'several tokens a step, each verified' : 'any position, several a step';
   leftPane.how.textContent = 'one token a step';
 }
 
