@@ -103,10 +103,12 @@ test('a candidate that is there twice is shown once, as it was judged last', () 
 });
 
 test('two numbers are compared in words', () => {
-  assert.equal(frames.compare(10, 25, 'faster', 'slower'), '2.5× faster');
-  assert.equal(frames.compare(25, 10, 'faster', 'slower'), '2.5× slower');
-  assert.equal(frames.compare(1, 20, 'fewer', 'more'), '20× fewer');
-  assert.equal(frames.compare(0, 20, 'fewer', 'more'), '');
+  const compare = (first, second) => frames.compare(first, second, 'faster', 'slower', 'as fast');
+  assert.equal(compare(10, 25), '2.5× faster');
+  assert.equal(compare(25, 10), '2.5× slower');
+  assert.equal(compare(1, 20), '20× faster');
+  assert.equal(compare(100, 103), 'as fast');
+  assert.equal(compare(0, 20), '');
 });
 
 test('times are short to read', () => {

@@ -12,6 +12,7 @@
 const LEVELS = 10;
 const NOISE = '░▒▚▞▖▗▘▝▙▟▛▜';
 const UNKNOWN = '▒▒▒';
+const SAME = 1.05; // times that differ by less are the same
 const MAX_UNKNOWN = 48; // masks that are drawn where nobody knows what will come of them
 
 /** The times at which something changes in any of the runs, in order; the first is 0. @param {Frame[][]} runs */
@@ -164,12 +165,15 @@ export function measure(answer, frames) {
   };
 }
 
-/** How a number compares with another, for people, such as "2.5× less"; '' if that says nothing.
- * @param {number} first @param {number} second @param {string} less @param {string} more */
-export function compare(first, second, less, more) {
+/** How a number compares with another, for people, such as "2.5× faster"; '' if that says nothing.
+ * @param {number} first @param {number} second @param {string} less @param {string} more @param {string} same */
+export function compare(first, second, less, more, same) {
   if (!(first > 0 && second > 0)) {
     return '';
   }
   const factor = Math.max(first, second) / Math.min(first, second);
+  if (factor < SAME) {
+    return same;
+  }
   return `${factor < 10 ? factor.toFixed(1) : Math.round(factor)}× ${first <= second ? less : more}`;
 }

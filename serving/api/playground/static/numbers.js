@@ -45,7 +45,10 @@ function headlineOf([first, second], [a, b]) {
   }
   const same = first.answer.inserted === second.answer.inserted ? 'The same text' : 'Another text';
   const gain = document.createElement('b');
-  gain.textContent = [compare(a.steps, b.steps, 'fewer steps', 'more steps'), compare(a.ms, b.ms, 'faster', 'slower')]
+  gain.textContent = [
+    compare(a.steps, b.steps, 'fewer steps', 'more steps', 'as many steps'),
+    compare(a.ms, b.ms, 'faster', 'slower', 'as fast'),
+  ]
     .filter((text) => text !== '')
     .join(', ');
   return [gain, `. ${same} left to right.`];
