@@ -13,6 +13,7 @@ import { manageTheme } from './theme.js';
 const LANGUAGES =
   'c cpp csharp css go html java javascript json kotlin lua markdown php python ruby rust shellscript sql typescript yaml'.split(' ');
 const POLL_MS = 700;
+const REMEMBERED = ' It guesses what it wrote here before, so this time it is faster.';
 const IS_MAC = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** An element of the page. @param {string} id @returns {any} */
@@ -36,6 +37,9 @@ let path = '';
 let filling = null;
 /** What an accepted answer would replace: the text and the hole as they were asked about. @type {string | null} */
 let asked = null;
+/** All texts and holes that were asked about. @type {Set<string>} */
+const askedBefore = new Set();
+let writesTokens = false; // whether the model fills no canvases
 
 async function start() {
   manageTheme(part('theme'));
@@ -87,7 +91,7 @@ function showModel({ status, model, facts, policies }) {
       return [term, fact];
     }),
   );
-  const writesTokens = status === 'ready' && policies.length === 0;
+  writesTokens = status === 'ready' && policies.length === 0;
   policy.replaceChildren(
     new Option(writesTokens ? 'its own guesses' : 'automatic', ''),
     ...policies.map((name) => new Option(name)),
@@ -188,6 +192,8 @@ async function fillHole() {
   const holes = [holeFor('canvas'), holeFor('left-to-right')];
   clear();
   asked = place();
+  const isRepeated = askedBefore.has(asked);
+  askedBefore.add(asked);
   part('stop').hidden = false;
   try {
     for (const [i, run] of runs.entries()) {
@@ -197,7 +203,7 @@ async function fillHole() {
         showNumbers(part('numbers'), part('headline'), runs);
       }
     }
-    say(outcomeOf(/** @type {Run} */ (runs[0])));
+    say(outcomeOf(/** @type {Run} */ (runs[0])) + (isRepeated && writesTokens ? REMEMBERED : ''));
     player.show(runs);
     if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
       player.play();
