@@ -13,7 +13,7 @@ from contextlib import closing
 import uvicorn
 
 from ..fim.terminal.spinner import waiting
-from ..serving.api.playground.door import PlaygroundDoor
+from ..serving.api.playground.gateway import PlaygroundGateway
 from ..serving.api.playground.pages import PAGE
 from ..serving.api.playground.sessions import CODE_S, PlaygroundSessions
 from ..serving.process.connections import BoundedConnection
@@ -42,9 +42,9 @@ async def _serve(options: PlaygroundOptions, listener: socket.socket) -> None:
     with waiting("starting the engine") as tell:
         await engine.ensure_running(tell)
     port, sessions = listener.getsockname()[1], PlaygroundSessions()
-    door = PlaygroundDoor(engine=engine, sessions=sessions)
+    gateway = PlaygroundGateway(engine=engine, sessions=sessions)
     config = uvicorn.Config(
-        door.app(port),
+        gateway.app(port),
         loop="asyncio",
         http=BoundedConnection,
         ws="none",

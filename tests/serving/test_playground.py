@@ -1,4 +1,4 @@
-"""The playground: its files, the engine's answers to the page, and the door that `quicksilver playground` opens."""
+"""The playground: its files, the engine's answers to the page, and the gateway that `quicksilver playground` opens."""
 
 import asyncio
 import json
@@ -16,7 +16,6 @@ import pytest
 import uvicorn
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import MAX_CANDIDATES
-from quicksilver.serving.api.playground.door import PlaygroundDoor
 from quicksilver.serving.api.playground.fill import (
     PlaygroundHole,
     policies_of,
@@ -24,6 +23,7 @@ from quicksilver.serving.api.playground.fill import (
     request_of,
     with_candidates,
 )
+from quicksilver.serving.api.playground.gateway import PlaygroundGateway
 from quicksilver.serving.api.playground.pages import FOLDER, MEDIA_TYPES, PlaygroundPages
 from quicksilver.serving.api.playground.sessions import CODE_S, MAX_CODES, MAX_SESSIONS, PlaygroundSessions
 from quicksilver.serving.client.engine_client import EngineClient
@@ -83,11 +83,11 @@ def dechunk(body: bytes) -> bytes:
 
 @asynccontextmanager
 async def opened(engine: EngineClient, sessions: PlaygroundSessions | None = None) -> AsyncIterator[tuple[int, str]]:
-    """A door in this loop: its port and a session's token."""
+    """A gateway in this loop: its port and a session's token."""
     sessions = sessions or PlaygroundSessions()
     with closing(listen_loopback(0)) as listener:
         port = listener.getsockname()[1]
-        app = PlaygroundDoor(engine=engine, sessions=sessions).app(port)
+        app = PlaygroundGateway(engine=engine, sessions=sessions).app(port)
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
         )
@@ -294,10 +294,10 @@ def test_codes_and_sessions_are_bounded():
     assert not sessions.knows(tokens[0] or "") and sessions.knows(tokens[-1] or "")
 
 
-# The door
+# The gateway
 
 
-async def test_the_door_serves_the_page_and_hands_questions_on(shared_rig):
+async def test_the_gateway_serves_the_page_and_hands_questions_on(shared_rig):
     async with opened(shared_rig.client()) as (port, session):
         page = await ask(port, "/playground")
         assert page.status == 200 and "default-src 'self'" in page.headers["content-security-policy"]
@@ -309,7 +309,7 @@ async def test_the_door_serves_the_page_and_hands_questions_on(shared_rig):
 
 
 @pytest.mark.parametrize("target", ["/v1/completions", "/v1/shutdown", "/health", "/playground/../health", "/"])
-async def test_the_door_hands_on_nothing_else(shared_rig, target):
+async def test_the_gateway_hands_on_nothing_else(shared_rig, target):
     async with opened(shared_rig.client()) as (port, session):
         assert (await ask(port, target, authorization=session)).status == 404
         assert (await ask(port, target, {}, authorization=session)).status == 404
@@ -371,7 +371,7 @@ async def test_a_page_that_leaves_stops_the_engine_within_a_step(rig):
     assert event["prefix"] == "long" and event["step"] < 200
 
 
-async def test_the_door_starts_an_engine_when_none_runs(rig):
+async def test_the_gateway_starts_an_engine_when_none_runs(rig):
     async with opened(rig.client()) as (port, session):
         assert (await ask(port, "/playground/models", authorization=session)).value["model"] == "fake"
     assert len(rig.processes()) == 1

@@ -1,4 +1,4 @@
-"""Who may use the playground's door: pages that exchanged a one-time code for a token of their own.
+"""Who may use the playground's gateway: pages that exchanged a one-time code for a token of their own.
 
 A code travels in the address that a browser is given, where other programs may see it; so it works once, and not for
 long. A token is only ever in the page's memory.

@@ -46,7 +46,7 @@ class PageCode:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaygroundDoor:
+class PlaygroundGateway:
     """The endpoints of the port, over a client of the engine."""
 
     engine: EngineClient
