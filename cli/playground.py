@@ -17,7 +17,8 @@ from ..serving.api.playground.gateway import PlaygroundGateway
 from ..serving.api.playground.pages import PAGE
 from ..serving.api.playground.sessions import CODE_S, PlaygroundSessions
 from ..serving.process.connections import BoundedConnection
-from ..serving.process.listener import listen_loopback
+from ..serving.process.listener import listen_tcp
+from ..serving.process.port_options import LOOPBACK
 from .options import PlaygroundOptions
 from .shared_engine import shared_engine
 
@@ -29,7 +30,7 @@ def run_playground(options: PlaygroundOptions) -> int:
 
     Raises CheckpointError and EngineUnavailable for an engine that does not start, InputError for a port in use.
     """
-    with closing(listen_loopback(options.port)) as listener:
+    with closing(listen_tcp(LOOPBACK, options.port)[0]) as listener:
         try:
             asyncio.run(_serve(options, listener))
         except KeyboardInterrupt:
@@ -55,7 +56,7 @@ async def _serve(options: PlaygroundOptions, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    address = f"http://127.0.0.1:{port}{PAGE}#token={sessions.issue()}"
+    address = f"http://{LOOPBACK}:{port}{PAGE}#token={sessions.issue()}"
     print(address, flush=True)
     print(f"The address works once, within {CODE_S:g} s. Ctrl+C ends the playground.", file=sys.stderr, flush=True)
     if not options.no_browser:

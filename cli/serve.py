@@ -7,12 +7,13 @@ import argparse
 import asyncio
 import logging
 import logging.handlers
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from ..fim.engine import Infiller
 from ..fim.errors import QuicksilverError
@@ -23,6 +24,10 @@ from ..model.load import LoadPlan
 from ..serving.client.process_control import end_process
 from ..serving.paths import EngineHome, find_home
 from ..serving.process.loading import load_model
+from ..serving.process.port_options import KEY_VARIABLE, PortOptions
+
+if TYPE_CHECKING:
+    from ..serving.process.listener import Address
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +42,7 @@ class ServeOptions:
     """What `quicksilver serve` was asked."""
 
     model: Annotated[Path | None, model_option()] = None
-    port: Annotated[
-        int | None,
-        Option("also listen on 127.0.0.1:N, with a token (0: any free one)", metavar="N", least=0, most=65_535),
-    ] = None
+    ports: PortOptions = field(default_factory=PortOptions)
     threads: Annotated[
         int | None, Option("CPU threads of the model (default: its choice)", metavar="N", least=1, most=1024)
     ] = None
@@ -82,11 +84,15 @@ def main(argv: Sequence[str], *, load: LoadInfiller | None = None) -> int:
 
 
 def parse_options(argv: Sequence[str]) -> ServeOptions:
-    """argv as options. Raises InputError; --help prints and raises SystemExit(0)."""
+    """argv as options; the key of a port may be in the environment. Raises InputError; --help prints and raises
+    SystemExit(0)."""
     parser = Parser(prog="quicksilver serve", description="Serve completions to every editor window of this user.")
     add_options(parser, ServeOptions)
     parser.add_argument("--list-models", action=_ListModels, nargs=0, help="say which published models can be served")
-    return read_options(ServeOptions, parser.parse_args(list(argv)))
+    found = parser.parse_args(list(argv))
+    if hasattr(found, "port") and not hasattr(found, "api_key"):
+        found.api_key = os.environ.get(KEY_VARIABLE) or None
+    return read_options(ServeOptions, found)
 
 
 class _ListModels(argparse.Action):
@@ -102,16 +108,14 @@ class _ListModels(argparse.Action):
 def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
     from ..serving.process.listener import claim, listen
 
-    with claim(home), listen(home, options.port) as address:
+    with claim(home), listen(home, options.ports) as address:
         _start_logging(options, home)  # only now: the log belongs to the engine that holds the claim
         from ..serving.engine.worker import Worker
         from ..serving.process.life import run_engine  # starlette and uvicorn; clients can connect already
 
-        addresses = [listener.getsockname() for listener in address.listeners]
-
         def load_and_announce() -> Infiller[Any]:
             infiller = load(home.model, options.threads)
-            _announce(home, addresses)  # not before: when loading fails, that is the one line to read
+            _announce(address, options.ports)  # not before: when loading fails, that is the one line to read
             return infiller
 
         return run_engine(Worker(load_and_announce), address, idle_s=options.idle_s)
@@ -121,7 +125,7 @@ def _start_logging(options: ServeOptions, home: EngineHome) -> None:
     file = logging.handlers.RotatingFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
     file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every request that is no HTTP
     logger.info("starting version %s, model %s", home.version, home.model or "the best that is fast enough")
     if not options.detached:
         screen = logging.StreamHandler(sys.stderr)
@@ -129,9 +133,18 @@ def _start_logging(options: ServeOptions, home: EngineHome) -> None:
         logging.getLogger().addHandler(screen)
 
 
-def _announce(home: EngineHome, addresses: Sequence[object]) -> None:
-    for address in addresses:
-        if isinstance(address, tuple):
-            logger.info("listening on http://127.0.0.1:%d/v1, token in %s", address[1], home.token_file)
+def _announce(address: "Address", options: PortOptions) -> None:
+    home = address.home
+    has_given_key = options.api_key is not None
+    for listener in address.listeners:
+        where = listener.getsockname()
+        if isinstance(where, tuple):
+            url = f"http://[{where[0]}]:{where[1]}/v1" if ":" in where[0] else f"http://{where[0]}:{where[1]}/v1"
+            logger.info("listening on %s, %s", url, "with your key" if has_given_key else f"key in {home.token_file}")
         else:
-            logger.info("listening on %s, log in %s", address, home.log_file)
+            logger.info("listening on %s, log in %s", where, home.log_file)
+    if not options.is_loopback:
+        logger.warning(
+            "other machines can reach %s: source text and key travel unencrypted, so use it in networks you trust",
+            options.host,
+        )

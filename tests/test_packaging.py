@@ -46,7 +46,7 @@ def data_files() -> list[Path]:
     """Files to install that are no Python modules."""
     found = [
         path
-        for pattern in (*DATA, "examples/cursors.toml", "examples/holes.toml")
+        for pattern in (*DATA, "examples/*.toml", "examples/*.lua")
         for path in ROOT.glob(pattern)
         if path.is_file()
     ]

@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from ...fim.budget import STEPS_MIN
-from ...fim.errors import EngineBusy, EngineError, InputError
+from ...fim.errors import EngineBusy, EngineError
 from ...fim.models.formats import Runtime
 from ...fim.terminal.console import open_console
 from ...fim.terminal.options import Option
@@ -36,7 +36,7 @@ from ...serving.paths import HOME_VARIABLE, EngineHome, find_home
 from ..progress import progress
 from ..quality.evaluation import Dtype
 from ..runner import heading, write_result
-from ..speed.throughput import EXAMPLES, line_holes
+from ..speed.throughput import find_programs, line_holes
 
 CANCELLED_SHARE, CANCELLED_AFTER_S = 0.3, 0.08
 BUSY_PAUSE_S = 0.05
@@ -163,9 +163,6 @@ def _advancing(turns: Iterator[int], advance: Callable[[], None]) -> Iterator[in
 
 def _requests() -> list[CompletionRequest]:
     """The middle of every line of the examples and some keys typed there, in a row; by canvases, then with drafts."""
-    files = sorted(EXAMPLES.glob("*.py"))
-    if not files:
-        raise InputError(f"no Python files in {EXAMPLES}")
     plain = [
         replace(
             hole.request,
@@ -173,7 +170,7 @@ def _requests() -> list[CompletionRequest]:
             max_evaluations=STEPS_MIN,
             drafts=0,
         )
-        for file in files
+        for file in find_programs()
         for hole in line_holes(file)
         for n_typed in range(min(N_TYPED, len(hole.truth)))
     ]

@@ -27,11 +27,11 @@ from ...model.requests import never
 from ...model.tokenizers.body_tokenizer import BodyTokenizer
 from ..runner import heading, plain_table, write_result
 from .sides import N_BATCH, library
+from .throughput import find_programs
 
 N_CONTEXT = 2_048
 PREFIX_CHARS, SUFFIX_CHARS = 2_400, 600
 PACKAGES = ("openvino", "llama-cpp-python")
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class Theirs:
 
 def run_llama(plan: LlamaPlan, json_file: Path | None) -> int:
     """Measure, print a table, write JSON. Raises InputError if llama.cpp is not installed, CheckpointError."""
-    holes = points(sorted(EXAMPLES.glob("*.py")), plan.n_holes)
+    holes = points(find_programs(), plan.n_holes)
     library("llama_cpp")  # before anything slow
     infiller = load_infiller(checkpoint_folder(plan.model), n_threads=plan.n_threads)
     if not isinstance(infiller.tokenizer, BodyTokenizer):

@@ -93,11 +93,17 @@ class Load:
         }
 
 
+def find_programs(folder: Path = EXAMPLES) -> list[Path]:
+    """The Python files of a folder, without the language client among the examples. Raises InputError for none."""
+    files = sorted(file for file in folder.glob("*.py") if file != EXAMPLES / "headless.py")
+    if not files:
+        raise InputError(f"no Python files in {folder}")
+    return files
+
+
 def run_throughput(plan: ThroughputPlan, json_file: Path | None, png_file: Path | None) -> int:
     """Measure, print a table, write JSON and a plot. Raises InputError, EngineError and CheckpointError."""
-    files = sorted((plan.folder or EXAMPLES).glob("*.py"))
-    if not files:
-        raise InputError(f"no Python files in {plan.folder or EXAMPLES}")
+    files = find_programs(plan.folder or EXAMPLES)
     walks = [line_holes(file) for file in files]
     with tempfile.TemporaryDirectory(prefix="quicksilver-bench-") as home:
         client = EngineClient(find_home(plan.model, {**os.environ, HOME_VARIABLE: home}))

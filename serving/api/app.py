@@ -17,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..admission import Admission
 from ..engine.metrics import CONTENT_TYPE
 from ..engine.worker import Worker
 from ..wire import EngineHealth, decode_request, encode_completion, encode_health
+from .access_log import AccessLog
 from .auth import Guard
 from .http import (
     HttpError,
@@ -32,6 +34,7 @@ from .http import (
     unless_gone,
 )
 from .openai import OpenAiDialect
+from .origins import OriginGuard
 from .playground.fill import PlaygroundApi
 from .playground.pages import PlaygroundPages
 
@@ -86,8 +89,8 @@ class EngineApi:
         return json_response({"stopping": True})
 
 
-def create_app(api: EngineApi, *, token: str | None) -> Starlette:
-    """The ASGI application; token is what TCP requests must carry (None: TCP is refused altogether)."""
+def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
+    """The ASGI application; admission is what TCP requests must bring."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -103,7 +106,11 @@ def create_app(api: EngineApi, *, token: str | None) -> Starlette:
             *PlaygroundApi(worker=api.worker).routes(),
             *pages.routes(),
         ],
-        middleware=[Middleware(Guard, token=token, open_paths=frozenset(pages.files()))],
+        middleware=[
+            Middleware(AccessLog),
+            Middleware(OriginGuard, admission=admission),
+            Middleware(Guard, admission=admission, open_paths=frozenset(pages.files())),
+        ],
         exception_handlers={HTTPException: _on_http_error, Exception: _on_unexpected},
         lifespan=lifespan,
     )
@@ -116,7 +123,9 @@ def _json(body: bytes, status: int = 200) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: {request.method} {request.url.path}"
-    return error_response(HttpError(error.status_code, message, "invalid_request_error"))
+    response = error_response(HttpError(error.status_code, message, "invalid_request_error"))
+    response.headers.update(error.headers or {})  # Allow, if the method is wrong
+    return response
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

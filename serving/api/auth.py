@@ -1,7 +1,9 @@
-"""Who may talk to the engine over TCP: loopback host names only, and only clients that know the token.
+"""Who may talk to the engine over TCP: clients that send the key, and our own, which proves to know the token.
 
-A UNIX socket is guarded by its file permissions, so requests through one pass. Our own client proves that it knows the
-token without sending it (`proof`); other clients send it as a Bearer token. Without a token nothing passes.
+The key comes as `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`, never in the address, which programs
+keep in histories and logs. The token is not sent at all (`proof`), since what listens on a port may be another program.
+The engine proves itself to whoever asks, and guesses could be tried out on that proof: so tokens are random, and a key
+that a person chose takes no part in proofs.
 """
 
 import json
@@ -13,11 +15,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..admission import Admission
 from ..proof import MAX_NONCE_CHARS, NONCE_HEADER, PROOF_SCHEME, PROOF_TARGET, Challenge, new_nonce
 from .http import HttpError, error_response
 
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PROOF_STATE = "proof"  # the key of a connection's ConnectionProof in an ASGI scope's state
+_KEY_HEADERS = ("x-api-key", "api-key")
 
 
 @dataclass
@@ -28,37 +31,37 @@ class ConnectionProof:
 
 
 class Guard:
-    """ASGI middleware: refuses requests over TCP that have not proved to know the token.
+    """ASGI middleware: refuses requests over TCP that bring neither key nor proof.
 
     open_paths hold nothing secret: they may be read (GET, HEAD) without.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None, open_paths: frozenset[str] = frozenset()) -> None:
+    def __init__(self, app: ASGIApp, *, admission: Admission, open_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._open_paths = open_paths
-        self._token = token or ""
+        self._key = admission.key or ""
+        self._token = admission.token or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, prove the engine, or answer 400, 401 or 403."""
-        response = None if scope["type"] == "lifespan" or _is_unix(scope) else self._response(scope)
+        """Pass the request on, prove the engine, or answer 400 or 401."""
+        response = None if scope["type"] == "lifespan" or is_unix(scope) else self._response(scope)
         await (self._app if response is None else response)(scope, receive, send)
 
     def _response(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        # A web page can make a browser reach 127.0.0.1 under its own name (DNS rebinding): check the name first.
-        if _host_name(headers.get("host", "")) not in LOOPBACK_NAMES:
-            return _refuse(403, "the Host header must name this machine (127.0.0.1 or localhost)", "forbidden")
         if self._token and scope["path"] == PROOF_TARGET:
             return self._prove(scope, headers.get(NONCE_HEADER, ""))
         if scope["path"] in self._open_paths and scope["method"] in ("GET", "HEAD"):
             return None
-        if not self._knows_token(scope, headers.get("authorization", "")):
-            return _refuse(401, "missing or wrong token: send 'Authorization: Bearer <token>'", "invalid_api_key")
-        return None
+        if self._has_key(headers) or self._has_proof(scope, headers):
+            return None
+        refusal = refuse(401, "missing or wrong key: send 'Authorization: Bearer <key>'", "invalid_api_key")
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal
 
     def _prove(self, scope: Scope, nonce: str) -> Response:
         if not 0 < len(nonce) <= MAX_NONCE_CHARS:
-            return _refuse(400, f"{NONCE_HEADER} must have 1 to {MAX_NONCE_CHARS} characters", "bad_nonce")
+            return refuse(400, f"{NONCE_HEADER} must have 1 to {MAX_NONCE_CHARS} characters", "bad_nonce")
         challenge = Challenge(
             client_nonce=nonce,
             engine_nonce=new_nonce(),
@@ -69,28 +72,31 @@ class Guard:
         proof = {"nonce": challenge.engine_nonce, "proof": challenge.proof(self._token, "engine")}
         return Response(json.dumps(proof), media_type="application/json")
 
-    def _knows_token(self, scope: Scope, authorization: str) -> bool:
-        scheme, _, given = authorization.partition(" ")
+    def _has_key(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        found = [given] if scheme.lower() == "bearer" else []
+        found += [headers.get(name, "") for name in _KEY_HEADERS]
+        return bool(self._key) and any(
+            secrets.compare_digest(each.strip().encode(), self._key.encode()) for each in found
+        )
+
+    def _has_proof(self, scope: Scope, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         challenge: Challenge | None = scope["state"][PROOF_STATE].challenge
-        if not self._token:
+        if not self._token or challenge is None or scheme.lower() != PROOF_SCHEME.lower():
             return False
-        if scheme.lower() == "bearer":
-            return secrets.compare_digest(given.strip().encode(), self._token.encode())
-        if scheme.lower() == PROOF_SCHEME.lower() and challenge is not None:
-            return challenge.holds(given.strip(), self._token, "client")
-        return False
+        return challenge.holds(given.strip(), self._token, "client")
 
 
-def _is_unix(scope: Scope) -> bool:
-    """uvicorn gives (path, None) as the server of a UNIX connection, (address, port) otherwise."""
+def is_unix(scope: Scope) -> bool:
+    """Whether the request came over a UNIX socket.
+
+    uvicorn gives (path, None) as the server of such a connection, (address, port) otherwise.
+    """
     server: Any = scope.get("server")
     return server is not None and server[1] is None
 
 
-def _host_name(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return name.lower() if colon and port.isdigit() else host.lower()
-
-
-def _refuse(status: int, message: str, code: str) -> Response:
-    return error_response(HttpError(status, message, "authentication_error", code))
+def refuse(status: int, message: str, code: str, kind: str = "authentication_error") -> Response:
+    """A refusal in OpenAI's shape."""
+    return error_response(HttpError(status, message, kind, code))

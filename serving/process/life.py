@@ -50,7 +50,7 @@ def run_engine(worker: Worker, address: Address, *, idle_s: float | None) -> int
     ending = EngineEnd()
     api = EngineApi(worker=worker, version=address.home.version, stop=lambda: ending.request("asked to stop"))
     config = uvicorn.Config(
-        create_app(api, token=address.token),
+        create_app(api, admission=address.admission),
         loop="asyncio",
         http=BoundedConnection,
         ws="none",

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...fim.errors import EngineUnavailable, InputError
+from ..admission import Admission
 from ..liveness import birth_s
 from ..paths import (
     TRANSPORT_VARIABLE,
@@ -27,8 +28,10 @@ from ..paths import (
     write_info,
     write_private,
 )
+from .port_options import LOCALHOST, LOOPBACK, PortOptions
 
 BACKLOG = 128
+_UNIX = getattr(socket, "AF_UNIX", None)
 _CLAIM_WAIT_S = 10.0  # an engine that is stopping gives its lock back well before that
 
 
@@ -37,11 +40,11 @@ FileId = tuple[int, int, int]  # device, number, time of the last change
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where one engine listens, and which of the files there are its own; token is that of TCP, None without it."""
+    """Where one engine listens, which of the files there are its own, and whom it lets in over TCP."""
 
     home: EngineHome
     listeners: list[socket.socket]
-    token: str | None
+    admission: Admission
     info: EngineInfo
     socket_id: FileId | None
     info_id: FileId | None
@@ -66,7 +69,7 @@ class Address:
             home.socket.unlink(missing_ok=True)
         if read_info(home.info_file) == self.info:
             home.info_file.unlink(missing_ok=True)
-        if self.token is not None and read_token(home) == self.token:
+        if self.admission.token is not None and read_token(home) == self.admission.token:
             home.token_file.unlink(missing_ok=True)
 
 
@@ -91,26 +94,28 @@ def claim(home: EngineHome, wait_s: float = _CLAIM_WAIT_S) -> Iterator[None]:
 
 
 @contextmanager
-def listen(home: EngineHome, port: int | None) -> Iterator[Address]:
+def listen(home: EngineHome, options: PortOptions) -> Iterator[Address]:
     """The address of a new engine, listening; needs the claim.
 
-    The UNIX socket of home, and loopback TCP on port (0: any free one) where port is given or home has no UNIX socket.
-    Files that dead engines left behind are removed now, this one's own at the end. Raises InputError when the port is
-    taken.
+    The UNIX socket of home, and TCP where options name a port. Where home has no UNIX socket, the engine's own clients
+    find it on the loopback address. Files that dead engines left behind are removed now, this one's own at the end.
+    Raises InputError when the port is taken.
     """
     _remove_left_overs(home)
     listeners: list[socket.socket] = []
     address: Address | None = None
     try:
-        token = None
-        if port is not None or home.socket is None:
-            listeners.append(listen_loopback(port or 0))
-            token = secrets.token_urlsafe(32)
-            write_private(home.token_file, token)
+        if options.port is not None:
+            listeners += listen_tcp(options.host, options.port)
+        if home.socket is None and not any(map(_is_found_by_clients, listeners)):
+            listeners += listen_tcp(LOOPBACK, 0)
+        admission = _admission(home, options, has_port=bool(listeners))
+        if admission.token is not None:
+            write_private(home.token_file, admission.token)
         if home.socket is not None:
             listeners.append(listen_unix(home.socket))
         address = Address(
-            home=home, listeners=listeners, token=token, info=(info := _own_info(listeners)), info_id=None,
+            home=home, listeners=listeners, admission=admission, info=(info := _own_info(listeners)), info_id=None,
             socket_id=None if home.socket is None else _file_id(home.socket), token_id=_file_id(home.token_file),
         )  # fmt: skip
         write_info(home, info)
@@ -120,6 +125,19 @@ def listen(home: EngineHome, port: int | None) -> Iterator[Address]:
             address.withdraw()
         for listener in listeners:
             listener.close()
+
+
+def _admission(home: EngineHome, options: PortOptions, *, has_port: bool) -> Admission:
+    """Whom the ports let in. A key that a person gave is written nowhere: the token's file is for the engine's own
+    clients, where home has no UNIX socket, and for people who gave no key."""
+    needs_token = has_port and (options.api_key is None or home.socket is None)
+    token = secrets.token_urlsafe(32) if needs_token else None
+    return Admission(
+        key=options.api_key or token,
+        token=token,
+        host_names=options.host_names,
+        origins=frozenset(options.allowed_origins),
+    )
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -141,18 +159,48 @@ def listen_unix(path: Path) -> socket.socket:
     return listener
 
 
-def listen_loopback(port: int) -> socket.socket:
-    """A socket listening on 127.0.0.1:port. Raises InputError when the port is in use or forbidden."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def listen_tcp(host: str, port: int) -> list[socket.socket]:
+    """Sockets listening on that port of an IP address, or of both loopback addresses for "localhost".
+
+    0 is any free port. "::" takes IPv4 connections too. Raises InputError when the port is in use or forbidden.
+    """
+    if host != LOCALHOST:
+        return [_listen_at(host, port)]
+    listeners = [_listen_at(LOOPBACK, port)]
+    if socket.has_ipv6:
+        try:
+            listeners.append(_listen_at("::1", listeners[0].getsockname()[1]))
+        except _NoSuchAddressError:
+            pass
+        except InputError:
+            listeners[0].close()
+            raise
+    return listeners
+
+
+class _NoSuchAddressError(InputError):
+    """The machine has no such address."""
+
+
+def _listen_at(host: str, port: int) -> socket.socket:
+    listener: socket.socket | None = None
     try:
+        numeric = socket.AI_NUMERICHOST  # nobody is asked for a name
+        family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
         if os.name == "posix":  # elsewhere the option would let two processes share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        listener.bind(where)
         listener.listen(BACKLOG)
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
         if error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} is in use: choose another with --port") from error
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) or isinstance(error, socket.gaierror):
+            raise _NoSuchAddressError(f"this machine has no address {host}: choose another with --host") from error
         raise InputError(f"cannot listen on port {port}: {error.strerror}") from error
     return listener
 
@@ -173,10 +221,16 @@ def _file_id(path: Path) -> FileId | None:
 
 
 def _own_info(listeners: list[socket.socket]) -> EngineInfo:
-    ports = [listener.getsockname()[1] for listener in listeners if listener.family == socket.AF_INET]
+    ports = [listener.getsockname()[1] for listener in listeners if listener.family != _UNIX]
+    found = [listener.getsockname()[1] for listener in listeners if _is_found_by_clients(listener)]
     started_s = birth_s(os.getpid())
     assert started_s is not None
-    return EngineInfo(pid=os.getpid(), started_s=started_s, port=ports[0] if ports else None)
+    return EngineInfo(pid=os.getpid(), started_s=started_s, port=next(iter(found + ports), None))
+
+
+def _is_found_by_clients(listener: socket.socket) -> bool:
+    """Whether the engine's own clients, which connect to 127.0.0.1, reach it there."""
+    return listener.family == socket.AF_INET and listener.getsockname()[0] in (LOOPBACK, "0.0.0.0")
 
 
 def _holder(home: EngineHome) -> str:

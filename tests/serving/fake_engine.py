@@ -17,6 +17,7 @@ from quicksilver.cli.serve import main
 from quicksilver.fim.engine import Watch
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.fim.types import AnswerProgress, Completion, CompletionRequest, TraceCell, TraceFrame
+from quicksilver.serving.process import connections
 
 
 class FakeInfiller:
@@ -100,7 +101,9 @@ def run() -> int:
     parser.add_argument("--fake-step-ms", type=float, default=1)
     parser.add_argument("--fake-load-ms", type=float, default=0)
     parser.add_argument("--fake-load-fails", action="store_true")
+    parser.add_argument("--fake-unread-s", type=float, default=connections.UNREAD_S)
     fake, rest = parser.parse_known_args()
+    connections.UNREAD_S = fake.fake_unread_s
 
     def load(checkpoint: Path | None, n_threads: int | None) -> FakeInfiller:
         time.sleep(fake.fake_load_ms / 1000)

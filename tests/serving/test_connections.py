@@ -2,10 +2,11 @@
 
 import asyncio
 import errno
+import json
 import logging
 import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvicorn
@@ -13,6 +14,7 @@ from quicksilver.serving.client.http import Endpoint, exchange
 from quicksilver.serving.paths import read_info
 from quicksilver.serving.process import connections
 from quicksilver.serving.process.connections import MAX_TCP_CONNECTIONS, BoundedConnection, report_once
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi"
@@ -184,3 +186,187 @@ async def test_a_shortage_of_descriptors_is_reported_once(caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert "Too many" in caplog.text
     assert "something else" in caplog.text
+
+
+class EndlessApp:
+    """An ASGI application that answers without end, and tells when nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.n_sent = 0
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope, receive, send):
+        gone = asyncio.create_task(_gone(receive))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.done():
+            await send({"type": "http.response.body", "body": 16_384 * b"x", "more_body": True})
+            self.n_sent += 16_384
+            await asyncio.sleep(0)
+        self.ended.set()
+
+
+async def _gone(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def connect_narrowly(address, port, n_bytes=4096):
+    """A socket that takes little of what is sent to it before it is read."""
+    client = socket.socket(socket.AF_UNIX if address else socket.AF_INET)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, n_bytes)
+    client.connect(address or ("127.0.0.1", port))
+    client.setblocking(False)
+    return client
+
+
+async def port_of(connect, address):
+    """The port that connect() leads to."""
+    if address:
+        return None
+    _, writer = await connect()
+    port = writer.get_extra_info("peername")[1]
+    writer.close()
+    return port
+
+
+async def test_who_never_reads_an_answer_is_hung_up_on(address, monkeypatch):
+    monkeypatch.setattr(connections, "UNREAD_S", 0.1)
+    app = EndlessApp()
+    async with serving(app, address) as connect:
+        with connect_narrowly(address, await port_of(connect, address)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await app.ended.wait()
+            n_sent = app.n_sent
+            await asyncio.sleep(0.05)
+            assert app.n_sent == n_sent
+
+
+async def test_the_work_for_a_stream_that_nobody_reads_ends(rig):
+    await rig.client("--fake-unread-s", "0.3").ensure_running()
+    asked = {"prompt": 2_000 * "x", "max_tokens": 2_000, "stream": True, "diffusing": True}
+    body = json.dumps(asked).encode()
+    with connect_narrowly(str(rig.home.socket), None) as client:
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+        client.sendall(head + body)
+        (event,) = await rig.event("cancelled")
+        assert 1 < event["step"] < 4_000
+        assert client.recv(16).startswith(b"HTTP/1.1 200")
+    async with asyncio.timeout(30):
+        while (await rig.client().health()).n_jobs:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_whole_answer_that_nobody_reads_holds_no_connection(address, monkeypatch):
+    """The application is done; what is left waits in the transport, which closing alone would not end."""
+    monkeypatch.setattr(connections, "UNREAD_S", 0.1)
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": 4_000_000 * b"x"})
+
+    lost = asyncio.Event()
+
+    def connection_lost(self, error):
+        H11Protocol.connection_lost(self, error)
+        lost.set()
+
+    async with serving(answer, address) as connect:
+        port = await port_of(connect, address)
+        monkeypatch.setattr(BoundedConnection, "connection_lost", connection_lost)
+        with connect_narrowly(address, port) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            await lost.wait()
+
+
+async def test_who_reads_slowly_gets_all(address, monkeypatch):
+    monkeypatch.setattr(connections, "UNREAD_S", 1.0)
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": 6_000_000 * b"x"})
+
+    loop, n_read = asyncio.get_running_loop(), 0
+    async with serving(answer, address) as connect:
+        with connect_narrowly(address, await port_of(connect, address), 65_536) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            start_s = loop.time()
+            while data := await loop.sock_recv(client, 65_536):
+                n_read += len(data)
+                if loop.time() < start_s + 2.2:
+                    await asyncio.sleep(0.02)
+    assert n_read > 6_000_000
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",  # without Host
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\nhi",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + 70_000 * b"x",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + 600 * b"\x00",  # somebody speaks TLS
+    ],
+)
+async def test_what_is_not_http_is_a_400_in_the_usual_shape(address, request_bytes):
+    async with serving(App(), address) as connect:
+        reader, writer = await connect()
+        writer.write(request_bytes)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert json.loads(body)["error"]["type"] == "invalid_request_error"
+        writer.close()
+
+
+async def test_more_than_the_declared_length_is_not_a_part_of_the_body(address):
+    async with serving(App(), address) as connect:
+        reader, writer = await connect()
+        writer.write(REQUEST + b"and more than that\r\n\r\n")
+        answers = await reader.read()
+        assert b"\r\n\r\nokHTTP/1.1 400" in answers
+        writer.close()
+
+
+async def test_a_body_that_breaks_after_its_answer_ends_the_connection(address, caplog):
+    async def refuse(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with serving(refuse, address) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401")
+        writer.write(b"no chunk at all\r\n")
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_body_without_end_is_cut_off_after_its_answer(address, monkeypatch):
+    monkeypatch.setattr(connections, "HEADERS_S", 0.2)
+
+    async def refuse(scope, receive, send):
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with serving(refuse, address) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"400\r\n" + 1024 * b"x" + b"\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+
+async def test_http_1_0_gets_its_answer_and_the_end(address):
+    async with serving(App(), address) as connect:
+        reader, writer = await connect()
+        writer.write(b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert (head[:12], body) == (b"HTTP/1.1 200", b"ok")
+        writer.close()

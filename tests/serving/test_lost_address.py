@@ -17,6 +17,7 @@ from quicksilver.serving.liveness import birth_s, is_same
 from quicksilver.serving.paths import EngineInfo, find_home, read_info, running_info, write_info
 from quicksilver.serving.peer import EngineNotOurs
 from quicksilver.serving.process.listener import claim, listen
+from quicksilver.serving.process.port_options import PortOptions
 
 
 def engine_info(rig) -> EngineInfo:
@@ -75,21 +76,21 @@ def home(tmp_path):
 
 
 def test_only_own_files_are_removed(home):
-    with claim(home), listen(home, 0) as first:
+    with claim(home), listen(home, PortOptions(port=0)) as first:
         assert first.is_ours()
         for path in (home.socket, home.info_file, home.token_file):
             path.unlink()
         assert not first.is_ours()
-        with listen(home, 0) as second:
+        with listen(home, PortOptions(port=0)) as second:
             assert second.is_ours()
             first.withdraw()
             assert second.is_ours()
-            assert home.token_file.read_text() == second.token
+            assert home.token_file.read_text() == second.admission.token
         assert not any(path.exists() for path in (home.socket, home.info_file, home.token_file))
 
 
 def test_a_shortage_of_descriptors_is_no_lost_address(home, monkeypatch):
-    with claim(home), listen(home, 0) as address:
+    with claim(home), listen(home, PortOptions(port=0)) as address:
 
         def fail(*_):
             raise OSError(24, "Too many open files")
@@ -105,7 +106,7 @@ def test_left_overs_of_killed_engines_are_removed(home):
     others = home.folder / "engine-other.json.12.tmp"
     for path in (*left, others):
         path.touch()
-    with claim(home), listen(home, None):
+    with claim(home), listen(home, PortOptions()):
         assert not any(path.exists() for path in left)
     assert others.exists()
 
@@ -115,7 +116,7 @@ def test_a_full_disk_leaves_nothing_behind(home, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(OSError, match="No space"), claim(home), listen(home, 0):
+    with pytest.raises(OSError, match="No space"), claim(home), listen(home, PortOptions(port=0)):
         pass
     assert sorted(path.suffix for path in home.folder.iterdir()) == [".lock"]
 

@@ -28,7 +28,8 @@ from quicksilver.serving.api.playground.pages import FOLDER, MEDIA_TYPES, Playgr
 from quicksilver.serving.api.playground.sessions import CODE_S, MAX_CODES, MAX_SESSIONS, PlaygroundSessions
 from quicksilver.serving.client.engine_client import EngineClient
 from quicksilver.serving.paths import read_info
-from quicksilver.serving.process.listener import listen_loopback
+from quicksilver.serving.process.listener import listen_tcp
+from quicksilver.serving.process.port_options import LOOPBACK
 
 FILES = sorted(PlaygroundPages().files())
 
@@ -85,7 +86,7 @@ def dechunk(body: bytes) -> bytes:
 async def opened(engine: EngineClient, sessions: PlaygroundSessions | None = None) -> AsyncIterator[tuple[int, str]]:
     """A gateway in this loop: its port and a session's token."""
     sessions = sessions or PlaygroundSessions()
-    with closing(listen_loopback(0)) as listener:
+    with closing(listen_tcp(LOOPBACK, 0)[0]) as listener:
         port = listener.getsockname()[1]
         app = PlaygroundGateway(engine=engine, sessions=sessions).app(port)
         server = uvicorn.Server(
@@ -420,7 +421,7 @@ async def test_the_command_prints_an_address_that_works_once_and_ends_with_ctrl_
 
 @pytest.mark.slow
 def test_a_port_in_use_is_one_line(rig):
-    with closing(listen_loopback(0)) as taken:
+    with closing(listen_tcp(LOOPBACK, 0)[0]) as taken:
         process = command(rig, "--no-browser", "--port", str(taken.getsockname()[1]))
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
