@@ -159,5 +159,6 @@ test('the lines around a hole', () => {
   assert.deepEqual(surroundings(hole, 2, 1), { before: '3\n4\na', after: 'b\n6' });
   assert.match(describe(hole), /line 5/);
   assert.match(describe(cut('a\nbcd', 2, 4)), /^2 characters are masked, from line 2/);
+  assert.match(describe(cut('ab', 1, 2)), /^A character is masked/);
   assert.match(describe(cut('a\nb\nc', 0, 3)), /^2 lines are masked, from line 1/);
 });

@@ -1,7 +1,7 @@
 // The playground in a headless browser: the command around an engine whose model is a fake, and what a person does and sees.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -41,13 +41,15 @@ export class Playground {
     this.log = join(this.home, 'fake.jsonl');
     this.env = { ...process.env, QUICKSILVER_HOME: this.home };
     this.model = model;
+    this.key = 'a-key-for-tests';
     this.stepMs = stepMs;
     this.processes = [];
   }
 
   async start() {
     if (this.model === undefined) {
-      const engine = this.#run([FAKE_ENGINE, '--fake-log', this.log, '--fake-step-ms', String(this.stepMs)], 'stderr');
+      const fake = [FAKE_ENGINE, '--fake-log', this.log, '--fake-step-ms', String(this.stepMs)];
+      const engine = this.#run([...fake, '--port', '0', '--api-key', this.key], 'stderr');
       await engine.line;
     }
     return this;
@@ -57,6 +59,13 @@ export class Playground {
   address() {
     const options = this.model === undefined ? [] : ['--model', this.model];
     return this.#run(['-m', 'quicksilver.cli', 'playground', '--no-browser', ...options], 'stdout').line;
+  }
+
+  /** The page's address on the engine's own port. */
+  engineAddress() {
+    const folder = join(this.home, 'run');
+    const info = readdirSync(folder).find((name) => name.endsWith('.json'));
+    return `http://127.0.0.1:${JSON.parse(readFileSync(join(folder, info), 'utf8')).port}/playground`;
   }
 
   /** What the fake model did. */

@@ -59,9 +59,24 @@ onPage('the address works once, and the page keeps neither code nor token in its
   await again.close();
 });
 
+test('on the engine’s own port the page asks for the key', { skip, timeout: 120_000 }, async () => {
+  const tab = await Page.open(browser, playground.engineAddress());
+  await tab.part('ask-key').waitFor();
+  await tab.page.keyboard.type('wrong-key-given');
+  await tab.press('Enter');
+  await tab.until(async () => (await tab.text('#status')).includes('missing or wrong key'), 'a refusal');
+  await tab.page.keyboard.type(playground.key);
+  await tab.press('Enter');
+  await tab.untilStatus(/Ready/);
+  await tab.press('Control+Enter');
+  await tab.untilStatus(/no text/);
+  assert.ok(tab.faults.every((fault) => fault.includes('401')), String(tab.faults));
+  await tab.close();
+});
+
 onPage('a typed hole is filled with Ctrl+Enter, and Tab accepts', {}, async (tab) => {
   await type(tab, 'a = ', 'one', '; b');
-  assert.match(await tab.text('#hole'), /3 characters are masked/);
+  await tab.until(async () => (await tab.text('#hole')).includes('3 characters are masked'), 'three masked characters');
   await tab.press('Control+Enter');
   await tab.untilStatus(/Filled/);
   const asked = playground.events('start').at(-1);

@@ -32,7 +32,8 @@ export function describe({ prefix, masked }) {
   if (masked === '') {
     return `The hole is at the cursor, in line ${line}. Select text to mask it.`;
   }
-  const n = masked.split('\n').length;
-  const size = n > 1 ? `${n} lines are` : `${[...masked].length} characters are`;
-  return `${size} masked, from line ${line} on. The engine does not see them.`;
+  const nLines = masked.split('\n').length;
+  const nCharacters = [...masked].length;
+  const size = nLines > 1 ? `${nLines} lines are` : nCharacters > 1 ? `${nCharacters} characters are` : 'A character is';
+  return `${size} masked, from line ${line} on. The engine does not see what is masked.`;
 }
