@@ -19,7 +19,7 @@ _NAMES = {
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _BOUNDS = {">=": "at least", "<=": "at most"}
 _WRONG = re.compile(
-    r"Expected `(?P<wanted>[^`]+)`(?:(?P<length> of length)? (?P<bound>>=|<=)?\s?(?P<number>[\d.]+))?"
+    r"Expected `(?P<wanted>[^`]+)`(?:(?P<length> of length)? (?P<bound>>=|<=)?\s?(?P<number>-?[\d.]+))?"
     r"(?:, got (?P<got>.+))?"
 )
 _HALF = re.compile("[\ud800-\udfff]")

@@ -26,6 +26,7 @@ CHECKPOINT_CODE = "checkpoint"
 CHOICE = "choice"
 
 EngineStatus = Literal["loading", "ready", "refused", "failed", "stopping"]
+READY = "ok"  # what `GET /health` says for "ready": clients of llama-server look for that word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class EngineHealth:
     """What `GET /health` says: the engine's state and facts about it; reason is set when status is "refused"
     (the checkpoint cannot be used) or "failed" (anything else that kept the model from loading)."""
 
-    status: EngineStatus
+    status: EngineStatus | Literal["ok"]
     version: str
     pid: Count
     uptime_s: Number
@@ -66,10 +67,11 @@ def decode_completion(data: bytes) -> Completion:
 
 
 def encode_health(health: EngineHealth) -> bytes:
-    """health as the answer of `GET /health`."""
-    return as_json(health)
+    """health as the answer of `GET /health`, where "ready" is called READY."""
+    return as_json(replace(health, status=READY) if health.status == "ready" else health)
 
 
 def decode_health(data: bytes) -> EngineHealth:
     """The state in an answer of `GET /health`. Raises InputError."""
-    return read_json(data, EngineHealth, "health")
+    health = read_json(data, EngineHealth, "health")
+    return replace(health, status="ready") if health.status == READY else health

@@ -130,11 +130,10 @@ def _first_tokens(tokens: Sequence[TokenScore], n_chars: int) -> tuple[TokenScor
 
 def _sure(settled: str, stops: Sequence[str]) -> str:
     """The beginning of a settled text that no stop text can cut: not what may be the beginning of one."""
-    end, stop = _first_stop(settled, stops)
-    if stop is None:
-        for begun in stops:
-            n = next((n for n in range(min(len(begun) - 1, len(settled)), 0, -1) if settled.endswith(begun[:n])), 0)
-            end = min(end, len(settled) - n)
+    end, _ = _first_stop(settled, stops)
+    for begun in stops:  # one that began before another was complete may still come first
+        n = next((n for n in range(min(len(begun) - 1, len(settled)), 0, -1) if settled.endswith(begun[:n])), 0)
+        end = min(end, len(settled) - n)
     return settled[:end]
 
 

@@ -23,6 +23,8 @@ from ..engine.worker import Worker
 from ..wire import EngineHealth, decode_request, encode_completion, encode_health
 from .access_log import AccessLog
 from .auth import Guard
+from .chat import ChatDialect
+from .fim import FimDialect
 from .http import (
     HttpError,
     answering_errors,
@@ -33,6 +35,8 @@ from .http import (
     read_body,
     unless_gone,
 )
+from .llamacpp import LlamaCppDialect
+from .ollama import OllamaDialect
 from .openai import OpenAiDialect
 from .origins import OriginGuard
 from .playground.fill import PlaygroundApi
@@ -53,14 +57,14 @@ class EngineApi:
     def routes(self) -> list[Route]:
         """Its addresses."""
         return [
-            Route("/health", self.health, methods=["GET"]),
+            *(Route(path, self.health, methods=["GET"]) for path in ("/health", "/v1/health")),
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/v1/fill", answering_errors(self.fill, openai_error), methods=["POST"]),
             Route("/v1/shutdown", self.shutdown, methods=["POST"]),
         ]
 
     async def health(self, request: Request) -> Response:
-        """GET /health: 200 when ready, else 503; the body says more either way."""
+        """GET /health: 200 when ready, else 503; the body says more either way. Also at llama-server's `/v1/health`."""
         state = self.worker.state
         health = EngineHealth(
             status=state.status,
@@ -103,6 +107,10 @@ def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
         routes=[
             *api.routes(),
             *OpenAiDialect(worker=api.worker).routes(),
+            *FimDialect(worker=api.worker).routes(),
+            *ChatDialect(worker=api.worker).routes(),
+            *LlamaCppDialect(worker=api.worker, version=api.version).routes(),
+            *OllamaDialect(worker=api.worker).routes(),
             *PlaygroundApi(worker=api.worker).routes(),
             *pages.routes(),
         ],

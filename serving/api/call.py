@@ -5,9 +5,13 @@ Texts are not changed here, but for one thing: an answer ends before the first s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ...fim.errors import InputError
+from ...fim.text.language_guess import guess_language
+from ...fim.text.language_ids import language_id
 from ...fim.types import (
     MAX_CANDIDATES,
     MAX_SNIPPET_CHARS,
@@ -24,9 +28,14 @@ from ..bounds import MAX_PATH_CHARS, bound_hole
 
 MAX_ANSWERS = MAX_CANDIDATES
 MAX_ANSWER_TOKENS = 131_072  # more than any model here holds; the engine has its own, lower limit
+MAX_SEED = 2**62  # greater seeds are folded, since generators take 64 bits
+DEFAULT_LANGUAGE = "python"
 N_EVALUATIONS = 256  # at least: callers of an API wait for the whole text
 
+GREEDY = 0.01  # temperatures up to it
+
 EndReason = Literal["stop", "length"]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +96,9 @@ def completion_request(
     *,
     prefix: str = "",
     suffix: str = "",
-    language: str,
+    language: str | None = None,
     path: str = "",
+    names: Sequence[str] = (),
     snippets: Sequence[str] = (),
     messages: Sequence[ChatMessage] = (),
     max_tokens: int | None = None,
@@ -100,13 +110,19 @@ def completion_request(
 ) -> CompletionRequest:
     """The engine's request for a hole between prefix and suffix, or for the next message of a conversation.
 
-    Snippets, the most useful last, are cut to what the engine takes. budget_ms None: there is no deadline. Raises
-    InputError.
+    Without a language it is guessed from path, from the texts and from names, those of the files that snippets come
+    from; DEFAULT_LANGUAGE if nothing is sure. Snippets, the most useful last, are cut to what the engine takes.
+    budget_ms None: there is no deadline. Raises InputError.
     """
     if max_tokens is not None and not 1 <= max_tokens <= MAX_ANSWER_TOKENS:
         raise InputError(f"an answer may have 1 to {MAX_ANSWER_TOKENS} tokens, not {max_tokens}")
+    named = language_id(language) if language else guess_language(prefix, suffix, path=path, names=names)
     hole = Hole(
-        prefix=prefix, suffix=suffix, language=language, replaced=(len(prefix), len(prefix)), multiline=multiline
+        prefix=prefix,
+        suffix=suffix,
+        language=named or DEFAULT_LANGUAGE,
+        replaced=(len(prefix), len(prefix)),
+        multiline=multiline,
     )
     try:
         return CompletionRequest(
@@ -128,19 +144,20 @@ def completion_request(
 def sampling_of(
     temperature: float | None, top_p: float | None = None, top_k: int | None = None, seed: int | None = None
 ) -> Sampling | None:
-    """How tokens are drawn; None takes the likeliest, which is what a temperature of 0, or none at all, asks for.
+    """How tokens are drawn; None takes the likeliest, which is what no temperature asks for, or one of at most GREEDY:
+    clients that mean 0 send .01, and would lose the drafts that compete with the model's own text.
 
     top_p None or 0, and top_k None or less than 1, leave all tokens in. A negative seed counts as none. Raises
     InputError.
     """
-    if not temperature:
+    if temperature is None or 0 <= temperature <= GREEDY:
         return None
     try:
         return Sampling(
             temperature=temperature,
             top_p=top_p or 1.0,
             top_k=max(0, top_k or 0),
-            seed=None if seed is None or seed < 0 else seed,
+            seed=None if seed is None or seed < 0 else seed % MAX_SEED,
         )
     except ValueError as error:
         raise InputError(f"request.{error}") from None

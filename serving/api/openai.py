@@ -1,9 +1,9 @@
 """OpenAI's dialect: `POST /v1/completions` (also at `/beta/completions`, DeepSeek's address) and `GET /v1/models`.
 
-`prompt` and `suffix` become a hole; without a `suffix` key, infilling marks in the prompt are read (`marks`). Fields of
-our own: `language`, `path`, `budget_ms` (there is no deadline without), `diffusing` and `infilling_marks`. Without
-`max_tokens` the engine chooses the length. Unknown fields are ignored, as clients send many; so are penalties and
-`logit_bias`. `prompt_tokens` counts the context that the model read.
+`prompt` and `suffix` become a hole; without a suffix, infilling marks in the prompt are read (`marks`). Fields of our
+own: `language` (guessed if it is not said), `path`, `budget_ms` (there is no deadline without), `diffusing` and
+`infilling_marks`. Without `max_tokens` the engine chooses the length. Unknown fields are ignored, as clients send many;
+so are penalties, `logit_bias` and `user`. `prompt_tokens` counts the context that the model read.
 """
 
 import secrets
@@ -23,27 +23,38 @@ from ..engine.worker import Worker
 from ..json_values import read_json
 from .answering import answers, pieces
 from .call import ApiAnswer, ApiCall, CanvasPiece, TextPiece, completion_request, sampling_of
-from .http import answering_errors, event, json_response, openai_error, read_body, stream_response, unless_gone
-from .models import check_model
+from .http import (
+    UnknownModelError,
+    answering_errors,
+    event,
+    json_response,
+    openai_error,
+    read_body,
+    stream_response,
+    unless_gone,
+)
+from .marks import split_prompt
+from .models import check_model, is_one_of, names_of
 
 MAX_LOG_PROBS = 5
+DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions:
     """OpenAI's `stream_options`."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Body:
     """The fields that are read."""
 
-    prompt: str | tuple[str, ...]
+    prompt: str | tuple[str | int | tuple[int, ...], ...]
     suffix: str | None = None
     language: str | None = None
-    path: str = ""
+    path: str | None = None
     model: str | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     budget_ms: Number | None = None
@@ -54,7 +65,7 @@ class _Body:
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     diffusing: bool | None = None
-    infilling_marks: bool = True
+    infilling_marks: bool | None = None
     n: Annotated[int, Meta(ge=1)] | None = None
     best_of: Annotated[int, Meta(ge=1)] | None = None
     echo: bool | None = None
@@ -77,11 +88,14 @@ def parse_call(data: bytes) -> TextCall:
     prompt = one_prompt(body.prompt)
     if body.best_of is not None and body.best_of < (body.n or 1):
         raise InputError("request.best_of must be at least n")
+    around = split_prompt(prompt, body.suffix, infilling_marks=body.infilling_marks is not False)
     request = completion_request(
-        prefix=prompt,
-        suffix=body.suffix or "",
-        language=body.language or "python",
-        path=body.path,
+        prefix=around.prefix,
+        suffix=around.suffix,
+        language=body.language,
+        path=body.path or around.path,
+        names=around.names,
+        snippets=around.snippets,
         max_tokens=body.max_tokens,
         budget_ms=body.budget_ms,
         sampling=sampling_of(body.temperature, body.top_p, seed=body.seed),
@@ -93,19 +107,26 @@ def parse_call(data: bytes) -> TextCall:
     )
     return TextCall(
         call=call,
-        include_usage=body.stream_options is not None and body.stream_options.include_usage,
+        include_usage=wants_usage(body.stream_options),
         log_probs=body.logprobs is not None,
         echo=prompt if body.echo else "",
     )
 
 
-def one_prompt(prompt: str | Sequence[str]) -> str:
-    """The prompt. Raises InputError for a list of several."""
+def wants_usage(options: StreamOptions | None) -> bool:
+    """Whether a stream ends with the usage."""
+    return options is not None and options.include_usage is True
+
+
+def one_prompt(prompt: str | Sequence[object]) -> str:
+    """The prompt. Raises InputError for a list of several, or for token ids."""
     if isinstance(prompt, str):
         return prompt
+    if prompt and not isinstance(prompt[0], str):
+        raise InputError("request.prompt must be a string: token ids are not taken, since each model has its own")
     if len(prompt) != 1:
         raise InputError(f"request.prompt must be one string, not a list of {len(prompt)}")
-    return prompt[0]
+    return str(prompt[0])
 
 
 def stops_of(stop: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -130,36 +151,62 @@ class OpenAiDialect:
         completions = answering_errors(self.completions, openai_error)
         return [
             Route("/v1/models", answering_errors(self.models, openai_error), methods=["GET"]),
+            Route("/v1/models/{name:path}", answering_errors(self.model, openai_error), methods=["GET"]),
             *(Route(path, completions, methods=["POST"]) for path in ("/v1/completions", "/beta/completions")),
         ]
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models; the list is empty before the model's name is known."""
-        model = self.worker.state.model
-        entry = {"id": model, "object": "model", "created": self.created_s, "owned_by": "quicksilver"}
-        return json_response({"object": "list", "data": [entry] if model else []})
+        return json_response(models_body(self.worker, self.created_s))
+
+    async def model(self, request: Request) -> Response:
+        """GET /v1/models/{name}, under any of the model's names."""
+        name, served = request.path_params["name"], self.worker.state.model
+        if not served or not is_one_of(name, names_of(served)):
+            raise UnknownModelError("this engine serves no such model: GET /v1/models lists what it does")
+        return json_response(_model_entry(served, self.created_s))
 
     async def completions(self, request: Request) -> Response:
         """POST /v1/completions."""
         asked = parse_call(await read_body(request))
         check_model(asked.call.model, self.worker.state)
-        envelope = Envelope(identity=f"cmpl-{secrets.token_hex(12)}", created_s=int(time.time()))
+        envelope = Envelope(kind="text_completion", identity=f"cmpl-{secrets.token_hex(12)}")
         if asked.call.stream:
             return await stream_response(request, _chunks(self.worker, asked, envelope))
         found = await unless_gone(request, answers(self.worker, asked.call))
         return json_response(completion_body(asked, found, envelope))
 
 
+def models_body(worker: Worker, created_s: int) -> dict[str, object]:
+    """OpenAI's list of models."""
+    model = worker.state.model
+    return {"object": "list", "data": [_model_entry(model, created_s)] if model else []}
+
+
+def _model_entry(model: str, created_s: int) -> dict[str, object]:
+    """OpenAI's fields, and the two without which Mistral's client refuses a list."""
+    entry = {"id": model, "object": "model", "created": created_s, "owned_by": "quicksilver"}
+    return {**entry, "type": "base", "capabilities": {"completion_fim": True}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What all chunks of an answer have in common."""
+    """What an answer and all its chunks have in common; kind is OpenAI's word for the object."""
 
+    kind: str
     identity: str
-    created_s: int
+    created_s: int = field(default_factory=lambda: int(time.time()))
 
     def wrap(self, model: str, **rest: object) -> dict[str, object]:
-        """A `text_completion` object."""
-        return {"id": self.identity, "object": "text_completion", "created": self.created_s, "model": model, **rest}
+        """An object of the answer. The same fingerprint and seed give the same text."""
+        return {
+            "id": self.identity,
+            "object": self.kind,
+            "created": self.created_s,
+            "model": model,
+            "system_fingerprint": f"quicksilver-{model}",
+            **rest,
+        }
 
 
 def completion_body(asked: TextCall, found: Sequence[ApiAnswer], envelope: Envelope) -> dict[str, object]:
@@ -179,11 +226,12 @@ def completion_body(asked: TextCall, found: Sequence[ApiAnswer], envelope: Envel
 async def _chunks(worker: Worker, asked: TextCall, envelope: Envelope) -> AsyncGenerator[bytes]:
     """The answer as server-sent events: texts, ends, the usage if asked for, and [DONE]."""
     found: list[ApiAnswer] = []
-    model = worker.state.model
-    if asked.echo:
-        for index in range(asked.call.n):
-            yield event(envelope.wrap(model, choices=[_choice(index, asked.echo)]))
+    echoed: set[int] = set()
+    more = {"usage": None} if asked.include_usage else {}
     async for piece in pieces(worker, asked.call):
+        if asked.echo and piece.index not in echoed:
+            echoed.add(piece.index)
+            yield event(envelope.wrap(worker.state.model, choices=[_choice(piece.index, asked.echo)], **more))
         match piece:
             case TextPiece():
                 choice = _choice(piece.index, piece.text)
@@ -194,10 +242,10 @@ async def _chunks(worker: Worker, asked: TextCall, envelope: Envelope) -> AsyncG
                 tokens = log_probs_of(piece.tokens, len(asked.echo)) if asked.log_probs else None
                 text = piece.text if asked.call.diffusing else ""
                 choice = _choice(piece.index, text, piece.end_reason, tokens)
-        yield event(envelope.wrap(model or found[0].completion.model, choices=[choice]))
+        yield event(envelope.wrap(worker.state.model, choices=[choice], **more))
     if asked.include_usage:
-        yield event(envelope.wrap(model, choices=[], usage=usage_of(found)))
-    yield b"data: [DONE]\n\n"
+        yield event(envelope.wrap(worker.state.model, choices=[], usage=usage_of(found)))
+    yield DONE
 
 
 def canvas_of(piece: CanvasPiece) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 It writes one JSON line per event to --fake-log. The prefix of a request may hold an order: "raise-input", "raise-bug",
 "raise-exit", "NaN". The number of steps is the request's max_evaluations; the answer is what the fake was given, so
-that tests can check the way there and back.
+that tests can check the way there and back: suffix and prefix, the messages of a conversation, nothing for a warm-up.
+Snippets, the path and the language come with the text if the prefix begins with "show:".
 """
 
 import argparse
@@ -16,8 +17,28 @@ from types import SimpleNamespace
 from quicksilver.cli.serve import main
 from quicksilver.fim.engine import Watch
 from quicksilver.fim.errors import CheckpointError, InputError
-from quicksilver.fim.types import AnswerProgress, Completion, CompletionRequest, TraceCell, TraceFrame
+from quicksilver.fim.types import (
+    Alternative,
+    AnswerProgress,
+    Completion,
+    CompletionRequest,
+    TokenScore,
+    TraceCell,
+    TraceFrame,
+)
 from quicksilver.serving.process import connections
+
+
+def text_for(request: CompletionRequest) -> str:
+    """The answer's text."""
+    if request.messages:
+        return "|".join(f"{message.role}: {message.content}" for message in request.messages)
+    if request.warms:
+        return ""
+    hole = request.hole
+    if hole.prefix.startswith("show:"):
+        return json.dumps([hole.prefix, hole.suffix, hole.language, request.path, request.snippets])
+    return hole.suffix + hole.prefix
 
 
 class FakeInfiller:
@@ -38,7 +59,7 @@ class FakeInfiller:
         self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> SimpleNamespace:
         self._note("start", request, 0)
-        if request.hole.prefix == "raise-input":
+        if "raise-input" in (request.hole.prefix, *(message.content for message in request.messages)):
             raise InputError("the fake does not like this")
         if request.hole.prefix == "raise-bug":
             raise RuntimeError(f"secret source text: {request.hole.suffix}")
@@ -65,7 +86,7 @@ class FakeInfiller:
         """Settle an equal part of the text in each step."""
         if job.watch is None:
             return
-        text, n_steps = job.request.hole.suffix + job.request.hole.prefix, job.request.max_evaluations
+        text, n_steps = text_for(job.request), job.request.max_evaluations
         n = len(text) * job.step // n_steps
         cells = [TraceCell(text=c, state="kept", confidence=0.9) for c in text[:n]]
         cells += [TraceCell(text=c, state="provisional", confidence=0.4) for c in text[n : n + 1]]
@@ -74,7 +95,7 @@ class FakeInfiller:
         job.watch(AnswerProgress(settled=text[:n], steps=job.step, frame=frame if job.request.trace else None))
 
     def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
-        text = request.hole.suffix + request.hole.prefix
+        text = text_for(request)
         frame = TraceFrame(step=1, elapsed_ms=0.5, cells=(TraceCell(text=text, state="new"),))
         return Completion(
             text=text,
@@ -86,6 +107,12 @@ class FakeInfiller:
             model=self.name,
             timings_ms={"engine": 1.0, "budget_left": request.budget_ms or 0.0},
             n_context=7,
+            n_cached=5,
+            alternatives=tuple(
+                Alternative(text=f"other {i}", confidence=0.1, source="file", n_tokens=1)
+                for i in range(min(2, request.n_alternatives))
+            ),
+            tokens=tuple(TokenScore(text=c, log_prob=-0.5) for c in text) if request.log_probs else (),
             trace=(frame,) if request.trace else (),
         )
 

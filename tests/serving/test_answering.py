@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.errors import EngineBusy, EngineError, InputError
 from quicksilver.fim.types import (
@@ -79,7 +79,9 @@ async def test_pieces_are_what_settles_and_the_answer_is_last():
     assert (found[-1].text, found[-1].end_reason, found[-1].stopped_by) == ("abc", "length", None)
 
 
+@settings(max_examples=500)
 @given(st.lists(st.text("ab\n", max_size=4), max_size=6), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=3))
+@example(["\n", "a", "b"], ["a", "\nab"]).via("the longer stop text began first, and ended last")
 def test_pieces_join_to_the_text_before_the_first_stop(parts, stops):
     text = "".join(parts)
     expected = text[: min([text.find(stop) for stop in stops if stop in text], default=len(text))]
@@ -162,6 +164,7 @@ async def test_tokens_end_where_the_text_does():
 
 def test_sampling_is_asked_for_by_a_temperature():
     assert sampling_of(None, 0.9) is None and sampling_of(0.0, 0.9, 40, 7) is None
+    assert sampling_of(0.01) is None and sampling_of(0.011) == Sampling(temperature=0.011)
     assert sampling_of(0.5, None, -1, -1) == Sampling(temperature=0.5)
     assert sampling_of(0.5, 0.9, 40, 7) == Sampling(temperature=0.5, top_p=0.9, top_k=40, seed=7)
     for wrong in ((3.0, None), (0.5, 1.5), (-1.0, None)):

@@ -33,7 +33,8 @@ async def test_health(shared_rig):
     reply = await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/health", timeout_s=30)
     health = json.loads(reply.body)
     assert reply.status == 200
-    assert health["status"] == "ready"
+    assert health["status"] == "ok"
+    assert (await exchange(Endpoint(socket=shared_rig.home.socket), "GET", "/v1/health", timeout_s=30)).status == 200
     assert health["model"] == "fake"
     assert health["facts"] == {"device": "none", "parameters": 0}
     assert health["version"] == shared_rig.home.version
@@ -88,7 +89,7 @@ async def test_streaming_ends_with_done(shared_rig):
         ({}, "request.prompt is missing"),
         ({"prompt": 1}, "request.prompt must be a string"),
         ({"prompt": ["a", "b"]}, "request.prompt must be one string"),
-        ({"prompt": [1, 2]}, "request.prompt[0] must be a string"),
+        ({"prompt": [1, 2]}, "request.prompt must be a string: token ids"),
         ({"prompt": "a", "n": 0}, "request.n must be a whole number, at least 1"),
         ({"prompt": "a", "n": 1_000}, "1 to 16 answers"),
         ({"prompt": "a", "n": 2, "best_of": 1}, "best_of must be at least n"),

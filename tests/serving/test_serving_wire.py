@@ -119,6 +119,12 @@ def test_health_round_trip():
     assert decode_health(encode_health(health)) == health
 
 
+def test_a_ready_engine_is_ok_on_the_wire():
+    health = EngineHealth(status="ready", version="1", pid=7, uptime_s=0.5)
+    assert json.loads(encode_health(health))["status"] == "ok"
+    assert decode_health(encode_health(health)) == health
+
+
 def test_surrogate_pair_of_code_points_stays_two():
     hole = Hole(prefix="\ud83d\ude00", suffix="😀", language="python", replaced=(2, 2), multiline=True)
     assert decode_request(encode_request(CompletionRequest(hole=hole))).hole == hole
