@@ -128,6 +128,18 @@ onPage('Esc stops the engine within a step', {}, async (tab) => {
   assert.ok(playground.events('cancelled').at(-1).step < 256);
 });
 
+onPage('another example takes the place of what is under way', {}, async (tab) => {
+  await tab.press('Alt+1', 'Control+Enter');
+  await tab.page.locator('#pane-canvas .cell.kept').first().waitFor({ state: 'attached' });
+  const n = playground.events('cancelled').length;
+  await tab.press('Alt+2');
+  await tab.until(() => playground.events('cancelled').length > n, 'the fake to be cancelled');
+  await tab.page.waitForTimeout(300);
+  assert.match(await tab.text('#pane-canvas .canvas'), /items\.reduce/);
+  assert.equal(await tab.page.locator('.cell.kept').count(), 0);
+  assert.equal(await tab.part('slider').isDisabled(), true);
+});
+
 onPage('everything is reached by Tab, with a ring around it', {}, async (tab) => {
   await type(tab, 'x', '', '');
   await tab.press('Control+Enter');

@@ -35,17 +35,25 @@ let examples = [];
 let path = '';
 /** The filling under way. @type {AbortController | null} */
 let filling = null;
+/** The filling whose runs the page shows; null once something else is shown. @type {AbortController | null} */
+let shown = null;
 /** What an accepted answer would replace: the text and the hole as they were asked about. @type {string | null} */
 let asked = null;
 /** All texts and holes that were asked about. @type {Set<string>} */
 const askedBefore = new Set();
+let model = ''; // its name, once it is known
+/** @type {string[]} */
+let taught = []; // the languages that it was taught, as far as that is known
 let writesTokens = false; // whether the model fills no canvases
 
 async function start() {
   manageTheme(part('theme'));
   showKeys();
-  language.append(...LANGUAGES.map((name) => new Option(name)));
-  language.addEventListener('change', () => editor.speak(language.value));
+  language.append(...LANGUAGES.map((each) => new Option(each)));
+  language.addEventListener('change', () => {
+    editor.speak(language.value);
+    showTaught();
+  });
   part('controls').addEventListener('submit', (/** @type {Event} */ event) => {
     event.preventDefault();
     void fillHole();
@@ -79,27 +87,36 @@ async function connect() {
 }
 
 /** @param {import('./engine.js').Models} found */
-function showModel({ status, model, facts, policies }) {
+function showModel({ status, model: name, facts, policies }) {
+  model = name;
+  taught = String(facts.languages ?? '').split(' ').filter(Boolean);
+  showTaught();
   part('model-name').textContent = model || `${status}…`;
   part('model-state').className = `dot ${status === 'ready' ? 'ready' : status === 'loading' ? '' : 'bad'}`;
   part('facts').replaceChildren(
-    ...Object.entries(facts).flatMap(([name, value]) => {
+    ...Object.entries(facts).flatMap(([fact, value]) => {
       const term = document.createElement('dt');
-      term.textContent = name.replaceAll('_', ' ');
-      const fact = document.createElement('dd');
-      fact.textContent = typeof value === 'number' ? value.toLocaleString('en') : value;
-      return [term, fact];
+      term.textContent = fact.replaceAll('_', ' ');
+      const description = document.createElement('dd');
+      description.textContent = typeof value === 'number' ? value.toLocaleString('en') : value;
+      return [term, description];
     }),
   );
   writesTokens = status === 'ready' && policies.length === 0;
   policy.replaceChildren(
     new Option(writesTokens ? 'its own guesses' : 'automatic', ''),
-    ...policies.map((name) => new Option(name)),
+    ...policies.map((each) => new Option(each)),
   );
   policy.disabled = writesTokens;
   part('title-canvas').textContent = part('column-canvas').textContent = writesTokens ? 'With guesses' : 'Diffusion';
   canvasPane.how.textContent = writesTokens ? 'several tokens a step, each verified' : 'any position, several a step';
   leftPane.how.textContent = 'one token a step';
+}
+
+/** Say so where the model does not know the language. */
+function showTaught() {
+  const isTaught = taught.length === 0 || taught.includes(language.value);
+  part('taught').textContent = isTaught ? '' : `${model} was not taught it`;
 }
 
 /** @param {import('./engine.js').Example[]} found */
@@ -129,6 +146,7 @@ function showExample(i) {
   stop();
   path = example.path;
   language.value = example.language;
+  showTaught();
   editor.show({ prefix: example.prefix, masked: example.hole, suffix: example.suffix }, example.language);
   [...part('examples').children].forEach((button, n) => button.setAttribute('aria-pressed', String(n === i)));
   clear();
@@ -136,6 +154,7 @@ function showExample(i) {
 }
 
 function clear() {
+  shown = null;
   player.show([null, null]);
   for (const pane of [canvasPane, leftPane]) {
     pane.say('');
@@ -191,6 +210,7 @@ async function fillHole() {
   const runs = [newRun(editor.hole, editor.language), compares ? newRun(editor.hole, editor.language) : null];
   const holes = [holeFor('canvas'), holeFor('left-to-right')];
   clear();
+  shown = control;
   asked = place();
   const isRepeated = askedBefore.has(asked);
   askedBefore.add(asked);
@@ -209,11 +229,13 @@ async function fillHole() {
       player.play();
     }
   } catch (error) {
-    player.show(runs);
-    if (control.signal.aborted) {
-      say('Stopped.');
-    } else {
+    if (shown === control) {
+      player.show(runs);
+    }
+    if (!control.signal.aborted) {
       explain(error);
+    } else if (shown === control) {
+      say('Stopped.');
     }
   } finally {
     if (filling === control) {
@@ -227,6 +249,9 @@ async function fillHole() {
  * @param {Run} run @param {import('./engine.js').Hole} hole @param {Pane | undefined} pane @param {AbortSignal} signal */
 async function follow(run, hole, pane, signal) {
   const tell = (/** @type {any} */ event) => {
+    if (signal.aborted) {
+      return; // it had been under way
+    }
     if (event.type === 'frame') {
       run.frames.push(event);
       player.ms = event.elapsed_ms;
