@@ -150,6 +150,7 @@ function showExample(i) {
   editor.show({ prefix: example.prefix, masked: example.hole, suffix: example.suffix }, example.language);
   [...part('examples').children].forEach((button, n) => button.setAttribute('aria-pressed', String(n === i)));
   clear();
+  say(model === '' ? '' : 'Ready.');
   editor.area.focus();
 }
 

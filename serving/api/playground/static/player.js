@@ -95,7 +95,7 @@ export class Player {
 
   #label() {
     const { play } = this.parts;
-    play.textContent = this.isPlaying ? '⏸' : '▶';
+    play.classList.toggle('playing', this.isPlaying);
     play.setAttribute('aria-label', this.isPlaying ? 'Pause' : 'Play');
   }
 }
