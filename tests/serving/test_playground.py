@@ -372,6 +372,21 @@ async def test_a_page_that_leaves_stops_the_engine_within_a_step(rig):
     assert event["prefix"] == "long" and event["step"] < 200
 
 
+async def test_an_engine_that_dies_is_told_within_the_stream(rig):
+    await rig.client("--fake-step-ms", "20").ensure_running()
+    async with opened(rig.client()) as (port, session):
+        reader, writer = await begin(port, "/playground/fill", {"prefix": "long", "suffix": ""}, authorization=session)
+        async with asyncio.timeout(30):
+            await reader.readuntil(b'"step":3')
+            for process in rig.processes():
+                process.kill()
+            rest = await reader.read()
+        writer.close()
+        assert b"the engine" in rest and b'"code":"unavailable"' in rest
+        said = await ask(port, "/playground/models", authorization=session)  # the next question starts another
+        assert said.value["status"] == "ready"
+
+
 async def test_the_gateway_starts_an_engine_when_none_runs(rig):
     async with opened(rig.client()) as (port, session):
         assert (await ask(port, "/playground/models", authorization=session)).value["model"] == "fake"
