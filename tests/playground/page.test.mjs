@@ -64,7 +64,8 @@ test('on the engine’s own port the page asks for the key', { skip, timeout: 12
   await tab.part('ask-key').waitFor();
   await tab.page.keyboard.type('wrong-key-given');
   await tab.press('Enter');
-  await tab.until(async () => (await tab.text('#status')).includes('missing or wrong key'), 'a refusal');
+  await tab.until(() => tab.requests.filter((address) => address.endsWith('/models')).length === 2, 'another question');
+  await tab.untilStatus(/missing or wrong key/);
   await tab.page.keyboard.type(playground.key);
   await tab.press('Enter');
   await tab.untilStatus(/Ready/);

@@ -366,6 +366,7 @@ async function onKey(event) {
   useKey(part('key').value);
   part('key').value = '';
   part('ask-key').close();
+  say('Connecting…');
   try {
     await connect();
   } catch (error) {
