@@ -23,6 +23,7 @@ from .options import PlaygroundOptions
 from .shared_engine import shared_engine
 
 _GRACE_S = 1
+_IN_TERMINALS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})  # they would take ours, and run no scripts
 
 
 def run_playground(options: PlaygroundOptions) -> int:
@@ -36,6 +37,16 @@ def run_playground(options: PlaygroundOptions) -> int:
         except KeyboardInterrupt:
             print(file=sys.stderr)  # after the ^C that terminals show
     return 0
+
+
+def open_browser(address: str) -> None:
+    """Open address in this user's browser, if there is one with a window."""
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    if getattr(browser, "name", "") not in _IN_TERMINALS:
+        browser.open(address)
 
 
 async def _serve(options: PlaygroundOptions, listener: socket.socket) -> None:
@@ -60,6 +71,5 @@ async def _serve(options: PlaygroundOptions, listener: socket.socket) -> None:
     print(address, flush=True)
     print(f"The address works once, within {CODE_S:g} s. Ctrl+C ends the playground.", file=sys.stderr, flush=True)
     if not options.no_browser:
-        # A thread: what opens a browser in a terminal would keep us from answering it.
-        threading.Thread(target=webbrowser.open, args=(address,), name="browser", daemon=True).start()
+        threading.Thread(target=open_browser, args=(address,), name="browser", daemon=True).start()  # it may wait
     await uvicorn.Server(config).serve(sockets=[listener])

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
+from quicksilver.cli.playground import open_browser
 from quicksilver.fim.errors import InputError
 from quicksilver.fim.types import MAX_CANDIDATES
 from quicksilver.serving.api.playground.fill import (
@@ -432,6 +435,22 @@ async def test_the_command_prints_an_address_that_works_once_and_ends_with_ctrl_
             assert "works once" in process.stderr.read()
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(("name", "n_opened"), [("firefox", 1), ("w3m", 0), ("", 1)])
+def test_only_a_browser_with_a_window_is_opened(monkeypatch, name, n_opened):
+    opened = []
+    monkeypatch.setattr(webbrowser, "get", lambda: SimpleNamespace(name=name, open=opened.append))
+    open_browser("http://127.0.0.1/")
+    assert opened == ["http://127.0.0.1/"] * n_opened
+
+
+def test_no_browser_at_all_is_no_error(monkeypatch):
+    def get():
+        raise webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setattr(webbrowser, "get", get)
+    open_browser("http://127.0.0.1/")
 
 
 @pytest.mark.slow
