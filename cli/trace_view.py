@@ -16,7 +16,7 @@ from ..fim.text.printable import printable
 
 MASKED, END, LINE_END = "░", "∎", "⏎"
 _DIM = "dim"
-_STYLES = {"new": "bold black on green", "kept": "", "refused": "red strike"}
+_STYLES = {"new": "bold black on green", "kept": "", "refused": "red strike", "provisional": "dim italic"}
 
 
 def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> Text:
@@ -27,7 +27,7 @@ def draw_trace(trace: Sequence[Mapping[str, Any]], before: str, after: str) -> T
 def legend() -> Text:
     """What the signs mean."""
     return Text.assemble(
-        (f"{MASKED} blank  ", _DIM), (" chosen now ", _STYLES["new"]), "  ",
+        (f"{MASKED} blank  ", _DIM), ("likely", _STYLES["provisional"]), "  ", (" chosen now ", _STYLES["new"]), "  ",
         ("guessed and refused", _STYLES["refused"]), (f"  kept   {END} end of text", _DIM),
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ def draw_frame(frame: Mapping[str, Any], before: str, after: str) -> Text:
     while len(cells) > 1 and _is_end(cells[-1]) and _is_end(cells[-2]):
         cells.pop()  # the canvas is filled up with end signs; one is enough
     for cell in cells:
-        if cell["state"] == "masked":
+        if cell["state"] == "masked" or (cell["state"] == "provisional" and not cell["text"]):
             line.append(MASKED, style=_DIM)
         else:
             line.append(visible(cell["text"]) or END, style=_STYLES[cell["state"]])

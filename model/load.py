@@ -102,7 +102,7 @@ def load_ours(folder: Path, n_threads: int | None, plan: LoadPlan) -> "Denoising
             rope_scale=YARN_SCALE if plan.yarn else 1.0,
         )
         if plan.context_tokens is not None:
-            infiller.read_at_most(plan.context_tokens)
+            infiller.read_at_most(plan.context_tokens, in_chat=True)
         return infiller
 
 

@@ -23,9 +23,9 @@ from ...fim.display import whole_candidates
 from ...fim.syntax.tree import parse
 from ...fim.trimming import Trimmer
 from ...fim.types import Completion, CompletionRequest, Hole, PolicyName
+from ...model.completion.answer import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ...model.completion.indentation import indentation, with_prefix
 from ...model.completion.infiller import DenoisingInfiller
-from ...model.completion.job import N_TOKENS_BLOCK, N_TOKENS_LINE
 from ...model.decoding.decodings import DECODINGS
 from ...model.decoding.denoise import denoise, stop_log_probs
 from ...model.decoding.partial_answer import PartialAnswer

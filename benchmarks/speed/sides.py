@@ -132,7 +132,8 @@ class UncachedSide:
             log_probs = self.model.vocabulary_logits(hidden).float().log_softmax(dim=-1)
             found = self.tokens.allowed(log_probs.numpy())
             masked = text[:, -n:] == self.tokens.mask
-            text[:, -n:] = np.where(policy(scores_of(found), masked), found.argmax(axis=-1), text[:, -n:])
+            best = found.argmax(axis=-1)
+            text[:, -n:] = np.where(policy(scores_of(found, best), masked), best, text[:, -n:])
             n_forwards += 1
         return n_forwards
 

@@ -18,6 +18,7 @@ from ..languages import PYTHON, languages_of
 from ..ranking.prefix_confidence import PrefixRanker
 from ..ranking.ranker import Ranker
 from ..storage.folder_files import excerpt, is_there, sha256_of
+from ..tokenizers.chat_template import ChatTemplate
 from ..tokenizers.code_tokenizer import CodeTokenizer
 from ..tokenizers.text_tokenizer import TextTokenizer
 from .checkpoint_files import (
@@ -51,7 +52,8 @@ T = TypeVar("T")
 class Checkpoint:
     """A loaded checkpoint: its name, shape and weights, its tokenizer, the SHA-256 of its weights, the rankers that
     were fitted to it, if any, the SHA-256 of the weights that it is the mean of, if any, the languages that it
-    completes while a person types, the mapped file of its weights, and a body's denoising head and n-grams, if any."""
+    completes while a person types, the mapped file of its weights, and a body's denoising head, n-grams and chat
+    template, if any."""
 
     name: str
     config: DenoiserConfig
@@ -65,6 +67,7 @@ class Checkpoint:
     mapped: mmap.mmap | None = None
     head: StoredHead | None = None
     ngrams: Ngrams | None = None
+    chat: ChatTemplate | None = None
 
     @cached_property
     def model(self) -> "Denoiser":
@@ -150,6 +153,7 @@ def load(source: Path | StoredCheckpoint) -> Checkpoint:
             NGRAMS,
             lambda path: read_ngrams(path, stored.shape.vocab_size, str(stored.config["sha256"][TOKENIZER])),
         ),
+        chat=_read_chat(stored),
     )
 
 
@@ -162,6 +166,17 @@ def _read_optional(stored: StoredCheckpoint, name: str, read: Callable[[Path], T
         return read(path)
     except CheckpointError as error:
         logger.warning("%s", error)
+        return None
+
+
+def _read_chat(stored: StoredCheckpoint) -> ChatTemplate | None:
+    """A body's chat template; None if it has none, or one that is of no use."""
+    if stored.shape.canvases or stored.config.get("chat") is None:
+        return None
+    try:
+        return ChatTemplate.of(stored.config["chat"], stored.shape.vocab_size)
+    except ValueError as error:
+        logger.warning("%s has a chat template that cannot be used: %s", stored.folder / CONFIG, error)
         return None
 
 

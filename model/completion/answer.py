@@ -1,10 +1,22 @@
 """The result of a request: the chosen text, its confidence, and the alternatives."""
 
+import codecs
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...fim.types import Alternative, CompletionSource, FinishReason
+from ...fim.types import Alternative, CompletionRequest, CompletionSource, FinishReason, TokenScore
+from ..decoding.healing import Healing
 from ..ranking.ranker import Judged
+
+N_TOKENS_LINE, N_TOKENS_BLOCK, N_TOKENS_CHAT = 24, 96, 512  # default lengths
+
+
+def n_tokens_open(request: CompletionRequest) -> int:
+    """The most tokens of a request's answer, if so many fit."""
+    if request.messages:
+        return request.max_tokens or N_TOKENS_CHAT
+    return request.max_tokens or (N_TOKENS_BLOCK if request.hole.multiline else N_TOKENS_LINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +30,7 @@ class Result:
     source: CompletionSource
     prefixes: tuple[tuple[int, float], ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    tokens: tuple[TokenScore, ...] = ()
 
 
 WARMED = Result(text="", n_tokens=0, confidence=0.0, finish_reason="stop", source="denoiser")
@@ -51,10 +64,25 @@ def add_indent(answer: Result, indent: str, probability: float) -> Result:
     )
     if not answer.text:
         return replace(answer, alternatives=others)
+    first = (TokenScore(text=indent, log_prob=math.log(probability)),) if indent and answer.tokens else ()
     return replace(
         answer, text=indent + answer.text, confidence=answer.confidence * probability,
-        prefixes=moved(answer.prefixes), alternatives=others,
+        prefixes=moved(answer.prefixes), alternatives=others, tokens=(*first, *answer.tokens),
     )  # fmt: skip
+
+
+def token_scores(tokens: Sequence[int], log_probs: Sequence[float], healing: Healing) -> tuple[TokenScore, ...]:
+    """The tokens of an answer that hold any of its own text, with their log-probabilities [N]. Their texts spell it:
+    that of a character of several tokens stands with the last of them."""
+    decoder, data = codecs.getincrementaldecoder("utf-8")("replace"), b""
+    found: list[TokenScore] = []
+    for i, (token, log_prob) in enumerate(zip(tokens, log_probs, strict=True)):
+        n_before, data = len(healing.own(data)), data + healing.tokenizer.bytes_of(token)
+        own = healing.own(data)[n_before:]
+        if own:
+            text = decoder.decode(own, i + 1 == len(tokens))
+            found.append(TokenScore(text=text, log_prob=min(0.0, log_prob)))
+    return tuple(found)
 
 
 def alternatives(judged: Sequence[Judged], chosen: str, n_max: int) -> tuple[Alternative, ...]:

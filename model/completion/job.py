@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...fim.budget import Budget, no_ceiling
+from ...fim.engine import Watch
 from ...fim.text.line_breaks import with_lf
-from ...fim.types import CompletionRequest, FinishReason
+from ...fim.types import CompletionRequest, FinishReason, TokenScore
 from ..cache.context_cache import ContextCache
 from ..config import DenoiserConfig
 from ..decoding.denoise import would_be_late
@@ -22,6 +23,7 @@ from ..decoding.healing import healing_of
 from ..decoding.ngrams import Ngrams
 from ..decoding.partial_answer import PartialAnswer
 from ..decoding.recent import Recent
+from ..decoding.sampling import sampler_of
 from ..decoding.tracing import Tracer
 from ..decoding.verification import Verified, verify, written
 from ..network.states import ContextStates
@@ -32,11 +34,22 @@ from ..requests import BranchWork, Work
 from ..tokenizers.body_tokenizer import BodyTokenizer
 from ..tokenizers.canvas_tokens import CanvasTokens
 from ..tokenizers.code_tokenizer import TextTokenizer
-from .answer import CANCELLED, WARMED, Result, add_indent, alternatives, best_answer
+from .answer import (
+    CANCELLED,
+    N_TOKENS_BLOCK,
+    WARMED,
+    Result,
+    add_indent,
+    alternatives,
+    best_answer,
+    n_tokens_open,
+    token_scores,
+)
+from .ending import DOUBT
 from .indentation import NONE, Indentation, indentation, with_prefix
-from .writing import DOUBT, Writing
+from .progress import Teller
+from .writing import Writing
 
-N_TOKENS_LINE, N_TOKENS_BLOCK = 24, 96  # default answer lengths
 UNLIKELY = 0.02  # drafts no likelier than this are not among a body's alternatives
 SURE = 0.8  # a draft this likely is shown without denoising
 
@@ -62,6 +75,7 @@ class CompletionJob:
     ngrams: Ngrams | None = None
     guesses: bool = True
     n_cached: int = 0
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.healing = healing_of(self.tokenizer, with_lf(self.request.hole.prefix))
@@ -69,13 +83,15 @@ class CompletionJob:
         self._verify_s = 0.0
         budget = Budget.of(self.request.budget_ms, self.request.max_evaluations)
         self.effort = Effort(budget, self.is_cancelled, self.ceiling)
-        n_open = self.request.max_tokens or (N_TOKENS_BLOCK if self.request.hole.multiline else N_TOKENS_LINE)
-        self.n_open = min(n_open, N_TOKENS_BLOCK)
         self.context = self.context_of(self.request)
+        n_fitting = max(N_TOKENS_BLOCK, self.config.n_context_scaled - len(self.context))
+        self.n_open = min(n_tokens_open(self.request), n_fitting)
         self.writing = Writing(
             config=self.config, cache=self.cache, tokens=self.tokens, request=self.request, effort=self.effort,
             healing=self.healing, tracer=self.tracer, n_open=self.n_open, fills_whole=self.fills_whole,
             recent=self.recent, n_drafted=self.n_drafted, ngrams=self.ngrams, guesses=self.guesses,
+            sampler=sampler_of(self.request),
+            teller=Teller.of(self.watch, self.request, self.tokens, self.tracer),
         )  # fmt: skip
 
     def answer(self) -> Work[Result]:
@@ -127,7 +143,7 @@ class CompletionJob:
     def judge_drafts(self, states: ContextStates) -> BranchWork[list[Judged]]:
         """Drafts with their probabilities, the likeliest first; [] if there are none, or no time to verify them."""
         request = self.request
-        if not request.drafts:
+        if not (request.drafts and request.is_choice):
             return []
         fitting = drafts_for(request, self.n_open, self.healing, self.n_draft_tokens)
         if not fitting or not self._may_verify(states):
@@ -144,7 +160,7 @@ class CompletionJob:
         fitting = drafts_for(request, self.n_open, self.healing) if request.drafts else []
         paths = DraftPaths([draft.tokens for draft in fitting], self.tokens)
         row = yield from self.writing.continue_text(self.context, states, paths)
-        if not fitting or row.finish_reason == "cancelled":
+        if not fitting or row.finish_reason == "cancelled" or not request.is_choice:
             return [], row
         kept, text = self.kept(row), self.text_of(row)
         verified: dict[str, Verified] = {}
@@ -172,14 +188,15 @@ class CompletionJob:
         """The best of drafts and rows; those that could not be verified count with their marginals."""
         free = rows[0]
         may_verify = not self.config.canvases or self._may_verify(states)
-        if free.finish_reason == "cancelled" or not (self.writing.is_verified and may_verify):
+        if free.finish_reason == "cancelled" or not (self.request.is_choice and may_verify):
             sure = probability_of(free.log_prob) if free.tokens or free.finish_reason == "stop" else 0.0
             if judged and free.finish_reason != "cancelled" and judged[0].probability > sure:
                 return self._result(judged, "stop")
-            self._trace(self.kept(free))
-            text = self.text_of(free)
+            kept, text = self.kept(free), self.text_of(free)
+            log_probs = written(free, kept, self.tokens).log_probs.tolist()
             return Result(
                 text=text,
+                tokens=self._end_trace(kept, log_probs),
                 n_tokens=len(free.tokens),
                 confidence=sure,
                 finish_reason=free.finish_reason,
@@ -220,11 +237,8 @@ class CompletionJob:
         return judge(found, scores, self.ranker)
 
     def kept(self, row: PartialAnswer) -> list[int]:
-        """The row's tokens up to the first one that ends the text, with that one's text before its line break."""
-        for i, token in enumerate(row.tokens):
-            if i >= row.n_opening and self.tokens.stops[token]:
-                return [*row.tokens[:i], *self.tokens.before_break.get(token, ())]
-        return row.tokens
+        """The row's tokens that are its text."""
+        return row.kept(self.tokens)
 
     def text_of(self, row: PartialAnswer) -> str:
         """The text of a row."""
@@ -244,12 +258,13 @@ class CompletionJob:
         return verified
 
     def _result(self, judged: Sequence[Judged], finish_reason: FinishReason) -> Result:
-        self._trace(judged[0].candidate.tokens)
+        tokens = self._end_trace(judged[0].verified.tokens, judged[0].verified.log_probs.tolist())
         judged = with_prefixes(judged, self.prefix_ranker, self.healing, CursorFacts.of(self.request.hole))
-        return best_answer(judged, finish_reason, self.request.n_alternatives)
+        return replace(best_answer(judged, finish_reason, self.request.n_alternatives), tokens=tokens)
 
-    def _trace(self, chosen: Sequence[int]) -> None:
-        """End the trace with the chosen tokens."""
+    def _end_trace(self, chosen: Sequence[int], log_probs: Sequence[float]) -> tuple[TokenScore, ...]:
+        """End the trace with the chosen tokens, and score them, where either is wanted."""
         if self.request.trace:
             elapsed_ms = self.effort.timings_ms["denoise"] + self.effort.timings_ms["verify"]
-            self.tracer.choose(chosen, self.effort.n_forwards, elapsed_ms)
+            self.tracer.choose(chosen, log_probs, self.effort.n_forwards, elapsed_ms)
+        return token_scores(chosen, log_probs, self.healing) if self.request.log_probs else ()

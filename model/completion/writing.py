@@ -4,37 +4,39 @@ A canvas of open length comes first; on request, some of the likeliest lengths a
 A body, which was taught no canvases, writes token by token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from ...fim.budget import Budget
-from ...fim.trimming.trim import trim
 from ...fim.types import CompletionRequest
 from ..cache.context_cache import ContextCache
 from ..config import DenoiserConfig
 from ..decoding.continuation import Continuation
 from ..decoding.decodings import ANY, DECODINGS, DEFAULT_POLICY, Decoding
-from ..decoding.denoise import AfterStep, denoise, first_ends, grow, ignore, leave_unchanged, predict
+from ..decoding.denoise import AfterStep, DenoiseStep, denoise, first_ends, ignore, leave_unchanged, predict
 from ..decoding.draft_paths import DraftPaths
 from ..decoding.effort import Effort
 from ..decoding.healing import Healing
 from ..decoding.ngrams import LENGTHS, Ngrams
-from ..decoding.partial_answer import PartialAnswer
+from ..decoding.partial_answer import PartialAnswer, grow
 from ..decoding.policies import threshold
 from ..decoding.recent import N_SAME, Recent, followers
+from ..decoding.sampling import Sampler, likeliest
 from ..decoding.tracing import Tracer
 from ..network.states import ContextStates
 from ..numerics import logsumexp
-from ..ranking.ranker import Judged, probability_of
+from ..ranking.ranker import Judged
 from ..requests import BranchWork, Denoised, Fill, Rows, Work
 from ..tokenizers.canvas_tokens import CanvasTokens
+from .ending import BodyEnd, CanvasEnd, StopTexts
+from .progress import Teller
 
 CANVAS_LINE = 16  # tokens of a line at a time; longer lines take more canvases (decision 17)
 MIN_BLOCK = 4  # a further canvas shorter than this is not worth a forward
 STEPS_LINE = 3  # of a canvas for one line whose result is verified; more change nothing (docs/log/)
-DOUBT = 0.25  # share of the least useful probability: a body stops writing below it
 N_HINTS = 5  # tokens that n-grams are asked for
 MIN_KEPT = 0.3  # a draft's token less likely than this is masked again
 
@@ -56,11 +58,16 @@ class Writing:
     n_drafted: int = 0  # tokens that the body's denoising head guesses; 0 without one
     ngrams: Ngrams | None = None
     guesses: bool = True
+    sampler: Sampler | None = None
+    teller: Teller | None = None
+
+    def __post_init__(self) -> None:
+        self.stops = StopTexts(self.request.stop, self.healing)
 
     @property
-    def is_verified(self) -> bool:
-        """Whether candidates compete, so that the causal head must judge them."""
-        return self.request.drafts > 0 or self.request.lengths > 1
+    def is_literal(self) -> bool:
+        """Whether the answer is all that the model itself writes."""
+        return bool(self.request.streams or self.request.sampling or self.request.messages)
 
     def denoise_canvases(
         self, context: Sequence[int], states: ContextStates, judged: list[Judged]
@@ -75,10 +82,10 @@ class Writing:
             n_canvas = min(self.n_open, self.config.n_canvas)
         canvases = np.full((1, n_canvas), self.tokens.mask)
         is_more = self.request.lengths > 1 or (self.request.mends > 0 and len(judged) > 0)
-        if is_more and not self.request.hole.multiline and self.effort.n_left > 1:
+        if is_more and self.request.is_choice and not self.request.hole.multiline and self.effort.n_left > 1:
             canvases = yield from self._canvases(states, canvases, judged)
         rows = [PartialAnswer("itself" if i else self.tokens.end_rule) for i in range(len(canvases))]
-        rows = yield from self._fill(states, canvases, rows)
+        rows = yield from self._fill(states, canvases, rows, changed=self._canvas_end(rows))
         n_left = self.n_open - n_canvas
         while rows[0].finish_reason == "length" and rows[0].end() is None and n_left >= MIN_BLOCK:
             n_canvas = min(n_left, longest)
@@ -87,7 +94,8 @@ class Writing:
                 break
             with self.effort.clock("prefill"):
                 longer, _ = yield from self.cache.states([*context, *rows[0].tokens])
-            rows[:1] = yield from self._fill(longer, np.full((1, n_canvas), self.tokens.mask), rows[:1])
+            canvas, changed = np.full((1, n_canvas), self.tokens.mask), self._canvas_end(rows)
+            rows[:1] = yield from self._fill(longer, canvas, rows[:1], changed=changed)
             n_left -= n_canvas
         for row in rows:
             row.cut()
@@ -111,18 +119,24 @@ class Writing:
             n = len(so_far)
             opening = likely[n:] if likely[:n] == so_far else ()
             last = [*context[-LENGTHS[0] :], *so_far][-LENGTHS[0] :]
-            return recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], context)
+            text = [*context, *so_far] if self.is_literal else context  # long answers repeat themselves
+            return recent(so_far) or paths.guess(so_far) or opening or followers(last[-N_SAME:], text)
 
         def counted(so_far: Sequence[int]) -> Sequence[int]:
             return self.ngrams.guess([*context[-LENGTHS[0] :], *so_far], N_HINTS) if self.ngrams else ()
 
         n_most = self.n_open + len(self.healing.data)
-        continuation = Continuation(states, n_most, seen=paths.see)
+        choose = self.sampler.draw if self.sampler else likeliest
+        continuation = Continuation(states, n_most, seen=paths.see, choose=choose)
         if self.guesses and self.request.policy != "left":
-            continuation = Continuation(states, n_most, guess, paths.see, counted, self.n_drafted)
+            continuation = Continuation(states, n_most, guess, paths.see, counted, self.n_drafted, choose)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)
         row.n_opening = len(row.tokens)
+        if self.stops.is_in(row):
+            row.finish_reason = "stop"
+        if self.teller and self.healing.is_passed(row.tokens):
+            self.teller.tell(row, self.effort.n_forwards)
         n_canvas = self.n_open - self.healing.is_passed(row.tokens)
         if row.finish_reason == "stop" or not n_canvas:
             return row
@@ -131,13 +145,14 @@ class Writing:
             return replace(row, finish_reason="budget")
         canvas = np.full((1, n_canvas), self.tokens.mask)
         decoding = Decoding(threshold(ANY), continuation.predict)
-        end = _End(self, row)
+        end = BodyEnd(self.request, self.tokens, self.healing, self.stops, row)
         (row,) = yield from self._fill(states, canvas, [row], decoding, end)
         if end.is_doubtful:
             row.finish_reason = "length"
-        self.recent.add(context, row.tokens)
+        if self.sampler is None:  # what was drawn is no guess of what is likely
+            self.recent.add(context, row.tokens)
         row.cut()
-        if self.request.hole.multiline and row.finish_reason in ("budget", "length"):
+        if self.request.hole.multiline and not self.is_literal and row.finish_reason in ("budget", "length"):
             row.keep(self._n_whole(row))
         return row
 
@@ -194,13 +209,16 @@ class Writing:
             return [replace(row, finish_reason="budget") for row in rows]
         decoding = only or DECODINGS[self.request.policy or DEFAULT_POLICY]
         n_left = effort.n_left
-        is_short = self.is_verified and self.request.policy is None and not self.request.hole.multiline and not only
+        is_short = (
+            self.request.is_choice and self.request.policy is None and not self.request.hole.multiline and not only
+        )
         n_steps = min(n_left, STEPS_LINE) if is_short else n_left
         rest = Budget(deadline_s=effort.budget.deadline_s, max_evaluations=n_steps)
         if not only:
             rest = replace(rest, ceiling=effort.ceiling)
         with effort.clock("denoise"):
-            if self.fills_whole and decoding.threshold is not None and not self.request.trace:
+            is_seen = self.request.trace or self.teller is not None or self.sampler is not None
+            if self.fills_whole and decoding.threshold is not None and not is_seen:
                 most = min(canvas.shape[1], n_steps, effort.ceiling() or n_steps)
                 result = yield Fill(
                     canvas, states, self.tokens, decoding.threshold, most, effort.is_cancelled, rest.deadline_s
@@ -223,15 +241,35 @@ class Writing:
         rows: list[PartialAnswer],
         changed: AfterStep,
     ) -> BranchWork[Denoised]:
-        on_step = ignore
-        if self.request.trace:
-            on_step = self.tracer.watching(rows[0].tokens, self.effort.n_forwards, self.effort.timings_ms["denoise"])
+        predicts = decoding.predict if len(canvas) == 1 else predict
+        if self.sampler is not None and self.config.canvases:
+            predicts = partial(predicts, choose=self.sampler.after(len(rows[0].tokens)))
         return (
             yield from denoise(
-                states, canvas, self.tokens, decoding.policy, rest, self.effort.is_cancelled, on_step,
-                decoding.predict if len(canvas) == 1 else predict, rows, changed,
+                states, canvas, self.tokens, decoding.policy, rest, self.effort.is_cancelled, self._on_step(rows[0]),
+                predicts, rows, changed,
             )
         )  # fmt: skip
+
+    def _on_step(self, row: PartialAnswer) -> Callable[[DenoiseStep], None]:
+        """What is told of each step of a canvas that follows row."""
+        n_before, trace = self.effort.n_forwards, ignore
+        if self.request.trace:
+            trace = self.tracer.watching(row, n_before, self.effort.timings_ms["denoise"])
+        teller = self.teller
+        if teller is None:
+            return trace
+
+        def tell(step: DenoiseStep) -> None:
+            trace(step)
+            so_far = grow(row, step.canvas[0], step.log_probs[0], step.stop_log_probs[0], self.tokens)
+            teller.tell(so_far, n_before + step.index)
+
+        return tell
+
+    def _canvas_end(self, rows: list[PartialAnswer]) -> AfterStep:
+        """Ends canvases that follow rows at a text of the request's stop."""
+        return CanvasEnd(self.stops, rows[0], self.tokens) if self.request.stop else leave_unchanged
 
     def _extend_row(self, row: PartialAnswer, result: Denoised, i: int) -> PartialAnswer:
         """The row with its filled canvas up to the first mask or end."""
@@ -243,50 +281,6 @@ class Writing:
             row.log_prob += float(log_probs[at])  # 0 if the end follows from the tokens present
         if result.ended != "filled":
             row.finish_reason = result.ended
-        elif self.tokens.stops[canvas].any():
+        elif self.tokens.stops[canvas].any() or (not i and self.stops.is_in(row)):
             row.finish_reason = "stop"
         return row
-
-
-class _End:
-    """Ends a body's canvas, which follows opening, once going on is useless. A `denoise.AfterStep`.
-
-    That is at the line break after which trimming would cut everything off, such as code outside the block or the line
-    that follows the hole: a body seldom ends by itself. And it is when the text has become much less likely than the
-    least useful probability; then is_doubtful is set.
-    """
-
-    def __init__(self, writing: Writing, opening: PartialAnswer) -> None:
-        self._writing, self._opening, self._n_seen, self.is_doubtful = writing, opening, 0, False
-
-    def __call__(
-        self, canvas: np.ndarray, log_probs: np.ndarray, stops: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        mask, end = self._writing.tokens.mask, self._writing.tokens.end
-        written = canvas[0, : int((canvas[0] != mask).cumprod().sum())].tolist()
-        least = self._writing.request.min_probability * DOUBT
-        while self._n_seen < len(written) and written[self._n_seen] != end:
-            self._n_seen += 1
-            n = self._n_seen
-            sure = probability_of(self._opening.log_prob + float(log_probs[0, :n].sum()))
-            self.is_doubtful = sure < least and self._may_cut(written[:n])
-            if self.is_doubtful or self._is_over(written[:n]):
-                canvas, log_probs = canvas.copy(), log_probs.copy()
-                canvas[:, n:], log_probs[:, n:] = end, 0
-                return canvas, log_probs, stops
-        return canvas, log_probs, stops
-
-    def _may_cut(self, written: Sequence[int]) -> bool:
-        """Whether the text may be cut here: it has not ended by itself, and this is not inside a character."""
-        if self._writing.tokens.stops[written[-1]]:
-            return False
-        return not self._writing.healing.text_of([*self._opening.tokens, *written]).endswith("\ufffd")
-
-    def _is_over(self, written: Sequence[int]) -> bool:
-        """Whether trimming cuts lines off written, which ends with a line break; then it would cut what follows too."""
-        healing, hole = self._writing.healing, self._writing.request.hole
-        if not (hole.multiline and b"\n" in healing.tokenizer.bytes_of(written[-1])):
-            return False
-        text = healing.text_of([*self._opening.tokens, *written]).rstrip()
-        kept = trim(hole, text).rstrip()
-        return 0 < len(kept) < len(text)

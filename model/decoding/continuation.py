@@ -2,8 +2,8 @@
 
 One causal forward reads the tokens committed last and gives the next one. It may read a guess behind them, too: the
 tokens of the guess that the body would have written itself are committed at once (speculative decoding, Leviathan et
-al. 2023, greedy), so the text is the body's own whatever was guessed. States of the new tokens are kept from one
-forward to the next.
+al. 2023), so the text is the body's own whatever was guessed; drawn tokens too (`sampling`). States of the new tokens
+are kept from one forward to the next.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ from itertools import takewhile
 
 import numpy as np
 
-from ..common_prefix import common_prefix
 from ..network.states import ContextStates, concat, room_for, stack, states_of, truncate, zeros_like
 from ..numerics import entropy
 from ..requests import AskHead, BranchWork, Extend, Extended, HeadGuess
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .denoise import Prediction, stop_log_probs
+from .denoise import Prediction, log_probs_at, stop_log_probs
 from .effort import Effort
 from .healing import Healing, is_stop
 from .partial_answer import PartialAnswer
 from .policies import Scores
+from .sampling import Choose, likeliest
 
 Guess = Callable[[Sequence[int]], Sequence[int]]  # tokens so far → tokens that may follow
 Seen = Callable[
@@ -53,10 +53,11 @@ class Continuation:
         seen: Seen = ignore,
         counted: Guess = nothing,
         n_drafted: int = 0,
+        choose: Choose = likeliest,
     ) -> None:
         """counted (n-grams) is asked if guess has nothing: its tokens are hints for a denoising head or, without one,
         the guess. n_drafted: the most tokens that the head guesses; 0 without one."""
-        self._counted, self._n_drafted = counted, n_drafted
+        self._counted, self._n_drafted, self._choose = counted, n_drafted, choose
         self._before = _Growing(truncate(states, states.n_tokens - 1), n_most + N_READ_MOST)  # what was read
         self._guess, self._seen = guess, seen
         self._opening: list[int] = []  # tokens before the canvas
@@ -92,17 +93,19 @@ class Continuation:
         so_far = [*self._opening, *row[:n]]
         log_probs, guessed, n_forwards = yield from self._ahead(so_far, len(row) - n - 1, tokens)
         guessed = guessed[: next((i for i, token in enumerate(guessed) if tokens.stops[token]), None)]
-        n_right = common_prefix(log_probs.argmax(axis=-1).tolist(), guessed)
-        for i in range(n_right + 1):
-            self._seen([*so_far, *guessed[:i]], log_probs[i], True)
-        found = self._prediction(canvas, n, log_probs, n_right, tokens, n_forwards=n_forwards)
-        return found._replace(refused=guessed[n_right:] if n_forwards else ())
+        chosen: list[int] = []
+        while chosen == guessed[: len(chosen)] and len(chosen) <= len(guessed):
+            i = len(chosen)
+            self._seen([*so_far, *chosen], log_probs[i], True)
+            chosen += self._choose(log_probs[i : i + 1], len(so_far) + i).tolist()
+        found = self._prediction(canvas, n, log_probs, np.array(chosen), tokens, n_forwards=n_forwards)
+        return found._replace(refused=guessed[len(chosen) - 1 :] if n_forwards else ())
 
     def add_known(self, row: PartialAnswer, n_most: int, tokens: CanvasTokens) -> None:
         """Append to row the tokens that the last forward gives, at most n_most and none that ends the text."""
         while n_most and not self._needs_forward(row.tokens):
             log_probs = self._log_probs[self._n_right]
-            token = int(log_probs.argmax())
+            token = int(self._choose(log_probs[None], len(row.tokens))[0])
             if tokens.stops[token]:
                 return
             stop = float(stop_log_probs(log_probs, tokens))
@@ -157,15 +160,14 @@ class Continuation:
             self._unread.append(token)
         self._n_known += len(new)
 
-    @staticmethod
     def _open_further(
-        row: PartialAnswer, log_probs: np.ndarray, tokens: CanvasTokens, healing: Healing, rest: bytes
+        self, row: PartialAnswer, log_probs: np.ndarray, tokens: CanvasTokens, healing: Healing, rest: bytes
     ) -> bytes:
-        """Append to row the likeliest token that agrees with rest, by log_probs [V], and return its bytes.
+        """Append to row a token that agrees with rest, chosen by log_probs [V], and return its bytes.
 
         If it ends the text, its text before the line break is appended.
         """
-        stop, token = healing.stop_log_prob(log_probs, rest), int(log_probs.argmax())
+        stop, token = healing.stop_log_prob(log_probs, rest), int(self._choose(log_probs[None], len(row.tokens))[0])
         data = healing.tokenizer.bytes_of(token)
         own = data[len(rest) :]
         if not is_stop(tokens, token, own):
@@ -181,15 +183,15 @@ class Continuation:
 
     @staticmethod
     def _prediction(
-        canvas: np.ndarray, n: int, log_probs: np.ndarray, n_right: int, tokens: CanvasTokens, *, n_forwards: int
+        canvas: np.ndarray, n: int, log_probs: np.ndarray, chosen: np.ndarray, tokens: CanvasTokens, *, n_forwards: int
     ) -> Prediction:
-        """The prediction of log_probs [1 + n_right …, V] for the places from n on."""
-        reached = slice(n, n + n_right + 1)
-        known = log_probs[: n_right + 1]
+        """The prediction of the N chosen tokens, by log_probs [N …, V], for the places from n on."""
+        reached = slice(n, n + len(chosen))
+        known = log_probs[: len(chosen)]
         found = np.full_like(canvas, tokens.mask)
         confidence, ends, entropies = (np.full(canvas.shape, value, np.float32) for value in (0, -np.inf, np.inf))
-        found[0, reached] = known.argmax(axis=-1)
-        confidence[0, reached] = np.exp(known.max(axis=-1))
+        found[0, reached] = chosen
+        confidence[0, reached] = np.exp(log_probs_at(known, chosen))
         ends[0, reached] = stop_log_probs(known, tokens)
         entropies[0, reached] = entropy(known)
         return Prediction(found, Scores(confidence, lambda: entropies), ends, n_forwards)

@@ -11,12 +11,15 @@ from ..requests import BranchWork, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Predict, Prediction, predict, scores_of, stop_log_probs
 from .policies import Scores, UnmaskPolicy, entropy_budget, everything, left, one, threshold, top_k
+from .sampling import Choose, likeliest
 from .verification import opening
 
 ANY = 1e-9  # below every probability that is not 0
 
 
-def predict_verified(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
+def predict_verified(
+    states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens, choose: Choose = likeliest
+) -> BranchWork[Prediction]:
     """The denoiser's draft of canvas [1, L], read once by the causal head: two forwards.
 
     Draft tokens that the causal head would have written too, from the left on, and the first one that it would have
@@ -24,16 +27,16 @@ def predict_verified(states: ContextStates, canvas: np.ndarray, tokens: CanvasTo
     threshold policy at any level commits at least one token, and what is committed is what the causal head alone would
     write (self-speculation: Sun et al. 2025, "TiDAR").
     """
-    drafted = (yield from predict(states, canvas, tokens)).tokens
+    drafted = (yield from predict(states, canvas, tokens, choose)).tokens
     filled = np.where(canvas == tokens.mask, drafted, canvas)  # [1, L]
     before, first = opening(states, tokens)
     tree, (path,) = tree_of(first, [filled[0, :-1].tolist()], before)
     log_probs = tokens.allowed((yield tree)[path][None])
-    best = log_probs.argmax(axis=-1)
+    best = choose(log_probs, 0)
     agrees = (best == filled) | (canvas != tokens.mask)
     reached = np.ones_like(agrees)  # and the first disagreement
     reached[:, 1:] = np.logical_and.accumulate(agrees, axis=-1)[:, :-1]
-    found = scores_of(log_probs)
+    found = scores_of(log_probs, best)
     scores = Scores(np.where(reached, found.confidence, 0), lambda: np.where(reached, found.entropy(), np.inf))
     return Prediction(best, scores, stop_log_probs(log_probs, tokens), 2)
 

@@ -4,7 +4,6 @@ After every step the canvas can be read; when the budget is spent, the open posi
 whose end is settled (`partial_answer`) is not filled any further.
 """
 
-import copy
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -17,14 +16,15 @@ from ..network.states import ContextStates
 from ..numerics import entropy, logsumexp
 from ..requests import BranchWork, Denoised, Rows, never
 from ..tokenizers.canvas_tokens import CanvasTokens
-from .partial_answer import PartialAnswer
+from .partial_answer import PartialAnswer, grow
 from .policies import Scores, UnmaskPolicy, one
+from .sampling import Choose, likeliest
 
 LEAST = np.float32(1e-20)  # lower probabilities count as this one, so that all have a logarithm
 
 
 class Prediction(NamedTuple):
-    """For every position the likeliest token, how sure it is, and the log-probability that the text stops there if not
+    """For every position the chosen token, how sure it is, and the log-probability that the text stops there if not
     before, all [B, L]; the forwards taken; and the refused guesses for the last token and what follows it."""
 
     tokens: np.ndarray
@@ -36,8 +36,9 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class DenoiseStep:
-    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, and the refused
-    guesses for the last token and what follows it.
+    """What one step did: canvas and newly committed positions (both [B, L]), ms since the loop began, log-probabilities
+    of what is committed and of a stop, the predicted tokens (masks where there is no prediction) and the probability of
+    each (all [B, L]), and the refused guesses for the last token and what follows it.
 
     index counts forwards, so it is 1 after a first step of one forward.
     """
@@ -46,6 +47,10 @@ class DenoiseStep:
     elapsed_ms: float
     canvas: np.ndarray
     committed: np.ndarray
+    log_probs: np.ndarray
+    stop_log_probs: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
     refused: Sequence[int] = ()
 
 
@@ -53,16 +58,24 @@ def ignore(step: DenoiseStep) -> None:
     """An on_step for callers that do not watch."""
 
 
-def predict(states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens) -> BranchWork[Prediction]:
+def predict(
+    states: ContextStates, canvas: np.ndarray, tokens: CanvasTokens, choose: Choose = likeliest
+) -> BranchWork[Prediction]:
     """What the denoiser would put at every position of canvas [B, L], in one forward."""
     log_probs = tokens.allowed((yield Rows(canvas, states)))
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
-    return Prediction(log_probs.argmax(axis=-1), scores_of(log_probs), stops, 1)
+    chosen = choose(log_probs, 0)
+    return Prediction(chosen, scores_of(log_probs, chosen), stops, 1)
 
 
-def scores_of(log_probs: np.ndarray) -> Scores:
-    """How sure the likeliest token is at each position of log-probabilities [B, L, V]."""
-    return Scores(np.exp(log_probs.max(axis=-1)), lambda: entropy(log_probs))
+def scores_of(log_probs: np.ndarray, chosen: np.ndarray) -> Scores:
+    """How sure the chosen tokens [B, L] are, by log-probabilities [B, L, V]."""
+    return Scores(np.exp(log_probs_at(log_probs, chosen)), lambda: entropy(log_probs))
+
+
+def log_probs_at(log_probs: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The log-probabilities [...] of the chosen tokens [...], of all [..., V]."""
+    return np.take_along_axis(log_probs, chosen[..., None], axis=-1)[..., 0]
 
 
 def stop_log_probs(log_probs: np.ndarray, tokens: CanvasTokens) -> np.ndarray:
@@ -120,8 +133,14 @@ def denoise(
         stops = np.where(ends_text(canvas, tokens), stops_now, stops)
         canvas, log_probs = commit(canvas, log_probs, predicted, scores.confidence, committed, tokens)
         canvas = end_settled_rows(canvas, log_probs, stops, tokens, rows)
-        canvas, log_probs, stops = changed(canvas, log_probs, stops)
-        on_step(DenoiseStep(steps, 1000 * (time.monotonic() - start_s), canvas, committed, refused))
+        before = canvas
+        canvas, log_probs, stops = changed(before, log_probs, stops)
+        if canvas is not before:  # cells may have moved
+            predicted = np.full_like(canvas, tokens.mask)
+        elapsed_ms = 1000 * (time.monotonic() - start_s)
+        on_step(
+            DenoiseStep(steps, elapsed_ms, canvas, committed, log_probs, stops, predicted, scores.confidence, refused)
+        )
         if is_last and ((masked & ~committed).any() or committed.sum() > 1):
             return Denoised(canvas, log_probs, stops, steps, "budget")
     return Denoised(canvas, log_probs, stops, steps, "filled")
@@ -205,19 +224,3 @@ def end_settled_rows(
         for i, (row, masks) in enumerate(zip(rows, is_mask, strict=True))
     ]
     return np.where(np.array(settled)[:, None] & is_mask, tokens.end, canvas)
-
-
-def grow(
-    row: PartialAnswer, canvas: np.ndarray, log_probs: np.ndarray, stop_log_probs: np.ndarray, tokens: CanvasTokens
-) -> PartialAnswer:
-    """A copy of row with the tokens left of any mask or end in its canvas, and their scores (all [L]), appended."""
-    is_text = (canvas != tokens.mask) & (canvas != tokens.end)
-    n = int(is_text.cumprod().sum())
-    row = copy.deepcopy(row)
-    row.add(
-        canvas[:n].tolist(),
-        log_probs[:n].tolist(),
-        stop_log_probs[:n].tolist(),
-        tokens.may_end_before[canvas[:n]].tolist(),
-    )
-    return row

@@ -6,13 +6,16 @@ would always be the first line, since a longer text is less likely; so then it i
 ended more likely than not. Denoiser and causal head both end by these rules.
 """
 
+import copy
 import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ...fim.types import FinishReason
-from ..tokenizers.canvas_tokens import EndRule
+from ..tokenizers.canvas_tokens import CanvasTokens, EndRule
 
 
 @dataclass
@@ -73,6 +76,23 @@ class PartialAnswer:
             if may_end_before and n:
                 yield n, before + end
 
+    @property
+    def n_settled(self) -> int:
+        """The number of tokens, from the first on, that no end can cut off any more, whatever follows."""
+        if self.end_rule == "likeliest":  # only a later end can become likelier than the likeliest so far
+            n, score = max(self._ends(), key=lambda end: end[1], default=(0, -math.inf))
+            return n if score > -math.inf else len(self.tokens)
+        end = self.end()
+        return len(self.tokens) if end is None else end[0]
+
+    def kept(self, tokens: CanvasTokens, n: int | None = None) -> list[int]:
+        """The first n tokens (None: all) up to the first one that ends the text, with that one's text before its line
+        break."""
+        for i, token in enumerate(self.tokens[:n]):
+            if i >= self.n_opening and tokens.stops[token]:
+                return [*self.tokens[:i], *tokens.before_break.get(token, ())]
+        return self.tokens[:n]
+
     def cut(self) -> None:
         """Drop what follows the end, if any."""
         end = self.end()
@@ -91,3 +111,19 @@ class PartialAnswer:
     def _drop(self, n: int) -> None:
         for kept in (self.tokens, self.log_probs, self.end_log_probs, self.may_end_before):
             del kept[n:]
+
+
+def grow(
+    row: PartialAnswer, canvas: np.ndarray, log_probs: np.ndarray, stop_log_probs: np.ndarray, tokens: CanvasTokens
+) -> PartialAnswer:
+    """A copy of row with the tokens left of any mask or end in its canvas, and their scores (all [L]), appended."""
+    is_text = (canvas != tokens.mask) & (canvas != tokens.end)
+    n = int(is_text.cumprod().sum())
+    row = copy.deepcopy(row)
+    row.add(
+        canvas[:n].tolist(),
+        log_probs[:n].tolist(),
+        stop_log_probs[:n].tolist(),
+        tokens.may_end_before[canvas[:n]].tolist(),
+    )
+    return row

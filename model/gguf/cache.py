@@ -8,7 +8,7 @@ from ...fim.errors import CheckpointError
 from ...fim.files.user_folders import converted_folder
 from ...fim.models.embedded import is_gguf
 from ...fim.text.printable import printable
-from ..checkpoint.checkpoint_files import CONFIG, MAX_NAME, TOKENIZER, WEIGHTS
+from ..checkpoint.checkpoint_files import CONFIG, MAX_NAME, TOKENIZER, WEIGHTS, write_config
 from ..storage.folder_files import excerpt, open_file, read_json, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,11 @@ def converted_copy(path: Path) -> Path:
             "licence": excerpt(licence) if isinstance(licence, str) else "unknown",
         }
         import_gguf(path, folder, name=printable(path.stem)[:MAX_NAME] or "gguf", source=source)
+    elif "chat" not in (config := read_json(folder / CONFIG)):  # converted before templates were kept
+        from .file import read_gguf
+        from .tokenizer import chat_config
+
+        write_config(folder, {**config, **chat_config(read_gguf(path))})
     return folder
 
 

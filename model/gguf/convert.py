@@ -28,7 +28,7 @@ from ..storage.safetensors_writer import SafetensorsWriter
 from ..tokenizers.marks import Marks
 from .body import Body, read_body
 from .file import GgufFile, read_gguf
-from .tokenizer import read_tokenizer
+from .tokenizer import chat_config, read_tokenizer
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 TellShare = Callable[[float], None]  # is called with the share that is done
@@ -68,7 +68,8 @@ def import_gguf(
                 part.mkdir()
                 _write_weights(part / WEIGHTS, file, body, shapes, change, tell)
                 (part / TOKENIZER).write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
-                write_config(part, _config(part, name, body, marks, source) | dict(rankers or {}))
+                config = _config(part, name, body, marks, source) | chat_config(file) | dict(rankers or {})
+                write_config(part, config)
                 _put_in_place(part, folder, Path(draft) / "old")
     except OSError as error:
         raise _write_error(folder, shapes, error) from error

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..tokenizers.chat_template import MAX_CHARS, ChatTemplate
 from ..tokenizers.code_tokenizer import byte_characters
 from ..tokenizers.marks import MAX_SPECIALS, MIDDLE, PREFIX, SUFFIX, Marks
 from ..tokenizers.published_pieces import GPT2_PIECES, LLAMA3_PIECES, QWEN_PIECES
 from .file import GgufFile
 
+UNUSED = 5  # the type of a token that nothing spells
 NORMAL = 1  # the type of an ordinary token; others are unknown, control, user-defined, unused and byte
 MAX_TOKEN = 1_024  # characters; the longest in use are 128 blanks
 NEVER_IN_TEXT = frozenset({0xC0, 0xC1, *range(0xF5, 0x100)})  # bytes that UTF-8 does not use
@@ -59,6 +61,22 @@ def read_tokenizer(file: GgufFile, n_ids: int) -> tuple[dict[str, Any], Marks]:
     marks = _marks(file, tokens, types)
     vocabulary = _vocabulary(file, tokens, set(marks.specials))
     return _tokenizer(vocabulary, _merges(file, merges, vocabulary), pre), marks
+
+
+def chat_config(file: GgufFile) -> dict[str, Any]:
+    """What config.json says of the chat template in a file whose tokenizer was read without complaint."""
+    source = file.fields.get("tokenizer.chat_template")
+    if not isinstance(source, str) or not 0 < len(source) <= MAX_CHARS:
+        return {"chat": None}
+    tokens, types = file.field(f"{_KEY}tokens", list), file.field(f"{_KEY}token_type", np.ndarray)
+    specials = {tokens[i]: i for i in np.flatnonzero((types != NORMAL) & (types != UNUSED)).tolist() if tokens[i]}
+
+    def text_of(key: str) -> str:
+        i = file.fields.get(f"{_KEY}{key}_token_id")
+        return tokens[i] if type(i) is int and 0 <= i < len(tokens) else ""
+
+    template = ChatTemplate(source=source, specials=specials, bos=text_of("bos"), eos=text_of("eos"))
+    return {"chat": template.as_json()}
 
 
 def _marks(file: GgufFile, tokens: Sequence[str], types: np.ndarray) -> Marks:

@@ -4,14 +4,18 @@ It is no masked model. Its canvas begins as random tokens; each step keeps what 
 So neither our loop nor our backbone serves it: `generate` of `transformers` does, with the folder's own settings, and
 is looked into at every step, which is where a request is cancelled, runs out of time or has its line. It was taught to
 talk: the text behind the cursor is told to it as a user, and the text before the cursor is the beginning of its answer.
+What a step has drawn may be drawn anew in the next, so nothing of an answer is settled before its end.
 """
 
 import copy
 import inspect
 import logging
+import math
+import secrets
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Never, cast
 
@@ -23,7 +27,16 @@ from ...fim.engine import Watch
 from ...fim.errors import CheckpointError, InputError
 from ...fim.text.line_breaks import with_lf
 from ...fim.text.printable import printable
-from ...fim.types import Completion, CompletionRequest, FinishReason, Hole
+from ...fim.types import (
+    AnswerProgress,
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    Hole,
+    TraceCell,
+    TraceFrame,
+)
 from ..completion.layout import N_CHARS_PER_TOKEN, SUFFIX_SHARE
 from ..config import MAX_LAYERS
 from ..languages import MANY, languages_fact
@@ -33,7 +46,9 @@ from ..runners.torch_load import fastest_device
 from ..stepping import RunningJob, SteppingInfiller
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, open_file, read_json
 from ..tokenizers.canvas_tokens import check_predicted
+from ..tokenizers.chat_template import ChatTemplate
 from ..tokenizers.rules import is_token_id
+from .chat import no_chat, read_chat
 from .folder import (
     CONFIG,
     GENERATION,
@@ -47,6 +62,7 @@ from .folder import (
     weight_files,
 )
 from .layout import MOST_TOKENS
+from .progress import Decode, spelt
 from .tokens import PublishedTokenizer, read_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -83,7 +99,10 @@ class _Watch:
         n_tokens: int,
         *,
         in_line: bool,
+        on_step: Callable[["_Watch"], None] = lambda watch: None,
     ) -> None:
+        """on_step is called after each step."""
+        self._on_step = on_step
         self._forbidden, self._stops, self._in_line = forbidden, stops, in_line
         self._budget, self._is_cancelled, self._n_tokens = budget, is_cancelled, n_tokens
         self.n_steps = 0
@@ -106,12 +125,38 @@ class _Watch:
         before, self.tokens = self.tokens, tokens[:n].tolist()
         self.log_probs = best[:n].tolist()
         self.reason = "stop" if len(is_stop) else "length"
+        self._on_step(self)
         if self._in_line and self.tokens == before and _entropy(log_probs[:n]) < ENTROPY_OF_A_LINE:
             raise _Enough
         if self._budget.spent(self.n_steps):
             self.reason = "budget"
             raise _Enough
         return scores
+
+
+@dataclass
+class _Told:
+    """What is told of an answer while it is written: frames of what stands on the canvas, none of it settled."""
+
+    request: CompletionRequest
+    watch: Watch | None
+    started_s: float
+    frames: list[TraceFrame] = field(default_factory=list)
+
+    def note(self, step: _Watch, decode: Decode) -> None:
+        """Tell of a step."""
+        if self.request.trace:
+            scores = spelt(step.tokens, step.log_probs, decode(step.tokens), decode)
+            cells = tuple(
+                TraceCell(text=each.text, state="provisional", confidence=math.exp(each.log_prob))
+                for each in scores
+                if each.text
+            )
+            elapsed_ms = 1000 * (time.monotonic() - self.started_s)
+            self.frames.append(TraceFrame(step=step.n_steps, elapsed_ms=elapsed_ms, cells=cells))
+        if self.watch is not None:
+            frame = self.frames[-1] if self.frames else None
+            self.watch(AnswerProgress(settled="", steps=step.n_steps, frame=frame))
 
 
 def _entropy(log_probs: Tensor) -> float:
@@ -129,9 +174,10 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
         tokenizer: PublishedTokenizer,
         ends: Sequence[int],
         sha256: str,
+        chat: ChatTemplate | None = None,
     ) -> None:
         super().__init__()
-        self.name, self.model, self.tokenizer, self.sha256 = name, model, tokenizer, sha256
+        self.name, self.model, self.tokenizer, self.sha256, self.chat = name, model, tokenizer, sha256, chat
         text = model.config.get_text_config()
         self.n_canvas: int = model.config.canvas_length
         self.n_context = min(text.max_position_embeddings, MOST_TOKENS)
@@ -164,17 +210,20 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
             "canvas_tokens": self.n_canvas,
             "threads": torch.get_num_threads(),
             "languages": languages_fact(MANY),
+            "chat": int(self.chat is not None),
             "torch": str(torch.__version__),
         }
 
     def work_on(
         self, request: CompletionRequest, is_cancelled: Callable[[], bool], watch: Watch | None = None
     ) -> GemmaWork:
-        """The work on request, not begun; is_cancelled is asked before every step. Raises InputError."""
+        """The work on request, not begun; is_cancelled is asked before every step. Of request.sampling only the seed
+        counts: the model draws by its folder's own temperatures. Raises InputError."""
         if request.policy is not None:
             raise InputError("DiffusionGemma has a sampler of its own: leave the policy out")
         budget = Budget.of(request.budget_ms, request.max_evaluations)
-        return self._all_at_once(request, is_cancelled, budget, time.monotonic())
+        prompt = self._told(request.messages) if request.messages else self.prompt(request.hole)
+        return self._all_at_once(request, prompt, is_cancelled, budget, _Told(request, watch, time.monotonic()))
 
     def forward(self, asks: Sequence[Never]) -> list[Never]:
         """Nothing: `generate` runs the model's forwards itself, so no work asks for any."""
@@ -189,33 +238,47 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
         super().advance([job for job in jobs if not job.has_ended][:1], n_waiting)
 
     def _all_at_once(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool], budget: Budget, started_s: float
+        self,
+        request: CompletionRequest,
+        prompt: tuple[int, ...],
+        is_cancelled: Callable[[], bool],
+        budget: Budget,
+        told: "_Told",
     ) -> GemmaWork:
         try:
-            return self._filled(request, is_cancelled, budget, started_s)
+            return self._filled(request, prompt, is_cancelled, budget, told)
         except Exception:
             self.make_room()
             raise
         yield  # it is a generator, as the work on every request is
 
     def _filled(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool], budget: Budget, started_s: float
+        self,
+        request: CompletionRequest,
+        prompt: tuple[int, ...],
+        is_cancelled: Callable[[], bool],
+        budget: Budget,
+        told: "_Told",
     ) -> Completion:
         hole = request.hole
         n_tokens = min(self.n_canvas, request.max_tokens or self.n_canvas)
-        prompt = self.prompt(hole)
+        has_lines = hole.multiline or bool(request.messages)
+
+        def decode(tokens: Sequence[int]) -> str:
+            return self.tokenizer.decode([token for token in tokens if not self._stops[True][token]], prompt)
+
         watch = _Watch(
-            self._forbidden, self._stops[hole.multiline], budget, is_cancelled, n_tokens,
-            in_line=not hole.multiline,
+            self._forbidden, self._stops[has_lines], budget, is_cancelled, n_tokens,
+            in_line=not has_lines, on_step=lambda step: told.note(step, decode),
         )  # fmt: skip
         n_cached, reason = 0, "cancelled"
         if not is_cancelled():
             n_cached, states = self._read(prompt)
-            reason = "stop" if request.warms else self._generate(prompt, states, watch, request.max_evaluations)
-        text, n_text, is_whole = self._text(watch.tokens, prompt, hole)
+            reason = "stop" if request.warms else self._generate(prompt, states, watch, request)
+        text, n_text, is_whole = self._text(watch.tokens, prompt, request)
         if is_whole and reason == "length":
             reason = "stop"
-        engine_ms = 1000 * (time.monotonic() - started_s)
+        engine_ms = 1000 * (time.monotonic() - told.started_s)
         return Completion(
             text=text,
             range=hole.replaced,
@@ -227,13 +290,19 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
             timings_ms={"prefill": 0.0, "denoise": engine_ms, "verify": 0.0, "engine": engine_ms},
             n_context=len(prompt),
             n_cached=n_cached,
+            trace=tuple(told.frames),
+            tokens=spelt(watch.tokens, watch.log_probs, text, decode) if request.log_probs else (),
         )
 
-    def _text(self, tokens: Sequence[int], prompt: tuple[int, ...], hole: Hole) -> tuple[str, int, bool]:
+    def _text(
+        self, tokens: Sequence[int], prompt: tuple[int, ...], request: CompletionRequest
+    ) -> tuple[str, int, bool]:
         """What of tokens is the answer, how many of them hold it, and whether it ended before they did: with the line,
         or with a fence, by which the model closes the one that the prompt has opened for it."""
         n = sum(not self._stops[True][token] for token in tokens)  # an end can only be the last
-        text = self.tokenizer.decode(tokens[:n], prompt)
+        text, hole = self.tokenizer.decode(tokens[:n], prompt), request.hole
+        if request.messages:
+            return text, n, False
         cut = len(text)
         if self._turn is not None:
             begins_line = hole.prefix[-1:] in ("", "\n", "\r")
@@ -247,14 +316,22 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
         holds = (i for i in range(n) if len(self.tokenizer.decode(tokens[:i], prompt)) >= cut)
         return text[:cut], next(holds, n), True
 
-    def _generate(self, prompt: tuple[int, ...], states: Any, watch: _Watch, max_steps: int) -> FinishReason:  # noqa: ANN401
+    def _generate(
+        self,
+        prompt: tuple[int, ...],
+        states: Any,  # noqa: ANN401 (a class of transformers)
+        watch: _Watch,
+        request: CompletionRequest,
+    ) -> FinishReason:
         """Let the model write after prompt, of whose beginning these are the states, as watch has it."""
         from transformers.generation.logits_process import LogitsProcessorList
 
+        max_steps, sampling = request.max_evaluations, request.sampling
+        seed = SEED if sampling is None else secrets.randbits(32) if sampling.seed is None else sampling.seed
         steps = {"max_denoising_steps": max_steps} if max_steps < self._most_steps() else {}
         try:
             with torch.random.fork_rng(devices=[self.model.device] if self.model.device.type == "cuda" else []):
-                torch.manual_seed(SEED)
+                torch.manual_seed(seed)
                 self.model.generate(
                     torch.tensor([prompt[states.get_seq_length() :]], device=self.model.device),
                     cache=copy.deepcopy(states),  # it is written into
@@ -287,6 +364,12 @@ class GemmaInfiller(SteppingInfiller[Never, Never]):
     def _most_steps(self) -> int:
         settings = self.model.generation_config
         return settings.max_denoising_steps or settings._get_default_generation_params()["max_denoising_steps"]
+
+    def _told(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
+        """The tokens of a conversation. Raises InputError without a template, or if it is too long."""
+        if self.chat is None:
+            raise no_chat(self.name)
+        return tuple(self.chat.fit(messages, self.tokenizer.encode, self.n_context - self.n_canvas))
 
     def prompt(self, hole: Hole) -> tuple[int, ...]:
         """The tokens before the canvas; of a long text, those nearest to the cursor."""
@@ -336,7 +419,7 @@ def load_gemma(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     start_s = time.monotonic()
-    tokenizer, _ = read_tokenizer(folder)
+    tokenizer, tokenizer_config = read_tokenizer(folder)
     ends = _ends(folder)
     _check_files(folder)
     files = weight_files(folder)
@@ -358,7 +441,8 @@ def load_gemma(
             check_finite(folder, name, weight)
         sha256 = digest.result()
     logger.info("DiffusionGemma, %d parameters, in %.1f s", model.num_parameters(), time.monotonic() - start_s)
-    return GemmaInfiller(printable(folder.resolve().name), model, tokenizer, ends, sha256)
+    chat = read_chat(folder, tokenizer_config, tokenizer)
+    return GemmaInfiller(printable(folder.resolve().name), model, tokenizer, ends, sha256, chat)
 
 
 def _check_files(folder: Path) -> None:

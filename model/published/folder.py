@@ -21,9 +21,11 @@ from ...fim.text.printable import printable
 from ..config import DenoiserConfig
 from ..storage.folder_files import MAX_TOKENIZER_BYTES, check_memory, excerpt, is_there, read_json, sha256_of
 from ..storage.safetensors_header import Header, read_header
+from ..tokenizers.chat_template import ChatTemplate
 from ..tokenizers.marks import HoleMarks
 from ..tokenizers.rules import is_token_id
 from .backbone import Backbone, weight_shapes
+from .chat import read_chat
 from .families import Family, block_of, family_of, shape_of
 from .quantised import WeightFormat, narrow
 from .tokens import PublishedTokenizer, read_tokenizer, text_of
@@ -52,7 +54,8 @@ class Specials:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A loaded checkpoint. block: tokens of a block, if the family sees in blocks. sha256: of all weight files."""
+    """A loaded checkpoint. block: tokens of a block, if the family sees in blocks. sha256: of all weight files. chat:
+    how it is told a conversation, if it was taught that."""
 
     folder: Path
     name: str
@@ -63,6 +66,7 @@ class Published:
     tokenizer: PublishedTokenizer
     specials: Specials
     sha256: str
+    chat: ChatTemplate | None = None
 
 
 def load(
@@ -96,6 +100,7 @@ def load(
     return Published(
         folder=folder, name=printable(folder.resolve().name), family=family, shape=shape, model=model.eval(),
         block=block_of(family, config, folder.resolve().name), tokenizer=tokenizer, specials=specials, sha256=digest,
+        chat=read_chat(folder, tokenizer_config, tokenizer),
     )  # fmt: skip
 
 

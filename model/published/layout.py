@@ -8,11 +8,13 @@ The windows of `completion.layout` move in jumps, so that cached states outlive 
 most families have no cache that a jump could save, and a jump costs text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...fim.text.line_breaks import with_lf
-from ...fim.types import Hole
+from ...fim.types import ChatMessage, Hole
 from ..completion.layout import N_CHARS_PER_TOKEN, SUFFIX_SHARE
+from .chat import no_chat
 from .folder import Published
 
 MOST_TOKENS = 2048  # of a sequence: DreamOn's trained context; every step reads all of it
@@ -24,6 +26,14 @@ class CanvasSides:
 
     left: tuple[int, ...]
     right: tuple[int, ...]
+
+
+def in_conversation(messages: Sequence[ChatMessage], published: Published, n_canvas: int) -> CanvasSides:
+    """A conversation, and nothing right of the canvas. Raises InputError without a template, or if it is too long."""
+    if published.chat is None:
+        raise no_chat(published.name)
+    room = max(2, min(published.shape.n_context, MOST_TOKENS) - n_canvas)
+    return CanvasSides(tuple(published.chat.fit(messages, published.tokenizer.encode, room)), ())
 
 
 def around(hole: Hole, published: Published, n_canvas: int) -> CanvasSides:

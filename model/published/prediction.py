@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...fim.models.formats import CacheKind
 from ..decoding.denoise import Prediction, first_stops, scores_of, stop_log_probs
+from ..decoding.sampling import Choose, likeliest
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .backbone import Backbone, Past
 from .contexts import KeptContexts
@@ -70,8 +71,10 @@ class Canvases:
 Asking = Generator[Sequences, Any, Any]
 
 
-def predict(canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens) -> Generator[Sequences, Any, Prediction]:
-    """The likeliest token at every place of canvas [B, L], in one forward (two if the cache is filled)."""
+def predict(
+    canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens, choose: Choose = likeliest
+) -> Generator[Sequences, Any, Prediction]:
+    """The chosen token at every place of canvas [B, L], in one forward (two if the cache is filled)."""
     n_before = canvases.n_forwards
     log_probs = tokens.allowed((yield from canvas_log_probs(canvases, canvas, tokens)))
     expand = canvases.published.specials.expand
@@ -79,8 +82,8 @@ def predict(canvases: Canvases, canvas: np.ndarray, tokens: CanvasTokens) -> Gen
         is_full = canvas[:, -1] != tokens.end
         log_probs[is_full, :, expand] = -np.inf
     stops = first_stops(stop_log_probs(log_probs, tokens), canvas, tokens)
-    n_forwards = canvases.n_forwards - n_before
-    return Prediction(log_probs.argmax(axis=-1), scores_of(log_probs), stops, n_forwards)
+    chosen = choose(log_probs, 0)
+    return Prediction(chosen, scores_of(log_probs, chosen), stops, canvases.n_forwards - n_before)
 
 
 def canvas_log_probs(

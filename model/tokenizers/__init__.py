@@ -2,5 +2,5 @@
 
 `canvas_tokens.py` tells the denoise loop which tokens are text, ends or line breaks, without letting it see text.
 `marks.py` finds a published model's infilling marks, `piece_boundaries.py` where a text may be cut into the same
-tokens.
+tokens, `chat_template.py` how a conversation is told.
 """

@@ -36,7 +36,7 @@ def model(content) -> Fetchable:
     return replace(
         CATALOGUE["coder"], file="tiny.gguf", n_bytes=len(content), sha256=hashlib.sha256(content).hexdigest(),
         parts=parts, n_installed_bytes=100_000, lora=None,
-        rankers=None, extras=(),
+        rankers=None, extras=(), chat=None,
     )  # fmt: skip
 
 

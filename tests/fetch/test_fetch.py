@@ -15,11 +15,13 @@ from quicksilver.fetch.download import FetchFailed, install, is_installed
 from quicksilver.fetch.sources import Packages, SourceFailed
 from quicksilver.fim.errors import CheckpointError, InputError
 from quicksilver.fim.models.embedded import find_model
+from quicksilver.fim.types import ChatMessage
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.decoding.ngrams import read_ngrams
 from quicksilver.model.ranking.prefix_confidence import PrefixRanker
 from quicksilver.model.ranking.ranker import Ranker
 from quicksilver.model.storage.folder_files import read_json
+from quicksilver.model.tokenizers.chat_template import ChatTemplate
 from safetensors import safe_open
 from small_sources import Nowhere, Wheels, failing, silent
 
@@ -272,6 +274,30 @@ def test_the_extras_of_this_version_come_with_a_model_and_later_too(catalogue, m
     assert main(["coder", "--yes"]) == 0
     assert "coder keeps its old extra files: " in capsys.readouterr().err
     assert (find_model("coder") / "head.safetensors").read_bytes() == b"another"
+
+
+def test_a_copy_without_a_chat_template_gets_one(catalogue, model, monkeypatch, tmp_path, capsys):
+    chat = tmp_path / "chat.json"
+    template = ChatTemplate(source="{{ messages[0].content }}", specials={"<|im_end|>": 3}, eos="<|im_end|>")
+    chat.write_text(json.dumps(template.as_json()))
+    assert main(["coder", "--yes"]) == 0
+    assert checkpoint.load(find_model("coder")).chat is None
+    monkeypatch.setitem(command.CATALOGUE, "coder", replace(model, chat=chat))
+    assert main(["coder", "--yes"]) == 0
+    assert checkpoint.load(find_model("coder")).chat == template
+    chat.write_text("{}")  # a copy that has one keeps it
+    assert main(["coder", "--yes"]) == 0
+    assert checkpoint.load(find_model("coder")).chat == template
+    assert "coder keeps" not in capsys.readouterr().err
+
+
+def test_the_committed_chat_template_can_be_used():
+    path = CATALOGUE["coder"].chat
+    assert path is not None
+    template = ChatTemplate.of(json.loads(path.read_text()), 151_936)
+    found = template.tokens([ChatMessage(role="user", content="hi")], lambda text: [0])
+    start, end = template.specials["<|im_start|>"], template.specials["<|im_end|>"]
+    assert [i for i in found if i] == [start, end, start, end, start]  # the system's turn, the user's, its own
 
 
 def test_the_committed_ngrams_can_be_used():

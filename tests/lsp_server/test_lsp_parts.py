@@ -312,6 +312,18 @@ def test_a_frame_shows_masks_new_and_kept_and_one_end():
     assert "dim" not in str(new) and draw_frame(frame, "", "").style == ""
 
 
+def test_a_frame_shows_dimmed_what_may_still_change():
+    cells = [
+        {"text": "a", "state": "kept"},
+        {"text": "b", "state": "provisional"},
+        {"text": "", "state": "provisional"},
+    ]
+    drawn = draw_frame({"step": 1, "elapsed_ms": 1.0, "cells": cells}, "x = ", "")
+    assert drawn.plain.endswith("x = ab░")
+    [style] = [str(span.style) for span in drawn.spans if drawn.plain[span.start : span.end] == "b"]
+    assert "dim" in style
+
+
 def test_nothing_that_a_terminal_acts_on_is_shown():
     assert visible("a\r\nb\tc\x1b[31m\x00\u202e") == r"a⏎b    c\x1b[31m\x00\u202e"
 

@@ -306,7 +306,7 @@ def free_row(infiller: DenoisingInfiller, request: CompletionRequest) -> tuple[P
     filling = infiller.filling(request, lambda: False)
     setattr(filling.writing, "_n_whole", lambda row: len(row.tokens))  # noqa: B010 (a method)
     states, _ = drive(infiller.run, filling.cache.states(filling.context))
-    with patch.object(writing._End, "_is_over", lambda end, written: False):
+    with patch.object(writing.BodyEnd, "_is_over", lambda end, written: False):
         _, row = drive(infiller.run, filling.write_with_drafts(states))
     return row, filling.text_of(row)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quicksilver.fim.budget import Budget
-from quicksilver.model.decoding.denoise import denoise, grow
-from quicksilver.model.decoding.partial_answer import PartialAnswer
+from quicksilver.model.decoding.denoise import denoise
+from quicksilver.model.decoding.partial_answer import PartialAnswer, grow
 from quicksilver.model.decoding.policies import entropy_budget, everything, left, one, threshold, top_k
 from quicksilver.model.runners.drive import drive
 from tiny import END, MASK, VOCAB, Oracle, no_context, oracle_tokens

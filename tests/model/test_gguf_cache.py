@@ -1,5 +1,6 @@
 """A GGUF file that somebody names as a model: converted once, known again, served."""
 
+import json
 import os
 from pathlib import Path
 
@@ -83,3 +84,23 @@ def test_the_engine_serves_a_file(tmp_path):
 
     path = TinyGguf().write(tmp_path / "m.gguf")
     assert load_model(path, 1, plan=LoadPlan(runtime="torch")).name == "m"
+
+
+def test_a_copy_from_before_templates_were_kept_gets_the_files_own(tmp_path, imports):
+    fields = {"tokenizer.chat_template": "{{ messages[0].content }}<|im_end|>"}
+    path = TinyGguf(fields=fields).write(tmp_path / "m.gguf")
+    folder = checkpoint_folder(path)
+    config = read_json(folder / "config.json")
+    assert config["chat"]["template"] == fields["tokenizer.chat_template"]
+    assert config["chat"]["specials"]["<|im_end|>"] in config["marks"]["specials"]
+    assert not any(text.startswith("[PAD") for text in config["chat"]["specials"])
+    del config["chat"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert checkpoint_folder(path) == folder
+    assert read_json(folder / "config.json")["chat"]["template"] == fields["tokenizer.chat_template"]
+    assert imports == [path]
+
+
+def test_a_file_without_a_template_says_so_once(tmp_path):
+    folder = checkpoint_folder(TinyGguf().write(tmp_path / "m.gguf"))
+    assert read_json(folder / "config.json")["chat"] is None

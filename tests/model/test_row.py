@@ -87,3 +87,20 @@ def test_adding_in_parts_is_adding_at_once():
     assert parts.log_prob == pytest.approx(at_once.log_prob)
     parts.log_prob = at_once.log_prob
     assert parts == at_once
+
+
+@given(st.lists(PLACES, max_size=5), st.sampled_from(["likeliest", "median", "itself"]), PROBABILITIES)
+def test_what_is_settled_stays_whatever_follows(parts, end_rule, end):
+    """Rows grow by one or several tokens until they end, by their rule or by an end token."""
+    made, settled = PartialAnswer(end_rule), [0]
+    for part in parts:
+        for token, ends, may in part:
+            made.add([len(made.tokens)], [math.log(token)], [math.log(ends)], [may])
+        settled.append(made.n_settled)
+        if made.end() is not None:
+            break
+    made.log_prob += math.log(end)  # that of an end token, perhaps
+    made.cut()
+    assert settled == sorted(settled)
+    assert settled[-1] <= len(made.tokens)
+    assert made.n_settled == len(made.tokens) or end_rule == "likeliest"

@@ -207,7 +207,7 @@ def test_an_answer_ends_with_its_line_or_its_fence(
     """And what came behind is in neither the text nor its confidence."""
     reasons: list[FinishReason] = ["budget", "length"]
 
-    def generated(_: object, prompt: object, states: object, watch: _Watch, max_steps: int) -> FinishReason:
+    def generated(_: object, prompt: object, states: object, watch: _Watch, asked: object) -> FinishReason:
         watch.tokens = infiller.tokenizer.encode(written)
         watch.log_probs = [-0.25] * len(watch.tokens)
         return reasons[-1]
