@@ -24,7 +24,7 @@ help:
 	@echo 'make test-coder    test with the real model coder (QUICKSILVER_CODER_GGUF=its file, QUICKSILVER_CODER_FOLDER=what quicksilver fetch made of it)'
 	@echo 'make lint          ruff (format and lint), pyright and import-linter'
 	@echo 'make editors       get the editors that are tested, into .editors (Debian, as root; PARTS=terminal: no VS Code)'
-	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; what is missing is skipped'
+	@echo 'make test-editors  test in real editors: Neovim 0.7 and 0.12, Emacs, VS Code; the playground; what is missing is skipped'
 	@echo 'make venv          only create .venv and install everything'
 	@echo 'make clean         remove .venv and what builds and tools left behind'
 	@echo 'Variables:         PYTHON=python3.12 (interpreter for .venv)  PYTEST_ARGS="tests/fim -k name" (for make test)'
@@ -86,6 +86,7 @@ editors: $(VENV)/.installed-dev
 test-editors: $(VENV)/.installed-dev
 	$(WITH_EDITORS); $(BIN)/pytest tests/editors $(PYTEST_ARGS) || $(BIN)/pytest tests/editors --last-failed $(PYTEST_ARGS)
 	$(if $(filter vscode,$(PARTS)),$(WITH_EDITORS); cd editors/vscode && npm ci --no-fund --no-audit && npm run e2e)
+	$(if $(filter vscode,$(PARTS)),$(WITH_EDITORS); editors/vscode/node_modules/.bin/tsc -p tests/playground && node --test tests/playground/page.test.mjs)
 
 lint: style types imports
 

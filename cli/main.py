@@ -20,7 +20,15 @@ from ..fim.terminal.logs import log_to_stderr
 from ..fim.terminal.options import add_options, read_options
 from ..fim.text.printable import one_line
 from .core_dumps import no_core_dumps
-from .options import CompleteOptions, DemoOptions, DoctorOptions, EditorsOptions, LspOptions, SettingsOptions
+from .options import (
+    CompleteOptions,
+    DemoOptions,
+    DoctorOptions,
+    EditorsOptions,
+    LspOptions,
+    PlaygroundOptions,
+    SettingsOptions,
+)
 
 DISTRIBUTION = "quicksilver-lsp"
 OPTIONAL = {"torch": "gpu", "triton": "gpu"}  # modules, and the extra that brings them to a person who serves models
@@ -204,6 +212,12 @@ def _demo(options: DemoOptions) -> int:
     return run_demo(options.examples, options.model, fetch_first, options.timeout_s)
 
 
+def _playground(options: PlaygroundOptions) -> int:
+    from .playground import run_playground
+
+    return run_playground(options)
+
+
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -225,6 +239,13 @@ COMMANDS = {
     ),
     "doctor": Command("check the installation, part by part", DoctorOptions, _doctor),
     "demo": Command("watch it fill holes cut from real files", DemoOptions, _demo),
+    "playground": Command(
+        "a page in the browser: watch holes being filled, step by step",
+        PlaygroundOptions,
+        _playground,
+        "Open a page on this machine that fills holes in code that you type, and shows each step beside the same hole"
+        " written left to right. It serves that page until Ctrl+C.",
+    ),
     "editors": Command("where the editor plugins are, and how to set one up", EditorsOptions, _editors),
     "settings": Command("what editors can set, as a table", SettingsOptions, _settings),
 }

@@ -80,6 +80,15 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaygroundOptions:
+    """What `quicksilver playground` was asked."""
+
+    no_browser: Annotated[bool, Option("only print the page's address")] = False
+    port: Annotated[int, Option("of this machine, for the page (0: a free one)", metavar="N", least=0, most=65_535)] = 0
+    model: Annotated[Path | None, model_option()] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditorsOptions:
     """What `quicksilver editors` was asked."""
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 Count = Annotated[int, Meta(ge=0)]
 Number = Annotated[float, Meta(ge=0)]  # milliseconds, or a share: never negative
 
-PolicyName = Literal["one", "top-k", "threshold", "entropy", "all", "verified"]
+PolicyName = Literal["one", "left", "top-k", "threshold", "entropy", "all", "verified"]
 OfferSource = Literal["open file", "workspace"]
 DraftSource = Literal["file", "open file", "workspace", "snippet"]
 CompletionSource = Literal["denoiser", "file", "open file", "workspace", "snippet", "elsewhere"]

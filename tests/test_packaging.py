@@ -60,6 +60,9 @@ def expected_files() -> set[str]:
         files = [*(ROOT / folder).glob("*.py" if folder in DATA_FOLDERS else "**/*.py")]
         if folder == "model":
             files += [path for path in (ROOT / folder).glob("checkpoints/*/*") if path.is_file()]
+        if folder == "serving":
+            page = ROOT / folder / "api" / "playground"
+            files += [page / "examples.toml", *(page / "static").iterdir()]
         if folder == "training":
             files += [*(ROOT / folder).glob("*/*.txt"), *(ROOT / folder).glob("*/*.toml")]
         found |= {f"{OURS}/{path.relative_to(ROOT).as_posix()}" for path in files}

@@ -108,6 +108,7 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
             "sha256": self.checkpoint.sha256,
             "context_tokens": self.n_context_max,
             "canvas_tokens": self.config.n_canvas,
+            "canvases": int(self.config.canvases),
             "threads": self.loaded.n_threads,
             "languages": languages_fact(self.checkpoint.languages),
             "chat": int(self.checkpoint.chat is not None),

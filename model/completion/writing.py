@@ -105,7 +105,8 @@ class Writing:
         self, context: Sequence[int], states: ContextStates, paths: DraftPaths
     ) -> BranchWork[PartialAnswer]:
         """The row that a body writes after a context and its states. It guesses what it wrote lately, drafts, and what
-        followed the same tokens in the context; failing these, what n-grams or the denoising head say.
+        followed the same tokens in the context; failing these, what n-grams or the denoising head say. With the policy
+        "left" it guesses nothing: one token a forward.
 
         Under load it is not shortened, as canvases are: it would end inside a word.
         """
@@ -127,7 +128,7 @@ class Writing:
         n_most = self.n_open + len(self.healing.data)
         choose = self.sampler.draw if self.sampler else likeliest
         continuation = Continuation(states, n_most, seen=paths.see, choose=choose)
-        if self.guesses:
+        if self.guesses and self.request.policy != "left":
             continuation = Continuation(states, n_most, guess, paths.see, counted, self.n_drafted, choose)
         with self.effort.clock("denoise"):
             yield from continuation.open(row, self.tokens, self.healing, self.effort)

@@ -10,7 +10,7 @@ from ..network.states import ContextStates
 from ..requests import BranchWork, tree_of
 from ..tokenizers.canvas_tokens import CanvasTokens
 from .denoise import Predict, Prediction, predict, scores_of, stop_log_probs
-from .policies import Scores, UnmaskPolicy, entropy_budget, everything, one, threshold, top_k
+from .policies import Scores, UnmaskPolicy, entropy_budget, everything, left, one, threshold, top_k
 from .sampling import Choose, likeliest
 from .verification import opening
 
@@ -56,6 +56,7 @@ def _by_threshold(confidence_min: float) -> Decoding:
 
 DECODINGS: Mapping[PolicyName, Decoding] = {
     "one": Decoding(one),
+    "left": Decoding(left),
     "top-k": Decoding(top_k(2)),
     "threshold": _by_threshold(0.6),
     "entropy": Decoding(entropy_budget(0.5)),

@@ -27,6 +27,11 @@ def one(scores: Scores, eligible: np.ndarray) -> np.ndarray:
     return top_k(1)(scores, eligible)
 
 
+def left(scores: Scores, eligible: np.ndarray) -> np.ndarray:
+    """The leftmost position alone: the order of a model that writes token by token."""
+    return eligible & (eligible.cumsum(axis=-1) == 1)
+
+
 def top_k(k: int) -> UnmaskPolicy:
     """The k surest positions. Raises ValueError for k < 1."""
     if k < 1:

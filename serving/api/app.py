@@ -39,6 +39,8 @@ from .llamacpp import LlamaCppDialect
 from .ollama import OllamaDialect
 from .openai import OpenAiDialect
 from .origins import OriginGuard
+from .playground.fill import PlaygroundApi
+from .playground.pages import PlaygroundPages
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +102,7 @@ def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
         yield
         api.worker.stop()
 
+    pages = PlaygroundPages()
     return Starlette(
         routes=[
             *api.routes(),
@@ -108,11 +111,13 @@ def create_app(api: EngineApi, *, admission: Admission) -> Starlette:
             *ChatDialect(worker=api.worker).routes(),
             *LlamaCppDialect(worker=api.worker, version=api.version).routes(),
             *OllamaDialect(worker=api.worker).routes(),
+            *PlaygroundApi(worker=api.worker).routes(),
+            *pages.routes(),
         ],
         middleware=[
             Middleware(AccessLog),
             Middleware(OriginGuard, admission=admission),
-            Middleware(Guard, admission=admission),
+            Middleware(Guard, admission=admission, open_paths=frozenset(pages.files())),
         ],
         exception_handlers={HTTPException: _on_http_error, Exception: _on_unexpected},
         lifespan=lifespan,

@@ -31,10 +31,14 @@ class ConnectionProof:
 
 
 class Guard:
-    """ASGI middleware: refuses requests over TCP that bring neither key nor proof."""
+    """ASGI middleware: refuses requests over TCP that bring neither key nor proof.
 
-    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
+    open_paths hold nothing secret: they may be read (GET, HEAD) without.
+    """
+
+    def __init__(self, app: ASGIApp, *, admission: Admission, open_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
+        self._open_paths = open_paths
         self._key = admission.key or ""
         self._token = admission.token or ""
 
@@ -47,6 +51,8 @@ class Guard:
         headers = Headers(scope=scope)
         if self._token and scope["path"] == PROOF_TARGET:
             return self._prove(scope, headers.get(NONCE_HEADER, ""))
+        if scope["path"] in self._open_paths and scope["method"] in ("GET", "HEAD"):
+            return None
         if self._has_key(headers) or self._has_proof(scope, headers):
             return None
         refusal = refuse(401, "missing or wrong key: send 'Authorization: Bearer <key>'", "invalid_api_key")

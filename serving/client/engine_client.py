@@ -7,8 +7,8 @@ answers back into our values and errors. It imports neither torch nor a web fram
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ..wire import (
     decode_health,
     encode_request,
 )
-from .http import Endpoint, EngineNotRunning, EngineSilent, HttpReply, exchange
+from .http import Endpoint, EngineNotRunning, EngineSilent, HttpReply, OpenReply, exchange, open_exchange
 from .process_control import end_process
 from .starting import Started, default_launch, raise_if_ended, spawn, start_lock
 
@@ -89,6 +89,21 @@ class EngineClient:
             return decode_completion(reply.body)
         except InputError as error:
             raise EngineError(f"the engine's answer makes no sense: {error}") from error
+
+    @asynccontextmanager
+    async def relay(self, method: str, target: str, body: bytes = b"") -> AsyncIterator[OpenReply]:
+        """Ask the engine for any of its addresses, starting it if none runs; the answer is read as it arrives, whatever
+        its status. Leaving the block closes the connection: the work stops. Raises the errors of `complete` that do not
+        come from an answer."""
+        async with AsyncExitStack() as stack:
+            try:
+                asked = open_exchange(self._endpoint(), method, target, body, timeout_s=self._answer_timeout_s)
+                reply = await stack.enter_async_context(asked)
+            except EngineNotRunning:
+                await self.ensure_running()
+                asked = open_exchange(self._endpoint(), method, target, body, timeout_s=self._answer_timeout_s)
+                reply = await stack.enter_async_context(asked)
+            yield reply
 
     async def health(self) -> EngineHealth:
         """The engine's state. Starts nothing: raises EngineNotRunning (an EngineUnavailable) when there is none."""

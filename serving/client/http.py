@@ -8,7 +8,8 @@ import asyncio
 import os
 import socket as sockets
 import struct
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,22 @@ class HttpReply:
     body: bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenReply:
+    """An answer that is still arriving: HTTP status, media type, and the parts of the body as they come."""
+
+    status: int
+    media_type: str
+    parts: AsyncGenerator[bytes]
+
+
 async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b"", *, timeout_s: float) -> HttpReply:
     """Send one request and read its whole answer. Cancelling closes the connection at once.
 
     Raises EngineNotRunning when nobody listens or reads the request, EngineNotOurs when somebody else listens,
     EngineSilent when timeout_s passes and EngineUnavailable when the connection breaks later.
     """
-    try:
+    with _telling_what_broke(timeout_s):
         async with asyncio.timeout(timeout_s):
             reader, writer = await _connect(endpoint)
             try:
@@ -63,6 +73,46 @@ async def exchange(endpoint: Endpoint, method: str, target: str, body: bytes = b
                 return await _converse(reader, writer, request, body)
             finally:
                 _hang_up(writer)
+
+
+@asynccontextmanager
+async def open_exchange(
+    endpoint: Endpoint, method: str, target: str, body: bytes = b"", *, timeout_s: float
+) -> AsyncIterator[OpenReply]:
+    """Send one request; its answer is read as it arrives. Leaving the block closes the connection at once.
+
+    timeout_s is for the head of the answer, and for each part. Raises the errors of `exchange`, and so do the parts.
+    """
+    with _telling_what_broke(timeout_s):
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await _connect(endpoint)
+    try:
+        with _telling_what_broke(timeout_s):
+            async with asyncio.timeout(timeout_s):
+                headers = await _prove(endpoint, reader, writer)
+                request = _request(endpoint, method, target, body, [("Connection", "close"), *headers])
+                events = _events(reader, _send(writer, request, body), timeout_s)
+                head = await anext(events)
+        assert isinstance(head, h11.Response)
+        media_type = next((value.decode("latin-1") for name, value in head.headers if name == b"content-type"), "")
+        async with aclosing(events), aclosing(_parts(events, timeout_s)) as parts:
+            yield OpenReply(status=head.status_code, media_type=media_type, parts=parts)
+    finally:
+        _hang_up(writer)
+
+
+async def _parts(events: AsyncGenerator[h11.Event], timeout_s: float) -> AsyncGenerator[bytes]:
+    with _telling_what_broke(timeout_s):
+        async for event in events:
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+
+
+@contextmanager
+def _telling_what_broke(timeout_s: float) -> Iterator[None]:
+    """Turn what can go wrong on a connection into the errors of `exchange`."""
+    try:
+        yield
     except TimeoutError as error:
         raise EngineSilent(f"the engine did not answer within {timeout_s:g} s") from error
     except (ConnectionResetError, BrokenPipeError) as error:
@@ -148,23 +198,39 @@ def _request(endpoint: Endpoint, method: str, target: str, body: bytes, more: li
 async def _converse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
 ) -> HttpReply:
+    """Send a request and read its whole answer; the connection stays open."""
+    status = 0
+    parts: list[bytes] = []
+    async for event in _events(reader, _send(writer, request, body)):
+        if isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            parts.append(bytes(event.data))
+    return HttpReply(status=status, body=b"".join(parts))
+
+
+def _send(writer: asyncio.StreamWriter, request: h11.Request, body: bytes) -> h11.Connection:
     connection = h11.Connection(h11.CLIENT)
     message = connection.send(request) or b""
     if body:
         message += connection.send(h11.Data(data=body)) or b""
     connection.send(h11.EndOfMessage())
     writer.write(message)  # at once: an engine that refuses by the headers alone may close before it reads a second one
-    status = 0
-    parts: list[bytes] = []
+    return connection
+
+
+async def _events(
+    reader: asyncio.StreamReader, connection: h11.Connection, timeout_s: float | None = None
+) -> AsyncGenerator[h11.Event]:
+    """The head of the answer and its data, to its end. timeout_s: for each read, None for no limit."""
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(_READ_BYTES))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            parts.append(bytes(event.data))
+            async with asyncio.timeout(timeout_s):
+                connection.receive_data(await reader.read(_READ_BYTES))
+        elif isinstance(event, h11.Response | h11.Data):
+            yield event
         elif isinstance(event, h11.EndOfMessage):
-            return HttpReply(status=status, body=b"".join(parts))
+            return
         elif isinstance(event, h11.ConnectionClosed):
             raise h11.RemoteProtocolError("closed before the answer")

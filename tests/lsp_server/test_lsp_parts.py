@@ -92,7 +92,10 @@ def test_a_rule_that_is_gone_may_still_be_named():
         ({"budget_ms": float("nan")}, "settings.budget_ms must be a number, at least 1; 300.0 is used"),
         ({"settle_ms": True}, "settings.settle_ms must be a number, not true or false; 100.0 is used"),
         ({"max_steps": 2.0}, "settings.max_steps must be a whole number, not a number; 64 is used"),
-        ({"policy": ["one"]}, "settings.policy must be one of one, top-k, threshold, entropy, all, verified, or null"),
+        (
+            {"policy": ["one"]},
+            "settings.policy must be one of one, left, top-k, threshold, entropy, all, verified, or null",
+        ),
         ({"exclude": ["a", 3]}, "settings.exclude[1] must be a string, not a whole number; [] is used"),
         ({"exclude": ["a"] * 201}, "settings.exclude must be a list of at most 200; [] is used"),
         ({"languages": "python"}, "settings.languages must be a list or null, not a string; null is used"),

@@ -187,9 +187,13 @@ def test_the_text_is_the_bodys_own_whatever_a_head_guesses(folder, runtime):
         assert [(each.text, each.finish_reason) for each in completions(with_head, REQUESTS)] == wanted
 
 
-@pytest.mark.parametrize(("guessed", "n_forwards"), [("all", 3), ("every second one", 7), ("none", 14)])
-def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guessed: str, n_forwards: int):
-    """A line of 14 tokens, its line break among them. A guess behind a wrong one counts for nothing."""
+@pytest.mark.parametrize(
+    ("guessed", "policy", "n_forwards"),
+    [("all", None, 3), ("every second one", None, 7), ("none", None, 14), ("all", "left", 14)],
+)
+def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guessed: str, policy, n_forwards: int):
+    """A line of 14 tokens, its line break among them. A guess behind a wrong one counts for nothing, and the policy
+    "left" guesses nothing."""
     put_head(folder)
     infiller = infiller_of(load(folder))
     tokenizer, prefix, wanted = infiller.tokenizer, "x =", " add(a, b) + i * 10"
@@ -201,7 +205,7 @@ def test_right_guesses_save_forwards_and_wrong_ones_change_nothing(folder, guess
         "none": lambda tokens: (7,) * len(tokens),
     }[guessed]
     infiller.run = knowing
-    found = infiller.complete(asked(prefix), lambda: False)
+    found = infiller.complete(asked(prefix, policy=policy), lambda: False)
     assert (found.text, found.finish_reason, found.source) == (wanted, "stop", "denoiser")
     assert (found.steps, len(knowing.counts)) == (n_forwards, n_forwards)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quicksilver.model.decoding.policies import Scores, entropy_budget, everything, one, threshold, top_k
+from quicksilver.model.decoding.policies import Scores, entropy_budget, everything, left, one, threshold, top_k
 
 CANVAS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=12)
 
@@ -19,7 +19,7 @@ def tensors(cells):
 @given(CANVAS, st.integers(1, 5), st.floats(0.1, 1))
 def test_only_eligible_positions_are_chosen(cells, k, least):
     confidence, eligible = tensors(cells)
-    for policy in (one, top_k(k), threshold(least), entropy_budget(least), everything):
+    for policy in (one, left, top_k(k), threshold(least), entropy_budget(least), everything):
         assert not (policy(scores(confidence), eligible) & ~eligible).any()
 
 
@@ -31,6 +31,14 @@ def test_top_k_takes_the_surest(cells, k):
     left = eligible & ~chosen
     if chosen.any() and left.any():
         assert confidence[chosen].min() >= confidence[left].max()
+
+
+@given(CANVAS)
+def test_left_takes_the_first_eligible_position_alone(cells):
+    confidence, eligible = tensors(cells)
+    chosen = left(scores(confidence), eligible)[0].tolist()
+    first = next((i for i, is_eligible in enumerate(eligible[0].tolist()) if is_eligible), None)
+    assert [i for i, is_chosen in enumerate(chosen) if is_chosen] == ([] if first is None else [first])
 
 
 def test_threshold_and_everything():
