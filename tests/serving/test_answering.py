@@ -179,3 +179,14 @@ def test_requests_are_cut_to_what_the_engine_takes():
         completion_request(language="c", max_tokens=0)
     with pytest.raises(InputError, match="stop"):
         completion_request(language="c", stop=["x"] * 17)
+
+
+def test_stop_texts_have_the_line_breaks_of_answers():
+    assert completion_request(prefix="a\r\n", stop=["\r\n", "x\ry", "\n"]).stop == ("\n", "x\ny", "\n")
+
+
+def test_messages_about_numbers_do_not_quote_them():
+    for wrong in (lambda: completion_request(language="c", max_tokens=10**400), lambda: call(n=10**400)):
+        with pytest.raises(InputError) as caught:
+            wrong()
+        assert len(str(caught.value)) < 100
