@@ -6,7 +6,6 @@ torch is imported only when the model is loaded, in the worker's thread, so that
 import argparse
 import asyncio
 import logging
-import logging.handlers
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from ..fim.engine import Infiller
 from ..fim.errors import QuicksilverError
 from ..fim.terminal.arguments import Parser
+from ..fim.terminal.logs import LogFile
 from ..fim.terminal.options import Option, add_options, model_option, read_options
 from ..fim.text.printable import PrintableFormatter, one_line
 from ..model.load import LoadPlan
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 LoadInfiller = Callable[[Path | None, int | None], Infiller[Any]]
 
-_LOG_BYTES = 1_000_000
 _ERROR_PREFIX = "quicksilver serve: "
 
 
@@ -122,7 +121,7 @@ def _serve(options: ServeOptions, home: EngineHome, load: LoadInfiller) -> int:
 
 
 def _start_logging(options: ServeOptions, home: EngineHome) -> None:
-    file = logging.handlers.RotatingFileHandler(home.log_file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    file = LogFile(home.log_file, prefix=_ERROR_PREFIX)
     file.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.INFO, handlers=[file], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every request that is no HTTP

@@ -1,12 +1,13 @@
 """Asks the engine for what an `ApiCall` wants: whole answers, or pieces of them as their text settles."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
-from ...fim.errors import EngineError
+from ...fim.errors import EngineBusy, EngineError
 from ...fim.types import AnswerProgress, Completion, CompletionRequest, TokenScore
 from .call import ApiAnswer, ApiCall, CanvasPiece, Piece, TextPiece
 
@@ -26,9 +27,15 @@ class StreamingEngine(Protocol):
 
 
 async def answers(engine: StreamingEngine, call: ApiCall) -> list[ApiAnswer]:
-    """The answers to call, the best first, at least one. Raises the errors of `Engine.complete`."""
+    """The answers to call, the best first, at least one. Raises the errors of `Engine.complete`.
+
+    With a budget, sampled answers but for the first are left out if the engine has no time for them: they wait for one
+    another, so an engine that is idle would call itself busy.
+    """
     if call.n == 1 or call.request.sampling is not None:
-        completions = await _together([engine.complete(request) for request in _requests(call)])
+        first, *others = _requests(call)
+        work = [engine.complete(first), *(_complete_if_taken(engine, request) for request in others)]
+        completions = [completion for completion in await _together(work) if completion is not None]
     else:
         request = dataclasses.replace(call.request, n_alternatives=call.n - 1)
         completions = _with_alternatives(await engine.complete(request))
@@ -39,7 +46,7 @@ async def pieces(engine: StreamingEngine, call: ApiCall) -> AsyncGenerator[Piece
     """The answers to call in pieces; an answer's last piece is the `ApiAnswer`. Raises the errors of `Engine.complete`.
 
     Closing the iterator stops the engine's work within one step. Several answers that are not sampled come whole, since
-    they compete with one another.
+    they compete with one another. As in `answers`, there may be fewer with a budget.
     """
     if call.n > 1 and call.request.sampling is None:
         for answer in await answers(engine, call):
@@ -48,6 +55,8 @@ async def pieces(engine: StreamingEngine, call: ApiCall) -> AsyncGenerator[Piece
             yield answer
         return
     streams = [_pieces_of(engine, call, index, request) for index, request in enumerate(_requests(call))]
+    if call.request.budget_ms is not None:
+        streams[1:] = map(_pieces_if_taken, streams[1:])
     async with aclosing(_merge(streams)) as merged:
         async for piece in merged:
             yield piece
@@ -76,6 +85,24 @@ async def _pieces_of(
             n_sent = len(text)
             if answer is not None:
                 yield answer
+
+
+async def _complete_if_taken(engine: StreamingEngine, request: CompletionRequest) -> Completion | None:
+    """The answer to request; None if it has a budget and the engine has no time for it."""
+    try:
+        return await engine.complete(request)
+    except EngineBusy:
+        if request.budget_ms is None:
+            raise
+        return None
+
+
+async def _pieces_if_taken(stream: AsyncGenerator[Piece]) -> AsyncGenerator[Piece]:
+    """What stream yields; nothing if the engine has no time for it."""
+    async with aclosing(stream):
+        with contextlib.suppress(EngineBusy):  # raised before the first piece only
+            async for piece in stream:
+                yield piece
 
 
 def _requests(call: ApiCall) -> list[CompletionRequest]:

@@ -24,6 +24,7 @@ from ..wire import EngineHealth, decode_request, encode_completion, encode_healt
 from .access_log import AccessLog
 from .auth import Guard
 from .chat import ChatDialect
+from .error_shapes import error_shape, shown_path
 from .fim import FimDialect
 from .http import (
     HttpError,
@@ -130,12 +131,13 @@ def _json(body: bytes, status: int = 200) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{error.detail}: {request.method} {request.url.path}"
-    response = error_response(HttpError(error.status_code, message, "invalid_request_error"))
+    path = request.scope["path"]
+    message = f"{error.detail}: {request.method[:20]} {shown_path(path)}"
+    response = error_response(HttpError(error.status_code, message, "invalid_request_error"), error_shape(path))
     response.headers.update(error.headers or {})  # Allow, if the method is wrong
     return response
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
     logger.error("answering %s failed (%s)", request.url.path, type(error).__name__)
-    return error_response(http_error(error))
+    return error_response(http_error(error), error_shape(request.scope["path"]))

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..admission import Admission
 from ..proof import MAX_NONCE_CHARS, NONCE_HEADER, PROOF_SCHEME, PROOF_TARGET, Challenge, new_nonce
+from .error_shapes import error_shape
 from .http import HttpError, error_response
 
 PROOF_STATE = "proof"  # the key of a connection's ConnectionProof in an ASGI scope's state
@@ -55,7 +56,8 @@ class Guard:
             return None
         if self._has_key(headers) or self._has_proof(scope, headers):
             return None
-        refusal = refuse(401, "missing or wrong key: send 'Authorization: Bearer <key>'", "invalid_api_key")
+        message = "missing or wrong key: send 'Authorization: Bearer <key>'"
+        refusal = refuse(401, message, "invalid_api_key", path=scope["path"])
         refusal.headers["WWW-Authenticate"] = "Bearer"
         return refusal
 
@@ -97,6 +99,6 @@ def is_unix(scope: Scope) -> bool:
     return server is not None and server[1] is None
 
 
-def refuse(status: int, message: str, code: str, kind: str = "authentication_error") -> Response:
-    """A refusal in OpenAI's shape."""
-    return error_response(HttpError(status, message, kind, code))
+def refuse(status: int, message: str, code: str, kind: str = "authentication_error", path: str = "") -> Response:
+    """A refusal in the shape of the dialect that path belongs to."""
+    return error_response(HttpError(status, message, kind, code), error_shape(path))

@@ -12,6 +12,7 @@ from msgspec import Meta
 from ...fim.errors import InputError
 from ...fim.text.language_guess import guess_language
 from ...fim.text.language_ids import language_id
+from ...fim.text.line_breaks import with_lf
 from ...fim.types import (
     MAX_CANDIDATES,
     MAX_SNIPPET_CHARS,
@@ -54,7 +55,7 @@ class ApiCall:
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= MAX_ANSWERS:
-            raise InputError(f"there can be 1 to {MAX_ANSWERS} answers to a request, not {self.n}")
+            raise InputError(f"there can be 1 to {MAX_ANSWERS} answers to a request")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +112,11 @@ def completion_request(
     """The engine's request for a hole between prefix and suffix, or for the next message of a conversation.
 
     Without a language it is guessed from path, from the texts and from names, those of the files that snippets come
-    from; DEFAULT_LANGUAGE if nothing is sure. Snippets, the most useful last, are cut to what the engine takes.
-    budget_ms None: there is no deadline. Raises InputError.
+    from; DEFAULT_LANGUAGE if nothing is sure. Snippets, the most useful last, are cut to what the engine takes. Line
+    breaks of stop texts become LF, as those of answers are. budget_ms None: there is no deadline. Raises InputError.
     """
     if max_tokens is not None and not 1 <= max_tokens <= MAX_ANSWER_TOKENS:
-        raise InputError(f"an answer may have 1 to {MAX_ANSWER_TOKENS} tokens, not {max_tokens}")
+        raise InputError(f"an answer may have 1 to {MAX_ANSWER_TOKENS} tokens")
     named = language_id(language) if language else guess_language(prefix, suffix, path=path, names=names)
     hole = Hole(
         prefix=prefix,
@@ -134,7 +135,7 @@ def completion_request(
             budget_ms=budget_ms,
             max_evaluations=max(N_EVALUATIONS, 2 * (max_tokens or 0)),
             sampling=sampling,
-            stop=tuple(stop),
+            stop=tuple(map(with_lf, stop)),
             log_probs=log_probs,
         )
     except ValueError as error:

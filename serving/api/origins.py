@@ -44,22 +44,23 @@ class OriginGuard:
         headers = Headers(scope=scope)
         own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
         origins = [origin for origin in headers.getlist("origin") if origin != own]
-        response = self._refusal(headers, origins)
+        response = self._refusal(headers, origins, scope["path"])
         if origins and response is None:
             send = _with_permission(send, origins[0])
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 response = _preflight(headers)
         await (self._app if response is None else response)(scope, receive, send)
 
-    def _refusal(self, headers: Headers, origins: list[str]) -> Response | None:
+    def _refusal(self, headers: Headers, origins: list[str], path: str) -> Response | None:
         names = self._admission.host_names
         if names is not None and _host_name(headers.get("host", "")) not in names:
-            return refuse(403, "the Host header must name this machine (127.0.0.1 or localhost)", "forbidden")
+            message = "the Host header must name this machine (127.0.0.1 or localhost)"
+            return refuse(403, message, "forbidden", path=path)
         for origin in origins:
             if not self._may(origin):
-                return refuse(403, _reason(origin), "forbidden_origin")
+                return refuse(403, _reason(origin), "forbidden_origin", path=path)
         if headers.get("sec-fetch-site") == "cross-site" and "origin" not in headers:
-            return refuse(403, "what another site's page embeds is not served", "forbidden_origin")
+            return refuse(403, "what another site's page embeds is not served", "forbidden_origin", path=path)
         return None
 
     def _may(self, origin: str) -> bool:

@@ -156,6 +156,45 @@ async def test_an_error_ends_every_stream(n):
     assert engine.n_open == 0
 
 
+class ShortOfTime(WritingEngine):
+    """Takes n_taken requests; it has no time for more."""
+
+    def __init__(self, *parts, n_taken):
+        super().__init__(*parts)
+        self.n_taken = n_taken
+
+    async def complete(self, request):
+        if len(self.requests) >= self.n_taken:
+            raise EngineBusy("the wait is too long")
+        return await super().complete(request)
+
+    async def stream(self, request):
+        if len(self.requests) >= self.n_taken:
+            raise EngineBusy("the wait is too long")
+        async with aclosing(super().stream(request)) as events:
+            async for event in events:
+                yield event
+
+
+async def read_ends(engine, asked) -> list[int]:
+    return [piece.index for piece in await read(engine, asked) if isinstance(piece, ApiAnswer)]
+
+
+async def test_with_a_budget_answers_without_time_are_left_out():
+    asked = call(n=4, sampling=Sampling(temperature=1.0))
+    hurried = dataclasses.replace(asked, request=dataclasses.replace(asked.request, budget_ms=50.0))
+    assert [answer.index for answer in await answers(ShortOfTime("a", n_taken=2), hurried)] == [0, 1]
+    engine = ShortOfTime("a", n_taken=2)
+    assert sorted(await read_ends(engine, hurried)) == [0, 1] and engine.n_open == 0
+    for n_taken, refused in ((0, hurried), (2, asked)):  # not even one; a full queue, without a budget
+        with pytest.raises(EngineBusy):
+            await answers(ShortOfTime("a", n_taken=n_taken), refused)
+        engine = ShortOfTime("a", n_taken=n_taken)
+        with pytest.raises(EngineBusy):
+            await read(engine, refused)
+        assert engine.n_open == 0
+
+
 async def test_tokens_end_where_the_text_does():
     tokens = tuple(TokenScore(text=text, log_prob=-1.0) for text in ("ab", "", "c;", "d"))
     (answer,) = await answers(WritingEngine("abc;d", tokens=tokens), call((";",), log_probs=True))
@@ -179,3 +218,14 @@ def test_requests_are_cut_to_what_the_engine_takes():
         completion_request(language="c", max_tokens=0)
     with pytest.raises(InputError, match="stop"):
         completion_request(language="c", stop=["x"] * 17)
+
+
+def test_stop_texts_have_the_line_breaks_of_answers():
+    assert completion_request(prefix="a\r\n", stop=["\r\n", "x\ry", "\n"]).stop == ("\n", "x\ny", "\n")
+
+
+def test_messages_about_numbers_do_not_quote_them():
+    for wrong in (lambda: completion_request(language="c", max_tokens=10**400), lambda: call(n=10**400)):
+        with pytest.raises(InputError) as caught:
+            wrong()
+        assert len(str(caught.value)) < 100

@@ -14,7 +14,17 @@ from quicksilver.cli.main import main
 from quicksilver.cli.serve import parse_options
 from quicksilver.fim.errors import InputError
 from quicksilver.serving.api.access_log import MAX_LINES, WINDOW_S, AccessLog
+from quicksilver.serving.api.chat import ChatDialect
+from quicksilver.serving.api.error_shapes import error_shape
+from quicksilver.serving.api.fim import FimDialect
+from quicksilver.serving.api.http import openai_error
+from quicksilver.serving.api.llamacpp import LlamaCppDialect
+from quicksilver.serving.api.llamacpp.answer import llama_error
+from quicksilver.serving.api.ollama import OllamaDialect
+from quicksilver.serving.api.ollama.answer import ollama_error
+from quicksilver.serving.api.openai import OpenAiDialect
 from quicksilver.serving.client.http import Endpoint, EngineNotRunning, exchange
+from quicksilver.serving.engine.worker import Worker
 from quicksilver.serving.paths import read_info
 from quicksilver.serving.process.listener import listen_tcp
 from quicksilver.serving.process.port_options import KEY_VARIABLE
@@ -216,6 +226,46 @@ def test_other_methods_and_addresses(keyed):
     assert int(headers["Content-Length"]) > 0
     status, _, body = ask_engine(keyed, BEARER, "/v1/nowhere")
     assert (status, json.loads(body)["error"]["type"]) == (404, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    ("headers", "target", "method", "status"),
+    [
+        ({}, "/api/generate", "POST", 401),
+        ({}, "/infill", "POST", 401),
+        ({"Host": "evil.example"}, "/api/tags", "GET", 403),
+        ({"x-api-key": KEY, "Origin": "https://evil.example"}, "/completion", "POST", 403),
+        ({"x-api-key": KEY}, "/api/nowhere", "GET", 404),
+        ({"x-api-key": KEY}, "/api/chat", "GET", 405),
+        ({"x-api-key": KEY}, "/infill", "GET", 405),
+    ],
+)
+def test_what_no_endpoint_sees_is_refused_in_the_shape_of_its_dialect(keyed, headers, target, method, status):
+    found, _, body = ask_engine(keyed, headers, target, method, b"")
+    error = json.loads(body)["error"]
+    assert found == status
+    if target.startswith("/api/"):
+        assert isinstance(error, str)
+    else:
+        assert set(error) == {"code", "message", "type"} and error["code"] == status
+
+
+def test_every_address_has_the_errors_of_its_dialect():
+    worker = Worker(load=lambda: pytest.fail("nothing is loaded here"))
+    for dialect, shape in (
+        (OpenAiDialect(worker=worker), openai_error),
+        (FimDialect(worker=worker), openai_error),
+        (ChatDialect(worker=worker), openai_error),
+        (LlamaCppDialect(worker=worker, version="1"), llama_error),
+        (OllamaDialect(worker=worker), ollama_error),
+    ):
+        assert {error_shape(route.path) for route in dialect.routes() if route.path != "/"} == {shape}
+
+
+def test_a_long_address_is_told_in_one_short_line(keyed):
+    status, _, body = ask_engine(keyed, {"x-api-key": KEY}, "/" + "a%0a%E2%80%A8" * 5_000)
+    message = json.loads(body)["error"]["message"]
+    assert status == 404 and len(message) < 1_000 and message.isprintable()
 
 
 def test_http_1_0_is_answered(keyed):

@@ -52,7 +52,7 @@ class LlamaBody:
     grammar: str | None = None
     json_schema: Any = None
     language: str | None = None
-    path: str = ""
+    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class PromptBody(LlamaBody):
     """The body of `/completion`."""
 
     prompt: str | tuple[str, ...]
-    infilling_marks: bool = True
+    infilling_marks: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def parse_infill(data: bytes) -> LlamaCall:
 def parse_completion(data: bytes) -> LlamaCall:
     """The call in a body of `/completion`. Raises InputError."""
     body = read_json(data, PromptBody, "request", allows_more=True)
-    return _call(body, split_prompt(one_prompt(body.prompt), infilling_marks=body.infilling_marks))
+    return _call(body, split_prompt(one_prompt(body.prompt), infilling_marks=body.infilling_marks is not False))
 
 
 def _call(body: LlamaBody, texts: MarkedPrompt) -> LlamaCall:

@@ -47,8 +47,8 @@ class GenerateBody(OllamaBody):
     suffix: str | None = None
     images: tuple[Any, ...] | None = None
     language: str | None = None
-    path: str = ""
-    infilling_marks: bool = True
+    path: str | None = None
+    infilling_marks: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,8 @@ def parse_generate(data: bytes) -> OllamaCall:
     body = read_json(data, GenerateBody, "request", allows_more=True)
     if body.images:
         raise InputError("request.images is not supported: leave it out")
-    texts = split_prompt(body.prompt or "", body.suffix or None, infilling_marks=body.infilling_marks)
-    return _call(body, texts, language=body.language, path=body.path, loads=not body.prompt and not body.suffix)
+    texts = split_prompt(body.prompt or "", body.suffix or None, infilling_marks=body.infilling_marks is not False)
+    return _call(body, texts, language=body.language, path=body.path or "", loads=not body.prompt and not body.suffix)
 
 
 def parse_chat(data: bytes) -> OllamaCall:
