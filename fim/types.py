@@ -148,6 +148,12 @@ class CompletionRequest:
         """Whether several candidates may compete for the answer."""
         return not (self.streams or self.sampling or self.messages) and (self.drafts > 0 or self.lengths > 1)
 
+    @property
+    def may_be_hurried(self) -> bool:
+        """Whether canvases may take fewer steps while others wait: the caller is in a hurry itself, and wants neither a
+        seed's text nor one that settles."""
+        return self.budget_ms is not None and not (self.streams or self.sampling or self.messages)
+
     def __post_init__(self) -> None:
         if self.max_evaluations < 1:
             raise ValueError(f"max_evaluations must be at least 1, not {self.max_evaluations}")

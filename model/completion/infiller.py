@@ -186,7 +186,7 @@ class DenoisingInfiller(SteppingInfiller[ForwardRequest, ForwardReply]):
             request=request,
             context_of=self.context_of,
             is_cancelled=is_cancelled,
-            ceiling=lambda: step_ceiling(self.n_requests),
+            ceiling=lambda: step_ceiling(self.n_requests) if request.may_be_hurried else None,
             fills_whole=self.loaded.fills_whole,
             n_draft_tokens=self.n_draft_tokens,
             recent=self.recent,

@@ -234,7 +234,7 @@ class PublishedJob:
         budget = Budget(
             deadline_s=self._budget.deadline_s,
             max_evaluations=max(1, left),
-            ceiling=lambda: step_ceiling(self.infiller.n_requests),
+            ceiling=lambda: step_ceiling(self.infiller.n_requests) if self.request.may_be_hurried else None,
         )
         decoding = DECODINGS[self.request.policy or DEFAULT_POLICY]
         specials = self.infiller.published.specials

@@ -12,7 +12,8 @@ COMMANDS = [
     "", "lsp", "complete", "doctor", "demo", "editors", "settings", "serve", "stop", "fetch", "train", "eval", "bench",
     "train corpus", "train heldout", "train code", "train tokenizer", "train shards", "train run", "train curves",
     "train ranker", "train card", "train average", "train lora", "train head", "train ngrams", "eval cursors",
-    "bench latency", "bench throughput", "bench nvim", "bench indexing", "bench summary",
+    "bench latency", "bench throughput", "bench nvim", "bench indexing", "bench summary", "bench keystroke",
+    "bench streams", "bench infill-server", "playground",
 ]  # fmt: skip
 WITH_TORCH = [  # slow to load
     "eval heldout", "eval infill", "bench peers", "bench scaling", "bench replay", "bench kernels", "bench published",
@@ -45,7 +46,7 @@ def test_help_names_its_command_and_explains_every_option(command, capsys, monke
 def test_every_benchmark_is_in_the_list(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--help"])
-    listed = set(re.findall(r"^ {4}([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) - {"BENCHMARK"}
+    listed = set(re.findall(r"^ {4}([a-z-]+) ", capsys.readouterr().out, re.MULTILINE)) - {"BENCHMARK"}
     assert {f"bench {name}" for name in listed} <= {*COMMANDS, *WITH_TORCH}
 
 

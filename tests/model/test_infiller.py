@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from quicksilver.fim.errors import CheckpointError, EngineError, InputError
-from quicksilver.fim.types import CompletionRequest, Hole, Offer
+from quicksilver.fim.types import CompletionRequest, Hole, Offer, Sampling
 from quicksilver.model import load_infiller as load_module
 from quicksilver.model.checkpoint import checkpoint
 from quicksilver.model.completion import writing as writing_module
@@ -333,10 +333,10 @@ def test_load_errors(tmp_path, folder):
 
 
 def test_the_more_wait_the_fewer_steps(infiller):
-    """Every canvas of a request keeps to the ceiling; alone there is none."""
-    asked = request(multiline=False, max_tokens=8, policy="one", drafts=0)
+    """Every canvas of a request with a deadline keeps to the ceiling; alone there is none."""
+    asked = request(multiline=False, max_tokens=8, policy="one", drafts=0, budget_ms=600_000.0)
 
-    def steps(n_waiting):
+    def steps(n_waiting, asked=asked):
         job = infiller.begin(asked, lambda: False)
         while job.completion is None:
             infiller.advance([job], n_waiting)
@@ -344,6 +344,9 @@ def test_the_more_wait_the_fewer_steps(infiller):
 
     alone = steps(0)
     assert steps(63) == min(alone, 2) < alone
+    assert steps(63, dataclasses.replace(asked, budget_ms=None)) == alone
+    drawn = dataclasses.replace(asked, sampling=Sampling(temperature=1.0, seed=3))
+    assert steps(63, drawn) == steps(0, drawn)
 
 
 def test_as_many_drafts_are_verified_as_their_tokens_allow(infiller, monkeypatch):
