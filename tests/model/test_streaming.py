@@ -83,8 +83,10 @@ def cut_at(text: str, stop: tuple[str, ...]) -> str:
     return text[: min((at for each in stop if (at := text.find(each)) >= 0), default=len(text))]
 
 
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "end"),
+    [(place, end) for i, place in enumerate(PLACES) for j, end in enumerate(ENDS) if (i + j) % 3 == 0],
+)
 def test_what_is_settled_is_never_taken_back(infiller: DenoisingInfiller, place: str, end: str):
     request = asked(place, **ENDS[end])
     told, completion = watched(infiller, request)
@@ -134,7 +136,7 @@ def test_a_trace_shows_what_is_settled_and_what_may_change(infiller: DenoisingIn
     assert list(completion.trace)[: len(framed)] == [frame for _, frame in framed]
 
 
-@pytest.mark.parametrize("stop", ["e", "a", "\n", "re", "é"])
+@pytest.mark.parametrize("stop", ["e", "\n", "re"])
 def test_a_text_that_is_cut_at_ends_the_answer(infiller: DenoisingInfiller, stop: str):
     for place in PLACES:
         free = infiller.complete(asked(place, max_tokens=60), lambda: False)
@@ -146,8 +148,16 @@ def test_a_text_that_is_cut_at_ends_the_answer(infiller: DenoisingInfiller, stop
             assert ended.finish_reason == "stop" and len(ended.text) <= len(free.text)
 
 
-@pytest.mark.parametrize("more", [{}, {"drafts": 4}, {"lengths": 3}, {"streams": True}], ids=str)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("place", "more"),
+    [
+        (place, more)
+        for i, place in enumerate(PLACES)
+        for j, more in enumerate(({}, {"drafts": 4}, {"lengths": 3}, {"streams": True}))
+        if (i + j) % 2 == 0
+    ],
+    ids=str,
+)
 def test_the_tokens_of_an_answer_spell_it(infiller: DenoisingInfiller, place: str, more: dict):
     for prefix in ("", TEXTS[0]):
         request = asked(place, **{"streams": False, "log_probs": True, "max_tokens": 30, **more})

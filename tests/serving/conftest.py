@@ -73,7 +73,7 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One running engine for a whole module, on its UNIX socket and on a free TCP port."""
     rig = Rig(tmp_path_factory.mktemp("engine"))
     try:
-        asyncio.run(rig.client("--port", "0").ensure_running())
+        asyncio.run(rig.client("--port", "0", "--fake-step-ms", "0.2").ensure_running())
         yield rig
     finally:
         rig.end()

@@ -88,11 +88,13 @@ class FakeInfiller:
             return
         text, n_steps = text_for(job.request), job.request.max_evaluations
         n = len(text) * job.step // n_steps
-        cells = [TraceCell(text=c, state="kept", confidence=0.9) for c in text[:n]]
-        cells += [TraceCell(text=c, state="provisional", confidence=0.4) for c in text[n : n + 1]]
-        cells += [TraceCell(text="", state="masked") for _ in text[n + 1 :]]
-        frame = TraceFrame(step=job.step, elapsed_ms=float(job.step), cells=tuple(cells))
-        job.watch(AnswerProgress(settled=text[:n], steps=job.step, frame=frame if job.request.trace else None))
+        frame = None
+        if job.request.trace:
+            cells = [TraceCell(text=c, state="kept", confidence=0.9) for c in text[:n]]
+            cells += [TraceCell(text=c, state="provisional", confidence=0.4) for c in text[n : n + 1]]
+            cells += [TraceCell(text="", state="masked") for _ in text[n + 1 :]]
+            frame = TraceFrame(step=job.step, elapsed_ms=float(job.step), cells=tuple(cells))
+        job.watch(AnswerProgress(settled=text[:n], steps=job.step, frame=frame))
 
     def _answer(self, request: CompletionRequest, reason, steps: int) -> Completion:
         text = text_for(request)

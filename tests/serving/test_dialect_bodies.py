@@ -49,7 +49,7 @@ MESSAGES = st.lists(st.fixed_dictionaries({"role": TEXTS, "content": VALUES}), m
         (parse_chat, {"messages": MESSAGES, "options": VALUES}),
     ],
 )
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_a_body_is_a_call_or_one_line(parse, needed, data):
     body = data.draw(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6))
