@@ -47,7 +47,7 @@ def test_functions_are_counted_once_with_what_is_inside_them():
 @pytest.mark.slow
 def test_a_key_through_server_and_engine(tmp_path):
     report = tmp_path / "report.json"
-    assert main(["keystroke", "--model", "nano", "--keys", "24", "--json", str(report)]) == 0
+    assert main(["keystroke", "--model", "nano", "--keys", "12", "--json", str(report)]) == 0
     found = json.loads(report.read_text(encoding="utf-8"))
     files = {side: {file["name"] for file in found["files"][side]} for side in ("server", "engine")}
     assert "lsp_server/answering/completion.py" in files["server"] - files["engine"]
