@@ -75,8 +75,10 @@ def _path_regex(pattern: str) -> str | None:
     if after is None:
         return _parts_regex(pattern)
     rest = _parts_regex(after)
-    if rest is None or not after:
-        return None if rest is None else f"{re.escape(literal)}.*"
+    if rest is None:
+        return None
+    if not after or all(map(_is_double_star, after.split("/"))):  # nothing needs to follow
+        return f"{re.escape(literal)}.*"
     return f"{re.escape(literal)}(?:.*/)?{rest}"
 
 

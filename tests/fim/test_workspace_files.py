@@ -123,6 +123,8 @@ def assert_as_git(ignores):
 @example({"": ["b", "!/a**"]})
 @example({"": ["a**/b", "?**/a", "***"], "c/a/": ["!a***"]})
 @example({"": ["**/a/**/b/**/c/**"]})
+@example({"": ["a**/**/"]})
+@example({"": ["a**/**/**", "b**/**/a"], "c/": ["a**/**"]})
 @example({"": ["**/a/**/c/**/b.py", "a/**/**/a.py", "**/b/**/**"]})
 def test_ignore_files_mean_what_git_says(ignores):
     assert_as_git(ignores)
